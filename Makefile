@@ -1,0 +1,81 @@
+# Every target is one call of the command line interface; the environment is built when needed.
+
+CONFIG ?= configs/demo.yaml
+DATA ?=
+WORK ?= work
+MODEL ?=
+INPUT ?=
+PREDICTIONS ?=
+LABELS ?=
+NAME ?= hippocampus
+OUT ?=
+FOLD ?=
+ARGS ?=
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+
+BIN := .venv/bin
+READY := .venv/.ready
+SLICEWISE := $(BIN)/slicewise
+FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
+TO_OUT = $(if $(OUT),--out "$(OUT)")
+needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data check preprocess train evaluate predict demo test test-all lint format bench mlflow clean
+
+help: ## Print the targets and what each does.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-url ADDRESS" takes another build.
+
+data: $(READY) ## Fetch a public data set: NAME=hippocampus OUT=folder.
+	$(SLICEWISE) data $(NAME) --out "$(or $(OUT),$(WORK)/data)" $(ARGS)
+
+check: $(READY) ## Tell what a folder of scans holds and what is wrong with it: DATA=folder.
+	$(SLICEWISE) check "$(call needed,DATA,folder)" $(ARGS)
+
+preprocess: $(READY) ## Fill the slice cache: CONFIG=file DATA=folder.
+	$(SLICEWISE) preprocess "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(ARGS)
+
+train: $(READY) ## Train and track a model: CONFIG=file DATA=folder FOLD=0 OUT=folder.
+	$(SLICEWISE) train "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
+
+evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=folder OUT=file.csv.
+	$(SLICEWISE) evaluate "$(call needed,PREDICTIONS,folder)" "$(call needed,LABELS,folder)" --out "$(or $(OUT),$(WORK)/evaluation.csv)" $(ARGS)
+
+predict: $(READY) ## Write masks for a scan or a folder: MODEL=model INPUT=path OUT=path.
+	$(SLICEWISE) predict "$(call needed,MODEL,model)" "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/predictions)" --work "$(WORK)" $(ARGS)
+
+demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks and figures.
+	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)
+
+test: $(READY) ## Run the tests that need neither time nor real scans.
+	$(BIN)/pytest -m "not slow and not data" $(ARGS)
+
+test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too, with coverage.
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+lint: $(READY) ## Check format, style, types and the direction of imports.
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the code in the common format.
+	$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+bench: $(READY) ## Measure throughput beside the rate that this machine reaches.
+	$(SLICEWISE) bench --work "$(WORK)" $(ARGS)
+
+mlflow: $(READY) ## Open the web page of runs and models.
+	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)
+
+clean: ## Remove caches of tools; the environment and the work folder stay.
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* build dist && find pipeline tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d; name another one: make setup PYTHON=python3.12" % sys.version_info[:2])'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; echo 'The module venv of $(PYTHON) does not work; on Debian, install python3-venv.' >&2; exit 1; }
+	@echo 'Installing $(TORCH)'
+	$(BIN)/pip install --disable-pip-version-check $(TORCH) -c constraints.txt
+	$(BIN)/pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__, "for", "CUDA " + torch.version.cuda if torch.version.cuda else "CPU")'
+	@touch $(READY)

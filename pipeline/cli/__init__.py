@@ -1,0 +1,1 @@
+"""The command ``slicewise``: one thin subcommand a task."""

@@ -1,0 +1,50 @@
+"""``slicewise bench``: throughput beside the rate that this machine reaches in the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import DEFAULT_WORK, Work
+
+
+def bench(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Default: WORK/bench.json.")
+    ] = None,
+    work: Work = DEFAULT_WORK,
+) -> None:
+    """Measure preprocessing, training and inference, and the machine's matrix-multiply rate.
+
+    Timings are noisy: compare shares of the rate within one run, not seconds between runs.
+
+    Example:
+      slicewise bench --json bench.json
+    """
+    import json
+
+    from pipeline.cli.console import note, show_table, tracked
+    from pipeline.imaging.files import write_text
+    from pipeline.segmentation.benchmark import MEASUREMENTS, machine, run_benchmark
+
+    rows = list(tracked(run_benchmark(), "measuring", len(MEASUREMENTS)))
+    show_table(
+        f"{machine()}",
+        ("what", "figure", "unit", "GFLOP/s", "share of the faster rate"),
+        [
+            (
+                row.name,
+                f"{row.value:.1f}",
+                row.unit,
+                "" if row.gflops is None else f"{row.gflops:.0f}",
+                "" if row.share is None else f"{row.share:.0%}",
+            )
+            for row in rows
+        ],
+    )
+    path = json_file or work / "bench.json"
+    content = {"machine": machine(), "measurements": [row.as_dict() for row in rows]}
+    write_text(path, json.dumps(content, indent=2) + "\n")
+    note(f"written to {path}")

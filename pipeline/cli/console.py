@@ -1,0 +1,66 @@
+"""What the terminal shows: results on standard output, progress and notes on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+Item = TypeVar("Item")
+
+output = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar with counts and the remaining time."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+        console=notes,
+    )
+
+
+def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    """Pass items on while a bar counts them."""
+    with progress_bar() as bar:
+        task = bar.add_task(description, total=total, detail="")
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def note(text: str) -> None:
+    """A line beside the results."""
+    notes.print(text, markup=False, soft_wrap=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of results; the first column is text, the others are figures."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    output.print(table)
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A figure for a table; a dash where it is undefined."""
+    return "-" if value != value else f"{value:.{digits}f}"

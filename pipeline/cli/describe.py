@@ -1,0 +1,46 @@
+"""``slicewise describe``: the network of a configuration, as a table and as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import ConfigFile, Overrides
+
+
+def describe(
+    config_file: ConfigFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Draw the U-shaped figure: .svg or .png."),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print the layers of the network with their shapes, and draw it.
+
+    Example:
+      slicewise describe configs/hippocampus.yaml --out unet.svg
+    """
+    from pipeline.cli.console import note, show_table
+    from pipeline.config import load_config
+    from pipeline.reporting.architecture_figure import draw_architecture
+    from pipeline.segmentation.architecture import describe_layers
+    from pipeline.segmentation.unet import UNet
+
+    config = load_config(config_file, overrides or ())
+    network = UNet.from_config(config)
+    rows = describe_layers(network, *config.network.window)
+    show_table(
+        f"UNet, input {config.in_channels} x {' x '.join(map(str, config.network.window))}",
+        ("layer", "kind", "output (C, H, W)", "parameters"),
+        [
+            (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}")
+            for row in rows
+        ],
+    )
+    note(f"{sum(row.parameters for row in rows):,} parameters")
+    if out is not None:
+        draw_architecture(rows, config.in_channels, out)
+        note(f"figure: {out}")

@@ -1,0 +1,61 @@
+"""``slicewise evaluate``: masks and references in, a CSV and a table out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="Mask or folder.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Reference or folder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Row a case, structure.")],
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="CONFIG", help="Names of the structures: data.labels."),
+    ] = None,
+) -> None:
+    """Dice and IoU of each case and structure, on the grid of the reference.
+
+    A missed or invented structure scores 0; where both masks are empty the score is undefined,
+    left empty in the CSV and counted.
+
+    Example:
+      slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
+    """
+    from pipeline.cli.console import tracked
+    from pipeline.cli.steps import SET_ASIDE, report_set_aside, show_summary
+    from pipeline.config import load_config
+    from pipeline.dataset.catalogue import SetAside
+    from pipeline.errors import SlicewiseError
+    from pipeline.evaluation.pairing import label_values, pair_masks
+    from pipeline.evaluation.scores import score_case, summarize, write_scores
+    from pipeline.imaging.nifti import read_nifti
+
+    pairs, unmatched = pair_masks(predictions, labels)
+    set_aside = [
+        SetAside(name, str(predictions / name), "mask without reference", "add its reference")
+        for name in unmatched
+    ]
+    if config_file is not None:
+        structures = load_config(config_file).data.labels
+    else:
+        values = label_values(pair.reference for pair in pairs)
+        structures = {f"label_{value}": value for value in values}
+    scores = []
+    for pair in tracked(pairs, "scoring", len(pairs)):
+        try:
+            scores += score_case(
+                pair.name, read_nifti(pair.predicted), read_nifti(pair.reference), structures
+            )
+        except SlicewiseError as error:
+            if len(pairs) == 1:
+                raise
+            set_aside.append(SetAside.from_error(pair.name, error))
+    write_scores(scores, out)
+    report_set_aside(set_aside)
+    show_summary(f"{len(pairs)} cases, rows in {out}", summarize(scores))
+    if set_aside:
+        raise typer.Exit(SET_ASIDE)

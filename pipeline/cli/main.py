@@ -1,0 +1,60 @@
+"""The command ``slicewise``: wires the rooms; a user's mistake never shows a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+
+from pipeline import __version__
+from pipeline.cli import bench, check, data, demo, describe, evaluate, page, predict, train
+from pipeline.errors import SlicewiseError
+
+app = typer.Typer(
+    name="slicewise",
+    help="Scans in, slices through a 2D U-Net, masks out on the scan's own grid.",
+    epilog="Begin with: slicewise demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"slicewise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+app.command("data")(data.data)
+app.command("check")(check.check)
+app.command("preprocess")(train.preprocess)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("describe")(describe.describe)
+app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
+app.command("mlflow")(page.mlflow)
+
+
+def main() -> None:
+    """Run the command line; exit with 0, 1, 2, 8 or 128 + signal, as the README says."""
+    try:
+        app()
+    except SlicewiseError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        sys.exit(128 + signal.SIGINT)

@@ -1,0 +1,87 @@
+"""``slicewise preprocess`` and ``slicewise train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+
+def preprocess(
+    config_file: ConfigFile,
+    overrides: Overrides = None,
+    work: Work = DEFAULT_WORK,
+    workers: Workers = None,
+) -> None:
+    """Turn the scans of a data set into normalised slices; finished scans are never done twice.
+
+    Example:
+      slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
+    """
+    from pipeline.cli.console import note
+    from pipeline.cli.steps import SET_ASIDE, prepared_slices
+    from pipeline.config import load_config
+
+    config = load_config(config_file, overrides or ())
+    _, prepared = prepared_slices(config, work, workers)
+    slices = sum(len(case.image) for case in prepared.cases)
+    note(f"{len(prepared.cases)} cases, {slices} slices in {work / 'cache'}")
+    if prepared.set_aside:
+        raise typer.Exit(SET_ASIDE)
+
+
+def train(
+    config_file: ConfigFile,
+    fold: Annotated[
+        str, typer.Option("--fold", metavar="K|all", help="Fold that is held out.")
+    ] = "0",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the model; default below --work."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the training in --out stopped.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a training that lies in --out.")
+    ] = False,
+    overrides: Overrides = None,
+    work: Work = DEFAULT_WORK,
+    workers: Workers = None,
+) -> None:
+    """Train, score the held-out patients on their own grids, track the run, register the model.
+
+    Examples:
+      slicewise train configs/hippocampus.yaml --set data.root=Task04_Hippocampus --out model
+
+      slicewise train configs/hippocampus.yaml --fold all --set training.budget_minutes=5
+
+      slicewise train configs/hippocampus.yaml --out model --resume
+    """
+    from pipeline.cli.training_run import train_folds
+    from pipeline.config import load_config
+
+    config = load_config(config_file, overrides or ())
+    _require_labels(config)
+    out = out or work / "runs" / config.name
+    exit_code = train_folds(config, fold, out, work, workers, resume=resume, overwrite=overwrite)
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+def _require_labels(config: Config) -> None:
+    from pipeline.errors import ConfigError
+
+    if not config.data.labels:
+        raise ConfigError(
+            "data.labels",
+            expected="at least one structure with its value",
+            found="none",
+            remedy="for example: labels: {lesion: 1}",
+        )

@@ -1,0 +1,28 @@
+"""Typed YAML: one complete file an experiment in, one frozen ``Config`` out."""
+
+from pipeline.config.loading import as_yaml, flatten, load_config, parse_config
+from pipeline.config.sections import (
+    AugmentationSection,
+    Config,
+    DataSection,
+    InferenceSection,
+    NetworkSection,
+    PreprocessingSection,
+    TrackingSection,
+    TrainingSection,
+)
+
+__all__ = [
+    "AugmentationSection",
+    "Config",
+    "DataSection",
+    "InferenceSection",
+    "NetworkSection",
+    "PreprocessingSection",
+    "TrackingSection",
+    "TrainingSection",
+    "as_yaml",
+    "flatten",
+    "load_config",
+    "parse_config",
+]

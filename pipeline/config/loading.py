@@ -1,0 +1,241 @@
+"""YAML with line numbers in, a ``Config`` or all of its mistakes out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.config.sections import Config
+from pipeline.errors import ConfigError, ConfigErrors, file_problem
+
+Location = tuple[str | int, ...]
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read one experiment.
+
+    Args:
+        path: YAML file.
+        overrides: ``section.key=value`` strings; the value is YAML.
+
+    Raises:
+        ConfigErrors: all mistakes of the file and the overrides, each with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigErrors(
+            [
+                ConfigError(
+                    path,
+                    expected="a readable YAML file",
+                    found=problem,
+                    remedy="give the path of a configuration, such as configs/demo.yaml",
+                )
+            ]
+        ) from None
+    return parse_config(text, str(path), overrides)
+
+
+def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Config:
+    """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigErrors([_yaml_mistake(error, origin)]) from None
+    if not isinstance(root, yaml.MappingNode) or not isinstance(values, dict):
+        raise ConfigErrors(
+            [
+                ConfigError(
+                    origin,
+                    expected="sections with keys, such as 'data:' and 'training:'",
+                    found="no mapping",
+                    remedy="start from a file in configs/",
+                )
+            ]
+        )
+    mistakes = [*_duplicate_keys(root, origin), *_expressions(root, origin)]
+    places = {location: f"{origin}:{line}" for location, line in _lines(root)}
+    for override in overrides:
+        mistakes.extend(_apply(values, override, places))
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        mistakes.extend(_mistake(detail, places, origin) for detail in error.errors())
+    if mistakes:
+        raise ConfigErrors(mistakes)
+    return config
+
+
+def as_yaml(config: Config) -> str:
+    """The complete configuration as YAML that ``parse_config`` reads back unchanged."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def flatten(config: Config) -> dict[str, str]:
+    """``section.key`` to value, for tracking."""
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), item)
+        else:
+            flat[prefix] = str(value)
+
+    walk("", config.model_dump(mode="json"))
+    return flat
+
+
+def _yaml_mistake(error: yaml.YAMLError, origin: str) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    where = origin if mark is None else f"{origin}:{mark.line + 1}"
+    return ConfigError(
+        where,
+        expected="plain YAML",
+        found=str(getattr(error, "problem", None) or error),
+        remedy="correct the line; Python objects are never loaded",
+    )
+
+
+def _lines(node: yaml.Node, location: Location = ()) -> Iterator[tuple[Location, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*location, key.value)
+            yield here, key.start_mark.line + 1
+            yield from _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*location, index), value.start_mark.line + 1
+            yield from _lines(value, (*location, index))
+
+
+def _duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
+    seen: dict[Location, int] = {}
+    for location, line in _lines(root):
+        if location in seen:
+            yield ConfigError(
+                f"{origin}:{line}: {_dotted(location)}",
+                expected="each key once",
+                found=f"the key stands in line {seen[location]} already",
+                remedy="keep one of the two",
+            )
+        seen[location] = line
+
+
+def _expressions(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
+    """Values that other tools would evaluate are refused, not carried along as text."""
+    if isinstance(root, yaml.ScalarNode):
+        if root.value.startswith("$") or "${" in root.value:
+            yield ConfigError(
+                f"{origin}:{root.start_mark.line + 1}",
+                expected="a plain value",
+                found=f"the expression {root.value!r}",
+                remedy="write the value itself; nothing in a configuration is evaluated",
+            )
+    elif isinstance(root, yaml.MappingNode):
+        for _, value in root.value:
+            yield from _expressions(value, origin)
+    elif isinstance(root, yaml.SequenceNode):
+        for value in root.value:
+            yield from _expressions(value, origin)
+
+
+def _apply(
+    values: dict[str, Any], override: str, places: dict[Location, str]
+) -> Iterator[ConfigError]:
+    key, separator, text = override.partition("=")
+    where = f"--set {override}"
+    if not separator or not key:
+        yield ConfigError(
+            where,
+            expected="section.key=value",
+            found="no '=' after a key",
+            remedy="for example --set training.epochs=5",
+        )
+        return
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
+        value = text
+    location: Location = tuple(key.split("."))
+    target = values
+    for part in location[:-1]:
+        nested = target.setdefault(str(part), {})
+        if not isinstance(nested, dict):
+            yield ConfigError(
+                where,
+                expected="a section before the last dot",
+                found=f"{part!r} is a single value",
+                remedy="see the sections in configs/demo.yaml",
+            )
+            return
+        target = nested
+    target[str(location[-1])] = value
+    if location[0] == "training" and location[-1] in _BUDGETS and value is not None:
+        # The budget on the command line replaces the one in the file.
+        for other in _BUDGETS - {str(location[-1])}:
+            target.pop(other, None)
+    places[location] = where
+
+
+_BUDGETS = {"epochs", "budget_minutes", "steps"}
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _mistake(detail: Any, places: dict[Location, str], origin: str) -> ConfigError:
+    location: Location = tuple(detail["loc"])
+    nearest = next(
+        (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
+        origin,
+    )
+    where = nearest if nearest.startswith("--set") else f"{nearest}: {_dotted(location)}"
+    if detail["type"] == "extra_forbidden":
+        return ConfigError(
+            where,
+            expected=f"a known key of {_dotted(location[:-1]) or 'the configuration'}",
+            found=repr(location[-1]),
+            remedy=_suggestion(location),
+        )
+    if detail["type"] == "missing":
+        return ConfigError(
+            f"{nearest}: {_dotted(location)}",
+            expected="this key",
+            found="nothing",
+            remedy="add it; configs/demo.yaml shows every key",
+        )
+    return ConfigError(
+        where,
+        expected=detail["msg"].removeprefix("Value error, "),
+        found=_shortened(detail["input"]),
+        remedy="correct the value; configs/demo.yaml explains every key",
+    )
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _suggestion(location: Location) -> str:
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = section.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        section = annotation
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Any folder of scans in, cached slices and batches out."""

@@ -1,0 +1,248 @@
+"""Cases in, slices on disk out: an entry is keyed by what it was made from, so never stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import Config, DataSection, PreprocessingSection
+from pipeline.dataset.catalogue import Case, Catalogue, SetAside, listed
+from pipeline.dataset.preprocessing import (
+    FORMAT_VERSION,
+    Preprocessing,
+    UnnamedLabelError,
+    to_slices,
+)
+from pipeline.dataset.workers import run_in_workers
+from pipeline.errors import DataError, LabelError, OutputError, SlicewiseError, file_problem
+from pipeline.imaging.dicom_series import DicomSeries
+from pipeline.imaging.files import private_folder, sha256_of, write_text
+from pipeline.imaging.scan import ScanSource
+
+MAXIMUM_POINTS_A_CLASS = 2000
+"""Labelled voxels a class that are remembered to centre windows on."""
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """One case as slices.
+
+    Attributes:
+        name: of the case.
+        patient: of the case.
+        key: digest of sources, preprocessing section and format version.
+        folder: holds the arrays.
+    """
+
+    name: str
+    patient: str
+    key: str
+    folder: Path
+
+    @cached_property
+    def image(self) -> NDArray[np.float16]:
+        """Normalised slices (D, C, H, W), mapped from disk."""
+        array: NDArray[np.float16] = np.load(self.folder / "image.npy", mmap_mode="r")
+        return array
+
+    @cached_property
+    def label(self) -> NDArray[np.uint8]:
+        """Classes (D, H, W), mapped from disk."""
+        array: NDArray[np.uint8] = np.load(self.folder / "label.npy", mmap_mode="r")
+        return array
+
+    @cached_property
+    def points(self) -> NDArray[np.int32]:
+        """Some labelled voxels: (N, 4) rows of class, slice, row, column."""
+        array: NDArray[np.int32] = np.load(self.folder / "points.npy")
+        return array
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The slices of a data set."""
+
+    cases: tuple[CachedCase, ...]
+    set_aside: tuple[SetAside, ...]
+
+    def chosen(self, names: Sequence[str]) -> list[CachedCase]:
+        """The named cases, in the order of the names; those set aside are left out."""
+        by_name = {case.name: case for case in self.cases}
+        return [by_name[name] for name in names if name in by_name]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs for one case."""
+
+    case: Case
+    section: PreprocessingSection
+    data: DataSection
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+
+def prepare(
+    catalogue: Catalogue, config: Config, work: Path, workers: int
+) -> Iterator[tuple[str, CachedCase | SlicewiseError]]:
+    """Bring every labelled case into the cache; yields each name when it is done.
+
+    Cases that are there already cost one reading of their bytes. A bad scan yields its error and
+    the rest goes on. Follow with ``collect``.
+    """
+    folder = private_folder(work / "cache")
+    tasks = [_Task(case, config.preprocessing, config.data, folder) for case in catalogue.labelled]
+    for task, result in run_in_workers(_prepare_case, tasks, min(workers, len(tasks))):
+        yield task.name, result
+
+
+def collect(
+    catalogue: Catalogue,
+    results: dict[str, CachedCase | SlicewiseError],
+    config: Config,
+    work: Path,
+) -> Prepared:
+    """Write manifest and quarantine list; say what there is to train on.
+
+    Raises:
+        DataError: labels hold values that the config does not name, or no case is usable.
+    """
+    cases = sorted(
+        (item for item in results.values() if isinstance(item, CachedCase)),
+        key=lambda case: case.name,
+    )
+    errors = {name: item for name, item in results.items() if isinstance(item, SlicewiseError)}
+    set_aside = (
+        *catalogue.set_aside,
+        *(SetAside.from_error(name, errors[name]) for name in sorted(errors)),
+    )
+    folder = private_folder(work / "cache" / config.name)
+    _write_lines(folder / "manifest.jsonl", [_manifest_row(case) for case in cases])
+    _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
+    unnamed = {
+        name: error for name, error in errors.items() if isinstance(error, UnnamedLabelError)
+    }
+    if unnamed:
+        first = next(iter(unnamed.values()))
+        raise DataError(
+            f"{catalogue.root}: {listed(sorted(unnamed))}",
+            expected=first.expected,
+            found=first.found,
+            remedy=first.remedy,
+        )
+    if not cases:
+        raise DataError(
+            catalogue.root,
+            expected="at least one usable labelled case",
+            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5])
+            or "no labels at all",
+            remedy="see the reasons; labels belong beside the images",
+        )
+    return Prepared(tuple(cases), set_aside)
+
+
+def case_key(case: Case, section: PreprocessingSection, data: DataSection) -> str:
+    """Digest of everything that decides what the slices of a case are."""
+    ingredients = {
+        "format": FORMAT_VERSION,
+        "preprocessing": section.model_dump(mode="json"),
+        "labels": list(data.labels.values()),
+        "sources": [_digest(source) for source in (*case.images, case.label) if source],
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(source: ScanSource) -> str:
+    if isinstance(source, DicomSeries):
+        joined = "".join(sha256_of(path) for path in source.files)
+        return hashlib.sha256(joined.encode()).hexdigest()
+    return sha256_of(source)
+
+
+def _prepare_case(task: _Task) -> CachedCase:
+    try:
+        key = case_key(task.case, task.section, task.data)
+    except OSError as error:
+        raise LabelError(
+            error.filename or task.name,
+            expected="a readable file",
+            found=file_problem(error),
+            remedy="correct its path or permissions",
+        ) from None
+    folder = task.root / key[:2] / key
+    if not folder.exists():
+        assert task.case.label is not None
+        loaded, axis = Preprocessing(task.section, task.data).load(
+            task.case.images, task.case.label
+        )
+        image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
+        label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
+        _store(folder, image.astype(np.float16), label.astype(np.uint8))
+    return CachedCase(task.case.name, task.case.patient, key, folder)
+
+
+def _store(folder: Path, image: NDArray[np.float16], label: NDArray[np.uint8]) -> None:
+    """Write an entry beside its place and rename the folder: it is there whole or not at all."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        try:
+            np.save(beside / "image.npy", np.ascontiguousarray(image))
+            np.save(beside / "label.npy", np.ascontiguousarray(label))
+            np.save(beside / "points.npy", _points(label))
+            beside.rename(folder)
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            # Another process may have finished the same entry first.
+            if not folder.exists():
+                raise
+    except OSError as error:
+        raise OutputError(
+            folder,
+            expected=f"room for {image.nbytes + label.nbytes} bytes in the slice cache",
+            found=file_problem(error),
+            remedy="free space or choose another --work; finished cases are kept",
+        ) from None
+
+
+def _points(label: NDArray[np.uint8]) -> NDArray[np.int32]:
+    rows = []
+    for number in np.unique(label[label > 0]):
+        places = np.argwhere(label == number)
+        # Evenly spread over the structure, the same each time.
+        step = -(-len(places) // MAXIMUM_POINTS_A_CLASS)
+        chosen = places[::step]
+        rows.append(np.column_stack([np.full(len(chosen), number), chosen]))
+    return np.concatenate(rows).astype(np.int32) if rows else np.zeros((0, 4), dtype=np.int32)
+
+
+def _manifest_row(case: CachedCase) -> dict[str, Any]:
+    depth, channels, height, width = case.image.shape
+    return {
+        "name": case.name,
+        "patient": case.patient,
+        "key": case.key,
+        "slices": depth,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "labelled_voxels": int(np.count_nonzero(case.label)),
+    }
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    path.chmod(0o600)

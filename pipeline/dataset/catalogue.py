@@ -1,0 +1,225 @@
+"""Any folder of scans in, one row a case out: who it is, where its images and its label lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.config import DataSection
+from pipeline.errors import ConfigError, DataError, SlicewiseError, UsageError
+from pipeline.imaging.scan import ScanSource
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of one patient, with as many images as there are contrasts.
+
+    Attributes:
+        name: unique in the data set; results bear it.
+        patient: whose scan it is; folds are cut between patients.
+        images: one source a contrast, in the order of ``data.contrasts``.
+        label: label map on the grid of the images, where there is one.
+    """
+
+    name: str
+    patient: str
+    images: tuple[ScanSource, ...]
+    label: ScanSource | None
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A scan that the rest goes on without."""
+
+    name: str
+    where: str
+    reason: str
+    remedy: str
+
+    @classmethod
+    def from_error(cls, name: str, error: SlicewiseError) -> SetAside:
+        """The row of a quarantine list."""
+        return cls(name, error.where, error.reason, error.remedy)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a data set holds."""
+
+    root: Path
+    cases: tuple[Case, ...]
+    set_aside: tuple[SetAside, ...] = ()
+
+    def case(self, name: str) -> Case:
+        """The case of a name."""
+        return next(case for case in self.cases if case.name == name)
+
+    @property
+    def labelled(self) -> tuple[Case, ...]:
+        """The cases that have a label."""
+        return tuple(case for case in self.cases if case.label is not None)
+
+
+def data_root(data: DataSection) -> Path:
+    """The folder of the data set.
+
+    Raises:
+        ConfigError: none is given.
+        DataError: it does not exist or is empty.
+    """
+    if data.root is None:
+        raise ConfigError(
+            "data.root",
+            expected="the folder of the data set",
+            found="nothing",
+            remedy="say --set data.root=FOLDER, or DATA=FOLDER to make",
+        )
+    if not data.root.exists():
+        raise DataError(
+            data.root,
+            expected="a folder of scans or a CSV manifest",
+            found="no such file or folder",
+            remedy="correct data.root (make: DATA=)",
+        )
+    if data.root.is_dir() and not any(data.root.iterdir()):
+        raise DataError(
+            data.root,
+            expected="a folder of scans",
+            found="an empty folder",
+            remedy="correct data.root (make: DATA=)",
+        )
+    return data.root
+
+
+def assemble(
+    data: DataSection,
+    root: Path,
+    images: dict[str, tuple[ScanSource, ...]],
+    labels: dict[str, ScanSource],
+    patients: dict[str, str] | None = None,
+) -> Catalogue:
+    """Join images, labels and patients by case name.
+
+    Args:
+        data: patient pattern, and whether unpaired files may be left out.
+        root: the data set, for messages.
+        images: case name to one source a contrast.
+        labels: case name to label.
+        patients: case name to patient, where a manifest tells; otherwise the pattern decides.
+
+    Raises:
+        DataError: labels and images do not pair up and ``allow_unpaired`` is off; all are named.
+    """
+    unpaired = list(_unpaired(images, labels))
+    if unpaired and not data.allow_unpaired:
+        raise DataError(
+            root,
+            expected="a label for every image and an image for every label",
+            found="; ".join(f"{item.name}: {item.reason}" for item in unpaired),
+            remedy="add what is missing, or leave these out with data.allow_unpaired=true "
+            "(check: --allow-unpaired)",
+        )
+    names = [name for name in sorted(images) if not labels or name in labels]
+    if not names:
+        raise DataError(
+            root, expected="at least one scan", found="none", remedy="correct data.root"
+        )
+    if patients is None:
+        patients = {name: patient_of(name, data) for name in names}
+    cases = (Case(name, patients[name], images[name], labels.get(name)) for name in names)
+    return Catalogue(root, tuple(cases), tuple(unpaired))
+
+
+def patient_of(name: str, data: DataSection) -> str:
+    """Who a case is, by the pattern of the config; without one, each case is a patient.
+
+    Raises:
+        DataError: the pattern does not fit the name.
+    """
+    if data.patient_pattern is None:
+        return name
+    match = re.search(data.patient_pattern, name)
+    if match is None or not match.group(1):
+        raise DataError(
+            f"data.patient_pattern, case {name}",
+            expected=f"a name in which {data.patient_pattern!r} finds the patient",
+            found=repr(name),
+            remedy="correct data.patient_pattern, or give patients in a CSV manifest",
+        )
+    patient = match.group(1)
+    if data.scans_per_patient == 1:
+        return patient
+    if not patient.isdigit():
+        raise DataError(
+            f"data.scans_per_patient, case {name}",
+            expected="a number, because consecutive numbers share a patient",
+            found=repr(patient),
+            remedy="let the group of data.patient_pattern capture digits only",
+        )
+    # Leading zeros keep the order of the names equal to the order of the numbers.
+    number = (int(patient) + data.scans_per_patient - 1) // data.scans_per_patient
+    return f"{number:0{len(patient)}d}"
+
+
+def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
+    """Case name to patient, with variants of case and space taken as one.
+
+    Raises:
+        DataError: some patients are blank, or all cases of several claim one patient.
+    """
+    blank = [name for name, patient in patients.items() if not patient.strip()]
+    if blank:
+        raise DataError(
+            f"{root}: patient",
+            expected="a patient for every case",
+            found=f"none for {listed(blank)}",
+            remedy="fill the column, or delete it and set data.patient_pattern",
+        )
+    merged = {name: " ".join(patient.split()).casefold() for name, patient in patients.items()}
+    if len(merged) > 1 and len(set(merged.values())) == 1:
+        raise DataError(
+            f"{root}: patient",
+            expected="different patients, because folds are cut between them",
+            found=f"the same patient for all {len(merged)} cases",
+            remedy="correct the column, or delete it and set data.patient_pattern",
+        )
+    return merged
+
+
+def limited(catalogue: Catalogue, names: Iterable[str]) -> Catalogue:
+    """The catalogue with only the named cases."""
+    wanted = set(names)
+    return replace(catalogue, cases=tuple(case for case in catalogue.cases if case.name in wanted))
+
+
+def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
+    """Refuse a data set whose images a case differ in number from the configured contrasts."""
+    if found != len(data.contrasts):
+        raise UsageError(
+            f"{where}: data.contrasts",
+            expected=f"{len(data.contrasts)} images a case ({', '.join(data.contrasts)})",
+            found=str(found),
+            remedy="name each contrast in data.contrasts, in the order of the channels",
+        )
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Names for a message, shortened when there are many."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _unpaired(
+    images: dict[str, tuple[ScanSource, ...]], labels: dict[str, ScanSource]
+) -> Iterable[SetAside]:
+    if not labels:
+        return
+    remedy = "add the missing file"
+    for name in sorted(set(images) - set(labels)):
+        where = str(images[name][0])
+        yield SetAside(name, where, "image without label", remedy)
+    for name in sorted(set(labels) - set(images)):
+        yield SetAside(name, str(labels[name]), "label without image", remedy)

@@ -1,0 +1,260 @@
+"""The layouts that data sets come in: each turns a root into a ``Catalogue``.
+
+To add one, write a function ``(DataSection, root) -> Catalogue``, a line in ``_recognised`` and a
+line in ``_READERS``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import DataSection
+from pipeline.dataset.catalogue import (
+    Catalogue,
+    SetAside,
+    assemble,
+    data_root,
+    merged_patients,
+    require_contrasts,
+)
+from pipeline.errors import DataError, file_problem
+from pipeline.imaging.nifti import stem
+from pipeline.imaging.scan import ScanSource, find_scans, is_scan
+
+PAIRS = (
+    ("images", "labels"),
+    ("images", "masks"),
+    ("image", "label"),
+    ("imagesTr", "labelsTr"),
+    ("imgs", "masks"),
+)
+_LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
+
+
+def read_catalogue(data: DataSection) -> Catalogue:
+    """Read a data set of any known layout.
+
+    Raises:
+        ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
+    """
+    root = data_root(data)
+    layout = _recognised(data, root) if data.layout == "auto" else data.layout
+    return _READERS[layout](data, root)
+
+
+def _recognised(data: DataSection, root: Path) -> str:
+    if root.is_file():
+        return "csv"
+    if (root / "dataset.json").exists():
+        return "decathlon" if "training" in _json(root / "dataset.json") else "nnunet"
+    if (root / "dataset.csv").exists():
+        return "csv"
+    return "pair" if _pair(data, root) else "dicom"
+
+
+def _decathlon(data: DataSection, root: Path) -> Catalogue:
+    path = root / "dataset.json"
+    images: dict[str, tuple[ScanSource, ...]] = {}
+    labels: dict[str, ScanSource] = {}
+    missing = []
+    for entry in _json(path)["training"]:
+        image, label = root / entry["image"], root / entry["label"]
+        missing += [str(file.relative_to(root)) for file in (image, label) if not file.exists()]
+        images[stem(image)] = (image,)
+        labels[stem(image)] = label
+    if missing and not data.allow_unpaired:
+        raise DataError(
+            path,
+            expected="every listed file",
+            found=f"missing: {', '.join(missing)}",
+            remedy="copy or download the data set again, or data.allow_unpaired=true",
+        )
+    require_contrasts(data, 1, path)
+    present = {name: files for name, files in images.items() if files[0].exists()}  # type: ignore[union-attr]
+    existing = {name: file for name, file in labels.items() if file.exists()}  # type: ignore[union-attr]
+    return assemble(data, root, present, existing)
+
+
+def _nnunet(data: DataSection, root: Path) -> Catalogue:
+    """``imagesTr/CASE_0000.nii.gz`` with a channel number, ``labelsTr/CASE.nii.gz``."""
+    channels: dict[str, dict[int, ScanSource]] = {}
+    for path in _scans(root / "imagesTr"):
+        case, _, number = stem(path).rpartition("_")
+        if len(number) != 4 or not number.isdigit():
+            raise DataError(
+                path,
+                expected="a name that ends in a channel number, such as case_0000.nii.gz",
+                found=path.name,
+                remedy="rename the file, or use another layout",
+            )
+        channels.setdefault(case, {})[int(number)] = path
+    for case, numbered in channels.items():
+        require_contrasts(data, len(numbered), f"{root / 'imagesTr'}, case {case}")
+    images = {case: tuple(by[number] for number in sorted(by)) for case, by in channels.items()}
+    labels: dict[str, ScanSource] = {stem(path): path for path in _scans(root / "labelsTr")}
+    return assemble(data, root, images, labels)
+
+
+def _pairs(data: DataSection, root: Path) -> Catalogue:
+    pair = _pair(data, root)
+    if pair is None:
+        raise DataError(
+            root,
+            expected="two folders, such as images and labels",
+            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing",
+            remedy="name them with data.images and data.labels_folder",
+        )
+    require_contrasts(data, 1, root)
+    images: dict[str, tuple[ScanSource, ...]] = {stem(path): (path,) for path in _scans(pair[0])}
+    labels: dict[str, ScanSource] = {}
+    for path in _scans(pair[1]):
+        labels[_label_name(stem(path), set(images))] = path
+    return assemble(data, root, images, labels)
+
+
+def _manifest(data: DataSection, root: Path) -> Catalogue:
+    """``image,label,patient[,contrast]``; paths are relative to the manifest."""
+    path = root / "dataset.csv" if root.is_dir() else root
+    images: dict[str, dict[str, ScanSource]] = {}
+    labels: dict[str, ScanSource] = {}
+    patients: dict[str, str] = {}
+    missing: list[str] = []
+    for number, row in _rows(path):
+        files = {key: path.parent / row[key] for key in ("image", "label") if row.get(key)}
+        missing += [
+            f"line {number}: {row[key]}" for key, file in files.items() if not file.exists()
+        ]
+        contrast = row.get("contrast") or data.contrasts[0]
+        # Contrasts of one case share their label; without labels, their patient.
+        name = stem(files["label"]) if "label" in files else stem(files["image"])
+        if contrast in images.get(name, {}):
+            raise DataError(
+                f"{path}:{number}",
+                expected="each case and contrast once",
+                found=f"{name}, {contrast} again",
+                remedy="give different names, or delete the line",
+            )
+        images.setdefault(name, {})[contrast] = files["image"]
+        if "label" in files:
+            labels[name] = files["label"]
+        patients[name] = row.get("patient", "")
+    if missing:
+        raise DataError(
+            path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
+        )
+    known = merged_patients(patients, path) if _has_patients(path) else None
+    return assemble(data, path, _by_contrast(data, images, path), labels, known)
+
+
+def _dicom(data: DataSection, root: Path) -> Catalogue:
+    """Scans without labels: every series, and every NIfTI file, is a case."""
+    found = find_scans(root)
+    images: dict[str, tuple[ScanSource, ...]] = {
+        name: (source,) for name, source in found.sources.items()
+    }
+    set_aside = tuple(SetAside.from_error(Path(e.where).name, e) for e in found.set_aside)
+    if not images:
+        raise DataError(
+            root,
+            expected="at least one usable scan",
+            found="; ".join(item.reason for item in set_aside[:3]),
+            remedy="see the reasons",
+        )
+    catalogue = assemble(data, root, images, {})
+    return Catalogue(root, catalogue.cases, set_aside)
+
+
+_READERS = {
+    "decathlon": _decathlon,
+    "nnunet": _nnunet,
+    "pair": _pairs,
+    "csv": _manifest,
+    "dicom": _dicom,
+}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        found = file_problem(error)
+    except ValueError as error:
+        found = str(error)
+    else:
+        if isinstance(content, dict):
+            return content
+        found = "no JSON object"
+    raise DataError(path, expected="a JSON file", found=found, remedy="correct or replace the file")
+
+
+def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
+    if data.images is not None or data.labels_folder is not None:
+        images, labels = root / (data.images or "images"), root / (data.labels_folder or "labels")
+        for folder in (images, labels):
+            if not folder.is_dir():
+                raise DataError(
+                    folder,
+                    expected="a folder",
+                    found="none",
+                    remedy="correct data.images and data.labels_folder",
+                )
+        return images, labels
+    folders = ((root / images, root / labels) for images, labels in PAIRS)
+    return next((pair for pair in folders if pair[0].is_dir() and pair[1].is_dir()), None)
+
+
+def _scans(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(
+            folder, expected="a folder", found="none", remedy="correct data.root or data.layout"
+        )
+    return sorted(path for path in folder.iterdir() if is_scan(path))
+
+
+def _label_name(name: str, images: set[str]) -> str:
+    """Name of the image that a label belongs to: the same, or without a usual ending."""
+    if name in images:
+        return name
+    bare = (name.removesuffix(ending) for ending in _LABEL_ENDINGS if name.endswith(ending))
+    return next((candidate for candidate in bare if candidate in images), name)
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            rows = [(reader.line_num, row) for row in reader]
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            path, expected="a CSV manifest", found=str(error), remedy="correct the file"
+        ) from None
+    if "image" not in columns:
+        raise DataError(
+            path,
+            expected="a header line with image,label,patient[,contrast]",
+            found=",".join(columns) or "an empty file",
+            remedy="add the header line",
+        )
+    return rows
+
+
+def _has_patients(path: Path) -> bool:
+    return any("patient" in row for _, row in _rows(path)[:1])
+
+
+def _by_contrast(
+    data: DataSection, images: dict[str, dict[str, ScanSource]], path: Path
+) -> dict[str, tuple[ScanSource, ...]]:
+    for name, contrasts in images.items():
+        if set(contrasts) != set(data.contrasts):
+            raise DataError(
+                f"{path}, case {name}",
+                expected=f"the contrasts {', '.join(data.contrasts)}",
+                found=", ".join(contrasts),
+                remedy="correct the manifest or data.contrasts",
+            )
+    return {name: tuple(by[key] for key in data.contrasts) for name, by in images.items()}

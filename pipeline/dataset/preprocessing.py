@@ -1,0 +1,308 @@
+"""A scan in, normalised slices out, and the way back.
+
+The one preprocessing of training, inference and the registered model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import SimpleITK
+import torch
+from monai.data import ImageReader, MetaTensor
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    EnsureTyped,
+    LoadImaged,
+    MapTransform,
+    Orientationd,
+    Spacingd,
+    allow_missing_keys_mode,
+)
+from numpy.typing import NDArray
+
+from pipeline.config import DataSection, PreprocessingSection
+from pipeline.errors import LabelError, ScanError
+from pipeline.imaging.scan import ScanSource, read_scan
+from pipeline.imaging.volume import Volume, require_same_grid
+
+FORMAT_VERSION = 1
+"""Raise it when the same scan and section would give other slices: it stales every cache."""
+
+SLICE_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+_AXES = (("L", "R"), ("P", "A"), ("I", "S"))
+_INTEGER_TOLERANCE = 1e-3
+
+
+class UnnamedLabelError(LabelError):
+    """A label map holds a value that the configuration does not name."""
+
+
+class VolumeReader(ImageReader):
+    """MONAI's door to our readers: NIfTI files, DICOM folders and single series."""
+
+    def verify_suffix(self, filename: Any) -> bool:
+        """Whatever ``read_scan`` takes; it decides by content."""
+        del filename
+        return True
+
+    def read(self, data: Any, **_: Any) -> list[Volume]:
+        """Read one source or one a contrast."""
+        sources: Sequence[ScanSource] = data if isinstance(data, (list, tuple)) else [data]
+        return [read_scan(source) for source in sources]
+
+    def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Stack contrasts into (C, X, Y, Z) with the affine that they share."""
+        volumes: list[Volume] = img
+        for other in volumes[1:]:
+            require_same_grid(volumes[0], other)
+        meta = {
+            "affine": volumes[0].affine,
+            "original_channel_dim": 0,
+            "spatial_shape": np.array(volumes[0].shape),
+        }
+        return np.stack([volume.voxels for volume in volumes]), meta
+
+
+class NormalizeForegroundd(MapTransform):
+    """Clips to foreground percentiles, subtracts the foreground's mean, divides by its deviation.
+
+    One mean and deviation a volume and contrast, never a slice's own.
+    """
+
+    def __init__(self, keys: Any, section: PreprocessingSection) -> None:
+        super().__init__(keys)
+        self.section = section
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Normalise (C, X, Y, Z) float32."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            image = result[key]
+            result[key] = torch.stack([self._normalized(contrast) for contrast in image])
+            result[key] = MetaTensor(result[key], meta=image.meta)
+            result[key].applied_operations = image.applied_operations
+        return result
+
+    def _normalized(self, contrast: torch.Tensor) -> torch.Tensor:
+        voxels = contrast.numpy()
+        foreground = voxels[foreground_mask(voxels, self.section)]
+        low, high = np.percentile(foreground, self.section.clip_percentiles)
+        clipped = np.clip(foreground, low, high)
+        mean, deviation = float(clipped.mean()), float(clipped.std())
+        scaled = (np.clip(voxels, low, high) - mean) / (deviation if deviation > 0 else 1.0)
+        return torch.from_numpy(scaled.astype(np.float32))
+
+
+def foreground_mask(
+    voxels: NDArray[np.float32], section: PreprocessingSection
+) -> NDArray[np.bool_]:
+    """The voxels that belong to the body, shape of ``voxels``; all of them where none would."""
+    if section.foreground == "nonzero":
+        mask = voxels != 0
+    elif section.foreground == "otsu" and voxels.min() < voxels.max():
+        image = SimpleITK.GetImageFromArray(voxels)
+        mask = SimpleITK.GetArrayFromImage(SimpleITK.OtsuThreshold(image, 0, 1)).astype(np.bool_)
+    else:
+        mask = np.ones(voxels.shape, dtype=np.bool_)
+    return mask if mask.any() else np.ones(voxels.shape, dtype=np.bool_)
+
+
+class Preprocessing:
+    """The chain of MONAI transforms of one configuration, and its inverse.
+
+    Args:
+        section: what to do.
+        data: contrasts, and which values the labels may have.
+    """
+
+    def __init__(self, section: PreprocessingSection, data: DataSection) -> None:
+        self.section = section
+        self.data = data
+        # MONAI inverts a transform only by the very object that was applied.
+        self._chains = {axis: self._chain(axis) for axis in SLICE_AXES.values()}
+
+    def load(
+        self, images: Sequence[ScanSource], label: ScanSource | None = None
+    ) -> tuple[dict[Hashable, Any], int]:
+        """Load and preprocess one case.
+
+        Returns:
+            ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n when
+            there is one; and the axis that slices are cut along.
+
+        Raises:
+            ScanError: damaged, NaN voxels, contrasts or label on another grid, label values.
+        """
+        sources: dict[str, Any] = {"image": list(images)}
+        if label is not None:
+            sources["label"] = [label]
+        # Named again at the call, where MONAI lets the reader's own errors through.
+        loaded = _loading()(sources, reader=VolumeReader())
+        where = str(images[0])
+        _require_finite(loaded["image"], where)
+        if label is not None:
+            self._check_label(loaded, images[0], label)
+        return self._transformed(loaded)
+
+    def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
+        """Preprocess one volume a contrast; shape (C, X, Y, Z), and the axis of the slices."""
+        voxels, meta = VolumeReader().get_data(list(volumes))
+        _require_finite(voxels, volumes[0].name)
+        image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
+        image.affine = torch.from_numpy(volumes[0].affine)
+        transformed, axis = self._transformed({"image": image})
+        return transformed["image"], axis
+
+    def to_native(self, values: torch.Tensor, preprocessed: MetaTensor, axis: int) -> torch.Tensor:
+        """Bring values on the preprocessed grid back to the grid of the scan.
+
+        Args:
+            values: (K, X, Y, Z) on the grid of ``preprocessed``.
+            preprocessed: what ``from_volumes`` gave.
+            axis: axis of the slices.
+
+        Returns:
+            (K, X, Y, Z) on the scan's own grid; interpolated linearly where it was resampled.
+        """
+        carried = MetaTensor(values, meta=preprocessed.meta)
+        carried.applied_operations = preprocessed.applied_operations
+        chain = self._chains[axis]
+        with allow_missing_keys_mode(chain):
+            native: MetaTensor = chain.inverse({"image": carried})["image"]
+        return native.as_tensor()
+
+    def _transformed(self, loaded: dict[Hashable, Any]) -> tuple[dict[Hashable, Any], int]:
+        axis = slice_axis(np.asarray(loaded["image"].affine), self.section)
+        return self._chains[axis](loaded), axis
+
+    def _chain(self, axis: int) -> Compose:
+        keys = ("image", "label")
+        steps: list[Any] = [
+            EnsureTyped(keys, dtype=torch.float32, allow_missing_keys=True),
+            Orientationd(keys, "RAS", labels=_AXES, allow_missing_keys=True),
+        ]
+        if self.section.spacing_mm is not None:
+            steps.append(
+                Spacingd(
+                    keys,
+                    pixdim=_in_plane(self.section.spacing_mm, axis),
+                    mode=("bilinear", "nearest"),
+                    allow_missing_keys=True,
+                )
+            )
+        if self.section.crop_foreground:
+            steps.append(
+                CropForegroundd(
+                    keys,
+                    source_key="image",
+                    select_fn=lambda image: _any_foreground(image, self.section),
+                    allow_missing_keys=True,
+                    allow_smaller=True,
+                )
+            )
+        steps.append(NormalizeForegroundd("image", self.section))
+        return Compose(steps)
+
+    def _check_label(
+        self, loaded: dict[Hashable, Any], image: ScanSource, label: ScanSource
+    ) -> None:
+        grids = [
+            Volume(np.asarray(loaded[key][0]), np.asarray(loaded[key].affine), name)
+            for key, name in (("image", str(image)), ("label", str(label)))
+        ]
+        # The same voxels in another order are the same grid.
+        require_same_grid(grids[0].reoriented("RAS"), grids[1].reoriented("RAS"))
+        classes = self.classes_of(np.asarray(loaded["label"]), str(label))
+        loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
+
+    def classes_of(self, values: NDArray[Any], where: str) -> NDArray[np.uint8]:
+        """Label values to consecutive classes in the order of ``data.labels``.
+
+        Raises:
+            LabelError: a value is no integer.
+            UnnamedLabelError: a value is not in ``data.labels``.
+        """
+        integers = np.rint(values)
+        if not np.isfinite(values).all() or np.abs(values - integers).max() > _INTEGER_TOLERANCE:
+            raise LabelError(
+                where,
+                expected="whole numbers as labels",
+                found="fractions, or values that are no numbers",
+                remedy="export a label map without interpolation or smoothing",
+            )
+        known = [0, *self.data.labels.values()]
+        unnamed = sorted({int(value) for value in np.unique(integers)} - set(known))
+        if unnamed:
+            raise UnnamedLabelError(
+                where,
+                expected=f"the values of data.labels: {known}",
+                found=f"{unnamed} as well",
+                remedy="name them in data.labels, or correct the label map",
+            )
+        classes = np.zeros(values.shape, dtype=np.uint8)
+        for number, value in enumerate(known):
+            classes[integers == value] = number
+        return classes
+
+
+def slice_axis(affine: NDArray[np.float64], section: PreprocessingSection) -> int:
+    """Axis of the RAS volume that slices are cut along: 0 sagittal, 1 coronal, 2 axial."""
+    if section.plane != "thickest":
+        return SLICE_AXES[section.plane]
+    box = Volume(np.zeros((1, 1, 1), dtype=np.bool_), affine).reoriented("RAS")
+    # Equal spacings, within a rounding, count as axial.
+    return 2 - int(np.argmax(np.round(box.spacing_mm, 3)[::-1]))
+
+
+def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
+    """Cut (C, X, Y, Z) into slices (D, C, H, W)."""
+    return volume.movedim(axis + 1, 0)
+
+
+def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
+    """Put slices (D, C, H, W) back together to (C, X, Y, Z)."""
+    return slices.movedim(0, axis + 1)
+
+
+@cache
+def _loading() -> LoadImaged:
+    # MONAI registers all its own readers, too, and warns about the GPU decoder that one would like.
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    return LoadImaged(
+        ("image", "label"),
+        reader=VolumeReader,
+        dtype=None,
+        allow_missing_keys=True,
+        expanduser=False,
+    )
+
+
+def _in_plane(spacing_mm: tuple[float, float], axis: int) -> tuple[float, ...]:
+    # MONAI keeps the spacing of an axis whose value is not positive.
+    row, column = spacing_mm
+    spacing = [row, column]
+    spacing.insert(axis, -1.0)
+    return tuple(spacing)
+
+
+def _any_foreground(image: torch.Tensor, section: PreprocessingSection) -> torch.Tensor:
+    masks = [foreground_mask(contrast.numpy(), section) for contrast in image]
+    return torch.from_numpy(np.any(masks, axis=0))[None]
+
+
+def _require_finite(image: Any, where: str) -> None:
+    values = np.asarray(image)
+    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if broken:
+        raise ScanError(
+            where,
+            expected="finite voxels",
+            found=f"{broken} NaN or infinite voxels",
+            remedy="export the scan again, or fill them first",
+        )

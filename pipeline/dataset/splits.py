@@ -1,0 +1,143 @@
+"""Cases in, folds out: a patient is on one side of a fold, or the fold says so by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config import DataSection
+from pipeline.dataset.catalogue import Case, listed
+from pipeline.errors import DataError, UsageError, file_problem
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division into training and validation.
+
+    Attributes:
+        number: 0-based.
+        kind: how the fold was made; reports print it beside every figure.
+        train: names of the training cases.
+        val: names of the validation cases.
+    """
+
+    number: int
+    kind: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+def make_folds(cases: Sequence[Case], data: DataSection) -> list[Fold]:
+    """All folds of a data set.
+
+    ``patient`` shuffles the sorted patients (scikit-learn's ``KFold``) and keeps all scans of a
+    patient together; ``published`` does the same with the sorted case names, as nnU-Net does, so
+    that patients may be shared; a split file is taken as it is and checked.
+
+    Raises:
+        DataError: too few patients, an unusable split file, a patient on both sides of it.
+    """
+    if data.folds not in ("patient", "published"):
+        return _given_folds(cases, Path(data.folds))
+    by_case = data.folds == "published"
+    kind = "by case, patients shared" if by_case else "by patient"
+    groups = sorted({case.name if by_case else case.patient for case in cases})
+    if len(groups) < data.fold_count:
+        raise DataError(
+            "data.fold_count",
+            expected=f"at least {data.fold_count} {'cases' if by_case else 'patients'}",
+            found=str(len(groups)),
+            remedy="lower data.fold_count, or correct data.patient_pattern",
+        )
+    folds = []
+    for number, held_out in enumerate(_held_out(groups, data)):
+        val = [case.name for case in cases if (case.name if by_case else case.patient) in held_out]
+        train = [case.name for case in cases if case.name not in set(val)]
+        folds.append(Fold(number, kind, tuple(train), tuple(val)))
+    return folds
+
+
+def choose_fold(folds: Sequence[Fold], number: int) -> Fold:
+    """One fold by its number.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    if not 0 <= number < len(folds):
+        raise UsageError(
+            f"--fold {number}",
+            expected=f"0 to {len(folds) - 1}, or all",
+            found=str(number),
+            remedy="choose one of these folds, or change data.fold_count",
+        )
+    return folds[number]
+
+
+def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:
+    """Patients that a fold has on both sides."""
+    train, val = set(fold.train), set(fold.val)
+    return {case.patient for case in cases if case.name in train} & {
+        case.patient for case in cases if case.name in val
+    }
+
+
+def _held_out(groups: list[str], data: DataSection) -> list[set[str]]:
+    # scikit-learn takes half a second to import; only this function needs it.
+    from sklearn.model_selection import KFold
+
+    folds = KFold(n_splits=data.fold_count, shuffle=True, random_state=data.fold_seed)
+    return [set(np.array(groups)[held_out]) for _, held_out in folds.split(groups)]
+
+
+def _given_folds(cases: Sequence[Case], path: Path) -> list[Fold]:
+    known = {case.name for case in cases}
+    folds = []
+    for number, entry in enumerate(_entries(path)):
+        fold = Fold(number, f"from {path.name}", tuple(entry["train"]), tuple(entry["val"]))
+        unknown = sorted((set(fold.train) | set(fold.val)) - known)
+        if unknown:
+            raise DataError(
+                f"{path}: fold {number}",
+                expected="names of cases in the data set",
+                found=listed(unknown),
+                remedy="correct the split file; names have no suffix",
+            )
+        shared = sorted(shared_patients(fold, cases))
+        if shared:
+            raise DataError(
+                f"{path}: fold {number}",
+                expected="each patient either in train or in val",
+                found=f"on both sides: {listed(shared)}",
+                remedy="move all scans of a patient to one side",
+            )
+        folds.append(fold)
+    return folds
+
+
+def _entries(path: Path) -> list[dict[str, list[str]]]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        found = file_problem(error)
+    except ValueError as error:
+        found = str(error)
+    else:
+        found = "another structure"
+        if isinstance(entries, list) and entries and all(_is_entry(entry) for entry in entries):
+            return entries
+    raise DataError(
+        f"data.folds: {path}",
+        expected='patient, published, or a JSON file such as [{"train": [...], "val": [...]}]',
+        found=found,
+        remedy="correct data.folds or the file",
+    )
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(side), list) and entry[side] for side in ("train", "val")
+    )

@@ -1,0 +1,68 @@
+"""Independent per-scan work in, results in the order of completion out, in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, as_completed
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from pipeline.errors import ScanError, SlicewiseError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """Processes that this machine's cores carry."""
+    return max(1, min(8, len(os.sched_getaffinity(0))))
+
+
+def run_in_workers(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result | SlicewiseError]]:
+    """Apply a module-level function to each item, ``workers`` at a time.
+
+    A named error becomes the result of its item. An item whose process dies is tried once more;
+    then its result is a ``ScanError``. Any other exception is ours and goes on.
+    """
+    # A clean server process is forked again and again: no threads or locks are inherited, and the
+    # heavy imports are paid once for all workers.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])
+    with ProcessPool(max_workers=workers, initializer=_one_thread, context=context) as pool:
+        waiting: dict[Future[Result], tuple[Item, bool]] = {
+            pool.schedule(function, args=(item,)): (item, True) for item in items
+        }
+        while waiting:
+            again: dict[Future[Result], tuple[Item, bool]] = {}
+            for future in as_completed(waiting):
+                item, may_retry = waiting[future]
+                try:
+                    yield item, future.result()
+                except SlicewiseError as error:
+                    yield item, error
+                except ProcessExpired as death:
+                    if may_retry:
+                        again[pool.schedule(function, args=(item,))] = (item, False)
+                    else:
+                        yield item, _died(item, death)
+            waiting = again
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _died(item: object, death: ProcessExpired) -> ScanError:
+    return ScanError(
+        str(getattr(item, "name", item)),
+        expected="its process to finish",
+        found=f"the process died twice (exit code {death.exitcode})",
+        remedy="check that the scan fits into memory; use fewer --workers",
+    )

@@ -1,0 +1,1 @@
+"""Scores of a whole run: tables and summaries."""

@@ -1,0 +1,71 @@
+"""Two places of masks in, pairs of prediction and reference out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.imaging.nifti import is_nifti, read_nifti, stem
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prediction and its reference.
+
+    Attributes:
+        name: that both bear.
+        predicted: file.
+        reference: file.
+    """
+
+    name: str
+    predicted: Path
+    reference: Path
+
+
+def pair_masks(predictions: Path, references: Path) -> tuple[list[Pair], list[str]]:
+    """Match two files, or two folders by name.
+
+    Returns:
+        The pairs, and the names of predictions that have no reference.
+
+    Raises:
+        DataError: a path is missing, or nothing matches.
+    """
+    ours, theirs = _masks(predictions), _masks(references)
+    if predictions.is_file() and references.is_file():
+        return [Pair(stem(references), predictions, references)], []
+    pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
+    if not pairs:
+        raise DataError(
+            references,
+            expected=f"names as in {predictions}: {', '.join(list(ours)[:3])}",
+            found=", ".join(list(theirs)[:3]) or "none",
+            remedy="give the folders so that the names of the files agree",
+        )
+    return pairs, sorted(ours.keys() - theirs.keys())
+
+
+def label_values(paths: Iterable[Path]) -> list[int]:
+    """Values above 0 that occur in label maps, ascending."""
+    values: set[int] = set()
+    for path in paths:
+        values |= {int(value) for value in np.unique(np.rint(read_nifti(path).voxels))}
+    return sorted(values - {0})
+
+
+def _masks(path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {stem(path): path}
+    if not path.is_dir():
+        raise DataError(
+            path,
+            expected="a mask or a folder of masks",
+            found="no such file or folder",
+            remedy="correct the path",
+        )
+    return {stem(file): file for file in sorted(path.iterdir()) if is_nifti(file)}

@@ -1,0 +1,98 @@
+"""A DICOM series in, its ``Volume`` out; pixels are decoded in the sandbox's child process."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import OutputError, ScanError, file_problem
+from pipeline.imaging.dicom_pixels import decode_series
+from pipeline.imaging.dicom_series import DicomSeries
+from pipeline.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
+from pipeline.imaging.volume import Volume
+
+START_SECONDS = 60.0
+SECONDS_PER_SLICE = 2.0
+
+
+def read_series(series: DicomSeries, sandbox: Sandbox | None = None) -> Volume:
+    """Decode the pixels of a series.
+
+    Args:
+        series: as ``find_series`` gives it.
+        sandbox: where pixels are decoded; by default the one of this process.
+
+    Returns:
+        Voxels of shape (columns, rows, slices) in the series' ``voxel_type``: the stored integers
+        where no file rescales them, float32 otherwise. No header.
+
+    Raises:
+        ScanError: a file is truncated, damaged, changed since the scan, or cannot be decoded.
+        OutputError: there is no room for temporary files.
+    """
+    with tempfile.TemporaryDirectory(prefix="slicewise-") as folder:
+        # A file costs less than a pipe, and tells which slice was being decoded at a death.
+        target = Path(folder) / "voxels.raw"
+        _decode(series, target, sandbox or shared_sandbox())
+        flat = np.fromfile(target, dtype=series.voxel_type)
+    columns, rows, count = series.shape
+    voxels = flat.reshape(count, rows, columns).transpose(2, 1, 0)  # (columns, rows, slices)
+    return Volume(
+        voxels=voxels,
+        affine=series.affine,
+        name=series.name,
+        warnings=(*series.warnings, *_value_warnings(series, voxels)),
+    )
+
+
+def _decode(series: DicomSeries, target: Path, sandbox: Sandbox) -> None:
+    try:
+        sandbox.call(
+            decode_series,
+            series.files,
+            series.shape,
+            series.voxel_type,
+            target,
+            where=series.files[0],
+            timeout_seconds=START_SECONDS + SECONDS_PER_SLICE * len(series.files),
+        )
+    except ChildDiedError as error:
+        raise ScanError(
+            series.files[_slices_written(series, target)],
+            expected=error.expected,
+            found=error.found,
+            remedy=error.remedy,
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            target,
+            expected="room for the decoded voxels",
+            found=file_problem(error),
+            remedy="free space, or name another temporary folder in TMPDIR",
+        ) from error
+
+
+def _slices_written(series: DicomSeries, target: Path) -> int:
+    columns, rows, count = series.shape
+    slice_bytes = columns * rows * np.dtype(series.voxel_type).itemsize
+    written_bytes = target.stat().st_size if target.exists() else 0
+    return min(written_bytes // slice_bytes, count - 1)
+
+
+def _value_warnings(series: DicomSeries, voxels: NDArray[Any]) -> tuple[str, ...]:
+    lowest, highest = voxels.min(), voxels.max()
+    # A NaN anywhere makes both of them NaN.
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise ScanError(
+            series.files[0],
+            expected="finite grey values",
+            found="NaN or infinite voxels in the series",
+            remedy="correct the rescale slope and intercept, or export the series again",
+        )
+    if lowest == highest:
+        return (f"every voxel has the value {lowest:g}",)
+    return ()

@@ -1,0 +1,175 @@
+"""The slices of one volume in any order in; their order and their regular grid out, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import GeometryError
+from pipeline.imaging.dicom_header import SliceHeader
+from pipeline.imaging.volume import Affine
+
+Vector = NDArray[np.float64]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Cosines are written with five to seven digits; a tenth of this moves a head's edge by 0.02 mm.
+COSINE_TOLERANCE = 1e-3
+SAME_POSITION_MM = 0.01
+SPACING_TOLERANCE = 0.01
+GAP_FACTOR = 1.5
+# Sideways shift over the whole stack, in pixels: beyond it an orthogonal grid is no longer true.
+TILT_TOLERANCE_PIXELS = 0.1
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Slices sorted along their normal, and where they lie.
+
+    Attributes:
+        slices: from the lowest position along the normal (row x column direction, LPS) upwards.
+        affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
+        warnings: what was noticed.
+    """
+
+    slices: tuple[SliceHeader, ...]
+    affine: Affine
+    warnings: tuple[str, ...]
+
+
+def regular_grid(slices: Sequence[SliceHeader]) -> Grid:
+    """Sort slices of distinct positions and verify that they form one regular grid.
+
+    Raises:
+        GeometryError: the axes are not orthonormal, slices differ in size, spacing or
+            orientation, a slice is missing, the spacing varies, or the stack is tilted.
+    """
+    _require_same_pixels(slices)
+    row, column = _in_plane_axes(slices)
+    normal = np.cross(row, column)
+    ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm, normal)))
+    positions_mm = np.array([one.position_mm for one in ordered])  # (slices, 3)
+    step_mm, warnings = _slice_step_mm(ordered, positions_mm @ normal)
+    _require_no_tilt(ordered, positions_mm, normal)
+    first = ordered[0]
+    lps = np.eye(4)
+    # Columns of pixels follow each other along the direction of a row, and rows along a column's.
+    lps[:3, 0] = row * first.column_spacing_mm
+    lps[:3, 1] = column * first.row_spacing_mm
+    lps[:3, 2] = normal * step_mm
+    lps[:3, 3] = positions_mm[0]
+    return Grid(tuple(ordered), LPS_TO_RAS @ lps, warnings)
+
+
+def slots(slices: Sequence[SliceHeader]) -> list[int]:
+    """Number of each slice's position along the normal; equal numbers are equal positions.
+
+    Raises:
+        GeometryError: the axes are not orthonormal.
+    """
+    normal = np.cross(*_in_plane_axes(slices))
+    along_mm = np.array([one.position_mm for one in slices]) @ normal
+    order = np.argsort(along_mm, kind="stable")
+    is_new = np.diff(along_mm[order], prepend=along_mm[order[0]]) > SAME_POSITION_MM
+    numbers = np.empty(len(slices), dtype=int)
+    numbers[order] = np.cumsum(is_new)
+    return [int(number) for number in numbers]
+
+
+def _in_plane_axes(slices: Sequence[SliceHeader]) -> tuple[Vector, Vector]:
+    """Orthonormal directions of a row and of a column, LPS."""
+    cosines = np.array([one.orientation for one in slices])  # (slices, 6)
+    # The median does not depend on the order of the files, not even in the last bit.
+    row, column = np.split(np.median(cosines, axis=0), 2)
+    lengths = np.linalg.norm([row, column], axis=1)
+    if np.abs(lengths - 1).max() > COSINE_TOLERANCE or abs(row @ column) > COSINE_TOLERANCE:
+        raise GeometryError(
+            f"{slices[0].path}: ImageOrientationPatient",
+            expected="two directions of length 1 at a right angle",
+            found=f"lengths {lengths[0]:.4g} and {lengths[1]:.4g}, product {row @ column:.4g}",
+            remedy="correct the tag, or export the series again",
+        )
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return row, column / np.linalg.norm(column)
+
+
+def _require_same_pixels(slices: Sequence[SliceHeader]) -> None:
+    first = slices[0]
+    for one in slices:
+        if (one.rows, one.columns) != (first.rows, first.columns):
+            raise GeometryError(
+                f"{one.path}: Rows, Columns",
+                expected=f"the size of the other slices, {first.rows} x {first.columns}",
+                found=f"{one.rows} x {one.columns}",
+                remedy="remove the slice that does not belong, or export the series again",
+            )
+        ours = np.array([first.row_spacing_mm, first.column_spacing_mm])
+        theirs = np.array([one.row_spacing_mm, one.column_spacing_mm])
+        if not np.allclose(ours, theirs, rtol=1e-4, atol=0):
+            raise GeometryError(
+                f"{one.path}: PixelSpacing",
+                expected=f"the spacing of the other slices, {ours[0]:g} x {ours[1]:g} mm",
+                found=f"{theirs[0]:g} x {theirs[1]:g} mm",
+                remedy="remove the slice that does not belong, or export the series again",
+            )
+
+
+def _slice_step_mm(
+    ordered: Sequence[SliceHeader], along_mm: Vector
+) -> tuple[float, tuple[str, ...]]:
+    if len(ordered) == 1:
+        return _lone_slice_step_mm(ordered[0])
+    steps_mm = np.diff(along_mm)
+    usual_mm, mean_mm = float(np.median(steps_mm)), float(steps_mm.mean())
+    widest = int(steps_mm.argmax())
+    if steps_mm[widest] > GAP_FACTOR * usual_mm:
+        raise GeometryError(
+            ordered[widest].path,
+            expected=f"the next slice {usual_mm:.4g} mm further",
+            found=f"a gap of {steps_mm[widest]:.4g} mm up to {ordered[widest + 1].path.name} "
+            f"(slice {widest + 1} of {len(ordered)})",
+            remedy="export the missing slices, or resample the series on purpose",
+        )
+    variation = float(np.abs(steps_mm - mean_mm).max() / mean_mm)
+    if variation > SPACING_TOLERANCE:
+        raise GeometryError(
+            f"{ordered[0].path}: ImagePositionPatient",
+            expected=f"slices at equal distances, within {SPACING_TOLERANCE:.0%}",
+            found=f"distances from {steps_mm.min():.4g} to {steps_mm.max():.4g} mm",
+            remedy="resample the series to equal distances on purpose",
+        )
+    if variation > SPACING_TOLERANCE / 10:
+        return mean_mm, (f"slice distances vary by {variation:.2%}; their mean is used",)
+    return mean_mm, ()
+
+
+def _lone_slice_step_mm(single: SliceHeader) -> tuple[float, tuple[str, ...]]:
+    if single.thickness_mm is None:
+        raise GeometryError(
+            f"{single.path}: SliceThickness",
+            expected="the thickness of the only slice in millimetres",
+            found="no positive value",
+            remedy="export the series again with this tag",
+        )
+    return single.thickness_mm, ("a single slice; its thickness is taken from its header",)
+
+
+def _require_no_tilt(
+    ordered: Sequence[SliceHeader], positions_mm: NDArray[np.float64], normal: Vector
+) -> None:
+    offsets_mm = positions_mm - positions_mm[0]  # (slices, 3)
+    sideways_mm = np.linalg.norm(offsets_mm - np.outer(offsets_mm @ normal, normal), axis=1)
+    pixel_mm = min(ordered[0].row_spacing_mm, ordered[0].column_spacing_mm)
+    worst = int(sideways_mm.argmax())
+    if sideways_mm[worst] <= TILT_TOLERANCE_PIXELS * pixel_mm:
+        return
+    angle = np.degrees(np.arctan2(sideways_mm[worst], abs(float(offsets_mm[worst] @ normal))))
+    raise GeometryError(
+        f"{ordered[worst].path}: ImagePositionPatient",
+        expected="slices stacked along their normal",
+        found=f"a stack tilted by {angle:.3g} degrees, {sideways_mm[worst]:.4g} mm sideways",
+        remedy="resample the series to an upright stack on purpose",
+    )

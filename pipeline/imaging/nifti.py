@@ -1,0 +1,275 @@
+"""NIfTI files in and out: a damaged file is refused, a mask keeps the grid of its source."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import GeometryError, ScanError, file_problem
+from pipeline.imaging.files import atomic_file
+from pipeline.imaging.volume import Volume, require_same_grid
+
+SUFFIXES = (".nii.gz", ".nii")
+MAXIMUM_BYTES = 8 * 2**30
+MAXIMUM_FORM_DISAGREEMENT_MM = 0.1
+_HEADER_BYTES = 540
+_FREE_TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name")
+
+Header = nib.nifti1.Nifti1Header
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a name ends like a NIfTI file; ``._`` files are a file system's leftovers."""
+    return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def stem(path: Path) -> str:
+    """File name without its NIfTI suffix."""
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def read_nifti(path: Path) -> Volume:
+    """Read one volume, checked to its last byte.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``; four dimensions are fine where the fourth is 1.
+
+    Returns:
+        Voxels (X, Y, Z): stored integers where nothing is scaled, float32 otherwise.
+
+    Raises:
+        ScanError: damaged, absurd, complex, or several volumes in one file.
+        GeometryError: no usable affine, or two that disagree.
+    """
+    header = _header(path)
+    shape = _shape(path, header)
+    stored_bytes = math.prod(shape) * header.get_data_dtype().itemsize
+    offset = int(header.get_data_offset())
+    content = _content(path, offset + stored_bytes)
+    stored = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), offset)
+    affine, warnings = _affine(path, header, shape)
+    voxels, scaling_warnings = _scaled(stored.reshape(shape, order="F"), header)
+    return Volume(voxels, affine, stem(path), header, (*warnings, *scaling_warnings))
+
+
+def write_mask(mask: Volume, source: Volume, path: Path) -> None:
+    """Write a label map on the grid of its source.
+
+    The header is the source's: affine, q/sform with their codes and units stay, free text goes,
+    the data type is the smallest integer that holds the labels, and nothing is scaled.
+
+    Raises:
+        GeometryError: mask and source lie on different grids.
+        OutputError: the file cannot be written.
+    """
+    require_same_grid(source, mask, tolerance_voxels=1e-3)
+    voxels = mask.voxels.astype(np.min_scalar_type(int(mask.voxels.max(initial=0))))
+    _write(voxels, source, path)
+
+
+def write_probabilities(probabilities: Sequence[Volume], source: Volume, path: Path) -> None:
+    """Write one float32 volume a class, stacked along the fourth dimension."""
+    for probability in probabilities:
+        require_same_grid(source, probability, tolerance_voxels=1e-3)
+    _write(
+        np.stack([item.voxels for item in probabilities], axis=-1, dtype=np.float32), source, path
+    )
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write a volume on its own grid, in its own data type."""
+    _write(volume.voxels, volume, path)
+
+
+def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
+    image = nib.Nifti1Image(voxels, source.affine, _shared_header(source, voxels.dtype))
+    if source.header is None:
+        image.set_qform(source.affine, code=1)
+        image.set_sform(source.affine, code=1)
+    image.header.set_slope_inter(1, 0)
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        # A fixed time stamp: the same mask is the same file.
+        content = gzip.compress(content, compresslevel=4, mtime=0)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+        written = _header(temporary)
+        assert np.allclose(written.get_best_affine(), source.affine, atol=1e-4), path
+
+
+def _shared_header(source: Volume, dtype: np.dtype[Any]) -> Header:
+    """The source's header without what could tell who was scanned."""
+    header = Header() if source.header is None else Header.from_header(source.header, check=False)
+    header.set_data_dtype(dtype)
+    if source.header is None:
+        header.set_xyzt_units("mm")
+    for name in _FREE_TEXT_FIELDS:
+        header[name] = b""
+    header["cal_min"] = header["cal_max"] = 0
+    header.extensions.clear()
+    return header
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
+
+
+def _damaged(path: Path, expected: str, found: str) -> ScanError:
+    return ScanError(path, expected=expected, found=found, remedy="copy or export the file again")
+
+
+def _read(path: Path, size: int) -> bytes:
+    """At most ``size`` bytes of the uncompressed content, which bounds a bomb."""
+    try:
+        with _open(path) as stream:
+            content = bytes(stream.read(size))
+            if len(content) == size and size > _HEADER_BYTES:
+                # Only the end of the stream tells whether the checksum fits.
+                _drain(path, stream)
+            return content
+    except EOFError:
+        raise _damaged(path, "a complete gzip stream", "it ends too early (truncated)") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(path, "an intact gzip stream", str(error)) from None
+    except OSError as error:
+        raise _damaged(path, "a readable file", file_problem(error)) from None
+
+
+def _drain(path: Path, stream: Any, allowance: int = 2**20) -> None:
+    if len(stream.read(allowance)) == allowance:
+        raise _damaged(path, "an end after the last voxel", f"more than {allowance} bytes after it")
+
+
+def _header(path: Path) -> Header:
+    start = _read(path, _HEADER_BYTES)
+    kind = nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header
+    try:
+        header: Header = kind.from_fileobj(io.BytesIO(start), check=False)
+        header.get_data_dtype()
+    except Exception as error:  # nibabel raises many kinds on hostile headers
+        raise _damaged(path, "a NIfTI header", str(error) or type(error).__name__) from None
+    if header["magic"].item().rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
+        raise _damaged(path, "a single-file NIfTI header", "another or an empty header")
+    return header
+
+
+def _shape(path: Path, header: Header) -> tuple[int, int, int]:
+    """Three dimensions, checked before anything of that size is allocated."""
+    rank, *sizes = (int(value) for value in header["dim"])
+    sizes = sizes[:rank] if 1 <= rank <= 7 else []
+    while len(sizes) > 3 and sizes[-1] == 1:
+        sizes.pop()
+    sizes += [1] * (3 - len(sizes))
+    dtype = header.get_data_dtype()
+    where = f"{path}: dim"
+    if not 1 <= rank <= 7 or min(sizes) < 1:
+        raise _damaged(path, "1 to 7 dimensions of at least 1", f"dim {header['dim'].tolist()}")
+    if math.prod(sizes) * dtype.itemsize > MAXIMUM_BYTES:
+        raise ScanError(
+            where,
+            expected=f"at most {MAXIMUM_BYTES // 2**30} GiB of voxels",
+            found=f"{' x '.join(map(str, sizes))} voxels of {dtype.itemsize} bytes",
+            remedy="crop the scan, or export it again if the header is wrong",
+        )
+    if len(sizes) > 3:
+        raise ScanError(
+            where,
+            expected="one volume",
+            found=f"{math.prod(sizes[3:])} volumes in one file",
+            remedy="write each volume into a file of its own",
+        )
+    if dtype.kind not in "iuf":
+        raise ScanError(
+            f"{path}: datatype",
+            expected="real numbers",
+            found=f"{dtype} voxels",
+            remedy="export magnitude images",
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _content(path: Path, size: int) -> bytes:
+    content = _read(path, size)
+    if len(content) < size:
+        raise _damaged(path, f"{size} bytes of header and voxels", f"{len(content)} (truncated)")
+    return content
+
+
+def _affine(
+    path: Path, header: Header, shape: tuple[int, int, int]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
+    if sform_code == 0 and qform_code == 0:
+        affine = np.asarray(header.get_base_affine(), dtype=np.float64)
+        _require_usable(path, "pixdim", affine)
+        return affine, ("no orientation in the header (sform and qform codes are 0)",)
+    forms = {}
+    if sform_code > 0:
+        forms["sform"] = np.asarray(header.get_sform(), dtype=np.float64)
+    if qform_code > 0:
+        try:
+            forms["qform"] = np.asarray(header.get_qform(), dtype=np.float64)
+        except (ValueError, nib.spatialimages.HeaderDataError) as error:
+            raise _unusable(path, "qform", str(error)) from None
+    for name, form in forms.items():
+        _require_usable(path, name, form)
+    if len(forms) == 2:
+        _require_agreement(path, forms["sform"], forms["qform"], shape)
+    return next(iter(forms.values())), ()
+
+
+def _unusable(path: Path, form: str, found: str) -> GeometryError:
+    return GeometryError(
+        f"{path}: {form}",
+        expected="a finite, invertible affine",
+        found=found,
+        remedy="export the scan again, or correct its header",
+    )
+
+
+def _require_usable(path: Path, form: str, affine: NDArray[np.float64]) -> None:
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise _unusable(path, form, f"rows {affine[:3].tolist()}")
+
+
+def _require_agreement(
+    path: Path,
+    sform: NDArray[np.float64],
+    qform: NDArray[np.float64],
+    shape: tuple[int, int, int],
+) -> None:
+    box = np.zeros(shape, dtype=np.bool_)
+    apart_mm = Volume(box, sform).grid_difference_voxels(Volume(box, qform)) * min(
+        Volume(box, sform).spacing_mm
+    )
+    if apart_mm > MAXIMUM_FORM_DISAGREEMENT_MM:
+        raise GeometryError(
+            f"{path}: sform and qform",
+            expected=f"agreement within {MAXIMUM_FORM_DISAGREEMENT_MM} mm",
+            found=f"corners up to {apart_mm:.3g} mm apart",
+            remedy="find out which of the two is right and write it into both",
+        )
+
+
+def _scaled(stored: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or (math.isnan(slope) and math.isnan(intercept)):
+        return native, ()
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        return native, (f"scaling {slope} * x + {intercept} in the header was ignored",)
+    if (slope, intercept) == (1.0, 0.0):
+        return native, ()
+    return (native * slope + intercept).astype(np.float32), ()

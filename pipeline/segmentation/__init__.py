@@ -1,0 +1,1 @@
+"""The network: training it, and turning scans into masks with it."""

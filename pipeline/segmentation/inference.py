@@ -1,0 +1,175 @@
+"""A scan in, a mask on the scan's own grid out: slices, windows, blending, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from torch import nn
+
+from pipeline.config import Config, parse_config
+from pipeline.dataset.preprocessing import Preprocessing, from_slices, to_slices
+from pipeline.dataset.sampling import with_context
+from pipeline.errors import ScanError
+from pipeline.imaging.volume import Volume
+from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
+from pipeline.segmentation.device import (
+    autocast,
+    choose_device,
+    in_memory_format,
+    memory_format_of,
+    resolve_precision,
+)
+from pipeline.segmentation.unet import UNet
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a scan.
+
+    Attributes:
+        mask: label values of the configuration on the scan's grid.
+        probabilities: background, then each structure, in [0, 1] on the scan's grid.
+    """
+
+    mask: Volume
+    probabilities: tuple[Volume, ...]
+
+
+class Predictor:
+    """One network or several, whose probabilities are averaged, with their preprocessing.
+
+    Args:
+        config: the configuration that the networks were trained with.
+        networks: in evaluation mode, on ``device``.
+        device: where they compute.
+    """
+
+    def __init__(self, config: Config, networks: Sequence[nn.Module], device: torch.device) -> None:
+        self.config = config
+        self.networks = networks
+        self.device = device
+        self.preprocessing = Preprocessing(config.preprocessing, config.data)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, *more: Path) -> Self:
+        """Load one checkpoint, or several as an ensemble.
+
+        Raises:
+            ModelError, CheckpointError: missing, damaged, or not fitting its own configuration.
+        """
+        checkpoints = [load_checkpoint(item) for item in (path, *more)]
+        config = parse_config(checkpoints[0].config_yaml, str(path))
+        device = choose_device("auto")
+        networks = [
+            in_memory_format(_network(checkpoint, str(item)), config.training).to(device)
+            for checkpoint, item in zip(checkpoints, (path, *more), strict=True)
+        ]
+        return cls(config, networks, device)
+
+    def predict(self, *contrasts: Volume) -> Volume:
+        """Segment a scan.
+
+        Args:
+            contrasts: one volume a contrast of the configuration, all on one grid.
+
+        Returns:
+            Label values on the grid of the first contrast.
+
+        Raises:
+            ScanError: NaN voxels, or another number of contrasts than the model was trained on.
+        """
+        return self.predict_with_probabilities(*contrasts).mask
+
+    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
+        """Like ``predict``, with the probabilities behind the mask."""
+        scan = contrasts[0]
+        expected = self.config.data.contrasts
+        if len(contrasts) != len(expected):
+            raise ScanError(
+                scan.name,
+                expected=f"{len(expected)} contrasts: {', '.join(expected)}",
+                found=str(len(contrasts)),
+                remedy="give one volume a contrast, in this order",
+            )
+        image, axis = self.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
+        slices = to_slices(image.as_tensor(), axis)  # (D, C, H, W)
+        predicted = torch.stack(
+            [predict_slices(network, slices, self.config, self.device) for network in self.networks]
+        ).mean(0)  # (D, K, H, W)
+        native = self.preprocessing.to_native(from_slices(predicted, axis), image, axis)
+        probabilities = _with_background(native).numpy()  # (K, X, Y, Z)
+        values = np.array([0, *self.config.data.labels.values()])
+        mask = values[probabilities.argmax(0)].astype(np.min_scalar_type(values.max()))
+        return Prediction(
+            scan.with_voxels(mask), tuple(scan.with_voxels(item) for item in probabilities)
+        )
+
+
+@torch.inference_mode()
+def predict_slices(
+    network: nn.Module, slices: torch.Tensor, config: Config, device: torch.device
+) -> torch.Tensor:
+    """Probabilities of the slices of one volume.
+
+    Slices that fit into the window are padded with their edge and seen at once; larger ones are
+    seen in overlapping windows that are blended with Gaussian weights.
+
+    Args:
+        network: in evaluation mode.
+        slices: normalised, shape (D, C, H, W).
+        config: context, window, overlap and batch size.
+        device: where the network is.
+
+    Returns:
+        Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
+    """
+    precision = resolve_precision(config.training, device)
+    memory_format = memory_format_of(config.training)
+
+    def probabilities(windows: torch.Tensor) -> torch.Tensor:
+        with autocast(precision, device):
+            logits = network(windows.contiguous(memory_format=memory_format)).float()
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+
+    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
+    blended = [
+        sliding_window_inference(
+            batch.to(device),
+            roi_size=config.network.window,
+            sw_batch_size=config.inference.batch_size,
+            predictor=probabilities,
+            overlap=config.inference.overlap,
+            mode="gaussian",
+            padding_mode="replicate",
+        )
+        for batch in inputs.split(config.inference.batch_size)
+    ]
+    stacked: torch.Tensor = torch.cat([torch.as_tensor(b).cpu() for b in blended])
+    return stacked
+
+
+def classes_of(probabilities: torch.Tensor) -> torch.Tensor:
+    """Most probable class along dimension 1, (D, K, H, W) to (D, H, W)."""
+    if probabilities.shape[1] == 1:
+        return (probabilities[:, 0] > 0.5).to(torch.uint8)
+    return probabilities.argmax(1).to(torch.uint8)
+
+
+def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
+    """(K, X, Y, Z) with the background first, also for a network with one sigmoid."""
+    if len(probabilities) > 1:
+        return probabilities
+    return torch.cat([1 - probabilities, probabilities])
+
+
+def _network(checkpoint: Checkpoint, where: str) -> UNet:
+    config = parse_config(checkpoint.config_yaml, where)
+    network = UNet.from_config(config)
+    load_weights(network, checkpoint.model, where)
+    return network.eval()

@@ -1,0 +1,68 @@
+"""Optimiser, learning-rate schedule and running average of one training."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from pipeline.config import TrainingSection
+
+_SGD_MOMENTUM = 0.99
+_POLYNOMIAL_POWER = 0.9
+
+
+def build_optimizer(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
+    """The optimiser that a configuration names."""
+    if section.optimizer == "sgd":
+        return torch.optim.SGD(
+            network.parameters(),
+            lr=section.learning_rate,
+            momentum=_SGD_MOMENTUM,
+            weight_decay=section.weight_decay,
+            nesterov=True,
+        )
+    return torch.optim.AdamW(
+        network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay
+    )
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, section: TrainingSection, steps: int
+) -> LambdaLR:
+    """A linear warm-up, then a fall to zero at the last step."""
+    return LambdaLR(optimizer, lambda step: learning_rate_factor(section, step, steps))
+
+
+def learning_rate_factor(section: TrainingSection, step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step in [0, steps]."""
+    warmup = round(section.warmup_fraction * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
+    if section.schedule == "cosine":
+        return (1 + math.cos(math.pi * progress)) / 2
+    return float((1 - progress) ** _POLYNOMIAL_POWER)
+
+
+class RunningAverage(AveragedModel):
+    """Exponential moving average of weights and buffers.
+
+    The decay grows from 0 to its value with the number of updates, so that a short run is not
+    dominated by its random start.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        def average(
+            averaged: torch.Tensor, current: torch.Tensor, updates: torch.Tensor | int
+        ) -> torch.Tensor:
+            # Counters of batch normalisation are integers.
+            if not averaged.is_floating_point():
+                return current
+            weight = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
+            return averaged.lerp(current, weight)
+
+        super().__init__(network, avg_fn=average, use_buffers=True)

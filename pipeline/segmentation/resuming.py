@@ -1,0 +1,111 @@
+"""A folder with an interrupted training in, the same training at the same step out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.config import Config, flatten, parse_config
+from pipeline.dataset.cache import CachedCase
+from pipeline.dataset.catalogue import listed
+from pipeline.errors import CheckpointError, OutputError, file_problem
+from pipeline.segmentation.checkpoint import load_checkpoint
+from pipeline.segmentation.training import Training
+
+_MAY_DIFFER = (
+    # The budget of the first start holds.
+    "training.epochs",
+    "training.budget_minutes",
+    "training.steps",
+    "training.precision",
+    # A data set may have moved; its content is compared.
+    "data.root",
+)
+
+
+@contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process.
+
+    Raises:
+        OutputError: another process writes there, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            folder,
+            expected="a folder that no other training writes to",
+            found="another process holds its lock",
+            remedy="wait for it to end, or choose another --out",
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            folder,
+            expected="a folder that can be written",
+            found=file_problem(error),
+            remedy="choose another --out or correct its permissions",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def resume_training(
+    config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase], fold: str, out: Path
+) -> Training:
+    """Build the training that ``out/last.pt`` was saved from, at the step where it was.
+
+    Raises:
+        ModelError: there is nothing to resume.
+        CheckpointError: damaged, or config, fold or cases have changed since; all are named.
+    """
+    path = out / "last.pt"
+    checkpoint = load_checkpoint(path)
+    saved = parse_config(checkpoint.config_yaml, str(path))
+    _require_same_config(saved, config, path)
+    if checkpoint.facts["fold"] != fold:
+        raise _changed(path, f"fold {checkpoint.facts['fold']}", f"fold {fold}")
+    for side, cases in (("train", train), ("val", val)):
+        _require_same_cases(checkpoint.facts[side], cases, path)
+    # What differs without effect is taken from the present: the place of the data.
+    config = saved.model_copy(update={"data": config.data})
+    training = Training(config, train, val, fold)
+    assert checkpoint.training_state is not None
+    training.restore(checkpoint.training_state)
+    return training
+
+
+def _require_same_config(saved: Config, given: Config, path: Path) -> None:
+    before, now = flatten(saved), flatten(given)
+    differing = [
+        f"{key}: {before.get(key)}, not {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if key not in _MAY_DIFFER and before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise _changed(path, "; ".join(differing), "a changed configuration")
+
+
+def _require_same_cases(saved: Mapping[str, str], cases: Sequence[CachedCase], path: Path) -> None:
+    now = {case.name: case.key for case in cases}
+    changed = sorted(name for name in saved.keys() | now.keys() if saved.get(name) != now.get(name))
+    if changed:
+        raise _changed(
+            path, "the scans that the training started with", f"changed: {listed(changed)}"
+        )
+
+
+def _changed(path: Path, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        path,
+        expected=expected,
+        found=found,
+        remedy="restore what has changed, or start anew in another --out without --resume",
+    )

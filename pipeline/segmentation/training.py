@@ -1,0 +1,271 @@
+"""Cached cases in, checkpoints out: a fixed number of steps that can stop and go on unchanged."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from pipeline import __version__
+from pipeline.config import Config, as_yaml
+from pipeline.dataset.augmentation import augment
+from pipeline.dataset.cache import CachedCase
+from pipeline.dataset.sampling import Batch, WindowSampler
+from pipeline.errors import InterruptedBySignal, TrainingError
+from pipeline.imaging.files import write_text
+from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
+from pipeline.segmentation.device import (
+    autocast,
+    choose_device,
+    in_memory_format,
+    memory_format_of,
+)
+from pipeline.segmentation.interruption import SignalWatch
+from pipeline.segmentation.losses import SegmentationLoss
+from pipeline.segmentation.optimization import RunningAverage, build_optimizer, build_schedule
+from pipeline.segmentation.unet import UNet
+from pipeline.segmentation.validation import ValidationScore, validate
+
+SECONDS_BETWEEN_CHECKPOINTS = 300.0
+"""A killed run loses at most this, or the time since its last validation."""
+
+
+class TrainingObserver(Protocol):
+    """Is told what happens; a progress bar, a tracked run."""
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        """A step has been taken."""
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        """The validation cases have been scored."""
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: steps taken.
+        best_dice: best validation so far.
+        best_step: where it was reached.
+        validations_since_best: for patience.
+        seconds: spent in training, over all sessions.
+        data_seconds: of these, spent on sampling and augmentation.
+        history: a row a validation.
+    """
+
+    step: int = 0
+    best_dice: float = -1.0
+    best_step: int = 0
+    validations_since_best: int = 0
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Training:
+    """One network on its way through its steps.
+
+    Args:
+        config: complete and resolved: steps and precision are fixed.
+        train: cases that are learned from.
+        val: cases that are scored.
+        fold: written to the checkpoints.
+    """
+
+    def __init__(
+        self, config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase], fold: str
+    ) -> None:
+        section = config.training
+        assert section.precision != "auto", "resolve the configuration first"
+        self.config = config
+        self.train_cases, self.val_cases = train, val
+        self.fold = fold
+        self.device = choose_device(section.device)
+        self.progress = Progress()
+        self.random_state: torch.Tensor | None = None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = UNet.from_config(config)
+        self.memory_format = memory_format_of(section)
+        self.network: nn.Module = in_memory_format(network, section).to(self.device)
+        self.average = (
+            None if section.ema_decay is None else RunningAverage(self.network, section.ema_decay)
+        )
+        self.optimizer = build_optimizer(self.network, section)
+        self.schedule = build_schedule(self.optimizer, section, section.steps or 1)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=section.precision == "float16")
+        self.loss = SegmentationLoss(section, config.out_channels)
+        self.sampler = WindowSampler(
+            train,
+            config.network.window,
+            config.network.context_slices,
+            section.foreground_fraction,
+            config.seed,
+        )
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that predicts: the running average where one is kept."""
+        return self.network if self.average is None else self.average.module
+
+    def run(self, out: Path, observer: TrainingObserver) -> Progress:
+        """Take the remaining steps, writing checkpoints into ``out``.
+
+        Raises:
+            TrainingError: the loss is no number; the message names the cases of the batch.
+            InterruptedBySignal: SIGTERM or SIGINT came; the state was saved first.
+        """
+        steps = self.config.training.steps
+        assert steps is not None, "resolve the budget first"
+        saved_at = time.monotonic()
+        with SignalWatch() as signals, _own_random_state(self):
+            while self.progress.step < steps and not self._out_of_patience():
+                observer.on_step(self.progress.step + 1, self.step())
+                if self._validation_is_due(steps):
+                    self._validate(out, observer)
+                    saved_at = time.monotonic()
+                elif time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
+                    self.save(out / "last.pt")
+                    saved_at = time.monotonic()
+                if signals.received is not None:
+                    self.save(out / "last.pt")
+                    raise InterruptedBySignal(signals.received, out / "last.pt")
+        return self.progress
+
+    def step(self) -> dict[str, float]:
+        """Take one step; returns loss, learning rate and the share of time spent on data."""
+        section = self.config.training
+        started = time.perf_counter()
+        batch, images, labels = self._next_batch()
+        ready = time.perf_counter()
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(section.precision, self.device):
+            logits = self.network(images)
+        loss = self.loss(logits, labels)
+        if not math.isfinite(value := loss.item()):
+            raise self._not_a_number(batch, value)
+        self.scaler.scale(loss).backward()
+        if section.gradient_clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), section.gradient_clip_norm)
+        rate = self.schedule.get_last_lr()[0]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self.progress.step += 1
+        seconds = time.perf_counter() - started
+        self.progress.seconds += seconds
+        self.progress.data_seconds += ready - started
+        return {"loss": value, "learning_rate": rate, "step_seconds": seconds}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the remaining steps depend on, as plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch},
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            "progress": asdict(self.progress),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where ``state`` was taken."""
+        self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.last_epoch = state["schedule"]["last_epoch"]
+        self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(**state["progress"])
+        self.random_state = state["random"]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint that predicts and that training can go on from."""
+        weights = {name: value.detach().cpu() for name, value in self.model.state_dict().items()}
+        facts = {
+            "version": __version__,
+            "fold": self.fold,
+            "step": self.progress.step,
+            "best_dice": self.progress.best_dice,
+            "train": {case.name: case.key for case in self.train_cases},
+            "val": {case.name: case.key for case in self.val_cases},
+        }
+        save_checkpoint(Checkpoint(as_yaml(self.config), weights, self.state(), facts), path)
+
+    def _next_batch(self) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+        section = self.config.training
+        batch = self.sampler.batch(self.progress.step, section.batch_size)
+        generator = torch.Generator().manual_seed(_mixed(self.config.seed, self.progress.step))
+        images, labels = augment(
+            batch.images.to(self.device),
+            batch.labels.to(self.device),
+            self.config.augmentation,
+            generator,
+        )
+        return batch, images.contiguous(memory_format=self.memory_format), labels
+
+    def _validation_is_due(self, steps: int) -> bool:
+        every = max(1, steps // self.config.training.validations)
+        return self.progress.step % every == 0 or self.progress.step == steps
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.training.patience
+        return patience is not None and self.progress.validations_since_best >= patience
+
+    def _validate(self, out: Path, observer: TrainingObserver) -> None:
+        started = time.perf_counter()
+        score = validate(self.model, self.val_cases, self.config, self.device)
+        progress = self.progress
+        improved = score.mean > progress.best_dice
+        if improved:
+            progress.best_dice, progress.best_step = score.mean, progress.step
+        progress.validations_since_best = 0 if improved else progress.validations_since_best + 1
+        progress.seconds += time.perf_counter() - started
+        progress.history.append({"step": progress.step, "mean": score.mean, **score.dice})
+        observer.on_validation(progress.step, score)
+        if improved:
+            self.save(out / "best.pt")
+        self.save(out / "last.pt")
+        write_text(
+            out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history)
+        )
+
+    def _not_a_number(self, batch: Batch, value: float) -> TrainingError:
+        return TrainingError(
+            f"step {self.progress.step + 1}",
+            expected="a finite loss",
+            found=f"{value} on the batch of {', '.join(sorted(set(batch.cases)))}",
+            remedy="look at these cases with `slicewise check`, lower training.learning_rate or "
+            "say training.precision=float32; the last checkpoint is intact",
+        )
+
+
+@contextmanager
+def _own_random_state(training: Training) -> Iterator[None]:
+    """Dropout draws from torch's global generator: lend it our state, give it back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        if training.random_state is None:
+            torch.manual_seed(training.config.seed)
+        else:
+            torch.set_rng_state(training.random_state)
+        yield
+
+
+def _mixed(seed: int, step: int) -> int:
+    """One seed for torch from two numbers, different for every pair that occurs."""
+    return (seed * 1_000_003 + step) % 2**63

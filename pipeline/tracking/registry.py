@@ -1,0 +1,188 @@
+"""A checkpoint in, a registered model that loads anywhere out."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+import pipeline
+from pipeline.errors import ModelError
+from pipeline.tracking.runs import TrackedRun
+from pipeline.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+# What the served model imports; the package itself travels with it.
+_REQUIREMENTS = (
+    *("mlflow", "torch", "monai", "nibabel", "numpy", "pandas", "pebble", "pydantic", "pydicom"),
+    *("pyyaml", "scikit-learn", "scipy", "SimpleITK"),
+)
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a registered model and the alias that it was given."""
+
+    name: str
+    version: int
+    alias: str
+
+    @property
+    def uri(self) -> str:
+        """Address that always means this version."""
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def alias_uri(self) -> str:
+        """Address that means this version until the alias moves on."""
+        return f"models:/{self.name}@{self.alias}"
+
+
+def register_model(
+    run: TrackedRun,
+    checkpoint: Path,
+    model_name: str,
+    *,
+    contrasts: Sequence[str] = ("image",),
+    example: bytes | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> RegisteredVersion:
+    """Store a checkpoint as a servable model and register it.
+
+    Args:
+        run: the training that it comes from.
+        checkpoint: file that ``Predictor.from_checkpoint`` reads.
+        model_name: registered model; its first version becomes ``champion``, others
+            ``challenger``.
+        contrasts: of the configuration; a single one is served as column ``nifti``, several as
+            ``nifti_`` and their names.
+        example: a small ``.nii.gz`` file that shows the input; a synthetic one if not given.
+        tags: facts about the version, such as its score.
+
+    Raises:
+        ModelError: the registry refuses the name.
+    """
+    from mlflow.exceptions import MlflowException
+
+    _ensure_registered_name(run.store, model_name)
+    columns = [f"nifti_{name}" for name in contrasts] if len(contrasts) > 1 else ["nifti"]
+    text = base64.b64encode(example or synthetic_example()).decode("ascii")
+    logged = _log_model(run, checkpoint, model_name, dict.fromkeys(columns, text))
+    client = run.store.client
+    try:
+        created = client.create_model_version(
+            model_name,
+            # The location, not models:/ and an id: the registry would look the id up in MLflow's
+            # default store.
+            source=logged.artifact_location,
+            run_id=run.run_id,
+            model_id=logged.model_id,
+            tags=dict(tags or {}),
+        )
+    except MlflowException as error:
+        raise _refused(model_name, error) from error
+    number = int(created.version)
+    alias = CHAMPION if number == 1 else CHALLENGER
+    client.set_registered_model_alias(model_name, alias, str(number))
+    return RegisteredVersion(model_name, number, alias)
+
+
+def synthetic_example() -> bytes:
+    """A small ``.nii.gz`` file with a smooth blob, bright off its centre."""
+    i, j, k = np.meshgrid(*[np.linspace(-1, 1, size) for size in (40, 36, 12)], indexing="ij")
+    blob = 1000 * np.exp(-4 * ((i - 0.2) ** 2 + (j + 0.1) ** 2 + k**2))
+    image = nib.Nifti1Image(blob.astype(np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "example.nii.gz"
+        nib.save(image, path)
+        return path.read_bytes()
+
+
+def _ensure_registered_name(store: Store, model_name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.create_registered_model(model_name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise _refused(model_name, error) from error
+
+
+def _log_model(
+    run: TrackedRun, checkpoint: Path, model_name: str, example: Mapping[str, str]
+) -> LoggedModel:
+    """Save beside, upload once, and only then mark as ready.
+
+    MLflow's own ``log_model`` does the same, but needs global settings and runs the model on the
+    example, which a training should not wait for.
+    """
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities.logged_model_status import LoggedModelStatus
+
+    client = run.store.client
+    logged = client.create_logged_model(
+        run.experiment_id, name=model_name, source_run_id=run.run_id
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model"
+        _save_model(saved, checkpoint, example, logged)
+        client.log_model_artifacts(logged.model_id, str(saved))
+    client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+
+def _save_model(
+    folder: Path, checkpoint: Path, example: Mapping[str, str], logged: LoggedModel
+) -> None:
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("string", column) for column in example]),
+        outputs=Schema([ColSpec("string", "mask")]),
+    )
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(Path(__file__).with_name("served_model.py")),
+        artifacts={"checkpoint": str(checkpoint)},
+        code_paths=[str(Path(pipeline.__file__).parent)],
+        # Named here, because finding them out would run the model.
+        pip_requirements=requirements(),
+        signature=signature,
+        input_example=pd.DataFrame([example]),
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+            run_id=logged.source_run_id,
+        ),
+    )
+
+
+def requirements() -> list[str]:
+    """The installed versions of what the served model imports."""
+    # The part after '+' names a build, such as cpu, that other machines may lack.
+    return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
+
+
+def _refused(model_name: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"model {model_name}",
+        expected="a name that the registry takes",
+        found=str(error).splitlines()[0],
+        remedy="set tracking.model_name to letters, digits, dots, dashes and underscores",
+    )

@@ -1,0 +1,119 @@
+"""A run id or ``models:/`` address in, the path of its checkpoint out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ModelError
+from pipeline.tracking.runs import CHECKPOINT_FOLDER
+from pipeline.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
+_SHOWN = 10
+
+
+def resolve_model(store: Store, text: str) -> Path | None:
+    """The checkpoint that a model argument names, or None when it must be a path.
+
+    Args:
+        store: where runs and models are kept.
+        text: a run id, ``models:/name@alias`` or ``models:/name/3``.
+
+    Raises:
+        ModelError: it has the form of one of these and leads to no checkpoint.
+    """
+    if _RUN_ID.fullmatch(text):
+        return _from_run(store, text)
+    if text.startswith("models:/"):
+        return _from_registry(store, text)
+    return None
+
+
+def _from_run(store: Store, run_id: str) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = store.client.get_run(run_id)
+    except MlflowException as error:
+        raise ModelError(
+            run_id,
+            expected=f"a run in {store.uri}",
+            found=_first_line(error),
+            remedy="copy a run id from 'slicewise mlflow', or name the --work folder that holds it",
+        ) from error
+    return _checkpoint(store, run_id, f"{run.info.artifact_uri}/{CHECKPOINT_FOLDER}")
+
+
+def _from_registry(store: Store, text: str) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    parts = _MODEL.fullmatch(text)
+    if parts is None:
+        raise ModelError(
+            text,
+            expected="models:/name@alias or models:/name/3",
+            found="another form",
+            remedy=_known_models(store),
+        )
+    try:
+        found = _version(store, parts)
+        source = store.client.get_model_version_download_uri(found.name, found.version)
+    except MlflowException as error:
+        raise ModelError(
+            text,
+            expected=f"a model registered in {store.uri}",
+            found=_first_line(error),
+            remedy=_known_models(store),
+        ) from error
+    return _checkpoint(store, text, f"{source}/artifacts")
+
+
+def _version(store: Store, parts: re.Match[str]) -> ModelVersion:
+    if parts["alias"]:
+        return store.client.get_model_version_by_alias(parts["name"], parts["alias"])
+    return store.client.get_model_version(parts["name"], parts["version"])
+
+
+def _checkpoint(store: Store, where: str, uri: str) -> Path:
+    """Fetch a folder of the store; one of its own disk is used where it lies."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=store.uri))
+    except (MlflowException, OSError) as error:
+        raise _no_checkpoint(where, uri, _first_line(error)) from error
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    if len(files) != 1:
+        raise _no_checkpoint(where, uri, f"{len(files)} files")
+    return files[0]
+
+
+def _no_checkpoint(where: str, uri: str, found: str) -> ModelError:
+    return ModelError(
+        where,
+        expected=f"one checkpoint in {uri}",
+        found=found,
+        remedy="choose a run that reached its end, or give the path of a checkpoint",
+    )
+
+
+def _known_models(store: Store) -> str:
+    """What there is instead, each with its aliases, which only this request tells."""
+    models = store.client.search_registered_models(max_results=_SHOWN)
+    known = [
+        f"models:/{model.name}@{alias}"
+        for model in models
+        for alias in (store.client.get_registered_model(model.name).aliases or {})
+    ]
+    return f"choose one of {', '.join(known)}" if known else "train and register a model first"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

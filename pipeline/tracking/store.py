@@ -1,0 +1,135 @@
+"""A work folder in, the place out where MLflow keeps runs, models and their files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import OutputError, UsageError
+from pipeline.imaging.files import private_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_log = logging.getLogger(__name__)
+
+_SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where runs and models are kept.
+
+    Attributes:
+        uri: MLflow's address of both runs and models.
+        folder: private folder below the work folder, for files of this store.
+        client: MLflow's client, bound to ``uri``; no global setting is involved.
+    """
+
+    uri: str
+    folder: Path
+    client: MlflowClient
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is the SQLite file of the work folder."""
+        return self.uri.startswith("sqlite:")
+
+    def experiment(self, name: str) -> str:
+        """Identifier of an experiment, which is made when it does not exist."""
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        location = (self.folder / "artifacts").as_uri() if self.is_local else None
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+
+def open_store(work: Path) -> Store:
+    """The store of a work folder, or the server that ``MLFLOW_TRACKING_URI`` names.
+
+    Raises:
+        OutputError: the folder cannot be written, or the store does not open.
+    """
+    _prepare_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    folder = private_folder(work.absolute() / "mlflow")
+    uri = os.environ.get(_SERVER_VARIABLE)
+    if not uri:
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        _warn_of_network_file_system(folder)
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        # The first request is what opens a store; its tables are made here, once.
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise OutputError(
+            uri,
+            expected="a store of runs that opens",
+            found=str(error).splitlines()[0],
+            remedy=f"correct or unset {_SERVER_VARIABLE}, or name another --work folder",
+        ) from error
+    return Store(uri, folder, client)
+
+
+def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+    """The command that serves the web page of a local store.
+
+    Raises:
+        UsageError: the store is a server and has its own page.
+    """
+    if not store.is_local:
+        raise UsageError(
+            store.uri,
+            expected="a store in the work folder",
+            found=f"a server, named by {_SERVER_VARIABLE}",
+            remedy="open its address in a browser",
+        )
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+    command += ["--backend-store-uri", store.uri, "--registry-store-uri", store.uri]
+    # Without this, files of experiments that are made in the page go to the current folder.
+    command += ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    # One person reads one database; more workers only cost memory.
+    return [*command, "--no-serve-artifacts", "--workers", "1"]
+
+
+def _prepare_mlflow() -> None:
+    """Nothing is sent anywhere, and start-up messages stay off the console."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    import mlflow  # noqa: F401  (it sets its loggers up when imported)
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _warn_of_network_file_system(folder: Path) -> None:
+    kind = _file_system(folder)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        _log.warning(
+            "%s lies on a network file system (%s), where SQLite may lose runs; "
+            "name a local --work folder, or a server with %s",
+            folder,
+            kind,
+            _SERVER_VARIABLE,
+        )
+
+
+def _file_system(folder: Path) -> str:
+    import psutil
+
+    mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
+    resolved = folder.resolve()
+    for parent in (resolved, *resolved.parents):
+        if str(parent) in mounts:
+            return str(mounts[str(parent)])
+    return ""

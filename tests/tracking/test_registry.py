@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.config import Config
+from pipeline.errors import ModelError, ScanError
+from pipeline.tracking import Store, register_model, resolve_model, start_run
+from pipeline.tracking.registry import requirements, synthetic_example
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_first_version_is_champion_and_the_next_challenger(
+    store: Store, config: Config, checkpoint: Path
+) -> None:
+    with start_run(store, config, "aliases") as run:
+        first = register_model(run, checkpoint, "aliased", tags={"dice": "0.9"})
+        second = register_model(run, checkpoint, "aliased")
+
+    assert first.alias_uri == "models:/aliased@champion"
+    assert second.alias_uri == "models:/aliased@challenger"
+    assert (first.uri, second.uri) == ("models:/aliased/1", "models:/aliased/2")
+    assert store.client.get_model_version_by_alias("aliased", "champion").tags == {"dice": "0.9"}
+    outputs = store.client.get_run(run.run_id).outputs.model_outputs
+    assert len(outputs) == 2
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_checkpoint_is_found_by_run_version_and_alias(
+    store: Store, config: Config, checkpoint: Path
+) -> None:
+    with start_run(store, config, "found again") as run:
+        run.log_checkpoint(checkpoint)
+        registered = register_model(run, checkpoint, "found")
+
+    for text in (run.run_id, registered.uri, registered.alias_uri):
+        path = resolve_model(store, text)
+        assert path is not None
+        assert path.name == "best.pt"
+        assert path.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("text", ["runs/best.pt", "work/train", "0123abc"])
+def test_other_texts_are_paths(store: Store, text: str) -> None:
+    assert resolve_model(store, text) is None
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+@pytest.mark.parametrize(
+    "text", ["models:/known@nobody", "models:/known/7", "models:/unknown/1", "models:/known"]
+)
+def test_address_without_model_names_what_there_is(
+    store: Store, config: Config, checkpoint: Path, text: str
+) -> None:
+    with start_run(store, config, "known") as run:
+        register_model(run, checkpoint, "known")
+
+    with pytest.raises(ModelError) as caught:
+        resolve_model(store, text)
+
+    assert caught.value.where == text
+    assert "models:/known@champion" in caught.value.remedy
+
+
+def test_unknown_run_is_an_error(store: Store) -> None:
+    with pytest.raises(ModelError, match="not found"):
+        resolve_model(store, "0" * 32)
+
+
+def test_run_without_checkpoint_is_an_error(store: Store, config: Config) -> None:
+    with start_run(store, config, "empty") as run:
+        pass
+
+    with pytest.raises(ModelError, match="one checkpoint"):
+        resolve_model(store, run.run_id)
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_name_that_the_registry_refuses_is_an_error(
+    store: Store, config: Config, checkpoint: Path
+) -> None:
+    with (
+        start_run(store, config, "bad name") as run,
+        pytest.raises(ModelError, match=r"tracking\.model_name"),
+    ):
+        register_model(run, checkpoint, "a/b:c")
+
+
+def test_requirements_name_no_build() -> None:
+    pinned = requirements()
+
+    assert all("==" in item and "+" not in item for item in pinned)
+    assert any(item.startswith("torch==") for item in pinned)
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_served_mask_lies_on_the_grid_of_its_scan(
+    store: Store, config: Config, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.pyfunc
+
+    voxels = np.zeros((5, 7, 3), np.float32)
+    voxels[4, 1, 2] = 900
+    affine = np.array([[0, -2, 0, 11], [1, 0, 0.5, -7], [0, 0, 3, 5], [0, 0, 0, 1]], float)
+    scan = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(voxels, affine), scan)
+    with start_run(store, config, "served") as run:
+        register_model(run, checkpoint, "served", example=scan.read_bytes())
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    location = store.client.get_model_version_download_uri("served", "1")
+
+    model = mlflow.pyfunc.load_model(location)
+    answer = model.predict(model.input_example)
+
+    returned = tmp_path / "mask.nii.gz"
+    returned.write_bytes(base64.b64decode(answer["mask"][0]))
+    mask = nib.load(returned)
+    np.testing.assert_allclose(mask.affine, affine)
+    np.testing.assert_array_equal(np.argwhere(np.asarray(mask.dataobj)), [[4, 1, 2]])
+    with pytest.raises(ScanError, match="base64"):
+        model.predict(pd.DataFrame({"nifti": ["not base64!"]}))
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_several_contrasts_have_a_column_each(
+    store: Store, config: Config, checkpoint: Path
+) -> None:
+    import mlflow.pyfunc
+
+    with start_run(store, config, "contrasts") as run:
+        register_model(run, checkpoint, "contrasts", contrasts=("t1", "flair"))
+
+    model = mlflow.pyfunc.load_model(store.client.get_model_version_download_uri("contrasts", "1"))
+    assert model.metadata.get_input_schema().input_names() == ["nifti_t1", "nifti_flair"]
+    assert list(model.predict(model.input_example)) == ["mask"]
+
+
+def test_example_is_small_and_readable(tmp_path: Path) -> None:
+    content = synthetic_example()
+    path = tmp_path / "example.nii.gz"
+    path.write_bytes(content)
+
+    assert len(content) < 100_000
+    assert nib.load(path).shape == (40, 36, 12)
+
+
+LOAD_ELSEWHERE = """
+import sys
+import mlflow.pyfunc
+
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answer = model.predict(model.input_example)
+import pipeline
+assert pipeline.__file__.startswith(sys.argv[2]), pipeline.__file__
+print(len(answer["mask"][0]))
+"""
+
+
+@pytest.mark.slow
+def test_model_loads_elsewhere_with_pickle_forbidden(
+    store: Store, config: Config, tmp_path: Path
+) -> None:
+    from pipeline.config import as_yaml
+    from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
+    from pipeline.segmentation.unet import UNet
+
+    small = config.model_copy(
+        update={"network": config.network.model_copy(update={"features": (4, 8)})}
+    )
+    path = tmp_path / "best.pt"
+    weights = UNet(small.in_channels, small.out_channels, (4, 8)).state_dict()
+    save_checkpoint(Checkpoint(as_yaml(small), dict(weights), None, {}), path)
+    with start_run(store, small, "elsewhere") as run:
+        register_model(run, path, "elsewhere")
+    model = store.client.get_model_version_download_uri("elsewhere", "1").removeprefix("file://")
+    folder = Path(model.replace("%20", " "))
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_ELSEWHERE, str(folder), str(folder)],
+        cwd=tmp_path,
+        env={"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 100

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OutputError, UsageError
+from pipeline.tracking import Store, mlflow_ui_command, open_store
+from pipeline.tracking import store as store_module
+
+
+def test_store_lies_in_the_work_folder_and_is_private(store: Store) -> None:
+    assert store.is_local
+    assert store.folder.is_absolute()
+    assert store.uri == f"sqlite:///{store.folder}/mlflow.db"
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+    assert (store.folder / "mlflow.db").is_file()
+
+
+def test_nothing_is_made_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An old file store in the working directory must not become the default either.
+    old = tmp_path / "mlruns" / "0" / "meta.yaml"
+    old.parent.mkdir(parents=True)
+    old.write_text("experiment_id: '0'\n")
+    monkeypatch.chdir(tmp_path)
+
+    opened = open_store(Path("work"))
+    opened.experiment("trial")
+
+    assert opened.uri == f"sqlite:///{tmp_path}/work/mlflow/mlflow.db"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlruns", "work"]
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_artifacts_have_an_absolute_place(store: Store) -> None:
+    first = store.experiment("places")
+
+    assert store.experiment("places") == first
+    location = store.client.get_experiment(first).artifact_location
+    assert location == (store.folder / "artifacts").as_uri()
+
+
+def test_server_of_the_environment_is_honoured(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+
+    assert open_store(tmp_path / "elsewhere").uri == store.uri
+
+
+def test_store_that_does_not_open_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+
+    with pytest.raises(OutputError) as caught:
+        open_store(tmp_path)
+
+    assert caught.value.where == "nonsense://nowhere"
+    assert "MLFLOW_TRACKING_URI" in caught.value.remedy
+
+
+def test_network_file_system_is_named_in_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store_module, "_file_system", lambda _: "nfs4")
+
+    store_module._warn_of_network_file_system(tmp_path)
+
+    assert "nfs4" in caplog.text
+
+
+def test_page_serves_the_same_store_on_this_machine_only(store: Store) -> None:
+    command = mlflow_ui_command(store, port=5123)
+
+    assert command[command.index("--backend-store-uri") + 1] == store.uri
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert command[command.index("--port") + 1] == "5123"
+
+
+def test_server_has_its_own_page(store: Store) -> None:
+    with pytest.raises(UsageError):
+        mlflow_ui_command(Store("http://localhost:5000", store.folder, store.client))
