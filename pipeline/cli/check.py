@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.dataset.catalogue import Catalogue
     from pipeline.dataset.checking import CheckedCase
 
-_MOST_ROWS = 40
+_MOST_ROWS = 20
 
 
 def check(
@@ -77,7 +77,7 @@ def _show(cases: list[CheckedCase], catalogue: Catalogue, section: DataSection) 
 
     # Problems first; a long list of sound cases is cut.
     ranked = sorted(cases, key=lambda case: (not case.problems, not case.warnings, case.name))
-    columns = ("case", "patient", "shape", "spacing mm", "axes", "intensities", "labels", "finding")
+    columns = ("case", "shape", "spacing mm", "axes", "intensities", "finding")
     show_table(f"{len(cases)} cases", columns, [_row(case) for case in ranked[:_MOST_ROWS]])
     if len(ranked) > _MOST_ROWS:
         note(f"... and {len(ranked) - _MOST_ROWS} more; --json FILE lists them all")
@@ -94,12 +94,10 @@ def _show(cases: list[CheckedCase], catalogue: Catalogue, section: DataSection) 
 def _row(case: CheckedCase) -> tuple[str, ...]:
     return (
         case.name,
-        case.patient,
         " x ".join(map(str, case.shape)),
         " x ".join(f"{value:.3g}" for value in case.spacing_mm),
         case.orientation,
-        "" if case.intensities is None else "{:.4g} to {:.4g}".format(*case.intensities),
-        ", ".join(f"{value}: {ml:.3g} ml" for value, ml in case.structures.items()),
+        "" if case.intensities is None else "{:.3g} to {:.3g}".format(*case.intensities),
         "; ".join([*(f"PROBLEM {text}" for text in case.problems), *case.warnings]) or "ok",
     )
 

@@ -55,7 +55,8 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     """A table of results; the first column is text, the others are figures."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        first = number == 0
+        table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         table.add_row(*row)
     output.print(table)

@@ -87,7 +87,7 @@ def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) 
 
 
 def show_summary(title: str, summaries: Sequence[Summary]) -> None:
-    """Print the table of results with its policy."""
+    """Print the table of results, Dice and IoU as means, with its policy."""
     rows: list[tuple[str, ...]] = [
         (
             item.structure,
@@ -102,10 +102,9 @@ def show_summary(title: str, summaries: Sequence[Summary]) -> None:
         for item in summaries
     ]
     rows.append(("mean of structures", figure(mean_dice(summaries)), *[""] * 6))
-    columns = ("structure", "mean Dice", "median", "mean IoU", "cases", "missed", "invented",
-               "both empty")  # fmt: skip
+    columns = ("structure", "Dice", "median", "IoU", "cases", "missed", "invented", "empty")
     show_table(title, columns, rows)
-    note("Missed and invented structures count as Dice 0; both empty is undefined and left out.")
+    note("Means over cases. Missed or invented structures count as 0; both empty is left out.")
 
 
 def model_paths(model: str, work: Path) -> list[Path]:

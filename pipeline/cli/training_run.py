@@ -21,7 +21,7 @@ from pipeline.cli.steps import (
     report_set_aside,
     show_summary,
 )
-from pipeline.config import Config, as_yaml
+from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, shared_patients
@@ -74,8 +74,10 @@ class Observer:
             self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
 
     def on_validation(self, step: int, score: ValidationScore) -> None:
-        """Remember the Dice for the bar; log it by structure."""
+        """Print and log the Dice of each structure."""
         self._dice = f", Dice {score.mean:.3f}"
+        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
+        self._bar.console.print(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
         dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
         self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
 
@@ -219,7 +221,7 @@ def _training(
         f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
         f"{plan.config.training.precision}"
     )
-    write_text(out / "config.yaml", as_yaml(plan.config))
+    write_text(out / "config.yaml", as_yaml(without_places(plan.config)))
     return Training(plan.config, train, val, str(fold.number))
 
 

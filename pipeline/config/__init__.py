@@ -1,6 +1,6 @@
 """Typed YAML: one complete file an experiment in, one frozen ``Config`` out."""
 
-from pipeline.config.loading import as_yaml, flatten, load_config, parse_config
+from pipeline.config.loading import as_yaml, flatten, load_config, parse_config, without_places
 from pipeline.config.sections import (
     AugmentationSection,
     Config,
@@ -25,4 +25,5 @@ __all__ = [
     "flatten",
     "load_config",
     "parse_config",
+    "without_places",
 ]

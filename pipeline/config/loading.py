@@ -47,9 +47,12 @@ def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Confi
     """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        aliases = list(_aliases(text, origin))
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except _UNREADABLE as error:
         raise ConfigErrors([_yaml_mistake(error, origin)]) from None
+    if aliases:
+        raise ConfigErrors(aliases)
     if not isinstance(root, yaml.MappingNode) or not isinstance(values, dict):
         raise ConfigErrors(
             [
@@ -79,6 +82,12 @@ def as_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
+def without_places(config: Config) -> Config:
+    """The configuration without the folder of its data, which says nothing about a model."""
+    data = config.data.model_copy(update={"root": None})
+    return config.model_copy(update={"data": data})
+
+
 def flatten(config: Config) -> dict[str, str]:
     """``section.key`` to value, for tracking."""
     flat: dict[str, str] = {}
@@ -94,7 +103,23 @@ def flatten(config: Config) -> dict[str, str]:
     return flat
 
 
-def _yaml_mistake(error: yaml.YAMLError, origin: str) -> ConfigError:
+# Impossible dates and brackets nested without end are no YAMLError, but no YAML either.
+_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+
+
+def _aliases(text: str, origin: str) -> Iterator[ConfigError]:
+    """A few lines of aliases may stand for billions of values, or contain themselves."""
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            yield ConfigError(
+                f"{origin}:{token.start_mark.line + 1}",
+                expected="a plain value",
+                found=f"the alias *{token.value}",
+                remedy="write the value itself",
+            )
+
+
+def _yaml_mistake(error: Exception, origin: str) -> ConfigError:
     mark = getattr(error, "problem_mark", None)
     where = origin if mark is None else f"{origin}:{mark.line + 1}"
     return ConfigError(
@@ -130,22 +155,34 @@ def _duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
         seen[location] = line
 
 
-def _expressions(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
+def _expressions(
+    node: yaml.Node | None, origin: str, location: Location = ()
+) -> Iterator[ConfigError]:
     """Values that other tools would evaluate are refused, not carried along as text."""
-    if isinstance(root, yaml.ScalarNode):
-        if root.value.startswith("$") or "${" in root.value:
-            yield ConfigError(
-                f"{origin}:{root.start_mark.line + 1}",
-                expected="a plain value",
-                found=f"the expression {root.value!r}",
-                remedy="write the value itself; nothing in a configuration is evaluated",
+    if isinstance(node, yaml.ScalarNode):
+        if _is_expression(node.value):
+            yield _expression(
+                f"{origin}:{node.start_mark.line + 1}: {_dotted(location)}", node.value
             )
-    elif isinstance(root, yaml.MappingNode):
-        for _, value in root.value:
-            yield from _expressions(value, origin)
-    elif isinstance(root, yaml.SequenceNode):
-        for value in root.value:
-            yield from _expressions(value, origin)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _expressions(value, origin, (*location, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _expressions(value, origin, (*location, index))
+
+
+def _is_expression(text: str) -> bool:
+    return text.startswith("$") or "${" in text
+
+
+def _expression(where: str, found: str) -> ConfigError:
+    return ConfigError(
+        where,
+        expected="a plain value",
+        found=f"the expression {found!r}",
+        remedy="write the value itself; nothing in a configuration is evaluated",
+    )
 
 
 def _apply(
@@ -161,9 +198,12 @@ def _apply(
             remedy="for example --set training.epochs=5",
         )
         return
+    if _is_expression(text):
+        yield _expression(where, text)
+        return
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except _UNREADABLE:
         # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
         value = text
     location: Location = tuple(key.split("."))
@@ -184,6 +224,9 @@ def _apply(
         # The budget on the command line replaces the one in the file.
         for other in _BUDGETS - {str(location[-1])}:
             target.pop(other, None)
+    for end in range(1, len(location)):
+        # A section that the file does not have is a mistake of the option.
+        places.setdefault(location[:end], where)
     places[location] = where
 
 

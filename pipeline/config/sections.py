@@ -12,19 +12,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Range = tuple[float, float]
+Range = tuple[PositiveFloat, PositiveFloat]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
     """Base of all sections: unknown keys are mistakes, and nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _ordered(name: str, bounds: Range) -> Range:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"{name}: the first value must not exceed the second")
-    return bounds
 
 
 class DataSection(Section):
@@ -52,7 +47,7 @@ class DataSection(Section):
     ``{"train": [...], "val": [...]}``."""
     fold_count: Annotated[int, Field(ge=2)] = 5
     """Number of folds; not used with a split file."""
-    fold_seed: int = 12345
+    fold_seed: Seed = 12345
     """Seed of the shuffling of the folds; not used with a split file."""
     allow_unpaired: bool = False
     """Go on without the images that lack a label and the labels that lack an image."""
@@ -207,7 +202,7 @@ class AugmentationSection(Section):
     """Rotation, scaling and shift together."""
     rotation_degrees: NonNegativeFloat = 15.0
     """Largest rotation in the plane."""
-    scale_range: Annotated[Range, Field()] = (0.85, 1.18)
+    scale_range: Range = (0.85, 1.18)
     """Smallest and largest magnification."""
     translation_fraction: Fraction = 0.05
     """Largest shift as a share of the window."""
@@ -225,7 +220,7 @@ class AugmentationSection(Section):
     """Largest deviation of the noise, in deviations of the volume."""
     gamma_probability: Fraction = 0.2
     """Gamma curve over the range of the window."""
-    gamma_range: Annotated[Range, Field()] = (0.7, 1.5)
+    gamma_range: Range = (0.7, 1.5)
     """Smallest and largest exponent."""
     bias_field_probability: Fraction = 0.2
     """Smooth multiplicative field, as a coil's sensitivity makes it."""
@@ -234,10 +229,10 @@ class AugmentationSection(Section):
 
     @field_validator("scale_range", "gamma_range")
     @classmethod
-    def _ascending_positive(cls, bounds: Range) -> Range:
-        if bounds[0] <= 0:
-            raise ValueError("needs values above 0")
-        return _ordered("range", bounds)
+    def _ascending(cls, bounds: Range) -> Range:
+        if bounds[0] > bounds[1]:
+            raise ValueError("the first value must not exceed the second")
+        return bounds
 
 
 class InferenceSection(Section):
@@ -263,7 +258,7 @@ class Config(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     """Short name: letters, digits, dot, dash and underscore."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """The one seed of weights, sampling and augmentation."""
     data: DataSection
     preprocessing: PreprocessingSection = PreprocessingSection()

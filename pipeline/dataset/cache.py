@@ -24,7 +24,7 @@ from pipeline.dataset.preprocessing import (
     to_slices,
 )
 from pipeline.dataset.workers import run_in_workers
-from pipeline.errors import DataError, LabelError, OutputError, SlicewiseError, file_problem
+from pipeline.errors import DataError, OutputError, ScanError, SlicewiseError, file_problem
 from pipeline.imaging.dicom_series import DicomSeries
 from pipeline.imaging.files import private_folder, sha256_of, write_text
 from pipeline.imaging.scan import ScanSource
@@ -105,7 +105,7 @@ def prepare(
     """
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config.preprocessing, config.data, folder) for case in catalogue.labelled]
-    for task, result in run_in_workers(_prepare_case, tasks, min(workers, len(tasks))):
+    for task, result in run_in_workers(_prepare_case, tasks, workers):
         yield task.name, result
 
 
@@ -176,7 +176,7 @@ def _prepare_case(task: _Task) -> CachedCase:
     try:
         key = case_key(task.case, task.section, task.data)
     except OSError as error:
-        raise LabelError(
+        raise ScanError(
             error.filename or task.name,
             expected="a readable file",
             found=file_problem(error),

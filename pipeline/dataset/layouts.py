@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,8 @@ def read_catalogue(data: DataSection) -> Catalogue:
 def _recognised(data: DataSection, root: Path) -> str:
     if root.is_file():
         return "csv"
+    if data.images is not None or data.labels_folder is not None:
+        return "pair"
     if (root / "dataset.json").exists():
         return "decathlon" if "training" in _json(root / "dataset.json") else "nnunet"
     if (root / "dataset.csv").exists():
@@ -57,25 +61,35 @@ def _recognised(data: DataSection, root: Path) -> str:
 
 def _decathlon(data: DataSection, root: Path) -> Catalogue:
     path = root / "dataset.json"
-    images: dict[str, tuple[ScanSource, ...]] = {}
-    labels: dict[str, ScanSource] = {}
-    missing = []
-    for entry in _json(path)["training"]:
-        image, label = root / entry["image"], root / entry["label"]
-        missing += [str(file.relative_to(root)) for file in (image, label) if not file.exists()]
-        images[stem(image)] = (image,)
-        labels[stem(image)] = label
-    if missing and not data.allow_unpaired:
+    entries = {stem(Path(entry["image"])): entry for entry in _listed_pairs(path)}
+    absent = {
+        file
+        for entry in entries.values()
+        for file in (entry["image"], entry["label"])
+        if not (root / file).exists()
+    }
+    if absent and not data.allow_unpaired:
         raise DataError(
             path,
             expected="every listed file",
-            found=f"missing: {', '.join(missing)}",
+            found=f"missing: {', '.join(sorted(absent))}",
             remedy="copy or download the data set again, or data.allow_unpaired=true",
         )
     require_contrasts(data, 1, path)
-    present = {name: files for name, files in images.items() if files[0].exists()}  # type: ignore[union-attr]
-    existing = {name: file for name, file in labels.items() if file.exists()}  # type: ignore[union-attr]
-    return assemble(data, root, present, existing)
+    images: dict[str, tuple[ScanSource, ...]] = {}
+    labels: dict[str, ScanSource] = {}
+    for name, entry in entries.items():
+        if entry["image"] not in absent:
+            images[name] = (root / entry["image"],)
+        if entry["label"] not in absent:
+            labels[name] = root / entry["label"]
+    catalogue = assemble(data, root, images, labels)
+    gone = (
+        SetAside(name, str(root / entry["image"]), "listed, but not there", "add the missing files")
+        for name, entry in sorted(entries.items())
+        if name not in images and name not in labels
+    )
+    return replace(catalogue, set_aside=(*catalogue.set_aside, *gone))
 
 
 def _nnunet(data: DataSection, root: Path) -> Catalogue:
@@ -92,9 +106,17 @@ def _nnunet(data: DataSection, root: Path) -> Catalogue:
             )
         channels.setdefault(case, {})[int(number)] = path
     for case, numbered in channels.items():
-        require_contrasts(data, len(numbered), f"{root / 'imagesTr'}, case {case}")
+        where = f"{root / 'imagesTr'}, case {case}"
+        require_contrasts(data, len(numbered), where)
+        if max(numbered) >= len(numbered):
+            raise DataError(
+                where,
+                expected=f"the channels 0 to {len(numbered) - 1}",
+                found=", ".join(str(number) for number in sorted(numbered)),
+                remedy="add the missing channel, or correct the numbers",
+            )
     images = {case: tuple(by[number] for number in sorted(by)) for case, by in channels.items()}
-    labels: dict[str, ScanSource] = {stem(path): path for path in _scans(root / "labelsTr")}
+    labels = _by_name(_scans(root / "labelsTr"))
     return assemble(data, root, images, labels)
 
 
@@ -108,11 +130,10 @@ def _pairs(data: DataSection, root: Path) -> Catalogue:
             remedy="name them with data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
-    images: dict[str, tuple[ScanSource, ...]] = {stem(path): (path,) for path in _scans(pair[0])}
-    labels: dict[str, ScanSource] = {}
-    for path in _scans(pair[1]):
-        labels[_label_name(stem(path), set(images))] = path
-    return assemble(data, root, images, labels)
+    images: dict[str, tuple[ScanSource, ...]] = {
+        name: (source,) for name, source in _by_name(_scans(pair[0])).items()
+    }
+    return assemble(data, root, images, _by_name(_scans(pair[1]), set(images)))
 
 
 def _manifest(data: DataSection, root: Path) -> Catalogue:
@@ -127,8 +148,15 @@ def _manifest(data: DataSection, root: Path) -> Catalogue:
         missing += [
             f"line {number}: {row[key]}" for key, file in files.items() if not file.exists()
         ]
+        if "image" not in files:
+            raise DataError(
+                f"{path}:{number}",
+                expected="an image in every line",
+                found="none",
+                remedy="fill the column, or delete the line",
+            )
         contrast = row.get("contrast") or data.contrasts[0]
-        # Contrasts of one case share their label; without labels, their patient.
+        # Contrasts of one case share their label.
         name = stem(files["label"]) if "label" in files else stem(files["image"])
         if contrast in images.get(name, {}):
             raise DataError(
@@ -138,9 +166,23 @@ def _manifest(data: DataSection, root: Path) -> Catalogue:
                 remedy="give different names, or delete the line",
             )
         images.setdefault(name, {})[contrast] = files["image"]
+        patient = row.get("patient") or ""
+        if labels.get(name) != files.get("label") and name in patients:
+            raise DataError(
+                f"{path}:{number}",
+                expected="labels of different cases under different names",
+                found=f"{name} again",
+                remedy="give different names; the case is called as its label is",
+            )
+        if patients.setdefault(name, patient) != patient:
+            raise DataError(
+                f"{path}:{number}",
+                expected=f"the patient of {name} as before: {patients[name]}",
+                found=patient or "none",
+                remedy="correct the patient; the contrasts of a case share it",
+            )
         if "label" in files:
             labels[name] = files["label"]
-        patients[name] = row.get("patient", "")
     if missing:
         raise DataError(
             path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
@@ -151,6 +193,7 @@ def _manifest(data: DataSection, root: Path) -> Catalogue:
 
 def _dicom(data: DataSection, root: Path) -> Catalogue:
     """Scans without labels: every series, and every NIfTI file, is a case."""
+    require_contrasts(data, 1, root)
     found = find_scans(root)
     images: dict[str, tuple[ScanSource, ...]] = {
         name: (source,) for name, source in found.sources.items()
@@ -190,6 +233,22 @@ def _json(path: Path) -> dict[str, Any]:
     raise DataError(path, expected="a JSON file", found=found, remedy="correct or replace the file")
 
 
+def _listed_pairs(path: Path) -> list[dict[str, str]]:
+    entries = _json(path).get("training")
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get(key), str)
+        for entry in entries
+        for key in ("image", "label")
+    ):
+        raise DataError(
+            path,
+            expected='"training": [{"image": "...", "label": "..."}, ...]',
+            found="another structure",
+            remedy="correct the file, or set data.layout",
+        )
+    return entries
+
+
 def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
     if data.images is not None or data.labels_folder is not None:
         images, labels = root / (data.images or "images"), root / (data.labels_folder or "labels")
@@ -214,7 +273,23 @@ def _scans(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_scan(path))
 
 
-def _label_name(name: str, images: set[str]) -> str:
+def _by_name(paths: list[Path], images: Collection[str] = ()) -> dict[str, ScanSource]:
+    """Case name to path; the name of a label may lose its ending to find one of ``images``."""
+    named: dict[str, ScanSource] = {}
+    for path in paths:
+        name = _label_name(stem(path), images)
+        if name in named:
+            raise DataError(
+                path,
+                expected=f"one file for {name}",
+                found=f"{named[name]} as well",
+                remedy="remove or rename one of the two",
+            )
+        named[name] = path
+    return named
+
+
+def _label_name(name: str, images: Collection[str]) -> str:
     """Name of the image that a label belongs to: the same, or without a usual ending."""
     if name in images:
         return name

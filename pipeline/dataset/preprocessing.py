@@ -6,7 +6,9 @@ The one preprocessing of training, inference and the registered model.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -171,7 +173,8 @@ class Preprocessing:
             (K, X, Y, Z) on the scan's own grid; interpolated linearly where it was resampled.
         """
         carried = MetaTensor(values, meta=preprocessed.meta)
-        carried.applied_operations = preprocessed.applied_operations
+        # The inverse takes its steps off the list; the next call needs them again.
+        carried.applied_operations = deepcopy(preprocessed.applied_operations)
         chain = self._chains[axis]
         with allow_missing_keys_mode(chain):
             native: MetaTensor = chain.inverse({"image": carried})["image"]
@@ -274,13 +277,15 @@ def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
 def _loading() -> LoadImaged:
     # MONAI registers all its own readers, too, and warns about the GPU decoder that one would like.
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
-    return LoadImaged(
-        ("image", "label"),
-        reader=VolumeReader,
-        dtype=None,
-        allow_missing_keys=True,
-        expanduser=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "NvImgCodecPydicomReader")
+        return LoadImaged(
+            ("image", "label"),
+            reader=VolumeReader,
+            dtype=None,
+            allow_missing_keys=True,
+            expanduser=False,
+        )
 
 
 def _in_plane(spacing_mm: tuple[float, float], axis: int) -> tuple[float, ...]:

@@ -56,7 +56,8 @@ def make_folds(cases: Sequence[Case], data: DataSection) -> list[Fold]:
     folds = []
     for number, held_out in enumerate(_held_out(groups, data)):
         val = [case.name for case in cases if (case.name if by_case else case.patient) in held_out]
-        train = [case.name for case in cases if case.name not in set(val)]
+        held_out_cases = set(val)
+        train = [case.name for case in cases if case.name not in held_out_cases]
         folds.append(Fold(number, kind, tuple(train), tuple(val)))
     return folds
 
@@ -139,5 +140,8 @@ def _entries(path: Path) -> list[dict[str, list[str]]]:
 
 def _is_entry(entry: object) -> bool:
     return isinstance(entry, dict) and all(
-        isinstance(entry.get(side), list) and entry[side] for side in ("train", "val")
+        isinstance(names := entry.get(side), list)
+        and names
+        and all(isinstance(name, str) for name in names)
+        for side in ("train", "val")
     )

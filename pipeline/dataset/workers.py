@@ -29,11 +29,16 @@ def run_in_workers(
     A named error becomes the result of its item. An item whose process dies is tried once more;
     then its result is a ``ScanError``. Any other exception is ours and goes on.
     """
+    items = list(items)
+    if not items:
+        return
     # A clean server process is forked again and again: no threads or locks are inherited, and the
     # heavy imports are paid once for all workers.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
-    with ProcessPool(max_workers=workers, initializer=_one_thread, context=context) as pool:
+    with ProcessPool(
+        max_workers=min(workers, len(items)), initializer=_one_thread, context=context
+    ) as pool:
         waiting: dict[Future[Result], tuple[Item, bool]] = {
             pool.schedule(function, args=(item,)): (item, True) for item in items
         }

@@ -51,10 +51,14 @@ def pair_masks(predictions: Path, references: Path) -> tuple[list[Pair], list[st
 
 
 def label_values(paths: Iterable[Path]) -> list[int]:
-    """Values above 0 that occur in label maps, ascending."""
+    """Values above 0 that occur in label maps, ascending.
+
+    Voxels that are no numbers have no label; scoring such a map names it.
+    """
     values: set[int] = set()
     for path in paths:
-        values |= {int(value) for value in np.unique(np.rint(read_nifti(path).voxels))}
+        voxels = read_nifti(path).voxels
+        values |= {int(value) for value in np.unique(np.rint(voxels[np.isfinite(voxels)]))}
     return sorted(values - {0})
 
 

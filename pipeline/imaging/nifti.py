@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import math
 import zlib
 from collections.abc import Sequence
@@ -21,8 +20,10 @@ from pipeline.imaging.volume import Volume, require_same_grid
 SUFFIXES = (".nii.gz", ".nii")
 MAXIMUM_BYTES = 8 * 2**30
 MAXIMUM_FORM_DISAGREEMENT_MM = 0.1
+MAXIMUM_OFFSET_BYTES = 64 * 2**20
+"""Room for the header with its extensions, before the first voxel."""
 _HEADER_BYTES = 540
-_FREE_TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name")
+_FREE_TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type", "unused_str")
 
 Header = nib.nifti1.Nifti1Header
 
@@ -47,7 +48,7 @@ def read_nifti(path: Path) -> Volume:
         path: ``.nii`` or ``.nii.gz``; four dimensions are fine where the fourth is 1.
 
     Returns:
-        Voxels (X, Y, Z): stored integers where nothing is scaled, float32 otherwise.
+        Voxels (X, Y, Z): as they are stored where nothing is scaled, float32 otherwise.
 
     Raises:
         ScanError: damaged, absurd, complex, or several volumes in one file.
@@ -56,7 +57,7 @@ def read_nifti(path: Path) -> Volume:
     header = _header(path)
     shape = _shape(path, header)
     stored_bytes = math.prod(shape) * header.get_data_dtype().itemsize
-    offset = int(header.get_data_offset())
+    offset = _offset(path, header)
     content = _content(path, offset + stored_bytes)
     stored = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), offset)
     affine, warnings = _affine(path, header, shape)
@@ -94,10 +95,15 @@ def write_volume(volume: Volume, path: Path) -> None:
 
 
 def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
-    image = nib.Nifti1Image(voxels, source.affine, _shared_header(source, voxels.dtype))
+    header = _shared_header(source, voxels.dtype)
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    image = kind(voxels, source.affine, header)
     if source.header is None:
-        image.set_qform(source.affine, code=1)
         image.set_sform(source.affine, code=1)
+        image.set_qform(source.affine, code=1)
+        if not np.allclose(image.get_qform(), source.affine, atol=1e-3):
+            # A quaternion holds no shear; a form that is wrong is worse than none.
+            image.set_qform(None)
     image.header.set_slope_inter(1, 0)
     content = image.to_bytes()
     if path.name.endswith(".gz"):
@@ -111,14 +117,15 @@ def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
 
 def _shared_header(source: Volume, dtype: np.dtype[Any]) -> Header:
     """The source's header without what could tell who was scanned."""
-    header = Header() if source.header is None else Header.from_header(source.header, check=False)
+    header = Header() if source.header is None else source.header.copy()
     header.set_data_dtype(dtype)
     if source.header is None:
         header.set_xyzt_units("mm")
-    for name in _FREE_TEXT_FIELDS:
+    for name in set(_FREE_TEXT_FIELDS) & set(header.keys()):
         header[name] = b""
     header["cal_min"] = header["cal_max"] = 0
     header.extensions.clear()
+    header.set_data_offset(0)  # nibabel takes the smallest
     return header
 
 
@@ -130,12 +137,12 @@ def _damaged(path: Path, expected: str, found: str) -> ScanError:
     return ScanError(path, expected=expected, found=found, remedy="copy or export the file again")
 
 
-def _read(path: Path, size: int) -> bytes:
+def _read(path: Path, size: int, *, to_the_end: bool = False) -> bytes:
     """At most ``size`` bytes of the uncompressed content, which bounds a bomb."""
     try:
         with _open(path) as stream:
             content = bytes(stream.read(size))
-            if len(content) == size and size > _HEADER_BYTES:
+            if to_the_end and len(content) == size:
                 # Only the end of the stream tells whether the checksum fits.
                 _drain(path, stream)
             return content
@@ -155,8 +162,11 @@ def _drain(path: Path, stream: Any, allowance: int = 2**20) -> None:
 def _header(path: Path) -> Header:
     start = _read(path, _HEADER_BYTES)
     kind = nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header
+    if len(start) < kind.sizeof_hdr:
+        raise _damaged(path, f"a NIfTI header of {kind.sizeof_hdr} bytes", f"{len(start)} bytes")
     try:
-        header: Header = kind.from_fileobj(io.BytesIO(start), check=False)
+        # Extensions are left out: they may be long, and nothing here needs them.
+        header: Header = kind(start[: kind.sizeof_hdr], check=False)
         header.get_data_dtype()
     except Exception as error:  # nibabel raises many kinds on hostile headers
         raise _damaged(path, "a NIfTI header", str(error) or type(error).__name__) from None
@@ -200,8 +210,17 @@ def _shape(path: Path, header: Header) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
+def _offset(path: Path, header: Header) -> int:
+    """Where the voxels start; a NaN is outside any range, too."""
+    offset = float(header["vox_offset"])
+    if not header.sizeof_hdr <= offset <= MAXIMUM_OFFSET_BYTES:
+        expected = f"voxels that start {header.sizeof_hdr} to {MAXIMUM_OFFSET_BYTES} bytes in"
+        raise _damaged(path, expected, f"vox_offset {offset:g}")
+    return int(offset)
+
+
 def _content(path: Path, size: int) -> bytes:
-    content = _read(path, size)
+    content = _read(path, size, to_the_end=True)
     if len(content) < size:
         raise _damaged(path, f"{size} bytes of header and voxels", f"{len(content)} (truncated)")
     return content
@@ -211,6 +230,8 @@ def _affine(
     path: Path, header: Header, shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
+    if sform_code < 0 or qform_code < 0:
+        raise _unusable(path, "form codes", f"sform_code {sform_code}, qform_code {qform_code}")
     if sform_code == 0 and qform_code == 0:
         affine = np.asarray(header.get_base_affine(), dtype=np.float64)
         _require_usable(path, "pixdim", affine)
@@ -226,7 +247,7 @@ def _affine(
     for name, form in forms.items():
         _require_usable(path, name, form)
     if len(forms) == 2:
-        _require_agreement(path, forms["sform"], forms["qform"], shape)
+        _require_agreement(path, header, forms["sform"], forms["qform"], shape)
     return next(iter(forms.values())), ()
 
 
@@ -246,21 +267,34 @@ def _require_usable(path: Path, form: str, affine: NDArray[np.float64]) -> None:
 
 def _require_agreement(
     path: Path,
+    header: Header,
     sform: NDArray[np.float64],
     qform: NDArray[np.float64],
     shape: tuple[int, int, int],
 ) -> None:
-    box = np.zeros(shape, dtype=np.bool_)
-    apart_mm = Volume(box, sform).grid_difference_voxels(Volume(box, qform)) * min(
-        Volume(box, sform).spacing_mm
-    )
-    if apart_mm > MAXIMUM_FORM_DISAGREEMENT_MM:
+    box = np.broadcast_to(np.False_, shape)
+    grid = Volume(box, sform)
+    apart_mm = grid.grid_difference_voxels(Volume(box, qform)) * min(grid.spacing_mm)
+    allowed_mm = MAXIMUM_FORM_DISAGREEMENT_MM + _qform_resolution_mm(header, grid)
+    if apart_mm > allowed_mm:
         raise GeometryError(
             f"{path}: sform and qform",
-            expected=f"agreement within {MAXIMUM_FORM_DISAGREEMENT_MM} mm",
+            expected=f"agreement within {allowed_mm:.2g} mm",
             found=f"corners up to {apart_mm:.3g} mm apart",
             remedy="find out which of the two is right and write it into both",
         )
+
+
+def _qform_resolution_mm(header: Header, grid: Volume) -> float:
+    """How far the qform may move the farthest voxel because of its storage alone.
+
+    Three numbers of a quaternion are stored in 32 bits; the fourth is the root of what they leave
+    of 1. Near a half turn, as in scans whose axes run to LPS, that is hardly more than rounding.
+    """
+    rounding = 3 * float(np.finfo(np.float32).eps)
+    root = float(header.get_qform_quaternion()[0])
+    turn_radians = 2 * min(math.sqrt(rounding), rounding / max(root, rounding))
+    return turn_radians * float(np.linalg.norm(np.multiply(grid.shape, grid.spacing_mm)))
 
 
 def _scaled(stored: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -52,12 +52,17 @@ def find_scans(path: Path) -> FoundScans:
             found="another kind of file",
             remedy="give the folder of a DICOM series, not one of its files",
         )
-    sources: dict[str, ScanSource] = {
-        str(file.relative_to(path).parent / stem(file)): file for file in _nifti_files(path)
-    }
+    sources: dict[str, ScanSource] = {}
+    for file in _nifti_files(path):
+        # A scan may lie there twice, as .nii and as .nii.gz.
+        sources[_unused(str(file.relative_to(path).parent / stem(file)), sources)] = file
     set_aside: list[SlicewiseError] = []
     for folder in _folders(path):
-        found = find_series(folder)
+        try:
+            found = find_series(folder)
+        except ScanError as error:
+            set_aside.append(error)
+            continue
         set_aside += found.set_aside
         for series in found.series:
             # The name of a folder may be a patient's; the name of a series is not.
@@ -94,16 +99,19 @@ def is_scan(path: Path) -> bool:
 
 def _nifti_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and is_nifti(path) and path.is_file():
+        if is_nifti(path) and path.is_file() and not _is_hidden(path, folder):
             yield path
 
 
 def _folders(path: Path) -> Iterator[Path]:
     yield path
     for folder in sorted(path.rglob("*")):
-        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
+        if folder.is_dir() and not folder.is_symlink() and not _is_hidden(folder, path):
             yield folder
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _unused(name: str, taken: Container[str]) -> str:

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import LabelError
 from pipeline.imaging.volume import Volume, require_same_grid
+
+_INTEGER_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,28 @@ def overlaps(predicted: Volume, reference: Volume, labels: Mapping[str, int]) ->
 
     Raises:
         GeometryError: the two lie on different grids.
+        LabelError: one of them holds more than whole numbers.
     """
+    predicted, reference = _whole_numbers(predicted), _whole_numbers(reference)
     if predicted.orientation != reference.orientation:
         predicted, reference = predicted.reoriented("RAS"), reference.reoriented("RAS")
     require_same_grid(reference, predicted)
     return {
         name: overlap(predicted.voxels, reference.voxels, value) for name, value in labels.items()
     }
+
+
+def _whole_numbers(label_map: Volume) -> Volume:
+    """Labels as integers: a file that scales its voxels says 0.9999 where it means 1."""
+    voxels = label_map.voxels
+    if voxels.dtype.kind != "f":
+        return label_map
+    integers = np.rint(voxels)
+    if not np.isfinite(voxels).all() or np.abs(voxels - integers).max() > _INTEGER_TOLERANCE:
+        raise LabelError(
+            label_map.name,
+            expected="whole numbers as labels",
+            found="fractions, or values that are no numbers",
+            remedy="give a label map, not probabilities",
+        )
+    return label_map.with_voxels(integers)

@@ -134,7 +134,7 @@ def predict_slices(
 
     def probabilities(windows: torch.Tensor) -> torch.Tensor:
         with autocast(precision, device):
-            logits = network(windows.contiguous(memory_format=memory_format)).float()
+            logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
         return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
 
     inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
@@ -150,8 +150,7 @@ def predict_slices(
         )
         for batch in inputs.split(config.inference.batch_size)
     ]
-    stacked: torch.Tensor = torch.cat([torch.as_tensor(b).cpu() for b in blended])
-    return stacked
+    return torch.cat([torch.as_tensor(batch).cpu() for batch in blended])
 
 
 def classes_of(probabilities: torch.Tensor) -> torch.Tensor:
@@ -162,10 +161,12 @@ def classes_of(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
-    """(K, X, Y, Z) with the background first, also for a network with one sigmoid."""
-    if len(probabilities) > 1:
-        return probabilities
-    return torch.cat([1 - probabilities, probabilities])
+    """(K, X, Y, Z) with the background first, as what the structures leave of 1.
+
+    A network with one sigmoid has no such channel; where a crop was undone, it is empty.
+    """
+    structures = probabilities if len(probabilities) == 1 else probabilities[1:]
+    return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
 
 
 def _network(checkpoint: Checkpoint, where: str) -> UNet:

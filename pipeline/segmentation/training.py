@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pipeline import __version__
-from pipeline.config import Config, as_yaml
+from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.augmentation import augment
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.sampling import Batch, WindowSampler
@@ -205,7 +205,9 @@ class Training:
             "train": {case.name: case.key for case in self.train_cases},
             "val": {case.name: case.key for case in self.val_cases},
         }
-        save_checkpoint(Checkpoint(as_yaml(self.config), weights, self.state(), facts), path)
+        save_checkpoint(
+            Checkpoint(as_yaml(without_places(self.config)), weights, self.state(), facts), path
+        )
 
     def _next_batch(self) -> tuple[Batch, torch.Tensor, torch.Tensor]:
         section = self.config.training

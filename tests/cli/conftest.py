@@ -1,0 +1,113 @@
+"""A small labelled data set, a small trained model, and a way to call the command."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.imaging.nifti import write_mask, write_volume
+from pipeline.imaging.volume import Volume
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a call of the command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Slicewise = Callable[..., Done]
+
+TINY = """
+name: tiny
+data: {labels: {core: 3}, patient_pattern: '(\\d+)', fold_count: 2}
+preprocessing: {plane: axial, foreground: all}
+network: {features: [4, 8], window: [16, 16]}
+training: {steps: 4, validations: 1, batch_size: 4, keep: last}
+inference: {batch_size: 8}
+tracking: {experiment: tiny}
+"""
+
+
+@pytest.fixture(scope="session")
+def slicewise() -> Slicewise:
+    """Call the command with arguments, as its entry point does."""
+    from pipeline.cli.main import main
+
+    def call(*arguments: str | Path) -> Done:
+        before = sys.argv
+        sys.argv = ["slicewise", *map(str, arguments)]
+        code: object = 0
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            try:
+                main()
+            except SystemExit as leaving:
+                code = leaving.code
+            finally:
+                sys.argv = before
+        return Done(int(str(code or 0)), out.getvalue(), err.getvalue())
+
+    return call
+
+
+def write_scan(folder: Path, name: str, seed: int = 0) -> None:
+    """An oblique scan with a bright block, and its label of value 3."""
+    random = np.random.default_rng(seed)
+    label = np.zeros((22, 19, 5), dtype=np.uint8)
+    label[6:14, 4:10, 1:4] = 3
+    voxels = (random.normal(100, 5, label.shape) + 200 * (label > 0)).astype(np.float32)
+    turn = np.radians(8)
+    affine = np.eye(4)
+    affine[:2, :2] = [[-np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    affine = affine @ np.diag([1.5, 1.2, 4.0, 1.0])
+    affine[:3, 3] = (20, -7, 3)
+    scan = Volume(voxels, affine)
+    write_volume(scan, folder / "images" / f"{name}.nii.gz")
+    write_mask(scan.with_voxels(label), scan, folder / "labels" / f"{name}.nii.gz")
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six labelled scans of six patients."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number in range(6):
+        write_scan(folder, f"case{number}", number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration that trains in a second."""
+    path = tmp_path_factory.mktemp("config") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache, runs and store of all tests that share the model."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="session")
+def model(
+    slicewise: Slicewise,
+    scans: Path,
+    tiny: Path,
+    work: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder that one training left."""
+    out = tmp_path_factory.mktemp("model") / "fold0"
+    done = slicewise("train", tiny, "--set", f"data.root={scans}", "--out", out, "--work", work)
+    assert done.returncode == 0, done.stderr
+    return out

@@ -1,0 +1,166 @@
+"""From scans to a tracked model and to masks, through the command alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.dataset.demo_dicom import write_dicom_series
+from pipeline.imaging.nifti import read_nifti
+from pipeline.imaging.volume import Volume
+
+Slicewise = Callable[..., Any]
+
+
+def test_training_leaves_a_model_with_scores_masks_and_picture(model: Path) -> None:
+    assert {"config.yaml", "last.pt", "best.pt", "scores.csv", "examples.png"} <= {
+        path.name for path in model.iterdir()
+    }
+    rows = list(csv.DictReader((model / "scores.csv").read_text().splitlines()))
+    assert {row["structure"] for row in rows} == {"core"}
+    assert {f"{row['case']}.nii.gz" for row in rows} == {
+        path.name for path in (model / "masks").iterdir()
+    }
+    assert len(rows) == 3
+
+
+def test_configuration_of_the_run_holds_steps_and_no_place(model: Path, scans: Path) -> None:
+    text = (model / "config.yaml").read_text()
+    assert "steps: 4" in text
+    assert str(scans) not in text
+
+
+def test_folder_in_folder_out_with_names_and_grids(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        path.name for path in (scans / "images").iterdir()
+    )
+    for path in tmp_path.iterdir():
+        mask, scan = read_nifti(path), read_nifti(scans / "images" / path.name)
+        assert mask.grid_difference_voxels(scan) < 1e-3
+        assert set(np.unique(mask.voxels)) <= {0, 3}
+
+
+def test_every_name_of_the_model_predicts_the_same(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
+    names = [model, model / "last.pt", run_id, "models:/tiny@champion", "models:/tiny/1"]
+    scan = scans / "images" / "case1.nii.gz"
+    masks = []
+    for number, name in enumerate(names):
+        out = tmp_path / f"{number}.nii.gz"
+        done = slicewise("predict", name, scan, "--out", out, "--work", work)
+        assert done.returncode == 0, done.stderr
+        masks.append(read_nifti(out).voxels)
+    assert all(np.array_equal(mask, masks[0]) for mask in masks)
+
+
+def test_probabilities_lie_beside_the_mask(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mask.nii.gz"
+    scan = scans / "images" / "case0.nii.gz"
+    done = slicewise("predict", model, scan, "--out", out, "--work", work, "--probabilities")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mask_probabilities.nii.gz").exists()
+
+
+def test_dicom_folder_gives_a_mask_a_volume(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    scan = read_nifti(scans / "images" / "case2.nii.gz")
+    voxels = scan.voxels.clip(0).astype(np.uint16)
+    # Orthogonal axes, as DICOM demands, and the order in which DICOM stores slices.
+    affine = np.diag([-1.5, -1.2, 4.0, 1.0])
+    for number in range(2):
+        moved = affine.copy()
+        moved[:3, 3] = (10 * number, 5, -8)
+        folder = tmp_path / "in" / f"Secret^Name{number}"
+        write_dicom_series(Volume(voxels, moved), folder, f"SYNTHETIC-{number}")
+    done = slicewise("predict", model, tmp_path / "in", "--out", tmp_path / "out", "--work", work)
+    assert done.returncode == 0, done.stderr
+    masks = [read_nifti(path) for path in sorted((tmp_path / "out").iterdir())]
+    assert len(masks) == 2
+    assert sorted(mask.affine[0, 3] for mask in masks) == pytest.approx([0, 10])
+    assert "Secret" not in " ".join(path.name for path in (tmp_path / "out").iterdir())
+    assert "Secret" not in done.stdout + done.stderr
+
+
+def test_a_bad_scan_is_set_aside_and_the_rest_is_done(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(scans / "images", folder)
+    whole = (folder / "case0.nii.gz").read_bytes()
+    (folder / "case0.nii.gz").write_bytes(whole[: len(whole) // 2])
+    done = slicewise("predict", model, folder, "--out", tmp_path / "out", "--work", work)
+    assert done.returncode == 8
+    assert "case0" in done.stderr
+    assert "truncated" in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 5
+
+
+def test_evaluate_writes_the_rows_that_training_wrote(
+    slicewise: Slicewise, model: Path, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    done = slicewise("evaluate", model / "masks", scans / "labels", "--out", out, "--config", tiny)
+    assert done.returncode == 0, done.stderr
+    assert out.read_text() == (model / "scores.csv").read_text()
+
+
+def test_resuming_a_finished_training_changes_nothing(
+    slicewise: Slicewise, model: Path, scans: Path, tiny: Path, work: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "again"
+    shutil.copytree(model, copy)
+    arguments = ("--set", f"data.root={scans}", "--out", copy, "--work", work)
+    refused = slicewise("train", tiny, *arguments)
+    assert refused.returncode == 1
+    assert "--resume" in refused.stderr
+    done = slicewise("train", tiny, *arguments, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (copy / "scores.csv").read_text() == (model / "scores.csv").read_text()
+
+
+def test_all_folds_score_every_case_once(
+    slicewise: Slicewise, scans: Path, tiny: Path, work: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "folds"
+    arguments = ("--fold", "all", "--out", out, "--work", work)
+    done = slicewise("train", tiny, "--set", f"data.root={scans}", *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((out / "scores.csv").read_text().splitlines()))
+    assert sorted(row["case"] for row in rows) == [f"case{number}" for number in range(6)]
+    scan = scans / "images" / "case0.nii.gz"
+    mask = tmp_path / "mask.nii.gz"
+    assert slicewise("predict", out, scan, "--out", mask, "--work", work).returncode == 0
+
+
+def test_registered_version_tells_score_and_fold(model: Path, work: Path) -> None:
+    from pipeline.tracking.store import open_store
+
+    version = open_store(work).client.get_model_version("tiny", "1")
+    assert re.fullmatch(r"[01]\.\d{4}", version.tags["dice"])
+    assert version.tags["folds"] == "by patient"
+    assert model.exists()
+
+
+def test_describe_draws_and_counts(slicewise: Slicewise, tiny: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "unet.svg"
+    done = slicewise("describe", tiny, "--out", figure)
+    assert done.returncode == 0, done.stderr
+    assert "final_conv" in done.stdout
+    assert figure.read_text().startswith("<?xml")
