@@ -40,7 +40,7 @@ def check(
       slicewise check my_scans --json findings.json
     """
     from pipeline.cli.console import tracked
-    from pipeline.cli.steps import SET_ASIDE, report_set_aside
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside
     from pipeline.dataset.checking import check_cases, mark_duplicates
     from pipeline.dataset.layouts import read_catalogue
 

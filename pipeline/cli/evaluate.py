@@ -26,7 +26,7 @@ def evaluate(
       slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
     """
     from pipeline.cli.console import tracked
-    from pipeline.cli.steps import SET_ASIDE, report_set_aside, show_summary
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
     from pipeline.config import load_config
     from pipeline.dataset.catalogue import SetAside
     from pipeline.errors import SlicewiseError

@@ -49,7 +49,8 @@ def predict(
       slicewise predict models:/hippocampus@champion dicom_folder --out masks
     """
     from pipeline.cli.console import note, tracked
-    from pipeline.cli.steps import SET_ASIDE, model_paths, report_set_aside
+    from pipeline.cli.steps import model_paths
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside
     from pipeline.dataset.catalogue import SetAside
     from pipeline.errors import SlicewiseError
     from pipeline.imaging.files import private_folder

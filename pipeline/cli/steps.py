@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cli.console import figure, note, show_table, tracked
+from pipeline.cli.console import tracked
+from pipeline.cli.tables import report_set_aside
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import ModelError, SlicewiseError
-from pipeline.evaluation.scores import Score, Summary, mean_dice, score_case
+from pipeline.evaluation.scores import Score, score_case
 from pipeline.imaging.nifti import write_mask
 from pipeline.imaging.scan import read_scan
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor
 
-SET_ASIDE = 8
-"""Exit code of work that is done but for some scans."""
 _EXAMPLES = 4
 
 
@@ -59,12 +58,6 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
     return catalogue, prepared
 
 
-def report_set_aside(items: Sequence[SetAside]) -> None:
-    """Name what the rest goes on without."""
-    for item in items:
-        note(f"set aside: {item.name}: {item.reason} ({item.remedy})")
-
-
 def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) -> Evaluated:
     """Predict labelled cases from their source files, write the masks, score on the native grid."""
     labels = predictor.config.data.labels
@@ -84,27 +77,6 @@ def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) 
             continue
         examples[case.name] = Example(case.name, contrasts[0], mask, reference)
     return Evaluated(scores, _spread(examples, scores), set_aside)
-
-
-def show_summary(title: str, summaries: Sequence[Summary]) -> None:
-    """Print the table of results, Dice and IoU as means, with its policy."""
-    rows: list[tuple[str, ...]] = [
-        (
-            item.structure,
-            figure(item.mean_dice),
-            figure(item.median_dice),
-            figure(item.mean_iou),
-            str(item.cases),
-            str(item.missed),
-            str(item.invented),
-            str(item.undefined),
-        )
-        for item in summaries
-    ]
-    rows.append(("mean of structures", figure(mean_dice(summaries)), *[""] * 6))
-    columns = ("structure", "Dice", "median", "IoU", "cases", "missed", "invented", "empty")
-    show_table(title, columns, rows)
-    note("Means over cases. Missed or invented structures count as 0; both empty is left out.")
 
 
 def model_paths(model: str, work: Path) -> list[Path]:

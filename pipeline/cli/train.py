@@ -25,7 +25,8 @@ def preprocess(
       slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
     """
     from pipeline.cli.console import note
-    from pipeline.cli.steps import SET_ASIDE, prepared_slices
+    from pipeline.cli.steps import prepared_slices
+    from pipeline.cli.tables import SET_ASIDE
     from pipeline.config import load_config
 
     config = load_config(config_file, overrides or ())

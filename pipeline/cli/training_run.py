@@ -13,14 +13,12 @@ from rich.progress import TaskID
 
 from pipeline.cli.console import figure, note, output, progress_bar
 from pipeline.cli.steps import (
-    SET_ASIDE,
     Evaluated,
     kept_checkpoint,
     predict_and_score,
     prepared_slices,
-    report_set_aside,
-    show_summary,
 )
+from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue

@@ -112,6 +112,8 @@ def _check_label(label: Volume, data: DataSection, checked: CheckedCase) -> None
     if not finite or np.abs(label.voxels - integers).max() > _INTEGER_TOLERANCE:
         checked.problems.append("the label holds fractions or values that are no numbers")
         return
+    if (label.voxels != integers).any():
+        checked.warnings.append(f"label values within {_INTEGER_TOLERANCE} of whole numbers")
     values, counts = np.unique(integers[integers != 0], return_counts=True)
     checked.structures = {
         int(value): round(int(count) * label.voxel_volume_ml, 4)

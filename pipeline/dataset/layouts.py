@@ -6,7 +6,6 @@ line in ``_READERS``.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Collection
 from dataclasses import replace
@@ -19,9 +18,9 @@ from pipeline.dataset.catalogue import (
     SetAside,
     assemble,
     data_root,
-    merged_patients,
     require_contrasts,
 )
+from pipeline.dataset.manifest import read_manifest
 from pipeline.errors import DataError, file_problem
 from pipeline.imaging.nifti import stem
 from pipeline.imaging.scan import ScanSource, find_scans, is_scan
@@ -136,61 +135,6 @@ def _pairs(data: DataSection, root: Path) -> Catalogue:
     return assemble(data, root, images, _by_name(_scans(pair[1]), set(images)))
 
 
-def _manifest(data: DataSection, root: Path) -> Catalogue:
-    """``image,label,patient[,contrast]``; paths are relative to the manifest."""
-    path = root / "dataset.csv" if root.is_dir() else root
-    images: dict[str, dict[str, ScanSource]] = {}
-    labels: dict[str, ScanSource] = {}
-    patients: dict[str, str] = {}
-    missing: list[str] = []
-    for number, row in _rows(path):
-        files = {key: path.parent / row[key] for key in ("image", "label") if row.get(key)}
-        missing += [
-            f"line {number}: {row[key]}" for key, file in files.items() if not file.exists()
-        ]
-        if "image" not in files:
-            raise DataError(
-                f"{path}:{number}",
-                expected="an image in every line",
-                found="none",
-                remedy="fill the column, or delete the line",
-            )
-        contrast = row.get("contrast") or data.contrasts[0]
-        # Contrasts of one case share their label.
-        name = stem(files["label"]) if "label" in files else stem(files["image"])
-        if contrast in images.get(name, {}):
-            raise DataError(
-                f"{path}:{number}",
-                expected="each case and contrast once",
-                found=f"{name}, {contrast} again",
-                remedy="give different names, or delete the line",
-            )
-        images.setdefault(name, {})[contrast] = files["image"]
-        patient = row.get("patient") or ""
-        if labels.get(name) != files.get("label") and name in patients:
-            raise DataError(
-                f"{path}:{number}",
-                expected="labels of different cases under different names",
-                found=f"{name} again",
-                remedy="give different names; the case is called as its label is",
-            )
-        if patients.setdefault(name, patient) != patient:
-            raise DataError(
-                f"{path}:{number}",
-                expected=f"the patient of {name} as before: {patients[name]}",
-                found=patient or "none",
-                remedy="correct the patient; the contrasts of a case share it",
-            )
-        if "label" in files:
-            labels[name] = files["label"]
-    if missing:
-        raise DataError(
-            path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
-        )
-    known = merged_patients(patients, path) if _has_patients(path) else None
-    return assemble(data, path, _by_contrast(data, images, path), labels, known)
-
-
 def _dicom(data: DataSection, root: Path) -> Catalogue:
     """Scans without labels: every series, and every NIfTI file, is a case."""
     require_contrasts(data, 1, root)
@@ -214,7 +158,7 @@ _READERS = {
     "decathlon": _decathlon,
     "nnunet": _nnunet,
     "pair": _pairs,
-    "csv": _manifest,
+    "csv": read_manifest,
     "dicom": _dicom,
 }
 
@@ -295,41 +239,3 @@ def _label_name(name: str, images: Collection[str]) -> str:
         return name
     bare = (name.removesuffix(ending) for ending in _LABEL_ENDINGS if name.endswith(ending))
     return next((candidate for candidate in bare if candidate in images), name)
-
-
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            rows = [(reader.line_num, row) for row in reader]
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            path, expected="a CSV manifest", found=str(error), remedy="correct the file"
-        ) from None
-    if "image" not in columns:
-        raise DataError(
-            path,
-            expected="a header line with image,label,patient[,contrast]",
-            found=",".join(columns) or "an empty file",
-            remedy="add the header line",
-        )
-    return rows
-
-
-def _has_patients(path: Path) -> bool:
-    return any("patient" in row for _, row in _rows(path)[:1])
-
-
-def _by_contrast(
-    data: DataSection, images: dict[str, dict[str, ScanSource]], path: Path
-) -> dict[str, tuple[ScanSource, ...]]:
-    for name, contrasts in images.items():
-        if set(contrasts) != set(data.contrasts):
-            raise DataError(
-                f"{path}, case {name}",
-                expected=f"the contrasts {', '.join(data.contrasts)}",
-                found=", ".join(contrasts),
-                remedy="correct the manifest or data.contrasts",
-            )
-    return {name: tuple(by[key] for key in data.contrasts) for name, by in images.items()}

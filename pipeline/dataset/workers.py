@@ -39,23 +39,30 @@ def run_in_workers(
     with ProcessPool(
         max_workers=min(workers, len(items)), initializer=_one_thread, context=context
     ) as pool:
-        waiting: dict[Future[Result], tuple[Item, bool]] = {
-            pool.schedule(function, args=(item,)): (item, True) for item in items
-        }
-        while waiting:
-            again: dict[Future[Result], tuple[Item, bool]] = {}
+        waiting = {pool.schedule(function, args=(item,)): item for item in items}
+        again: dict[Future[Result], Item] = {}
+        try:
             for future in as_completed(waiting):
-                item, may_retry = waiting[future]
-                try:
-                    yield item, future.result()
-                except SlicewiseError as error:
-                    yield item, error
-                except ProcessExpired as death:
-                    if may_retry:
-                        again[pool.schedule(function, args=(item,))] = (item, False)
-                    else:
-                        yield item, _died(item, death)
-            waiting = again
+                item = waiting[future]
+                if isinstance(future.exception(), ProcessExpired):
+                    again[pool.schedule(function, args=(item,))] = item
+                else:
+                    yield item, _result(future, item)
+            for future in as_completed(again):
+                yield again[future], _result(future, again[future])
+        except BaseException:
+            # Whoever stops listening does not want to wait for the rest.
+            pool.stop()  # type: ignore[no-untyped-call]
+            raise
+
+
+def _result(future: Future[Result], item: object) -> Result | SlicewiseError:
+    try:
+        return future.result()
+    except SlicewiseError as error:
+        return error
+    except ProcessExpired as death:
+        return _died(item, death)
 
 
 def _one_thread() -> None:

@@ -96,7 +96,7 @@ def write_volume(volume: Volume, path: Path) -> None:
 
 def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
     header = _shared_header(source, voxels.dtype)
-    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image = kind(voxels, source.affine, header)
     if source.header is None:
         image.set_sform(source.affine, code=1)
@@ -161,7 +161,9 @@ def _drain(path: Path, stream: Any, allowance: int = 2**20) -> None:
 
 def _header(path: Path) -> Header:
     start = _read(path, _HEADER_BYTES)
-    kind = nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header
+    kind: Any = (
+        nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header
+    )
     if len(start) < kind.sizeof_hdr:
         raise _damaged(path, f"a NIfTI header of {kind.sizeof_hdr} bytes", f"{len(start)} bytes")
     try:

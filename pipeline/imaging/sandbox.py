@@ -99,7 +99,7 @@ class Sandbox:
                 # The child died between two calls, or before it could say which one it took.
                 self.close()
                 if last_try:
-                    raise _child_died(where, "a child process that ended unexpectedly") from error
+                    raise _child_did_not_start(where) from error
             except ProcessExpired as error:
                 raise _child_died(where, _way_of_dying(error.exitcode)) from error
             except MemoryError as error:
@@ -182,6 +182,16 @@ def _way_of_dying(exit_code: int) -> str:
     if exit_code >= 0:
         return f"a child process that ended with status {exit_code}"
     return f"a child process that died of {signal.Signals(-exit_code).name}"
+
+
+def _child_did_not_start(where: Where) -> ChildDiedError:
+    return ChildDiedError(
+        where,
+        expected="a child process that reads the file",
+        found="one that ended before it could say what it did",
+        remedy="a script of your own must guard its calls with if __name__ == '__main__'; "
+        "otherwise the file is damaged or malicious",
+    )
 
 
 def _child_died(where: Where, found: str) -> ChildDiedError:

@@ -15,7 +15,7 @@ from torch import nn
 from pipeline.config import Config, parse_config
 from pipeline.dataset.preprocessing import Preprocessing, from_slices, to_slices
 from pipeline.dataset.sampling import with_context
-from pipeline.errors import ScanError
+from pipeline.errors import CheckpointError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from pipeline.segmentation.device import (
@@ -61,16 +61,19 @@ class Predictor:
         """Load one checkpoint, or several as an ensemble.
 
         Raises:
-            ModelError, CheckpointError: missing, damaged, or not fitting its own configuration.
+            ModelError, CheckpointError: missing, damaged, not fitting its own configuration, or
+                members of an ensemble that do not see or name the same things.
         """
-        checkpoints = [load_checkpoint(item) for item in (path, *more)]
-        config = parse_config(checkpoints[0].config_yaml, str(path))
         device = choose_device("auto")
-        networks = [
-            in_memory_format(_network(checkpoint, str(item)), config.training).to(device)
-            for checkpoint, item in zip(checkpoints, (path, *more), strict=True)
-        ]
-        return cls(config, networks, device)
+        configs, networks = [], []
+        for item in (path, *more):
+            checkpoint = load_checkpoint(item)
+            config = parse_config(checkpoint.config_yaml, str(item))
+            configs.append(config)
+            _require_same_task(configs[0], config, item)
+            network = _network(checkpoint, config, str(item))
+            networks.append(in_memory_format(network, config.training).to(device))
+        return cls(configs[0], networks, device)
 
     def predict(self, *contrasts: Volume) -> Volume:
         """Segment a scan.
@@ -169,8 +172,24 @@ def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
     return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
 
 
-def _network(checkpoint: Checkpoint, where: str) -> UNet:
-    config = parse_config(checkpoint.config_yaml, where)
+def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
     network = UNet.from_config(config)
     load_weights(network, checkpoint.model, where)
     return network.eval()
+
+
+def _require_same_task(first: Config, other: Config, path: Path) -> None:
+    """Refuse to average networks whose inputs or outputs mean different things."""
+    for name, ours, theirs in (
+        ("data.contrasts", first.data.contrasts, other.data.contrasts),
+        ("data.labels", first.data.labels, other.data.labels),
+        ("preprocessing", first.preprocessing, other.preprocessing),
+        ("network.context_slices", first.network.context_slices, other.network.context_slices),
+    ):
+        if ours != theirs:
+            raise CheckpointError(
+                f"{path}: {name}",
+                expected=f"the same as in the first checkpoint: {ours}",
+                found=str(theirs),
+                remedy="ensembles are made of checkpoints of one task; leave this one out",
+            )

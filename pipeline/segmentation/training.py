@@ -86,6 +86,13 @@ class Training:
     ) -> None:
         section = config.training
         assert section.precision != "auto", "resolve the configuration first"
+        if not train:
+            raise TrainingError(
+                f"fold {fold}",
+                expected="at least one training case",
+                found="none that is usable",
+                remedy="see why its cases were set aside, or choose another fold",
+            )
         self.config = config
         self.train_cases, self.val_cases = train, val
         self.fold = fold

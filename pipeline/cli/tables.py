@@ -1,0 +1,44 @@
+"""Results and scans set aside, as the terminal shows them; imports nothing slow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.cli.console import figure, note, show_table
+
+if TYPE_CHECKING:
+    from pipeline.dataset.catalogue import SetAside
+    from pipeline.evaluation.scores import Summary
+
+SET_ASIDE = 8
+"""Exit code of work that is done but for some scans."""
+
+
+def report_set_aside(items: Sequence[SetAside]) -> None:
+    """Name what the rest goes on without."""
+    for item in items:
+        note(f"set aside: {item.name}: {item.reason} ({item.remedy})")
+
+
+def show_summary(title: str, summaries: Sequence[Summary]) -> None:
+    """Print the table of results, Dice and IoU as means, with its policy."""
+    from pipeline.evaluation.scores import mean_dice
+
+    rows: list[tuple[str, ...]] = [
+        (
+            item.structure,
+            figure(item.mean_dice),
+            figure(item.median_dice),
+            figure(item.mean_iou),
+            str(item.cases),
+            str(item.missed),
+            str(item.invented),
+            str(item.undefined),
+        )
+        for item in summaries
+    ]
+    rows.append(("mean of structures", figure(mean_dice(summaries)), *[""] * 6))
+    columns = ("structure", "Dice", "median", "IoU", "cases", "missed", "invented", "empty")
+    show_table(title, columns, rows)
+    note("Means over cases. Missed or invented structures count as 0; both empty is left out.")

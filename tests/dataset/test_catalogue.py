@@ -1,0 +1,166 @@
+"""The catalogue: who the patient is, what pairs up, and where the data set lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import DataSection
+from pipeline.dataset.catalogue import (
+    SetAside,
+    assemble,
+    data_root,
+    limited,
+    listed,
+    merged_patients,
+    patient_of,
+    require_contrasts,
+)
+from pipeline.errors import ConfigError, DataError, ScanError, UsageError
+from pipeline.imaging.scan import ScanSource
+
+ROOT = Path("set")
+
+
+def images(*names: str) -> dict[str, tuple[ScanSource, ...]]:
+    return {name: (ROOT / "images" / f"{name}.nii.gz",) for name in names}
+
+
+def labels(*names: str) -> dict[str, ScanSource]:
+    return {name: ROOT / "labels" / f"{name}.nii.gz" for name in names}
+
+
+def test_no_root() -> None:
+    with pytest.raises(ConfigError, match=r"data\.root") as caught:
+        data_root(DataSection())
+    assert "DATA=" in caught.value.remedy
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file or folder") as caught:
+        data_root(DataSection(root=tmp_path / "absent"))
+    assert caught.value.where == str(tmp_path / "absent")
+
+
+def test_empty_root(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="an empty folder"):
+        data_root(DataSection(root=tmp_path))
+
+
+def test_everything_unpaired_is_named() -> None:
+    with pytest.raises(DataError) as caught:
+        assemble(DataSection(), ROOT, images("a", "b"), labels("b", "c", "d"))
+    assert caught.value.found == (
+        "a: image without label; c: label without image; d: label without image"
+    )
+    assert "allow_unpaired" in caught.value.remedy
+
+
+def test_unpaired_cases_are_set_aside_when_asked() -> None:
+    data = DataSection(allow_unpaired=True)
+    catalogue = assemble(data, ROOT, images("a", "b"), labels("b", "c"))
+    assert [case.name for case in catalogue.cases] == ["b"]
+    assert [(item.name, item.reason) for item in catalogue.set_aside] == [
+        ("a", "image without label"),
+        ("c", "label without image"),
+    ]
+    assert catalogue.set_aside[1].where == str(ROOT / "labels" / "c.nii.gz")
+
+
+def test_nothing_paired_is_an_error_even_when_asked() -> None:
+    with pytest.raises(DataError, match="at least one scan"):
+        assemble(DataSection(allow_unpaired=True), ROOT, images("a"), labels("b"))
+
+
+def test_no_labels_at_all_is_a_data_set_to_predict() -> None:
+    catalogue = assemble(DataSection(), ROOT, images("b", "a"), {})
+    assert [case.name for case in catalogue.cases] == ["a", "b"]
+    assert catalogue.labelled == ()
+
+
+def test_no_images() -> None:
+    with pytest.raises(DataError, match="at least one scan"):
+        assemble(DataSection(), ROOT, {}, {})
+
+
+def test_without_a_pattern_every_case_is_a_patient() -> None:
+    assert patient_of("case_7", DataSection()) == "case_7"
+
+
+def test_pattern_finds_the_patient() -> None:
+    data = DataSection(patient_pattern=r"sub-(\w+?)_")
+    assert patient_of("sub-A7_ses-2_T1w", data) == "A7"
+
+
+@pytest.mark.parametrize(
+    ("number", "patient"), [("001", "001"), ("002", "001"), ("003", "002"), ("260", "130")]
+)
+def test_consecutive_numbers_share_a_patient(number: str, patient: str) -> None:
+    data = DataSection(patient_pattern=r"hippocampus_(\d+)", scans_per_patient=2)
+    assert patient_of(f"hippocampus_{number}", data) == patient
+
+
+@pytest.mark.parametrize("name", ["other", "sub-"])
+def test_pattern_that_does_not_fit_names_the_case(name: str) -> None:
+    with pytest.raises(DataError, match=r"data\.patient_pattern") as caught:
+        patient_of(name, DataSection(patient_pattern=r"sub-(\d*)"))
+    assert name in caught.value.where
+
+
+def test_numbers_are_needed_to_count_scans() -> None:
+    with pytest.raises(DataError, match="scans_per_patient") as caught:
+        patient_of("sub-A", DataSection(patient_pattern="sub-(.)", scans_per_patient=2))
+    assert caught.value.found == "'A'"
+
+
+def test_patients_of_set_aside_cases_need_not_fit_the_pattern() -> None:
+    data = DataSection(allow_unpaired=True, patient_pattern=r"(\d+)")
+    catalogue = assemble(data, ROOT, images("1", "odd"), labels("1"))
+    assert [case.patient for case in catalogue.cases] == ["1"]
+
+
+def test_variants_of_case_and_space_are_one_patient() -> None:
+    patients = {"a": "Pat  01 ", "b": "pat 01", "c": "PAT 01", "d": "pat 02"}
+    merged = merged_patients(patients, ROOT)
+    assert merged == {"a": "pat 01", "b": "pat 01", "c": "pat 01", "d": "pat 02"}
+
+
+def test_blank_patients_are_named() -> None:
+    with pytest.raises(DataError) as caught:
+        merged_patients({"a": "1", "b": "", "c": "  "}, ROOT)
+    assert caught.value.found == "none for b, c"
+    assert "patient_pattern" in caught.value.remedy
+
+
+def test_identical_patients_stop() -> None:
+    with pytest.raises(DataError, match="the same patient for all 2 cases"):
+        merged_patients({"a": "anon", "b": "ANON "}, ROOT)
+
+
+def test_one_case_may_have_one_patient() -> None:
+    assert merged_patients({"a": "anon"}, ROOT) == {"a": "anon"}
+
+
+def test_limited_keeps_only_the_named() -> None:
+    catalogue = assemble(DataSection(), ROOT, images("a", "b", "c"), {})
+    assert [case.name for case in limited(catalogue, ["c", "a", "x"]).cases] == ["a", "c"]
+    assert catalogue.case("b").images == images("b")["b"]
+
+
+def test_number_of_contrasts() -> None:
+    data = DataSection(contrasts=("T1", "T2"))
+    require_contrasts(data, 2, ROOT)
+    with pytest.raises(UsageError, match="T1, T2") as caught:
+        require_contrasts(data, 3, ROOT)
+    assert caught.value.found == "3"
+
+
+def test_long_lists_are_shortened() -> None:
+    assert listed("abc") == "a, b, c"
+    assert listed("abcde", most=3) == "a, b, c and 2 more"
+
+
+def test_row_of_the_quarantine_list() -> None:
+    error = ScanError("a.nii", expected="x", found="y", remedy="z")
+    assert SetAside.from_error("a", error) == SetAside("a", "a.nii", "expected x, found y", "z")
