@@ -85,7 +85,7 @@ def _show(cases: list[CheckedCase], catalogue: Catalogue, section: DataSection) 
     labelled = len(catalogue.labelled)
     broken = sum(bool(case.problems) for case in cases)
     note(f"{len(cases)} cases of {patients} patients, {labelled} with labels, {broken} unusable")
-    if section.patient_pattern is None and patients == len(cases) > 1:
+    if all(case.patient == case.name for case in cases) and len(cases) > 1:
         note("each case counts as one patient; set data.patient_pattern if some share one")
     if unused := unused_labels(cases, section):
         note(f"no case has the label values {unused} of data.labels")
@@ -94,10 +94,10 @@ def _show(cases: list[CheckedCase], catalogue: Catalogue, section: DataSection) 
 def _row(case: CheckedCase) -> tuple[str, ...]:
     return (
         case.name,
-        " x ".join(map(str, case.shape)),
-        " x ".join(f"{value:.3g}" for value in case.spacing_mm),
+        "x".join(map(str, case.shape)),
+        "x".join(f"{value:.3g}" for value in case.spacing_mm),
         case.orientation,
-        "" if case.intensities is None else "{:.3g} to {:.3g}".format(*case.intensities),
+        "" if case.intensities is None else "{:.4g}..{:.4g}".format(*case.intensities),
         "; ".join([*(f"PROBLEM {text}" for text in case.problems), *case.warnings]) or "ok",
     )
 

@@ -38,7 +38,7 @@ def show_summary(title: str, summaries: Sequence[Summary]) -> None:
         )
         for item in summaries
     ]
-    rows.append(("mean of structures", figure(mean_dice(summaries)), *[""] * 6))
+    rows.append(("mean", figure(mean_dice(summaries)), *[""] * 6))
     columns = ("structure", "Dice", "median", "IoU", "cases", "missed", "invented", "empty")
     show_table(title, columns, rows)
     note("Means over cases. Missed or invented structures count as 0; both empty is left out.")

@@ -75,7 +75,7 @@ class Observer:
         """Print and log the Dice of each structure."""
         self._dice = f", Dice {score.mean:.3f}"
         parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
-        self._bar.console.print(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
+        note(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
         dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
         self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
 

@@ -39,7 +39,9 @@ def run_in_workers(
     with ProcessPool(
         max_workers=min(workers, len(items)), initializer=_one_thread, context=context
     ) as pool:
-        waiting = {pool.schedule(function, args=(item,)): item for item in items}
+        waiting: dict[Future[Result], Item] = {
+            pool.schedule(function, args=(item,)): item for item in items
+        }
         again: dict[Future[Result], Item] = {}
         try:
             for future in as_completed(waiting):
@@ -47,9 +49,11 @@ def run_in_workers(
                 if isinstance(future.exception(), ProcessExpired):
                     again[pool.schedule(function, args=(item,))] = item
                 else:
-                    yield item, _result(future, item)
+                    outcome = _result(future, item)
+                    yield item, outcome
             for future in as_completed(again):
-                yield again[future], _result(future, again[future])
+                outcome = _result(future, again[future])
+                yield again[future], outcome
         except BaseException:
             # Whoever stops listening does not want to wait for the rest.
             pool.stop()  # type: ignore[no-untyped-call]

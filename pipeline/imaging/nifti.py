@@ -41,6 +41,8 @@ def stem(path: Path) -> str:
     return path.name
 
 
+# Absurd numbers in a header are found by the checks below; numpy need not warn of them, too.
+@np.errstate(invalid="ignore", over="ignore")
 def read_nifti(path: Path) -> Volume:
     """Read one volume, checked to its last byte.
 

@@ -1,0 +1,121 @@
+"""A file is there whole or not at all, with the permissions that it should have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.imaging.files import atomic_file, private_folder, sha256_of, write_text
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    former = os.umask(request.param)
+    yield request.param
+    os.umask(former)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_written_beside_then_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mask.nii.gz"
+    with atomic_file(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.name.startswith(".")
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_bytes(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, kind: type[BaseException]) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+
+    def fail() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_text("half of the n")
+            raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_named_with_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+
+    def fail() -> None:
+        with atomic_file(path):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        fail()
+    assert caught.value.where == str(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError) as caught:
+        write_text(tmp_path / "file" / "scores.csv", "new")
+    assert caught.value.where == str(tmp_path / "file" / "scores.csv")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_folder_stands_where_the_file_should(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").mkdir()
+    with pytest.raises(OutputError):
+        write_text(tmp_path / "scores.csv", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / "scores.csv", "text")
+    assert mode(tmp_path / "scores.csv") == 0o666 & ~umask
+
+
+def test_the_umask_itself_stays(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / "scores.csv", "text")
+    after = os.umask(umask)
+    assert after == umask
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "note", "Größe\n")
+    assert (tmp_path / "note").read_bytes() == b"Gr\xc3\xb6\xc3\x9fe\n"
+
+
+def test_private_folder_is_its_owners(tmp_path: Path) -> None:
+    assert mode(private_folder(tmp_path / "work" / "cache")) == 0o700
+    open_folder = tmp_path / "open"
+    open_folder.mkdir(mode=0o755)
+    assert mode(private_folder(open_folder)) == 0o700
+
+
+def test_private_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        private_folder(tmp_path / "file" / "cache")
+
+
+def test_checksum_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "b").write_bytes(b"two")
+    (tmp_path / "sub" / "a").write_bytes(b"one")
+    one, two = (hashlib.sha256(content).hexdigest() for content in (b"one", b"two"))
+    assert sha256_of(tmp_path / "b") == two
+    assert sha256_of(tmp_path) == hashlib.sha256((two + one).encode()).hexdigest()

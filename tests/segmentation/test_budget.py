@@ -1,0 +1,110 @@
+"""Budgets become steps; the trial that measures them leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+
+from pipeline.config import Config
+from pipeline.dataset.cache import CachedCase
+from pipeline.segmentation import budget as module
+from pipeline.segmentation.budget import Plan, plan_run
+from pipeline.segmentation.training import Training
+
+MakeConfig = Callable[..., Config]
+Cases = Sequence[CachedCase]
+
+
+@pytest.fixture(autouse=True)
+def short_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MEASURED_STEPS", 5)
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second a step, three seconds a validation, without taking any."""
+    monkeypatch.setattr(module, "_step_seconds", lambda _: 0.5)
+    monkeypatch.setattr(module, "_validation_seconds", lambda *_: 3.0)
+
+
+def plan(config: Config, cases: Cases) -> Plan:
+    return plan_run(config, cases[:-1], cases[-1:])
+
+
+@pytest.mark.usefixtures("untimed")
+@pytest.mark.parametrize(("batch_size", "expected"), [(7, 6), (6, 8), (100, 2)])
+def test_epochs(make_config: MakeConfig, cases: Cases, batch_size: int, expected: int) -> None:
+    # Three training cases of seven slices: 21 slices an epoch, the last batch of it whole.
+    config = make_config(training={"steps": None, "epochs": 2, "batch_size": batch_size})
+    training = plan(config, cases).config.training
+    assert training.steps == expected
+    assert training.epochs is None
+
+
+def test_steps_stay(make_config: MakeConfig, cases: Cases) -> None:
+    found = plan(make_config(training={"steps": 6}), cases)
+    assert found.config.training.steps == 6
+    assert found.step_seconds > 0
+    assert found.minutes == pytest.approx(
+        (6 * found.step_seconds + 2 * found.validation_seconds) / 60
+    )
+
+
+@pytest.mark.usefixtures("untimed")
+def test_minutes_by_hand(make_config: MakeConfig, cases: Cases) -> None:
+    config = make_config(training={"steps": None, "budget_minutes": 2, "validations": 4})
+    found = plan(config, cases)
+    # 96 % of 120 s, less 4 validations of 3 s, at half a second a step.
+    assert found.config.training.steps == int((0.96 * 120 - 12) / 0.5)
+    assert found.config.training.budget_minutes is None
+    assert found.minutes <= 2
+
+
+def test_minutes_on_this_machine(make_config: MakeConfig, cases: Cases) -> None:
+    config = make_config(training={"steps": None, "budget_minutes": 0.5, "precision": "auto"})
+    found = plan(config, cases)
+    assert found.config.training.steps is not None
+    assert found.config.training.steps > 1
+    assert found.config.training.precision in ("float32", "bfloat16")
+    assert found.validation_seconds > 0
+
+
+@pytest.mark.usefixtures("untimed")
+def test_a_budget_too_small_for_its_validations_still_takes_a_step(
+    make_config: MakeConfig, cases: Cases
+) -> None:
+    config = make_config(training={"steps": None, "budget_minutes": 1e-6})
+    assert plan(config, cases).config.training.steps == 1
+
+
+@pytest.mark.usefixtures("untimed")
+def test_nothing_else_changes(make_config: MakeConfig, cases: Cases) -> None:
+    config = make_config(training={"steps": None, "epochs": 1, "precision": "auto"})
+    found = plan(config, cases).config
+    same = {"steps": None, "epochs": 1, "precision": "auto"}
+    assert found.model_copy(update={"training": found.training.model_copy(update=same)}) == config
+
+
+def test_without_held_out_cases(make_config: MakeConfig, cases: Cases) -> None:
+    assert plan_run(make_config(), cases, []).validation_seconds == 0
+
+
+def test_the_trial_leaves_no_trace(make_config: MakeConfig, cases: Cases) -> None:
+    config = make_config(network={"dropout": 0.3})
+
+    def weights_after_two_steps() -> list[torch.Tensor]:
+        training = Training(config, cases[:-1], cases[-1:], "0")
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            for _ in range(2):
+                training.step()
+        return [value.detach().clone() for value in training.network.parameters()]
+
+    before = weights_after_two_steps()
+    state = torch.get_rng_state()
+    plan(config, cases)
+    assert torch.equal(torch.get_rng_state(), state)
+    for ours, theirs in zip(before, weights_after_two_steps(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -1,0 +1,183 @@
+"""Going on is for the same training only: whatever has changed is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config
+from pipeline.dataset.cache import CachedCase
+from pipeline.errors import CheckpointError, ModelError, OutputError
+from pipeline.segmentation.resuming import resume_training, sole_user
+from pipeline.segmentation.training import Training
+
+MakeConfig = Callable[..., Config]
+Cases = Sequence[CachedCase]
+
+
+@pytest.fixture(scope="module")
+def started(
+    make_config: MakeConfig, cases: Cases, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a training that stopped after two of six steps."""
+    out = tmp_path_factory.mktemp("started")
+    training = Training(make_config(data={"root": "/before"}), cases[:-1], cases[-1:], "0")
+    for _ in range(2):
+        training.step()
+    training.save(out / "last.pt")
+    return out
+
+
+def test_goes_on_at_its_step(make_config: MakeConfig, cases: Cases, started: Path) -> None:
+    training = resume_training(make_config(), cases[:-1], cases[-1:], "0", started)
+    assert training.progress.step == 2
+    assert training.step()["learning_rate"] > 0
+    assert training.progress.step == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("training.learning_rate", {"training": {"learning_rate": 0.05}}),
+        ("network.features", {"network": {"features": (4, 12)}}),
+        ("preprocessing.plane", {"preprocessing": {"plane": "coronal"}}),
+        ("seed", {"seed": 6}),
+        ("augmentation.noise_probability", {"augmentation": {"noise_probability": 0.5}}),
+    ],
+)
+def test_a_changed_configuration(
+    make_config: MakeConfig, cases: Cases, started: Path, key: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resume_training(make_config(**change), cases[:-1], cases[-1:], "0", started)
+    assert caught.value.where == str(started / "last.pt")
+    assert caught.value.expected.startswith(f"{key}: ")
+    assert "--resume" in caught.value.remedy
+
+
+def test_all_changed_keys_are_named(make_config: MakeConfig, cases: Cases, started: Path) -> None:
+    config = make_config(seed=6, training={"batch_size": 5})
+    with pytest.raises(CheckpointError) as caught:
+        resume_training(config, cases[:-1], cases[-1:], "0", started)
+    assert "seed: 5, not 6" in caught.value.expected
+    assert "training.batch_size: 6, not 5" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    "budget", [{"steps": 99}, {"steps": None, "epochs": 3}, {"steps": None, "budget_minutes": 1}]
+)
+def test_the_budget_of_the_first_start_holds(
+    make_config: MakeConfig, cases: Cases, started: Path, budget: dict[str, Any]
+) -> None:
+    config = make_config(training=budget | {"precision": "auto"})
+    training = resume_training(config, cases[:-1], cases[-1:], "0", started)
+    assert training.config.training.steps == 6
+    assert training.config.training.precision == "float32"
+
+
+def test_the_data_may_have_moved(make_config: MakeConfig, cases: Cases, started: Path) -> None:
+    config = make_config(data={"root": "/after"})
+    training = resume_training(config, cases[:-1], cases[-1:], "0", started)
+    assert training.config.data.root == Path("/after")
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_a_changed_scan_is_named(
+    make_config: MakeConfig, cases: Cases, started: Path, side: str
+) -> None:
+    number = 1 if side == "train" else 3
+    changed = [
+        replace(case, key="other") if position == number else case
+        for position, case in enumerate(cases)
+    ]
+    with pytest.raises(CheckpointError) as caught:
+        resume_training(make_config(), changed[:-1], changed[-1:], "0", started)
+    assert caught.value.found == f"changed: {cases[number].name}"
+
+
+def test_a_missing_and_a_new_scan_are_named(
+    make_config: MakeConfig, cases: Cases, started: Path
+) -> None:
+    train = [*cases[1:-1], replace(cases[0], name="new")]
+    with pytest.raises(CheckpointError, match="changed: a, new"):
+        resume_training(make_config(), train, cases[-1:], "0", started)
+
+
+def test_another_fold(make_config: MakeConfig, cases: Cases, started: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resume_training(make_config(), cases[:-1], cases[-1:], "1", started)
+    assert (caught.value.expected, caught.value.found) == ("fold 0", "fold 1")
+
+
+def test_nothing_to_resume(make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
+    assert caught.value.where == str(tmp_path / "last.pt")
+
+
+def test_a_damaged_checkpoint_offers_the_other(
+    make_config: MakeConfig, cases: Cases, started: Path, tmp_path: Path
+) -> None:
+    content = bytearray((started / "last.pt").read_bytes())
+    (tmp_path / "best.pt").write_bytes(content)
+    content[len(content) // 2] ^= 1
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match="sha256") as caught:
+        resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
+    assert str(tmp_path / "best.pt") in caught.value.remedy
+
+
+def use(folder: Path) -> None:
+    with sole_user(folder):
+        pass
+
+
+def test_one_folder_one_user(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "out"
+    with sole_user(folder), pytest.raises(OutputError, match="another process") as caught:
+        use(folder)
+    assert caught.value.where == str(folder)
+    use(folder)  # free again
+
+
+def test_another_process_holds_the_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, filelock\n"
+        "with filelock.FileLock(sys.argv[1]):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="choose another --out"):
+            use(tmp_path)
+        process.communicate("")
+    use(tmp_path)
+
+
+def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        with sole_user(tmp_path):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    use(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="a folder that can be written"):
+        use(tmp_path / "file" / "out")

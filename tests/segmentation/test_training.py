@@ -1,0 +1,393 @@
+"""A training learns, repeats itself bit for bit, and loses nothing when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import Config
+from pipeline.dataset.cache import CachedCase
+from pipeline.errors import InterruptedBySignal, TrainingError
+from pipeline.segmentation import training as module
+from pipeline.segmentation.checkpoint import load_checkpoint
+from pipeline.segmentation.resuming import resume_training
+from pipeline.segmentation.training import Training
+from pipeline.segmentation.validation import ValidationScore, validate
+
+MakeConfig = Callable[..., Config]
+Cases = Sequence[CachedCase]
+
+
+class Stop(Exception):
+    """Something unexpected between two steps."""
+
+
+class Observer:
+    """Remembers what it is told; acts after a step on demand."""
+
+    def __init__(self, actions: dict[int, Callable[[], object]] | None = None) -> None:
+        self.actions = actions or {}
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self.scores: dict[int, ValidationScore] = {}
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        self.steps.append(step)
+        self.losses.append(values["loss"])
+        self.actions.get(step, int)()
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        self.scores[step] = score
+
+
+def stop() -> None:
+    raise Stop
+
+
+def terminate() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def a_training(config: Config, cases: Cases) -> Training:
+    return Training(config, cases[:-1], cases[-1:], "0")
+
+
+def require_equal(ours: Any, theirs: Any, where: str = "") -> None:
+    """Bit for bit, except the clock."""
+    if isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs), where
+    elif isinstance(ours, dict):
+        assert ours.keys() == theirs.keys(), where
+        for key in ours:
+            if key not in ("seconds", "data_seconds"):
+                require_equal(ours[key], theirs[key], f"{where}.{key}")
+    elif isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs), where
+        for number, pair in enumerate(zip(ours, theirs, strict=True)):
+            require_equal(*pair, f"{where}.{number}")
+    else:
+        assert ours == theirs, where
+
+
+def require_equal_checkpoints(one: Path, other: Path) -> None:
+    ours, theirs = load_checkpoint(one), load_checkpoint(other)
+    require_equal(ours.model, theirs.model, "model")
+    require_equal(ours.training_state, theirs.training_state, "state")
+    require_equal(ours.facts, theirs.facts, "facts")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": "adamw", "loss": "dice_ce", "channels_last": True},
+        {"optimizer": "sgd", "loss": "dice", "channels_last": False, "schedule": "polynomial"},
+    ],
+    ids=["adamw", "sgd"],
+)
+def test_learns_what_can_be_learned(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    config = make_config(training=values | {"steps": 30})
+    training, observer = a_training(config, cases), Observer()
+    progress = training.run(tmp_path, observer)
+    assert observer.steps == list(range(1, 31))
+    assert np.mean(observer.losses[-3:]) < 0.5 * np.mean(observer.losses[:3])
+    assert list(observer.scores) == [15, 30]
+    assert observer.scores[30].mean > 0.8
+    assert progress.best_dice == max(score.mean for score in observer.scores.values())
+    assert progress.seconds > progress.data_seconds > 0
+
+
+def test_learns_two_structures(
+    make_config: MakeConfig, two_class_cases: Cases, tmp_path: Path
+) -> None:
+    config = make_config(data={"labels": {"first": 1, "second": 2}}, training={"steps": 40})
+    observer = Observer()
+    a_training(config, two_class_cases).run(tmp_path, observer)
+    assert min(observer.scores[40].dice.values()) > 0.7
+
+
+def test_the_learning_rate_follows_the_schedule(make_config: MakeConfig, cases: Cases) -> None:
+    training = a_training(make_config(training={"steps": 4, "warmup_fraction": 0.5}), cases)
+    rates = [training.step()["learning_rate"] for _ in range(4)]
+    assert rates == pytest.approx([0.1 / 3, 0.2 / 3, 0.1, 0.05])
+
+
+def test_checkpoints_tell_what_they_are(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path
+) -> None:
+    config = make_config(data={"root": "/somewhere/private"})
+    training = Training(config, cases[:2], cases[2:3], "3")
+    training.run(tmp_path, Observer())
+    last = load_checkpoint(tmp_path / "last.pt")
+    assert last.facts["fold"] == "3"
+    assert last.facts["step"] == 6
+    assert last.facts["train"] == {"a": "key-a", "b": "key-b"}
+    assert last.facts["val"] == {"c": "key-c"}
+    assert "private" not in last.config_yaml
+    require_equal(last.model, dict(training.model.state_dict()))
+
+
+def test_the_model_is_the_running_average(make_config: MakeConfig, cases: Cases) -> None:
+    training = a_training(make_config(), cases)
+    for _ in range(3):
+        training.step()
+    assert training.average is not None
+    assert training.model is training.average.module
+    names = dict(training.network.named_parameters())
+    assert any(
+        not torch.equal(value, names[name]) for name, value in training.model.named_parameters()
+    )
+    plain = a_training(make_config(training={"ema_decay": None}), cases)
+    assert plain.model is plain.network
+
+
+def test_a_row_a_validation(make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
+    observer = Observer()
+    config = make_config(training={"steps": 7, "validations": 3})
+    a_training(config, cases).run(tmp_path, observer)
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6, 7]
+    for row in rows:
+        assert row["disc"] == row["mean"] == observer.scores[row["step"]].mean
+
+
+def test_best_and_last(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(module, "validate", lambda *_: ValidationScore({"disc": next(dice)}))
+    config = make_config(training={"steps": 6, "validations": 3})
+    progress = a_training(config, cases).run(tmp_path, Observer())
+    best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
+    assert (best.facts["step"], last.facts["step"]) == (4, 6)
+    assert best.facts["best_dice"] == last.facts["best_dice"] == 0.7
+    assert (progress.best_step, progress.best_dice) == (4, 0.7)
+    # The checkpoint holds the weights of its own step.
+    again = a_training(config, cases)
+    for _ in range(4):
+        again.step()
+    require_equal(best.model, dict(again.model.state_dict()))
+
+
+def test_patience_ends_early(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = iter([0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
+    monkeypatch.setattr(module, "validate", lambda *_: ValidationScore({"disc": next(dice)}))
+    config = make_config(training={"steps": 12, "validations": 6, "patience": 2})
+    progress = a_training(config, cases).run(tmp_path, Observer())
+    # Steps 8 and 10 are no better than step 6.
+    assert progress.step == 10
+    assert progress.best_step == 6
+    assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 10
+    # Going on ends at once.
+    resumed = resume_training(config, cases[:-1], cases[-1:], "0", tmp_path)
+    assert resumed.run(tmp_path, Observer()).step == 10
+
+
+LIVELY = {
+    "network": {"dropout": 0.3},
+    "training": {"steps": 8, "validations": 2},
+    "augmentation": {"affine_probability": 0.5, "noise_probability": 0.5},
+}
+
+
+class TestRepeating:
+    def test_same_seed_same_weights(
+        self, make_config: MakeConfig, cases: Cases, tmp_path: Path
+    ) -> None:
+        for name in ("one", "two"):
+            torch.rand(3)  # the state of the caller must not matter
+            a_training(make_config(**LIVELY), cases).run(tmp_path / name, Observer())
+        require_equal_checkpoints(tmp_path / "one" / "last.pt", tmp_path / "two" / "last.pt")
+
+    def test_another_seed_other_weights(self, make_config: MakeConfig, cases: Cases) -> None:
+        one, two = (a_training(make_config(seed=seed), cases).network for seed in (1, 2))
+        pairs = zip(one.parameters(), two.parameters(), strict=True)
+        assert any(not torch.equal(ours, theirs) for ours, theirs in pairs)
+
+    def test_the_callers_random_state_stays(
+        self, make_config: MakeConfig, cases: Cases, tmp_path: Path
+    ) -> None:
+        torch.rand(3)  # not where another training has left it
+        before, numpy_before = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+        a_training(make_config(**LIVELY), cases).run(tmp_path, Observer())
+        assert torch.equal(torch.get_rng_state(), before)
+        np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+    @pytest.mark.parametrize(("optimizer", "ema_decay"), [("adamw", 0.9), ("sgd", None)])
+    def test_stopped_by_a_signal_and_resumed(
+        self,
+        make_config: MakeConfig,
+        cases: Cases,
+        tmp_path: Path,
+        optimizer: str,
+        ema_decay: float | None,
+    ) -> None:
+        values = LIVELY["training"] | {"optimizer": optimizer, "ema_decay": ema_decay}
+        config = make_config(**LIVELY | {"training": values})
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        a_training(config, cases).run(whole, Observer())
+        with pytest.raises(InterruptedBySignal):
+            a_training(config, cases).run(parts, Observer({5: terminate}))
+        observer = Observer()
+        resumed = resume_training(config, cases[:-1], cases[-1:], "0", parts)
+        assert resumed.progress.step == 5
+        resumed.run(parts, observer)
+        assert observer.steps == [6, 7, 8]
+        require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+        assert (whole / "history.jsonl").read_text() == (parts / "history.jsonl").read_text()
+
+    def test_killed_and_resumed_from_the_last_validation(
+        self, make_config: MakeConfig, cases: Cases, tmp_path: Path
+    ) -> None:
+        config = make_config(**LIVELY)
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        a_training(config, cases).run(whole, Observer())
+        with pytest.raises(Stop):
+            a_training(config, cases).run(parts, Observer({6: stop}))
+        resumed = resume_training(config, cases[:-1], cases[-1:], "0", parts)
+        assert resumed.progress.step == 4
+        resumed.run(parts, Observer())
+        require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+        require_equal_checkpoints(whole / "best.pt", parts / "best.pt")
+
+    def test_resumed_twice(self, make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
+        config = make_config(**LIVELY)
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        a_training(config, cases).run(whole, Observer())
+        with pytest.raises(InterruptedBySignal):
+            a_training(config, cases).run(parts, Observer({1: terminate}))
+        with pytest.raises(InterruptedBySignal):
+            resume_training(config, cases[:-1], cases[-1:], "0", parts).run(
+                parts, Observer({3: terminate})
+            )
+        resume_training(config, cases[:-1], cases[-1:], "0", parts).run(parts, Observer())
+        require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+
+    def test_checkpoints_between_validations(
+        self, make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+        with pytest.raises(Stop):
+            a_training(make_config(**LIVELY), cases).run(tmp_path, Observer({3: stop}))
+        assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_a_signal_saves_and_tells_the_shell(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    observer = Observer({2: lambda: signal.raise_signal(number)})
+    with pytest.raises(InterruptedBySignal) as caught:
+        a_training(make_config(), cases).run(tmp_path, observer)
+    assert caught.value.exit_code == code
+    assert caught.value.saved == tmp_path / "last.pt"
+    assert observer.steps == [1, 2]
+    assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 2
+    assert {one: signal.getsignal(one) for one in before} == before
+
+
+class TestNotANumber:
+    @pytest.fixture
+    def broken(self, cases: Cases, tmp_path: Path) -> CachedCase:
+        folder = tmp_path / "broken"
+        folder.mkdir()
+        image = cases[0].image.copy()
+        image[:] = np.nan
+        np.save(folder / "image.npy", image)
+        np.save(folder / "label.npy", cases[0].label)
+        np.save(folder / "points.npy", cases[0].points)
+        return CachedCase("broken-case", "p", "k", folder)
+
+    def test_names_the_cases(
+        self, make_config: MakeConfig, broken: CachedCase, cases: Cases, tmp_path: Path
+    ) -> None:
+        training = Training(make_config(), [broken], cases[:1], "0")
+        with pytest.raises(TrainingError, match="broken-case") as caught:
+            training.run(tmp_path / "out", Observer())
+        assert caught.value.where == "step 1"
+        assert "slicewise check" in caught.value.remedy
+        assert not (tmp_path / "out").exists()
+
+    def test_names_only_cases_of_the_batch(
+        self, make_config: MakeConfig, broken: CachedCase, cases: Cases, tmp_path: Path
+    ) -> None:
+        config = make_config(training={"batch_size": 1, "steps": 50})
+        observer = Observer()
+        with pytest.raises(TrainingError) as caught:
+            Training(config, [*cases[:3], broken], cases[3:], "0").run(tmp_path / "out", observer)
+        assert caught.value.found == "nan on the batch of broken-case"
+
+    def test_leaves_the_last_checkpoint_intact(
+        self,
+        make_config: MakeConfig,
+        cases: Cases,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        training = a_training(make_config(training={"steps": 8, "validations": 4}), cases)
+        inner = training.sampler.batch
+
+        def batch(step: int, size: int) -> Any:
+            found = inner(step, size)
+            if step == 4:
+                found.images[0, 0, 3, 3] = float("nan")
+            return found
+
+        monkeypatch.setattr(training.sampler, "batch", batch)
+        with pytest.raises(TrainingError, match="step 5"):
+            training.run(tmp_path, Observer())
+        last = load_checkpoint(tmp_path / "last.pt")
+        assert last.facts["step"] == 4
+        assert all(torch.isfinite(value).all() for value in last.model.values())
+
+
+def test_without_cases(make_config: MakeConfig, cases: Cases) -> None:
+    with pytest.raises(TrainingError, match="at least one training case"):
+        Training(make_config(), [], cases[:1], "0")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, precision: str
+) -> None:
+    config = make_config(training={"steps": 20, "precision": precision})
+    training, observer = a_training(config, cases), Observer()
+    training.run(tmp_path, observer)
+    assert observer.losses[-1] < observer.losses[0]
+    assert all(value.dtype != torch.float16 for value in training.network.parameters())
+    assert all(torch.isfinite(value).all() for value in training.network.parameters())
+
+
+def test_half_precision_is_resumed(make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
+    config = make_config(training={"precision": "float16"})
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    a_training(config, cases).run(whole, Observer())
+    with pytest.raises(InterruptedBySignal):
+        a_training(config, cases).run(parts, Observer({2: terminate}))
+    resume_training(config, cases[:-1], cases[-1:], "0", parts).run(parts, Observer())
+    require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+
+
+def test_what_is_validated_is_what_is_saved(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path
+) -> None:
+    config, observer = make_config(), Observer()
+    training = a_training(config, cases)
+    training.run(tmp_path, observer)
+    fresh = a_training(config, cases)
+    fresh.model.load_state_dict(load_checkpoint(tmp_path / "last.pt").model)
+    score = validate(fresh.model, cases[-1:], config, torch.device("cpu"))
+    assert score == observer.scores[6]
