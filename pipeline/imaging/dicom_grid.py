@@ -141,9 +141,27 @@ def _slice_step_mm(
             found=f"distances from {steps_mm.min():.4g} to {steps_mm.max():.4g} mm",
             remedy="resample the series to equal distances on purpose",
         )
+    _require_every_slice(ordered, mean_mm)
     if variation > SPACING_TOLERANCE / 10:
         return mean_mm, (f"slice distances vary by {variation:.2%}; their mean is used",)
     return mean_mm, ()
+
+
+def _require_every_slice(ordered: Sequence[SliceHeader], step_mm: float) -> None:
+    """Refuse a stack from which slices are missing so regularly that its distances agree."""
+    stated_mm = ordered[0].stated_step_mm
+    numbers = [one.instance_number for one in ordered]
+    if not stated_mm or stated_mm <= 0 or None in numbers:
+        return
+    times = round(step_mm / stated_mm)
+    skipped = {abs(step) for step in np.diff(np.array(numbers, dtype=np.int64)).tolist()}
+    if times > 1 and abs(step_mm / stated_mm - times) < SPACING_TOLERANCE and skipped == {times}:
+        raise GeometryError(
+            f"{ordered[0].path}: SpacingBetweenSlices",
+            expected=f"slices {stated_mm:.4g} mm apart, with consecutive instance numbers",
+            found=f"slices {step_mm:.4g} mm apart, and every instance number {times} further",
+            remedy="export the missing slices, or resample the series on purpose",
+        )
 
 
 def _lone_slice_step_mm(single: SliceHeader) -> tuple[float, tuple[str, ...]]:

@@ -104,6 +104,7 @@ class SliceHeader:
     row_spacing_mm: float
     column_spacing_mm: float
     thickness_mm: float | None
+    stated_step_mm: float | None
     frame_of_reference: str
     rows: int
     columns: int
@@ -193,6 +194,7 @@ def _facts(path: Path, dataset: Dataset) -> SliceHeader:
         row_spacing_mm=row_spacing_mm,
         column_spacing_mm=column_spacing_mm,
         thickness_mm=_thickness_mm(path, dataset),
+        stated_step_mm=number(path, dataset, "SpacingBetweenSlices"),
         frame_of_reference=text(dataset, "FrameOfReferenceUID"),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.segmentation.device import choose_device, resolve_precision
@@ -54,10 +52,8 @@ def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCa
     precision = resolve_precision(config.training, device)
     config = _with_training(config, precision=precision)
     trial = Training(_with_training(config, steps=_MEASURED_STEPS), train, val, "trial")
-    # Dropout draws from torch's global generator.
-    with torch.random.fork_rng(devices=[]):
-        step_seconds = _step_seconds(trial)
-        validation_seconds = _validation_seconds(trial, val)
+    step_seconds = _step_seconds(trial)
+    validation_seconds = _validation_seconds(trial, val)
     return Plan(
         _with_training(config, steps=_steps(config, trial, step_seconds, validation_seconds)),
         step_seconds,

@@ -62,7 +62,9 @@ class RunningAverage(AveragedModel):
             # Counters of batch normalisation are integers.
             if not averaged.is_floating_point():
                 return current
-            weight = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
-            return averaged.lerp(current, weight)
+            # A tensor, because reading a number back from a GPU makes it wait.
+            count = torch.as_tensor(updates, dtype=torch.float32, device=averaged.device)
+            weight = 1 - torch.clamp((1 + count) / (10 + count), max=decay)
+            return averaged.lerp(current, weight.to(averaged.dtype))
 
         super().__init__(network, avg_fn=average, use_buffers=True)

@@ -98,9 +98,7 @@ class Training:
         self.fold = fold
         self.device = choose_device(section.device)
         self.progress = Progress()
-        self.random_state: torch.Tensor | None = None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with _seeded(config.seed, torch.device("cpu")):
             network = UNet.from_config(config)
         self.memory_format = memory_format_of(section)
         self.network: nn.Module = in_memory_format(network, section).to(self.device)
@@ -128,13 +126,13 @@ class Training:
         """Take the remaining steps, writing checkpoints into ``out``.
 
         Raises:
-            TrainingError: the loss is no number; the message names the cases of the batch.
+            TrainingError: loss or gradient is no number; the message names the cases of the batch.
             InterruptedBySignal: SIGTERM or SIGINT came; the state was saved first.
         """
         steps = self.config.training.steps
         assert steps is not None, "resolve the budget first"
         saved_at = time.monotonic()
-        with SignalWatch() as signals, _own_random_state(self):
+        with SignalWatch() as signals:
             while self.progress.step < steps and not self._out_of_patience():
                 observer.on_step(self.progress.step + 1, self.step())
                 if self._validation_is_due(steps):
@@ -156,15 +154,19 @@ class Training:
         ready = time.perf_counter()
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(section.precision, self.device):
+        seed = _mixed(self.config.seed, self.progress.step)
+        with _seeded(seed, self.device), autocast(section.precision, self.device):
             logits = self.network(images)
         loss = self.loss(logits, labels)
         if not math.isfinite(value := loss.item()):
-            raise self._not_a_number(batch, value)
+            raise self._not_a_number(batch, "loss", value)
         self.scaler.scale(loss).backward()
-        if section.gradient_clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), section.gradient_clip_norm)
+        self.scaler.unscale_(self.optimizer)
+        limit = section.gradient_clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit).item()
+        # Under float16 the scaler expects such gradients and skips their step.
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            raise self._not_a_number(batch, "gradient", norm)
         rate = self.schedule.get_last_lr()[0]
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -185,7 +187,6 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": {"last_epoch": self.schedule.last_epoch},
             "scaler": self.scaler.state_dict(),
-            "random": torch.get_rng_state(),
             "progress": asdict(self.progress),
         }
 
@@ -199,7 +200,6 @@ class Training:
         self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
-        self.random_state = state["random"]
 
     def save(self, path: Path) -> None:
         """Write a checkpoint that predicts and that training can go on from."""
@@ -254,10 +254,10 @@ class Training:
             out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history)
         )
 
-    def _not_a_number(self, batch: Batch, value: float) -> TrainingError:
+    def _not_a_number(self, batch: Batch, what: str, value: float) -> TrainingError:
         return TrainingError(
             f"step {self.progress.step + 1}",
-            expected="a finite loss",
+            expected=f"a finite {what}",
             found=f"{value} on the batch of {', '.join(sorted(set(batch.cases)))}",
             remedy="look at these cases with `slicewise check`, lower training.learning_rate or "
             "say training.precision=float32; the last checkpoint is intact",
@@ -265,13 +265,11 @@ class Training:
 
 
 @contextmanager
-def _own_random_state(training: Training) -> Iterator[None]:
-    """Dropout draws from torch's global generator: lend it our state, give it back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        if training.random_state is None:
-            torch.manual_seed(training.config.seed)
-        else:
-            torch.set_rng_state(training.random_state)
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from torch's global generator: lend it a seed, give it back afterwards."""
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
         yield
 
 

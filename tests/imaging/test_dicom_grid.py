@@ -57,6 +57,7 @@ def _header(axes: np.ndarray, spacing_mm: tuple[float, float, float], number: in
         row_spacing_mm=row_spacing_mm,
         column_spacing_mm=column_spacing_mm,
         thickness_mm=None,
+        stated_step_mm=None,
         frame_of_reference="",
         rows=6,
         columns=4,

@@ -78,6 +78,20 @@ def test_missing_middle_slice_says_where(
     assert "slice 2 of 4" in error.found
 
 
+@pytest.mark.parametrize("stated_mm", ["3.5", "7"])
+def test_slices_missing_at_equal_distances(
+    phantom: Any, write_dicom: Write, sandbox: Sandbox, stated_mm: str
+) -> None:
+    every_other = phantom.datasets(SpacingBetweenSlices=stated_mm)[::2]
+    scan = find_series(write_dicom(every_other), sandbox)
+    if stated_mm == "7":
+        # Such a series may interleave two echoes; its distances are what it says.
+        assert only(scan).shape == (11, 7, 3)
+    else:
+        assert isinstance(reason(scan), GeometryError)
+        assert "every instance number 2 further" in reason(scan).found
+
+
 def test_missing_first_slice_is_noticed(phantom: Any, write_dicom: Write, sandbox: Sandbox) -> None:
     series = only(find_series(write_dicom(phantom.datasets()[1:]), sandbox))
     assert any("instance numbers start at 2" in text for text in series.warnings)

@@ -330,6 +330,17 @@ class TestNotANumber:
             Training(config, [*cases[:3], broken], cases[3:], "0").run(tmp_path / "out", observer)
         assert caught.value.found == "nan on the batch of broken-case"
 
+    def test_gradient_alone_names_the_batch_and_spares_the_weights(
+        self, make_config: MakeConfig, cases: Cases
+    ) -> None:
+        training = a_training(make_config(), cases)
+        weight = next(training.network.parameters())
+        before = weight.detach().clone()
+        weight.register_hook(lambda gradient: gradient * torch.nan)
+        with pytest.raises(TrainingError, match="a finite gradient"):
+            training.step()
+        assert torch.equal(weight, before)
+
     def test_leaves_the_last_checkpoint_intact(
         self,
         make_config: MakeConfig,
