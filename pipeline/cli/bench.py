@@ -32,12 +32,11 @@ def bench(
     rows = list(tracked(run_benchmark(), "measuring", len(MEASUREMENTS)))
     show_table(
         f"{machine()}",
-        ("what", "figure", "unit", "GFLOP/s", "share of the faster rate"),
+        ("what", "figure", "GFLOP/s", "of the faster rate"),
         [
             (
                 row.name,
-                f"{row.value:.1f}",
-                row.unit,
+                f"{row.value:.1f} {row.unit}",
                 "" if row.gflops is None else f"{row.gflops:.0f}",
                 "" if row.share is None else f"{row.share:.0%}",
             )

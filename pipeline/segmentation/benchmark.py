@@ -33,10 +33,10 @@ SCAN_SHAPE = (36, 50, 35)
 MEASUREMENTS = (
     "matrix multiply float32",
     "matrix multiply bfloat16",
-    "preprocessing, start of the workers included",
-    "training, U-Net 32-256, 64 x 48, batch 32",
-    "of a training step, sampling and augmentation",
-    "inference, U-Net 32-256, 64 x 48, batch 64",
+    "preprocessing with its start",
+    "training 32-256, 64x48, batch 32",
+    "data in a training step",
+    "inference 32-256, 64x48, batch 64",
 )
 
 _SECONDS_EACH = 8.0
