@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -45,6 +46,11 @@ def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Ite
         for item in items:
             yield item
             bar.advance(task)
+
+
+def loading() -> AbstractContextManager[object]:
+    """A sign of life while the libraries load, which takes seconds."""
+    return notes.status("loading the libraries")
 
 
 def note(text: str) -> None:

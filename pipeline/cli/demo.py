@@ -24,9 +24,8 @@ def demo(
       slicewise demo --set training.steps=50
     """
     from pipeline.cli.check import check
-    from pipeline.cli.console import note
+    from pipeline.cli.console import loading, note
     from pipeline.cli.data import make_demo
-    from pipeline.cli.training_run import train_folds
     from pipeline.config import load_config
 
     cohort = work / "demo" / "cohort"
@@ -34,6 +33,8 @@ def demo(
     config = load_config(config_file, [f"data.root={cohort}", *(overrides or ())])
     make_demo(cohort, subjects, seed)
     check(cohort, config_file=config_file)
+    with loading():
+        from pipeline.cli.training_run import train_folds
     exit_code = train_folds(config, "0", work / "demo" / "model", work, None, overwrite=True)
     note("All of this is synthetic: good for a trial, not for accuracy claims.")
     note("Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz, or make mlflow")

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigFile, Overrides
+from pipeline.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work
 
 
 def describe(
     config_file: ConfigFile,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Draw the U-shaped figure: .svg or .png."),
+        typer.Option("--out", metavar="FILE", help="The figure, .svg or .png; default in --work."),
     ] = None,
     overrides: Overrides = None,
+    work: Work = DEFAULT_WORK,
 ) -> None:
     """Print the layers of the network with their shapes, and draw it.
 
@@ -41,6 +42,6 @@ def describe(
         ],
     )
     note(f"{sum(row.parameters for row in rows):,} parameters")
-    if out is not None:
-        draw_architecture(rows, config.in_channels, out)
-        note(f"figure: {out}")
+    figure = out or work / "figures" / f"{config.name}.svg"
+    draw_architecture(rows, config.in_channels, figure)
+    note(f"figure: {figure}")

@@ -25,19 +25,20 @@ def evaluate(
     Example:
       slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
     """
-    from pipeline.cli.console import tracked
+    from pipeline.cli.console import note, tracked
     from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
     from pipeline.config import load_config
-    from pipeline.dataset.catalogue import SetAside
+    from pipeline.dataset.catalogue import SetAside, listed
     from pipeline.errors import SlicewiseError
     from pipeline.evaluation.pairing import label_values, pair_masks
     from pipeline.evaluation.scores import score_case, summarize, write_scores
     from pipeline.imaging.nifti import read_nifti
 
-    pairs, unmatched = pair_masks(predictions, labels)
+    pairing = pair_masks(predictions, labels)
+    pairs = pairing.pairs
     set_aside = [
         SetAside(name, str(predictions / name), "mask without reference", "add its reference")
-        for name in unmatched
+        for name in pairing.only_predicted
     ]
     if config_file is not None:
         structures = load_config(config_file).data.labels
@@ -56,6 +57,8 @@ def evaluate(
             set_aside.append(SetAside.from_error(pair.name, error))
     write_scores(scores, out)
     report_set_aside(set_aside)
+    if pairing.only_reference:
+        note(f"not scored, no mask: {listed(pairing.only_reference)}")
     show_summary(f"{len(pairs)} cases, rows in {out}", summarize(scores))
     if set_aside:
         raise typer.Exit(SET_ASIDE)

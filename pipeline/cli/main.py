@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import typer
 
 from pipeline import __version__
 from pipeline.cli import bench, check, data, demo, describe, evaluate, page, predict, train
-from pipeline.errors import SlicewiseError
+from pipeline.errors import SlicewiseError, file_problem
 
 app = typer.Typer(
     name="slicewise",
@@ -55,6 +54,16 @@ def main() -> None:
     except SlicewiseError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
-        sys.exit(128 + signal.SIGINT)
+    except OSError as error:
+        # What no room has foreseen: a full disk, a folder that cannot be listed.
+        typer.echo(f"Error: {_of_system(error)}", err=True)
+        sys.exit(1)
+
+
+def _of_system(error: OSError) -> SlicewiseError:
+    return SlicewiseError(
+        error.filename or "this machine",
+        expected="files and folders that can be read and written",
+        found=file_problem(error),
+        remedy="correct the path or its permissions, or free space; what is finished is kept",
+    )

@@ -48,14 +48,15 @@ def predict(
 
       slicewise predict models:/hippocampus@champion dicom_folder --out masks
     """
-    from pipeline.cli.console import note, tracked
-    from pipeline.cli.steps import model_paths
+    from pipeline.cli.console import loading, note, tracked
     from pipeline.cli.tables import SET_ASIDE, report_set_aside
     from pipeline.dataset.catalogue import SetAside
     from pipeline.errors import SlicewiseError
     from pipeline.imaging.files import private_folder
-    from pipeline.segmentation.inference import Predictor
 
+    with loading():
+        from pipeline.cli.steps import model_paths
+        from pipeline.segmentation.inference import Predictor
     predictor = Predictor.from_checkpoint(*model_paths(model, work))
     scans, set_aside = _inputs(predictor, source)
     targets = _targets(list(scans), out)

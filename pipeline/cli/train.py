@@ -24,12 +24,13 @@ def preprocess(
     Example:
       slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
     """
-    from pipeline.cli.console import note
-    from pipeline.cli.steps import prepared_slices
+    from pipeline.cli.console import loading, note
     from pipeline.cli.tables import SET_ASIDE
     from pipeline.config import load_config
 
     config = load_config(config_file, overrides or ())
+    with loading():
+        from pipeline.cli.steps import prepared_slices
     _, prepared = prepared_slices(config, work, workers)
     slices = sum(len(case.image) for case in prepared.cases)
     note(f"{len(prepared.cases)} cases, {slices} slices in {work / 'cache'}")
@@ -65,11 +66,13 @@ def train(
 
       slicewise train configs/hippocampus.yaml --out model --resume
     """
-    from pipeline.cli.training_run import train_folds
+    from pipeline.cli.console import loading
     from pipeline.config import load_config
 
     config = load_config(config_file, overrides or ())
     _require_labels(config)
+    with loading():
+        from pipeline.cli.training_run import train_folds
     out = out or work / "runs" / config.name
     exit_code = train_folds(config, fold, out, work, workers, resume=resume, overwrite=overwrite)
     if exit_code:

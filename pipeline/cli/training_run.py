@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.progress import Progress as ProgressBar
-from rich.progress import TaskID
 
 from pipeline.cli.console import figure, note, output, progress_bar
 from pipeline.cli.steps import (
@@ -19,6 +16,7 @@ from pipeline.cli.steps import (
     prepared_slices,
 )
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
+from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
@@ -31,12 +29,34 @@ from pipeline.segmentation.budget import plan_run
 from pipeline.segmentation.inference import Predictor
 from pipeline.segmentation.resuming import resume_training, sole_user
 from pipeline.segmentation.training import Training
-from pipeline.segmentation.validation import ValidationScore
 from pipeline.tracking.registry import RegisteredVersion, register_model
 from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import Store, open_store
 
-_STEPS_BETWEEN_METRICS = 20
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What the folds of one training share.
+
+    Attributes:
+        config: as it was given.
+        catalogue: where the scans lie.
+        prepared: their slices.
+        store: where runs and models are tracked.
+        resume: go on with what lies in the folder of a fold.
+        overwrite: replace what lies there.
+    """
+
+    config: Config
+    catalogue: Catalogue
+    prepared: Prepared
+    store: Store
+    resume: bool
+    overwrite: bool
+
+    def cases(self, names: Iterable[str]) -> list[Case]:
+        """The cases of some names."""
+        return [self.catalogue.case(name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -56,30 +76,6 @@ class Outcome:
     version: RegisteredVersion
 
 
-class Observer:
-    """Shows a training on a bar and writes it to the tracked run."""
-
-    def __init__(self, bar: ProgressBar, task: TaskID, run: TrackedRun) -> None:
-        self._bar, self._task, self._run = bar, task, run
-        self._dice = ""
-
-    def on_step(self, step: int, values: dict[str, float]) -> None:
-        """Move the bar; log now and then."""
-        self._bar.update(
-            self._task, completed=step, detail=f"loss {values['loss']:.3f}{self._dice}"
-        )
-        if step % _STEPS_BETWEEN_METRICS == 0:
-            self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
-
-    def on_validation(self, step: int, score: ValidationScore) -> None:
-        """Print and log the Dice of each structure."""
-        self._dice = f", Dice {score.mean:.3f}"
-        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
-        note(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
-        dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
-        self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
-
-
 def train_folds(
     config: Config,
     chosen: str,
@@ -96,32 +92,20 @@ def train_folds(
             f"--fold {chosen}", expected="a number or all", found=chosen, remedy="correct it"
         )
     catalogue, prepared = prepared_slices(config, work, workers)
-    usable = [catalogue.case(case.name) for case in prepared.cases]
-    folds = make_folds(usable, config.data)
-    store = open_store(work)
+    job = TrainingJob(config, catalogue, prepared, open_store(work), resume, overwrite)
+    folds = make_folds(job.cases(case.name for case in prepared.cases), config.data)
     if chosen == "all":
-        scores = _train_all(config, folds, out, store, (catalogue, prepared), resume, overwrite)
+        outcomes = _train_all(job, folds, out)
     else:
         fold = choose_fold(folds, int(chosen))
-        outcome = train_fold(
-            config, fold, out, store, (catalogue, prepared), resume=resume, overwrite=overwrite
-        )
-        show_outcome(outcome, fold)
-        scores = outcome.evaluated.scores
-        prepared = Prepared(prepared.cases, (*prepared.set_aside, *outcome.evaluated.set_aside))
-    return SET_ASIDE if prepared.set_aside or not scores else 0
+        outcomes = [train_fold(job, fold, out)]
+        show_outcome(outcomes[0], fold)
+    set_aside = [*prepared.set_aside, *(item for o in outcomes for item in o.evaluated.set_aside)]
+    return SET_ASIDE if set_aside else 0
 
 
 def train_fold(
-    config: Config,
-    fold: Fold,
-    out: Path,
-    store: Store,
-    data: tuple[Catalogue, Prepared],
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    parent: TrackedRun | None = None,
+    job: TrainingJob, fold: Fold, out: Path, parent: TrackedRun | None = None
 ) -> Outcome:
     """Train one fold, score its held-out cases, track and register it.
 
@@ -129,20 +113,19 @@ def train_fold(
         OutputError: ``out`` holds another training, or belongs to another process.
         TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
     """
-    catalogue, prepared = data
+    config = job.config
     with sole_user(out):
-        _require_free(out, resume=resume, overwrite=overwrite)
-        training = _training(config, fold, prepared, out, resume=resume)
-        _announce_fold(fold, [catalogue.case(name) for name in (*fold.train, *fold.val)])
-        with _tracked(store, training.config, out, fold, resume=resume, parent=parent) as run:
+        _require_free(out, job)
+        _announce(fold, job)
+        training = _training(job, fold, out)
+        with _tracked(job, training.config, fold, out, parent) as run:
             run.log_cases("training", _keys(training.train_cases), config.name)
             run.log_cases("validation", _keys(training.val_cases), config.name)
             _run(training, out, run)
             checkpoint = kept_checkpoint(out, config)
+            held_out = job.cases(case.name for case in training.val_cases)
             evaluated = predict_and_score(
-                Predictor.from_checkpoint(checkpoint),
-                [catalogue.case(case.name) for case in training.val_cases],
-                out / "masks",
+                Predictor.from_checkpoint(checkpoint), held_out, out / "masks"
             )
             report_set_aside(evaluated.set_aside)
             _keep_results(training, evaluated, out, run)
@@ -172,44 +155,29 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
         output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
 
 
-def _train_all(
-    config: Config,
-    folds: Sequence[Fold],
-    out: Path,
-    store: Store,
-    data: tuple[Catalogue, Prepared],
-    resume: bool,
-    overwrite: bool,
-) -> list[Score]:
-    scores: list[Score] = []
-    with start_run(store, config, f"{config.name} all folds") as parent:
+def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
         for fold in folds:
             folder = out / f"fold-{fold.number}"
-            outcome = train_fold(
-                config,
-                fold,
-                folder,
-                store,
-                data,
-                resume=resume and (folder / "last.pt").exists(),
-                overwrite=overwrite,
-                parent=parent,
-            )
-            scores += outcome.evaluated.scores
-            note(f"fold {fold.number}: {figure(mean_dice(summarize(outcome.evaluated.scores)))}")
+            begun = (folder / "last.pt").exists()
+            of_fold = replace(job, resume=job.resume and begun)
+            outcomes.append(train_fold(of_fold, fold, folder, parent))
+            dice = figure(mean_dice(summarize(outcomes[-1].evaluated.scores)))
+            note(f"fold {fold.number} done, {fold.number + 1} of {len(folds)}: Dice {dice}")
+        scores = [score for outcome in outcomes for score in outcome.evaluated.scores]
         summaries = summarize(scores)
         write_scores(scores, out / "scores.csv")
         parent.log_metrics(0, {"dice": mean_dice(summaries)})
         parent.log_artifact(out / "scores.csv")
     show_summary(f"All cases, out of fold ({folds[0].kind})", summaries)
-    return scores
+    return outcomes
 
 
-def _training(
-    config: Config, fold: Fold, prepared: Prepared, out: Path, *, resume: bool
-) -> Training:
-    train, val = prepared.chosen(fold.train), prepared.chosen(fold.val)
-    if resume:
+def _training(job: TrainingJob, fold: Fold, out: Path) -> Training:
+    config = job.config
+    train, val = job.prepared.chosen(fold.train), job.prepared.chosen(fold.val)
+    if job.resume:
         return resume_training(config, train, val, str(fold.number), out)
     note("measuring a few steps ...")
     plan = plan_run(config, train, val)
@@ -237,22 +205,15 @@ def _run(training: Training, out: Path, run: TrackedRun) -> None:
 
 
 def _tracked(
-    store: Store,
-    config: Config,
-    out: Path,
-    fold: Fold,
-    *,
-    resume: bool,
-    parent: TrackedRun | None,
+    job: TrainingJob, config: Config, fold: Fold, out: Path, parent: TrackedRun | None
 ) -> TrackedRun:
     """The run of a training; a resumed training goes on in the run that it began in."""
     file = out / "run.json"
-    if resume and file.is_file():
-        return continue_run(store, json.loads(file.read_text())["run_id"])
+    if job.resume and file.is_file():
+        return continue_run(job.store, json.loads(file.read_text())["run_id"])
     name = f"{config.name} fold {fold.number}"
-    run = start_run(
-        store, config, name, fold=fold.number, tags={"slicewise.folds": fold.kind}, parent=parent
-    )
+    tags = {"slicewise.folds": fold.kind}
+    run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
     write_text(file, json.dumps({"run_id": run.run_id}))
     return run
 
@@ -282,18 +243,18 @@ def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
     return {"dice": figure(dice), "fold": str(fold.number), "folds": fold.kind}
 
 
-def _announce_fold(fold: Fold, cases: Sequence[Case]) -> None:
-    shared = shared_patients(fold, cases)
+def _announce(fold: Fold, job: TrainingJob) -> None:
+    shared = shared_patients(fold, job.cases((*fold.train, *fold.val)))
     text = f"fold {fold.number} ({fold.kind}): {len(fold.train)} training, {len(fold.val)} held out"
     if shared:
         text += f"; {len(shared)} patients on both sides, so the score flatters"
     note(text)
 
 
-def _require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
-    if resume or not (out / "last.pt").exists():
+def _require_free(out: Path, job: TrainingJob) -> None:
+    if job.resume or not (out / "last.pt").exists():
         return
-    if not overwrite:
+    if not job.overwrite:
         raise OutputError(
             out,
             expected="a folder without a training",

@@ -27,18 +27,30 @@ class Pair:
     reference: Path
 
 
-def pair_masks(predictions: Path, references: Path) -> tuple[list[Pair], list[str]]:
-    """Match two files, or two folders by name.
+@dataclass(frozen=True)
+class Pairing:
+    """Two places of masks, matched by name.
 
-    Returns:
-        The pairs, and the names of predictions that have no reference.
+    Attributes:
+        pairs: what can be scored.
+        only_predicted: names of predictions without a reference.
+        only_reference: names of references without a prediction.
+    """
+
+    pairs: list[Pair]
+    only_predicted: list[str]
+    only_reference: list[str]
+
+
+def pair_masks(predictions: Path, references: Path) -> Pairing:
+    """Match two files, or two folders by name.
 
     Raises:
         DataError: a path is missing, or nothing matches.
     """
     ours, theirs = _masks(predictions), _masks(references)
     if predictions.is_file() and references.is_file():
-        return [Pair(stem(references), predictions, references)], []
+        return Pairing([Pair(stem(references), predictions, references)], [], [])
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
         raise DataError(
@@ -47,7 +59,7 @@ def pair_masks(predictions: Path, references: Path) -> tuple[list[Pair], list[st
             found=", ".join(list(theirs)[:3]) or "none",
             remedy="give the folders so that the names of the files agree",
         )
-    return pairs, sorted(ours.keys() - theirs.keys())
+    return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
 
 
 def label_values(paths: Iterable[Path]) -> list[int]:

@@ -119,6 +119,8 @@ def test_evaluate_writes_the_rows_that_training_wrote(
     done = slicewise("evaluate", model / "masks", scans / "labels", "--out", out, "--config", tiny)
     assert done.returncode == 0, done.stderr
     assert out.read_text() == (model / "scores.csv").read_text()
+    # Half of the cases were held out; the others have no mask, which is said.
+    assert "not scored, no mask: case" in done.stderr
 
 
 def test_resuming_a_finished_training_changes_nothing(
@@ -160,7 +162,9 @@ def test_registered_version_tells_score_and_fold(model: Path, work: Path) -> Non
 
 def test_describe_draws_and_counts(slicewise: Slicewise, tiny: Path, tmp_path: Path) -> None:
     figure = tmp_path / "unet.svg"
-    done = slicewise("describe", tiny, "--out", figure)
+    done = slicewise("describe", tiny, "--out", figure, "--work", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "final_conv" in done.stdout
     assert figure.read_text().startswith("<?xml")
+    assert slicewise("describe", tiny, "--work", tmp_path).returncode == 0
+    assert (tmp_path / "figures" / "tiny.svg").read_text() == figure.read_text()

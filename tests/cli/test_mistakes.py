@@ -235,3 +235,23 @@ def test_unknown_command_and_option(slicewise: Slicewise) -> None:
         done = slicewise(*arguments)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
+
+
+def test_work_folder_that_cannot_be_made(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    work = tmp_path / "file" / "work"
+    done = slicewise("preprocess", tiny, "--set", f"data.root={scans}", "--work", work)
+    expect(done, 1, str(work))
+
+
+def test_what_the_system_refuses_has_no_traceback(
+    slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: object) -> None:
+        del data
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr("pipeline.dataset.layouts.read_catalogue", refuse)
+    expect(slicewise("check", tmp_path), 1, str(tmp_path), "Permission denied")

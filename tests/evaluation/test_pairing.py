@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.evaluation.pairing import Pair, label_values, pair_masks
+from pipeline.evaluation.pairing import Pair, Pairing, label_values, pair_masks
 
 
 def mask(path: Path, *values: float) -> Path:
@@ -22,7 +22,7 @@ def mask(path: Path, *values: float) -> Path:
 
 def test_two_files_of_any_name(tmp_path: Path) -> None:
     ours, theirs = mask(tmp_path / "ours.nii"), mask(tmp_path / "theirs.nii.gz")
-    assert pair_masks(ours, theirs) == ([Pair("theirs", ours, theirs)], [])
+    assert pair_masks(ours, theirs) == Pairing([Pair("theirs", ours, theirs)], [], [])
 
 
 def test_two_folders(tmp_path: Path) -> None:
@@ -33,17 +33,17 @@ def test_two_folders(tmp_path: Path) -> None:
         mask(theirs / f"{name}.nii")
     (ours / "scores.csv").write_text("no mask")
     mask(ours / "._a.nii.gz")
-    pairs, unmatched = pair_masks(ours, theirs)
-    assert pairs == [
+    found = pair_masks(ours, theirs)
+    assert found.pairs == [
         Pair(name, ours / f"{name}.nii.gz", theirs / f"{name}.nii") for name in ("a", "b", "c")
     ]
-    assert unmatched == ["extra"]
+    assert found.only_predicted == ["extra"]
 
 
 def test_a_file_and_a_folder(tmp_path: Path) -> None:
     ours = mask(tmp_path / "b.nii.gz")
     theirs = [mask(tmp_path / "theirs" / f"{name}.nii.gz") for name in ("a", "b")]
-    assert pair_masks(ours, tmp_path / "theirs") == ([Pair("b", ours, theirs[1])], [])
+    assert pair_masks(ours, tmp_path / "theirs") == Pairing([Pair("b", ours, theirs[1])], [], ["a"])
 
 
 def test_nothing_matches(tmp_path: Path) -> None:
