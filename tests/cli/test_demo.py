@@ -51,12 +51,6 @@ def test_registered_demo_model_predicts_a_dicom_series(work: Path, tmp_path: Pat
     assert mask.exists()
 
 
-def test_second_demo_registers_a_challenger(work: Path) -> None:
-    done = run("demo", "--subjects", "8", "--set", "training.steps=2", "--work", work)
-    assert done.returncode == 0, done.stderr
-    assert "models:/demo/2 (challenger)" in done.stdout
-
-
 def test_terminated_training_saves_and_goes_on(work: Path, tmp_path: Path) -> None:
     cohort = work / "demo" / "cohort"
     arguments = [
