@@ -115,4 +115,4 @@ def _write_json(path: Path, cases: list[CheckedCase], catalogue: Catalogue) -> N
             for item in catalogue.set_aside
         ],
     }
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n", private=True)

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -65,7 +66,8 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
         first = number == 0
         table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for row in rows:
-        table.add_row(*row)
+        # A name such as scan[left] is no markup.
+        table.add_row(*(escape(cell) for cell in row))
     output.print(table)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import pipeline
 from pipeline.cli.options import DEFAULT_WORK, Overrides, Work
 
 
@@ -29,7 +30,7 @@ def demo(
     from pipeline.config import load_config
 
     cohort = work / "demo" / "cohort"
-    config_file = Path("configs/demo.yaml")
+    config_file = Path(pipeline.__file__).parents[1] / "configs" / "demo.yaml"
     config = load_config(config_file, [f"data.root={cohort}", *(overrides or ())])
     make_demo(cohort, subjects, seed)
     check(cohort, config_file=config_file)

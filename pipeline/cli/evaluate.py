@@ -29,13 +29,12 @@ def evaluate(
     from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
     from pipeline.config import load_config
     from pipeline.dataset.catalogue import SetAside, listed
-    from pipeline.errors import SlicewiseError
+    from pipeline.errors import ScanError
     from pipeline.evaluation.pairing import label_values, pair_masks
     from pipeline.evaluation.scores import score_case, summarize, write_scores
     from pipeline.imaging.nifti import read_nifti
 
     pairing = pair_masks(predictions, labels)
-    pairs = pairing.pairs
     set_aside = [
         SetAside(name, str(predictions / name), "mask without reference", "add its reference")
         for name in pairing.only_predicted
@@ -43,22 +42,21 @@ def evaluate(
     if config_file is not None:
         structures = load_config(config_file).data.labels
     else:
-        values = label_values(pair.reference for pair in pairs)
-        structures = {f"label_{value}": value for value in values}
+        structures = {f"label_{value}": value for value in label_values(pairing.pairs)}
     scores = []
-    for pair in tracked(pairs, "scoring", len(pairs)):
+    for pair in tracked(pairing.pairs, "scoring", len(pairing.pairs)):
         try:
-            scores += score_case(
-                pair.name, read_nifti(pair.predicted), read_nifti(pair.reference), structures
-            )
-        except SlicewiseError as error:
-            if len(pairs) == 1:
+            predicted, reference = read_nifti(pair.predicted), read_nifti(pair.reference)
+            scores += score_case(pair.name, predicted, reference, structures)
+        except ScanError as error:
+            if len(pairing.pairs) == 1:
                 raise
             set_aside.append(SetAside.from_error(pair.name, error))
     write_scores(scores, out)
     report_set_aside(set_aside)
     if pairing.only_reference:
         note(f"not scored, no mask: {listed(pairing.only_reference)}")
-    show_summary(f"{len(pairs)} cases, rows in {out}", summarize(scores))
+    scored = len({score.case for score in scores})
+    show_summary(f"{scored} cases, rows in {out}", summarize(scores))
     if set_aside:
-        raise typer.Exit(SET_ASIDE)
+        raise typer.Exit(SET_ASIDE if scores else 1)

@@ -25,7 +25,7 @@ def predict(
     ],
     source: Annotated[
         Path,
-        typer.Argument(metavar="INPUT", help="Scan, folder of scans, DICOM folder, CSV manifest."),
+        typer.Argument(metavar="INPUT", help="Scan, folder of scans or DICOM, data set."),
     ],
     out: Annotated[
         Path,
@@ -49,28 +49,31 @@ def predict(
       slicewise predict models:/hippocampus@champion dicom_folder --out masks
     """
     from pipeline.cli.console import loading, note, tracked
-    from pipeline.cli.tables import SET_ASIDE, report_set_aside
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside, report_warnings
     from pipeline.dataset.catalogue import SetAside
-    from pipeline.errors import SlicewiseError
+    from pipeline.errors import ScanError
     from pipeline.imaging.files import private_folder
 
     with loading():
         from pipeline.cli.steps import model_paths
         from pipeline.segmentation.inference import Predictor
     predictor = Predictor.from_checkpoint(*model_paths(model, work))
-    scans, set_aside = _inputs(predictor, source)
-    targets = _targets(list(scans), out)
-    private = private_folder(work / "predictions")
-    failures: list[SlicewiseError] = []
+    scans, set_aside = _inputs(source, predictor.config.data.contrasts, out)
+    targets = _targets(scans, out)
+    failures: list[ScanError] = []
+    warnings: dict[str, tuple[str, ...]] = {}
     for name, contrasts in tracked(scans.items(), "predicting", len(scans)):
         try:
-            _write_prediction(predictor, contrasts, targets[name], probabilities=probabilities)
-        except SlicewiseError as error:
+            warnings[name] = _write_prediction(
+                predictor, contrasts, targets[name], probabilities=probabilities
+            )
+        except ScanError as error:
             failures.append(error)
             set_aside.append(SetAside.from_error(name, error))
-    _write_sources(private / "sources.jsonl", scans, targets)
+    _write_sources(private_folder(work / "predictions") / "sources.jsonl", scans, targets)
     if len(failures) == len(scans) == 1:
         raise failures[0]
+    report_warnings(warnings)
     report_set_aside(set_aside)
     note(f"{len(scans) - len(failures)} masks written to {out}")
     if set_aside:
@@ -78,45 +81,77 @@ def predict(
 
 
 def _inputs(
-    predictor: Predictor, source: Path
+    source: Path, contrasts: tuple[str, ...], out: Path
 ) -> tuple[dict[str, tuple[ScanSource, ...]], list[SetAside]]:
-    """Name to one source a contrast, and what cannot be read."""
-    from pipeline.dataset.catalogue import SetAside
-    from pipeline.dataset.layouts import read_catalogue
+    """Name to one source a contrast, and what cannot be read.
+
+    Of a data set with labels only the images are taken; masks of an earlier run below ``out``,
+    where that lies inside of ``source``, are no scans.
+    """
+    from pipeline.dataset.layouts import read_images
+    from pipeline.errors import ScanError
+    from pipeline.imaging.nifti import is_nifti
     from pipeline.imaging.scan import find_scans
 
-    if len(predictor.config.data.contrasts) > 1 or source.suffix == ".csv":
-        # Several contrasts a case need a layout that says which belong together.
-        data = predictor.config.data.model_copy(
-            update={"root": source, "layout": "auto", "allow_unpaired": True}
+    if not source.exists() or is_nifti(source):
+        return {name: (scan,) for name, scan in find_scans(source).sources.items()}, []
+    listing = read_images(source, contrasts)
+    own = out.resolve()
+    earlier = own != source.resolve() and own.is_relative_to(source.resolve())
+    scans = {
+        name: sources
+        for name, sources in listing.images.items()
+        if not (earlier and any(_path(item).resolve().is_relative_to(own) for item in sources))
+    }
+    set_aside: list[SetAside] = list(listing.set_aside)
+    if not scans:
+        raise ScanError(
+            source,
+            expected="at least one scan",
+            found="; ".join(item.reason for item in set_aside[:3]) or "none outside of --out",
+            remedy="see the reasons, or correct the path",
         )
-        catalogue = read_catalogue(data)
-        return {case.name: case.images for case in catalogue.cases}, list(catalogue.set_aside)
-    found = find_scans(source)
-    set_aside = [SetAside.from_error(Path(error.where).name, error) for error in found.set_aside]
-    return {name: (scan,) for name, scan in found.sources.items()}, list(set_aside)
+    return scans, set_aside
 
 
-def _targets(names: list[str], out: Path) -> dict[str, Path]:
-    """Where each mask goes: a folder, or the one file that is named."""
+def _path(source: ScanSource) -> Path:
+    from pipeline.imaging.dicom_series import DicomSeries
+
+    return source.files[0].parent if isinstance(source, DicomSeries) else source
+
+
+def _targets(scans: dict[str, tuple[ScanSource, ...]], out: Path) -> dict[str, Path]:
+    """Where each mask goes: a folder, or the one file that is named; never onto a scan."""
     from pipeline.errors import UsageError
     from pipeline.imaging.nifti import SUFFIXES
 
     if not out.name.endswith(SUFFIXES):
-        return {name: out / f"{name}.nii.gz" for name in names}
-    if len(names) != 1:
+        targets = {name: out / f"{name}.nii.gz" for name in scans}
+    elif len(scans) == 1:
+        targets = dict.fromkeys(scans, out)
+    else:
         raise UsageError(
             f"--out {out}",
-            expected=f"a folder for {len(names)} masks",
+            expected=f"a folder for {len(scans)} masks",
             found="the name of one file",
             remedy="give a folder",
         )
-    return {names[0]: out}
+    inputs = {_path(item).resolve() for sources in scans.values() for item in sources}
+    for target in targets.values():
+        if target.resolve() in inputs:
+            raise UsageError(
+                f"--out {out}",
+                expected="a place apart from the scans",
+                found=f"{target}, which is a scan",
+                remedy="choose another folder or file",
+            )
+    return targets
 
 
 def _write_prediction(
     predictor: Predictor, contrasts: tuple[ScanSource, ...], target: Path, *, probabilities: bool
-) -> None:
+) -> tuple[str, ...]:
+    """Predict and write; returns what was noticed when the scan was read."""
     from pipeline.imaging.nifti import stem, write_mask, write_probabilities
     from pipeline.imaging.scan import read_scan
 
@@ -126,6 +161,7 @@ def _write_prediction(
         beside = target.with_name(f"{stem(target)}_probabilities.nii.gz")
         write_probabilities(prediction.probabilities, volumes[0], beside)
     write_mask(prediction.mask, volumes[0], target)
+    return tuple(text for volume in volumes for text in volume.warnings)
 
 
 def _write_sources(
@@ -134,13 +170,8 @@ def _write_sources(
     """Which mask came from where; DICOM paths may name patients, so this stays private."""
     import json
 
-    from pipeline.imaging.dicom_series import DicomSeries
-
-    def places(source: ScanSource) -> str:
-        return str(source.files[0].parent if isinstance(source, DicomSeries) else source)
-
     with path.open("a", encoding="utf-8") as file:
         path.chmod(0o600)
         for name, contrasts in scans.items():
-            row = {"mask": str(targets[name]), "sources": [places(item) for item in contrasts]}
-            file.write(json.dumps(row) + "\n")
+            sources = [str(_path(item)) for item in contrasts]
+            file.write(json.dumps({"mask": str(targets[name]), "sources": sources}) + "\n")

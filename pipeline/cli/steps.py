@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cli.console import tracked
-from pipeline.cli.tables import report_set_aside
+from pipeline.cli.tables import report_set_aside, report_warnings
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
-from pipeline.errors import ModelError, SlicewiseError
+from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
+from pipeline.imaging.files import write_text
 from pipeline.imaging.nifti import write_mask
 from pipeline.imaging.scan import read_scan
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor
+
+FINISHED = "model.json"
+"""Lies beside the checkpoints of a training that came to its end."""
 
 _EXAMPLES = 4
 
@@ -29,12 +35,10 @@ class Evaluated:
 
     Attributes:
         scores: a row a case and structure.
-        examples: some cases to look at, from the worst to the best.
         set_aside: cases that could not be predicted or scored.
     """
 
     scores: list[Score]
-    examples: list[Example]
     set_aside: list[SetAside]
 
 
@@ -45,7 +49,7 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
         DataError: the data set is unusable as a whole.
     """
     catalogue = read_catalogue(config.data)
-    results: dict[str, CachedCase | SlicewiseError] = {}
+    results: dict[str, CachedCase | ScanError] = {}
     results.update(
         tracked(
             prepare(catalogue, config, work, workers or default_workers()),
@@ -55,6 +59,7 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
     )
     prepared = collect(catalogue, results, config, work)
     report_set_aside(prepared.set_aside)
+    report_warnings({case.name: case.warnings for case in prepared.cases})
     return catalogue, prepared
 
 
@@ -63,20 +68,33 @@ def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) 
     labels = predictor.config.data.labels
     scores: list[Score] = []
     set_aside: list[SetAside] = []
-    examples: dict[str, Example] = {}
     for case in tracked(cases, "predicting", len(cases)):
         try:
             contrasts = [read_scan(source) for source in case.images]
             assert case.label is not None
-            reference = read_scan(case.label)
             mask = predictor.predict(*contrasts)
-            write_mask(mask, contrasts[0], masks / f"{case.name}.nii.gz")
-            scores += score_case(case.name, mask, reference, labels)
-        except SlicewiseError as error:
+            write_mask(mask, contrasts[0], mask_path(masks, case))
+            scores += score_case(case.name, mask, read_scan(case.label), labels)
+        except ScanError as error:
             set_aside.append(SetAside.from_error(case.name, error))
-            continue
-        examples[case.name] = Example(case.name, contrasts[0], mask, reference)
-    return Evaluated(scores, _spread(examples, scores), set_aside)
+    return Evaluated(scores, set_aside)
+
+
+def mask_path(folder: Path, case: Case) -> Path:
+    """Where the mask of a case lies."""
+    return folder / f"{case.name}.nii.gz"
+
+
+def examples(cases: Sequence[Case], scores: Sequence[Score], masks: Path) -> list[Example]:
+    """A few scored cases, from the worst to the best, read again to be looked at."""
+    by_name = {case.name: case for case in cases}
+    chosen = []
+    for name in _spread(scores):
+        case = by_name[name]
+        assert case.label is not None
+        scan, mask = read_scan(case.images[0]), read_scan(mask_path(masks, case))
+        chosen.append(Example(name, scan, mask, read_scan(case.label)))
+    return chosen
 
 
 def model_paths(model: str, work: Path) -> list[Path]:
@@ -109,28 +127,40 @@ def kept_checkpoint(folder: Path, config: Config) -> Path:
     return folder / f"{config.training.keep}.pt"
 
 
-def _checkpoints_in(folder: Path) -> list[Path]:
-    from pipeline.config import load_config
+def finish(folder: Path, config: Config, facts: dict[str, str]) -> None:
+    """Write what makes a folder a model: only a training that came to its end is one."""
+    content = {"checkpoint": kept_checkpoint(folder, config).name, **facts}
+    write_text(folder / FINISHED, json.dumps(content, indent=2) + "\n")
 
-    folds = sorted(folder.glob("fold-*/config.yaml"))
-    configs = [folder / "config.yaml"] if (folder / "config.yaml").is_file() else folds
-    if not configs:
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    begun = [folder] if (folder / "last.pt").is_file() else sorted(folder.glob("fold-*"))
+    if not begun:
         raise ModelError(
             folder,
-            expected="config.yaml and a checkpoint, as `slicewise train --out` leaves them",
+            expected="a model, as `slicewise train --out` leaves it",
             found=", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing",
             remedy="give the folder of a training",
         )
-    return [kept_checkpoint(path.parent, load_config(path)) for path in configs]
+    unfinished = [path for path in begun if not (path / FINISHED).is_file()]
+    if unfinished:
+        raise ModelError(
+            unfinished[0],
+            expected="a training that came to its end",
+            found=f"no {FINISHED}",
+            remedy="go on with `slicewise train --resume`, or give its last.pt to use it as it is",
+        )
+    return [path / json.loads((path / FINISHED).read_text())["checkpoint"] for path in begun]
 
 
-def _spread(examples: dict[str, Example], scores: Sequence[Score]) -> list[Example]:
-    """A few examples from the worst to the best."""
-    mean = {
-        name: sum(s.dice for s in scores if s.case == name and s.dice == s.dice)
-        for name in examples
-    }
-    ranked = sorted(examples, key=lambda name: mean[name])
+def _spread(scores: Sequence[Score]) -> list[str]:
+    """Names of a few cases, evenly from the worst mean Dice to the best."""
+    dice: dict[str, list[float]] = {}
+    for score in scores:
+        known = dice.setdefault(score.case, [])
+        if not math.isnan(score.dice):
+            known.append(score.dice)
+    ranked = sorted(dice, key=lambda name: sum(dice[name]) / max(len(dice[name]), 1))
     count = min(_EXAMPLES, len(ranked))
     places = [round(i * (len(ranked) - 1) / max(count - 1, 1)) for i in range(count)]
-    return [examples[ranked[place]] for place in places]
+    return [ranked[place] for place in places]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import figure, note, show_table
@@ -19,6 +19,17 @@ def report_set_aside(items: Sequence[SetAside]) -> None:
     """Name what the rest goes on without."""
     for item in items:
         note(f"set aside: {item.name}: {item.reason} ({item.remedy})")
+
+
+def report_warnings(noticed: Mapping[str, Sequence[str]]) -> None:
+    """Say what was noticed when scans were read, each text once with the scans it is about."""
+    scans: dict[str, list[str]] = {}
+    for name, texts in noticed.items():
+        for text in texts:
+            scans.setdefault(text, []).append(name)
+    for text, names in scans.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        note(f"noticed: {text}: {names[0]}{more}")
 
 
 def show_summary(title: str, summaries: Sequence[Summary]) -> None:

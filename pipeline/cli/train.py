@@ -73,7 +73,9 @@ def train(
     _require_labels(config)
     with loading():
         from pipeline.cli.training_run import train_folds
-    out = out or work / "runs" / config.name
+    if out is None:
+        out = work / "runs" / config.name
+        out = out if fold == "all" else out / f"fold-{fold}"
     exit_code = train_folds(config, fold, out, work, workers, resume=resume, overwrite=overwrite)
     if exit_code:
         raise typer.Exit(exit_code)

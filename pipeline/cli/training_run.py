@@ -10,7 +10,10 @@ from pathlib import Path
 
 from pipeline.cli.console import figure, note, output, progress_bar
 from pipeline.cli.steps import (
+    FINISHED,
     Evaluated,
+    examples,
+    finish,
     kept_checkpoint,
     predict_and_score,
     prepared_slices,
@@ -20,16 +23,16 @@ from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
-from pipeline.dataset.splits import Fold, choose_fold, make_folds, shared_patients
+from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold, shared_patients
 from pipeline.errors import OutputError, UsageError
-from pipeline.evaluation.scores import Score, mean_dice, summarize, write_scores
+from pipeline.evaluation.scores import Score, mean_dice, read_scores, summarize, write_scores
 from pipeline.imaging.files import write_text
 from pipeline.reporting.pictures import draw_examples
 from pipeline.segmentation.budget import plan_run
 from pipeline.segmentation.inference import Predictor
 from pipeline.segmentation.resuming import resume_training, sole_user
 from pipeline.segmentation.training import Training
-from pipeline.tracking.registry import RegisteredVersion, register_model
+from pipeline.tracking.registry import register_model
 from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import Store, open_store
 
@@ -67,13 +70,13 @@ class Outcome:
         folder: checkpoints, configuration, masks, scores, picture.
         evaluated: of the held-out cases.
         run_id: of the tracked run.
-        version: of the registered model.
+        registered: version and alias of the registered model.
     """
 
     folder: Path
     evaluated: Evaluated
     run_id: str
-    version: RegisteredVersion
+    registered: str
 
 
 def train_folds(
@@ -91,9 +94,13 @@ def train_folds(
         raise UsageError(
             f"--fold {chosen}", expected="a number or all", found=chosen, remedy="correct it"
         )
+    if chosen != "all":
+        _require_fold(config, int(chosen))
+        _require_free(out, resume=resume, overwrite=overwrite)
     catalogue, prepared = prepared_slices(config, work, workers)
     job = TrainingJob(config, catalogue, prepared, open_store(work), resume, overwrite)
-    folds = make_folds(job.cases(case.name for case in prepared.cases), config.data)
+    # Over the whole data set: a scan that is set aside must not move the others between folds.
+    folds = make_folds(catalogue.labelled, config.data)
     if chosen == "all":
         outcomes = _train_all(job, folds, out)
     else:
@@ -115,9 +122,12 @@ def train_fold(
     """
     config = job.config
     with sole_user(out):
-        _require_free(out, job)
+        _require_free(out, resume=job.resume, overwrite=job.overwrite)
         _announce(fold, job)
         training = _training(job, fold, out)
+        if job.resume and (out / FINISHED).is_file():
+            note(f"{out} came to its end already")
+            return _finished(out)
         with _tracked(job, training.config, fold, out, parent) as run:
             run.log_cases("training", _keys(training.train_cases), config.name)
             run.log_cases("validation", _keys(training.val_cases), config.name)
@@ -128,7 +138,7 @@ def train_fold(
                 Predictor.from_checkpoint(checkpoint), held_out, out / "masks"
             )
             report_set_aside(evaluated.set_aside)
-            _keep_results(training, evaluated, out, run)
+            _keep_results(training, evaluated, held_out, out, run)
             version = register_model(
                 run,
                 checkpoint,
@@ -136,7 +146,9 @@ def train_fold(
                 contrasts=config.data.contrasts,
                 tags=_facts(evaluated.scores, fold),
             )
-    return Outcome(out, evaluated, run.run_id, version)
+            facts = {"run": run.run_id, "registered": f"{version.uri} ({version.alias})"}
+            finish(out, training.config, facts)
+    return Outcome(out, evaluated, facts["run"], facts["registered"])
 
 
 def show_outcome(outcome: Outcome, fold: Fold) -> None:
@@ -149,13 +161,20 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
         "scores": outcome.folder / "scores.csv",
         "picture": outcome.folder / "examples.png",
         "run": outcome.run_id,
-        "registered": f"{outcome.version.uri} ({outcome.version.alias})",
+        "registered": outcome.registered,
     }
     for name, place in lines.items():
         output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
 
 
 def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
+    if (out / "last.pt").exists():
+        raise OutputError(
+            out,
+            expected="a folder for the folders of all folds",
+            found="last.pt of a training of one fold",
+            remedy="choose another --out; the two would be taken for one model",
+        )
     outcomes: list[Outcome] = []
     with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
         for fold in folds:
@@ -178,7 +197,10 @@ def _training(job: TrainingJob, fold: Fold, out: Path) -> Training:
     config = job.config
     train, val = job.prepared.chosen(fold.train), job.prepared.chosen(fold.val)
     if job.resume:
-        return resume_training(config, train, val, str(fold.number), out)
+        training = resume_training(config, train, val, str(fold.number), out)
+        steps = training.config.training.steps
+        note(f"going on at step {training.progress.step} of the {steps} that the start decided")
+        return training
     note("measuring a few steps ...")
     plan = plan_run(config, train, val)
     slices_per_second = config.training.batch_size / plan.step_seconds
@@ -196,12 +218,13 @@ def _run(training: Training, out: Path, run: TrackedRun) -> None:
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=training.progress.step, detail="")
         progress = training.run(out, Observer(bar, task, run))
-    seconds = max(progress.seconds, 1e-9)
-    waiting = progress.data_seconds / seconds
-    note(f"trained {progress.step} steps in {seconds / 60:.1f} min, {waiting:.1%} of it for data")
-    run.log_metrics(
-        progress.step, {"train.seconds": seconds, "train.data_seconds": progress.data_seconds}
+    share = progress.data_seconds / max(progress.step_seconds, 1e-9)
+    note(
+        f"trained {progress.step} steps in {progress.seconds / 60:.1f} min with validation; "
+        f"data took {share:.1%} of a step"
     )
+    times = {"train.seconds": progress.seconds, "train.data_share_of_step": share}
+    run.log_metrics(progress.step, times)
 
 
 def _tracked(
@@ -218,16 +241,24 @@ def _tracked(
     return run
 
 
-def _keep_results(training: Training, evaluated: Evaluated, out: Path, run: TrackedRun) -> None:
+def _finished(out: Path) -> Outcome:
+    facts = json.loads((out / FINISHED).read_text())
+    scores = read_scores(out / "scores.csv")
+    return Outcome(out, Evaluated(scores, []), facts["run"], facts["registered"])
+
+
+def _keep_results(
+    training: Training, evaluated: Evaluated, cases: Sequence[Case], out: Path, run: TrackedRun
+) -> None:
     config, fold = training.config, training.fold
     write_scores(evaluated.scores, out / "scores.csv")
     summaries = summarize(evaluated.scores)
     final = {f"dice.{item.structure}": item.mean_dice for item in summaries}
     final |= {f"iou.{item.structure}": item.mean_iou for item in summaries}
     run.log_metrics(training.progress.step, {"dice": mean_dice(summaries), **final})
-    if evaluated.examples:
+    if shown := examples(cases, evaluated.scores, out / "masks"):
         note_line = f"{config.name}, fold {fold}: held-out cases from the worst to the best"
-        draw_examples(evaluated.examples, config.data.labels, out / "examples.png", note_line)
+        draw_examples(shown, config.data.labels, out / "examples.png", note_line)
         run.log_figure(out / "examples.png")
     for name in ("config.yaml", "scores.csv", "history.jsonl"):
         run.log_artifact(out / name)
@@ -244,23 +275,42 @@ def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
 
 
 def _announce(fold: Fold, job: TrainingJob) -> None:
-    shared = shared_patients(fold, job.cases((*fold.train, *fold.val)))
-    text = f"fold {fold.number} ({fold.kind}): {len(fold.train)} training, {len(fold.val)} held out"
-    if shared:
+    cases = job.cases((*fold.train, *fold.val))
+    train, val = job.prepared.chosen(fold.train), job.prepared.chosen(fold.val)
+    text = f"fold {fold.number} ({fold.kind}): {len(train)} training, {len(val)} held out"
+    if lost := len(cases) - len(train) - len(val):
+        text += f", {lost} set aside"
+    if shared := shared_patients(fold, cases):
         text += f"; {len(shared)} patients on both sides, so the score flatters"
     note(text)
+    if all(case.patient == case.name for case in cases):
+        note("each case counts as one patient; set data.patient_pattern if some share one")
 
 
-def _require_free(out: Path, job: TrainingJob) -> None:
-    if job.resume or not (out / "last.pt").exists():
+def _require_fold(config: Config, number: int) -> None:
+    """Say so before hours of preprocessing; the folds of a split file are counted later."""
+    data = config.data
+    if data.folds in ("patient", "published") and number >= data.fold_count:
+        raise no_such_fold(number, data.fold_count)
+
+
+def _require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
+    if any(out.glob("fold-*/last.pt")):
+        raise OutputError(
+            out,
+            expected="a folder for one fold",
+            found="the folders of all folds",
+            remedy="choose another --out; the two would be taken for one model",
+        )
+    if resume or not (out / "last.pt").exists():
         return
-    if not job.overwrite:
+    if not overwrite:
         raise OutputError(
             out,
             expected="a folder without a training",
             found="last.pt of an earlier training",
             remedy="go on with --resume, replace it with --overwrite, or choose another --out",
         )
-    for name in ("last.pt", "best.pt", "run.json", "history.jsonl", "scores.csv"):
+    for name in (FINISHED, "last.pt", "best.pt", "run.json", "history.jsonl", "scores.csv"):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / "masks", ignore_errors=True)

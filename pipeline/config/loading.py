@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -60,7 +60,7 @@ def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Confi
                     origin,
                     expected="sections with keys, such as 'data:' and 'training:'",
                     found="no mapping",
-                    remedy="start from a file in configs/",
+                    remedy="start from configs/template.yaml",
                 )
             ]
         )
@@ -83,8 +83,10 @@ def as_yaml(config: Config) -> str:
 
 
 def without_places(config: Config) -> Config:
-    """The configuration without the folder of its data, which says nothing about a model."""
-    data = config.data.model_copy(update={"root": None})
+    """The configuration without folders of this machine, which say nothing about a model."""
+    data = config.data
+    folds = data.folds if data.folds in ("patient", "published") else Path(data.folds).name
+    data = data.model_copy(update={"root": None, "folds": folds})
     return config.model_copy(update={"data": data})
 
 
@@ -202,7 +204,8 @@ def _apply(
         yield _expression(where, text)
         return
     try:
-        value = yaml.safe_load(text)
+        # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
+        value = text if _is_text(tuple(key.split("."))) else yaml.safe_load(text)
     except _UNREADABLE:
         # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
         value = text
@@ -215,7 +218,7 @@ def _apply(
                 where,
                 expected="a section before the last dot",
                 found=f"{part!r} is a single value",
-                remedy="see the sections in configs/demo.yaml",
+                remedy="see the sections in configs/template.yaml",
             )
             return
         target = nested
@@ -228,6 +231,22 @@ def _apply(
         # A section that the file does not have is a mistake of the option.
         places.setdefault(location[:end], where)
     places[location] = where
+
+
+def _is_text(location: Location) -> bool:
+    """Whether a key holds text or a path, which is taken as it stands."""
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not _is_section(field.annotation):
+            return False
+        section = cast(type[BaseModel], field.annotation)
+    field = section.model_fields.get(str(location[-1]))
+    return field is not None and field.annotation in (str, Path, str | None, Path | None)
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 _BUDGETS = {"epochs", "budget_minutes", "steps"}
@@ -256,13 +275,13 @@ def _mistake(detail: Any, places: dict[Location, str], origin: str) -> ConfigErr
             f"{nearest}: {_dotted(location)}",
             expected="this key",
             found="nothing",
-            remedy="add it; configs/demo.yaml shows every key",
+            remedy="add it; configs/template.yaml shows every key",
         )
     return ConfigError(
         where,
         expected=detail["msg"].removeprefix("Value error, "),
         found=_shortened(detail["input"]),
-        remedy="correct the value; configs/demo.yaml explains every key",
+        remedy="correct the value; configs/template.yaml explains every key",
     )
 
 

@@ -16,6 +16,10 @@ Range = tuple[PositiveFloat, PositiveFloat]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""Names that are safe as files and in MLflow."""
+
+
 class Section(BaseModel):
     """Base of all sections: unknown keys are mistakes, and nothing changes after loading."""
 
@@ -249,14 +253,14 @@ class TrackingSection(Section):
 
     experiment: str = "slicewise"
     """MLflow experiment that holds the runs."""
-    model_name: str | None = None
+    model_name: Annotated[str, Field(pattern=NAME)] | None = None
     """Registered model; empty takes the name of the configuration."""
 
 
 class Config(Section):
     """One experiment."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     """Short name: letters, digits, dot, dash and underscore."""
     seed: Seed = 0
     """The one seed of weights, sampling and augmentation."""

@@ -24,10 +24,13 @@ from pipeline.dataset.preprocessing import (
     to_slices,
 )
 from pipeline.dataset.workers import run_in_workers
-from pipeline.errors import DataError, OutputError, ScanError, SlicewiseError, file_problem
+from pipeline.errors import DataError, OutputError, ScanError, file_problem
 from pipeline.imaging.dicom_series import DicomSeries
 from pipeline.imaging.files import private_folder, sha256_of, write_text
 from pipeline.imaging.scan import ScanSource
+
+_ARRAYS = ("image.npy", "label.npy", "points.npy")
+_WARNINGS = "warnings.json"
 
 MAXIMUM_POINTS_A_CLASS = 2000
 """Labelled voxels a class that are remembered to centre windows on."""
@@ -67,6 +70,12 @@ class CachedCase:
         array: NDArray[np.int32] = np.load(self.folder / "points.npy")
         return array
 
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What was noticed or repaired when the scan was read."""
+        noticed: list[str] = json.loads((self.folder / _WARNINGS).read_text())
+        return noticed
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -97,7 +106,7 @@ class _Task:
 
 def prepare(
     catalogue: Catalogue, config: Config, work: Path, workers: int
-) -> Iterator[tuple[str, CachedCase | SlicewiseError]]:
+) -> Iterator[tuple[str, CachedCase | ScanError]]:
     """Bring every labelled case into the cache; yields each name when it is done.
 
     Cases that are there already cost one reading of their bytes. A bad scan yields its error and
@@ -111,20 +120,21 @@ def prepare(
 
 def collect(
     catalogue: Catalogue,
-    results: dict[str, CachedCase | SlicewiseError],
+    results: dict[str, CachedCase | ScanError],
     config: Config,
     work: Path,
 ) -> Prepared:
     """Write manifest and quarantine list; say what there is to train on.
 
     Raises:
-        DataError: labels hold values that the config does not name, or no case is usable.
+        DataError: two cases are the same scan, labels hold values that the config does not name,
+            or no case is usable.
     """
     cases = sorted(
         (item for item in results.values() if isinstance(item, CachedCase)),
         key=lambda case: case.name,
     )
-    errors = {name: item for name, item in results.items() if isinstance(item, SlicewiseError)}
+    errors = {name: item for name, item in results.items() if isinstance(item, ScanError)}
     set_aside = (
         *catalogue.set_aside,
         *(SetAside.from_error(name, errors[name]) for name in sorted(errors)),
@@ -132,6 +142,7 @@ def collect(
     folder = private_folder(work / "cache" / config.name)
     _write_lines(folder / "manifest.jsonl", [_manifest_row(case) for case in cases])
     _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
+    _require_different(catalogue, cases)
     unnamed = {
         name: error for name, error in errors.items() if isinstance(error, UnnamedLabelError)
     }
@@ -152,6 +163,20 @@ def collect(
             remedy="see the reasons; labels belong beside the images",
         )
     return Prepared(tuple(cases), set_aside)
+
+
+def _require_different(catalogue: Catalogue, cases: Sequence[CachedCase]) -> None:
+    """The same scan under two names could be learned from and scored."""
+    by_key: dict[str, str] = {}
+    for case in cases:
+        other = by_key.setdefault(case.key, case.name)
+        if other != case.name:
+            raise DataError(
+                f"{catalogue.root}: {case.name}",
+                expected="every scan once",
+                found=f"the same image and label as {other}",
+                remedy="remove one of the two",
+            )
 
 
 def case_key(case: Case, section: PreprocessingSection, data: DataSection) -> str:
@@ -183,26 +208,44 @@ def _prepare_case(task: _Task) -> CachedCase:
             remedy="correct its path or permissions",
         ) from None
     folder = task.root / key[:2] / key
-    if not folder.exists():
+    if not _is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
         assert task.case.label is not None
         loaded, axis = Preprocessing(task.section, task.data).load(
             task.case.images, task.case.label
         )
         image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
         label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
-        _store(folder, image.astype(np.float16), label.astype(np.uint8))
+        warnings = loaded["image"].meta["warnings"]
+        _store(folder, image.astype(np.float16), label.astype(np.uint8), warnings)
     return CachedCase(task.case.name, task.case.patient, key, folder)
 
 
-def _store(folder: Path, image: NDArray[np.float16], label: NDArray[np.uint8]) -> None:
+def _is_whole(folder: Path) -> bool:
+    """Whether an entry can be read; after a power cut its files may be empty."""
+    if not folder.exists():
+        return False
+    try:
+        for name in _ARRAYS:
+            np.load(folder / name, mmap_mode="r")
+        json.loads((folder / _WARNINGS).read_text())
+    except (OSError, ValueError, EOFError):
+        return False
+    return True
+
+
+def _store(
+    folder: Path, image: NDArray[np.float16], label: NDArray[np.uint8], warnings: Sequence[str]
+) -> None:
     """Write an entry beside its place and rename the folder: it is there whole or not at all."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
         try:
-            np.save(beside / "image.npy", np.ascontiguousarray(image))
-            np.save(beside / "label.npy", np.ascontiguousarray(label))
-            np.save(beside / "points.npy", _points(label))
+            arrays = (np.ascontiguousarray(image), np.ascontiguousarray(label), _points(label))
+            for name, array in zip(_ARRAYS, arrays, strict=True):
+                np.save(beside / name, array)
+            (beside / _WARNINGS).write_text(json.dumps(list(warnings)))
             beside.rename(folder)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
@@ -240,9 +283,9 @@ def _manifest_row(case: CachedCase) -> dict[str, Any]:
         "height": height,
         "width": width,
         "labelled_voxels": int(np.count_nonzero(case.label)),
+        "warnings": case.warnings,
     }
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    path.chmod(0o600)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows), private=True)

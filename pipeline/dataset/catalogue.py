@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import DataSection
 from pipeline.errors import ConfigError, DataError, SlicewiseError, UsageError
 from pipeline.imaging.scan import ScanSource
+
+LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
+"""What the name of a label may have more than the name of its image."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,25 @@ class Catalogue:
     def labelled(self) -> tuple[Case, ...]:
         """The cases that have a label."""
         return tuple(case for case in self.cases if case.label is not None)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set, before images, labels and patients are joined.
+
+    Attributes:
+        root: the data set, for messages.
+        images: case name to one source a contrast.
+        labels: case name to label.
+        patients: case name to patient as a manifest writes it; None where names must tell.
+        set_aside: what cannot be a case.
+    """
+
+    root: Path
+    images: dict[str, tuple[ScanSource, ...]]
+    labels: dict[str, ScanSource]
+    patients: dict[str, str] | None = None
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def data_root(data: DataSection) -> Path:
@@ -188,12 +210,6 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
     return merged
 
 
-def limited(catalogue: Catalogue, names: Iterable[str]) -> Catalogue:
-    """The catalogue with only the named cases."""
-    wanted = set(names)
-    return replace(catalogue, cases=tuple(case for case in catalogue.cases if case.name in wanted))
-
-
 def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
     """Refuse a data set whose images a case differ in number from the configured contrasts."""
     if found != len(data.contrasts):
@@ -203,6 +219,14 @@ def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
             found=str(found),
             remedy="name each contrast in data.contrasts, in the order of the channels",
         )
+
+
+def label_name(name: str, images: Collection[str]) -> str:
+    """Name of the image that a label belongs to: the same, or without a usual ending."""
+    if name in images:
+        return name
+    bare = (name.removesuffix(ending) for ending in LABEL_ENDINGS if name.endswith(ending))
+    return next((candidate for candidate in bare if candidate in images), name)
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -11,10 +11,9 @@ import numpy as np
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.errors import SlicewiseError
+from pipeline.imaging.labels import INTEGER_TOLERANCE, whole_numbers
 from pipeline.imaging.scan import read_scan
 from pipeline.imaging.volume import Volume, require_same_grid
-
-_INTEGER_TOLERANCE = 1e-3
 
 
 @dataclass
@@ -107,13 +106,9 @@ def _check_intensities(volume: Volume, checked: CheckedCase) -> None:
 
 def _check_label(label: Volume, data: DataSection, checked: CheckedCase) -> None:
     checked.warnings += [f"label: {text}" for text in label.warnings]
-    integers = np.rint(label.voxels)
-    finite = bool(np.isfinite(label.voxels).all())
-    if not finite or np.abs(label.voxels - integers).max() > _INTEGER_TOLERANCE:
-        checked.problems.append("the label holds fractions or values that are no numbers")
-        return
+    integers = whole_numbers(label.voxels, label.name)
     if (label.voxels != integers).any():
-        checked.warnings.append(f"label values within {_INTEGER_TOLERANCE} of whole numbers")
+        checked.warnings.append(f"label values within {INTEGER_TOLERANCE} of whole numbers")
     values, counts = np.unique(integers[integers != 0], return_counts=True)
     checked.structures = {
         int(value): round(int(count) * label.voxel_volume_ml, 4)

@@ -1,6 +1,6 @@
-"""The layouts that data sets come in: each turns a root into a ``Catalogue``.
+"""The layouts that data sets come in: each turns a root into a ``Listing``.
 
-To add one, write a function ``(DataSection, root) -> Catalogue``, a line in ``_recognised`` and a
+To add one, write a function ``(DataSection, root) -> Listing``, a line in ``_recognised`` and a
 line in ``_READERS``.
 """
 
@@ -15,9 +15,12 @@ from typing import Any
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import (
     Catalogue,
+    Listing,
     SetAside,
     assemble,
     data_root,
+    label_name,
+    merged_patients,
     require_contrasts,
 )
 from pipeline.dataset.manifest import read_manifest
@@ -32,7 +35,6 @@ PAIRS = (
     ("imagesTr", "labelsTr"),
     ("imgs", "masks"),
 )
-_LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
 
 
 def read_catalogue(data: DataSection) -> Catalogue:
@@ -41,6 +43,25 @@ def read_catalogue(data: DataSection) -> Catalogue:
     Raises:
         ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
     """
+    listing = _listing(data)
+    patients = listing.patients
+    if patients is not None:
+        patients = merged_patients(patients, listing.root)
+    catalogue = assemble(data, listing.root, listing.images, listing.labels, patients)
+    return replace(catalogue, set_aside=(*catalogue.set_aside, *listing.set_aside))
+
+
+def read_images(root: Path, contrasts: tuple[str, ...]) -> Listing:
+    """Read the images of any known layout, with or without labels; patients do not matter.
+
+    Raises:
+        ScanError, DataError: nothing there, missing files, another number of contrasts.
+    """
+    listing = _listing(DataSection(root=root, contrasts=contrasts, allow_unpaired=True))
+    return replace(listing, labels={}, patients=None)
+
+
+def _listing(data: DataSection) -> Listing:
     root = data_root(data)
     layout = _recognised(data, root) if data.layout == "auto" else data.layout
     return _READERS[layout](data, root)
@@ -58,7 +79,7 @@ def _recognised(data: DataSection, root: Path) -> str:
     return "pair" if _pair(data, root) else "dicom"
 
 
-def _decathlon(data: DataSection, root: Path) -> Catalogue:
+def _decathlon(data: DataSection, root: Path) -> Listing:
     path = root / "dataset.json"
     entries = {stem(Path(entry["image"])): entry for entry in _listed_pairs(path)}
     absent = {
@@ -82,19 +103,27 @@ def _decathlon(data: DataSection, root: Path) -> Catalogue:
             images[name] = (root / entry["image"],)
         if entry["label"] not in absent:
             labels[name] = root / entry["label"]
-    catalogue = assemble(data, root, images, labels)
     gone = (
         SetAside(name, str(root / entry["image"]), "listed, but not there", "add the missing files")
         for name, entry in sorted(entries.items())
         if name not in images and name not in labels
     )
-    return replace(catalogue, set_aside=(*catalogue.set_aside, *gone))
+    return Listing(root, images, labels, set_aside=tuple(gone))
 
 
-def _nnunet(data: DataSection, root: Path) -> Catalogue:
+def _nnunet(data: DataSection, root: Path) -> Listing:
     """``imagesTr/CASE_0000.nii.gz`` with a channel number, ``labelsTr/CASE.nii.gz``."""
+    labels = root / "labelsTr"
+    return Listing(
+        root,
+        _numbered_channels(data, root / "imagesTr"),
+        _by_name(_scans(labels)) if labels.exists() else {},
+    )
+
+
+def _numbered_channels(data: DataSection, folder: Path) -> dict[str, tuple[ScanSource, ...]]:
     channels: dict[str, dict[int, ScanSource]] = {}
-    for path in _scans(root / "imagesTr"):
+    for path in _scans(folder):
         case, _, number = stem(path).rpartition("_")
         if len(number) != 4 or not number.isdigit():
             raise DataError(
@@ -105,7 +134,7 @@ def _nnunet(data: DataSection, root: Path) -> Catalogue:
             )
         channels.setdefault(case, {})[int(number)] = path
     for case, numbered in channels.items():
-        where = f"{root / 'imagesTr'}, case {case}"
+        where = f"{folder}, case {case}"
         require_contrasts(data, len(numbered), where)
         if max(numbered) >= len(numbered):
             raise DataError(
@@ -114,12 +143,10 @@ def _nnunet(data: DataSection, root: Path) -> Catalogue:
                 found=", ".join(str(number) for number in sorted(numbered)),
                 remedy="add the missing channel, or correct the numbers",
             )
-    images = {case: tuple(by[number] for number in sorted(by)) for case, by in channels.items()}
-    labels = _by_name(_scans(root / "labelsTr"))
-    return assemble(data, root, images, labels)
+    return {case: tuple(by[number] for number in sorted(by)) for case, by in channels.items()}
 
 
-def _pairs(data: DataSection, root: Path) -> Catalogue:
+def _pairs(data: DataSection, root: Path) -> Listing:
     pair = _pair(data, root)
     if pair is None:
         raise DataError(
@@ -132,12 +159,13 @@ def _pairs(data: DataSection, root: Path) -> Catalogue:
     images: dict[str, tuple[ScanSource, ...]] = {
         name: (source,) for name, source in _by_name(_scans(pair[0])).items()
     }
-    return assemble(data, root, images, _by_name(_scans(pair[1]), set(images)))
+    return Listing(root, images, _by_name(_scans(pair[1]), set(images)))
 
 
-def _dicom(data: DataSection, root: Path) -> Catalogue:
+def _dicom(data: DataSection, root: Path) -> Listing:
     """Scans without labels: every series, and every NIfTI file, is a case."""
-    require_contrasts(data, 1, root)
+    if len(data.contrasts) > 1:
+        return Listing(root, _numbered_channels(data, root), {})
     found = find_scans(root)
     images: dict[str, tuple[ScanSource, ...]] = {
         name: (source,) for name, source in found.sources.items()
@@ -150,8 +178,7 @@ def _dicom(data: DataSection, root: Path) -> Catalogue:
             found="; ".join(item.reason for item in set_aside[:3]),
             remedy="see the reasons",
         )
-    catalogue = assemble(data, root, images, {})
-    return Catalogue(root, catalogue.cases, set_aside)
+    return Listing(root, images, {}, set_aside=set_aside)
 
 
 _READERS = {
@@ -221,7 +248,7 @@ def _by_name(paths: list[Path], images: Collection[str] = ()) -> dict[str, ScanS
     """Case name to path; the name of a label may lose its ending to find one of ``images``."""
     named: dict[str, ScanSource] = {}
     for path in paths:
-        name = _label_name(stem(path), images)
+        name = label_name(stem(path), images)
         if name in named:
             raise DataError(
                 path,
@@ -231,11 +258,3 @@ def _by_name(paths: list[Path], images: Collection[str] = ()) -> dict[str, ScanS
             )
         named[name] = path
     return named
-
-
-def _label_name(name: str, images: Collection[str]) -> str:
-    """Name of the image that a label belongs to: the same, or without a usual ending."""
-    if name in images:
-        return name
-    bare = (name.removesuffix(ending) for ending in _LABEL_ENDINGS if name.endswith(ending))
-    return next((candidate for candidate in bare if candidate in images), name)

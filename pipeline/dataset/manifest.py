@@ -1,4 +1,4 @@
-"""A CSV manifest in, a ``Catalogue`` out: ``image,label,patient[,contrast][,case]``."""
+"""A CSV manifest in, a ``Listing`` out: ``image,label,patient[,contrast][,case]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Catalogue, assemble, merged_patients
+from pipeline.dataset.catalogue import Listing
 from pipeline.errors import DataError
 from pipeline.imaging.nifti import stem
 from pipeline.imaging.scan import ScanSource
@@ -37,7 +37,7 @@ class _Row:
     patient: str
 
 
-def read_manifest(data: DataSection, root: Path) -> Catalogue:
+def read_manifest(data: DataSection, root: Path) -> Listing:
     """Read a manifest, or the ``dataset.csv`` of a folder; paths are relative to the file.
 
     Raises:
@@ -56,11 +56,8 @@ def read_manifest(data: DataSection, root: Path) -> Catalogue:
     labels: dict[str, ScanSource] = {
         case: of_case[0].label for case, of_case in cases.items() if of_case[0].label is not None
     }
-    patients = None
-    if "patient" in columns:
-        written = {case: of_case[0].patient for case, of_case in cases.items()}
-        patients = merged_patients(written, path)
-    return assemble(data, path, images, labels, patients)
+    patients = {case: of_case[0].patient for case, of_case in cases.items()}
+    return Listing(path, images, labels, patients if "patient" in columns else None)
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -107,7 +104,7 @@ def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _R
 
 def _require_files(path: Path, rows: Iterable[_Row]) -> None:
     missing = [
-        f"line {row.where.rpartition(':')[2]}: {file.relative_to(path.parent)}"
+        f"line {row.where.rpartition(':')[2]}: {file}"
         for row in rows
         for file in (row.image, row.label)
         if file is not None and not file.exists()

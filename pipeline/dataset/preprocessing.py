@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pipeline.config import DataSection, PreprocessingSection
 from pipeline.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
 from pipeline.errors import LabelError, ScanError
+from pipeline.imaging.labels import whole_numbers
 from pipeline.imaging.scan import ScanSource
 from pipeline.imaging.volume import Volume, require_same_grid
 
@@ -37,7 +38,6 @@ FORMAT_VERSION = 1
 
 SLICE_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
-_INTEGER_TOLERANCE = 1e-3
 
 
 class UnnamedLabelError(LabelError):
@@ -160,14 +160,7 @@ class Preprocessing:
             LabelError: a value is no integer.
             UnnamedLabelError: a value is not in ``data.labels``.
         """
-        integers = np.rint(values)
-        if not np.isfinite(values).all() or np.abs(values - integers).max() > _INTEGER_TOLERANCE:
-            raise LabelError(
-                where,
-                expected="whole numbers as labels",
-                found="fractions, or values that are no numbers",
-                remedy="export a label map without interpolation or smoothing",
-            )
+        integers = whole_numbers(values, where)
         known = [0, *self.data.labels.values()]
         unnamed = sorted({int(value) for value in np.unique(integers)} - set(known))
         if unnamed:
@@ -188,8 +181,7 @@ def slice_axis(affine: NDArray[np.float64], section: PreprocessingSection) -> in
     if section.plane != "thickest":
         return SLICE_AXES[section.plane]
     box = Volume(np.zeros((1, 1, 1), dtype=np.bool_), affine).reoriented("RAS")
-    # Equal spacings, within a rounding, count as axial.
-    return 2 - int(np.argmax(np.round(box.spacing_mm, 3)[::-1]))
+    return box.thickest_axis
 
 
 def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:

@@ -69,13 +69,18 @@ def choose_fold(folds: Sequence[Fold], number: int) -> Fold:
         UsageError: there is no such fold.
     """
     if not 0 <= number < len(folds):
-        raise UsageError(
-            f"--fold {number}",
-            expected=f"0 to {len(folds) - 1}, or all",
-            found=str(number),
-            remedy="choose one of these folds, or change data.fold_count",
-        )
+        raise no_such_fold(number, len(folds))
     return folds[number]
+
+
+def no_such_fold(number: int, count: int) -> UsageError:
+    """The error for a fold beyond the last one."""
+    return UsageError(
+        f"--fold {number}",
+        expected=f"0 to {count - 1}, or all",
+        found=str(number),
+        remedy="choose one of these folds, or change data.fold_count",
+    )
 
 
 def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:

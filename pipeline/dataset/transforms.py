@@ -39,6 +39,7 @@ class VolumeReader(ImageReader):
             "affine": volumes[0].affine,
             "original_channel_dim": 0,
             "spatial_shape": np.array(volumes[0].shape),
+            "warnings": tuple(text for volume in volumes for text in volume.warnings),
         }
         return np.stack([volume.voxels for volume in volumes]), meta
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from pipeline.errors import ScanError, SlicewiseError
+from pipeline.errors import ScanError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,10 +23,11 @@ def default_workers() -> int:
 
 def run_in_workers(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[tuple[Item, Result | SlicewiseError]]:
+) -> Iterator[tuple[Item, Result | ScanError]]:
     """Apply a module-level function to each item, ``workers`` at a time.
 
-    A named error becomes the result of its item. An item whose process dies is tried once more;
+    A ``ScanError`` becomes the result of its item; a full disk is no fault of a scan and goes on.
+    An item whose process dies is tried once more;
     then its result is a ``ScanError``. Any other exception is ours and goes on.
     """
     items = list(items)
@@ -60,10 +61,10 @@ def run_in_workers(
             raise
 
 
-def _result(future: Future[Result], item: object) -> Result | SlicewiseError:
+def _result(future: Future[Result], item: object) -> Result | ScanError:
     try:
         return future.result()
-    except SlicewiseError as error:
+    except ScanError as error:
         return error
     except ProcessExpired as death:
         return _died(item, death)

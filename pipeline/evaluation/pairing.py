@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.dataset.catalogue import label_name
+from pipeline.errors import DataError, ScanError
 from pipeline.imaging.nifti import is_nifti, read_nifti, stem
 
 
@@ -51,6 +52,7 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     ours, theirs = _masks(predictions), _masks(references)
     if predictions.is_file() and references.is_file():
         return Pairing([Pair(stem(references), predictions, references)], [], [])
+    theirs = {label_name(name, ours): path for name, path in theirs.items()}
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
         raise DataError(
@@ -62,15 +64,19 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
 
 
-def label_values(paths: Iterable[Path]) -> list[int]:
-    """Values above 0 that occur in label maps, ascending.
+def label_values(pairs: Iterable[Pair]) -> list[int]:
+    """Values above 0 that occur in predictions or references, ascending.
 
-    Voxels that are no numbers have no label; scoring such a map names it.
+    A file that cannot be read, and voxels that are no numbers, have no label; scoring names them.
     """
     values: set[int] = set()
-    for path in paths:
-        voxels = read_nifti(path).voxels
-        values |= {int(value) for value in np.unique(np.rint(voxels[np.isfinite(voxels)]))}
+    for pair in pairs:
+        for path in (pair.predicted, pair.reference):
+            try:
+                voxels = read_nifti(path).voxels
+            except ScanError:
+                continue
+            values |= {int(value) for value in np.unique(np.rint(voxels[np.isfinite(voxels)]))}
     return sorted(values - {0})
 
 
@@ -84,4 +90,6 @@ def _masks(path: Path) -> dict[str, Path]:
             found="no such file or folder",
             remedy="correct the path",
         )
-    return {stem(file): file for file in sorted(path.iterdir()) if is_nifti(file)}
+    # Masks of scans in subfolders lie in subfolders.
+    files = (file for file in sorted(path.rglob("*")) if is_nifti(file))
+    return {str(file.relative_to(path).parent / stem(file)): file for file in files}

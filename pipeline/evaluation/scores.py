@@ -134,6 +134,21 @@ def write_scores(scores: Sequence[Score], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
+def read_scores(path: Path) -> list[Score]:
+    """Read the rows that ``write_scores`` wrote."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            Score(
+                row["case"],
+                row["structure"],
+                *(float(row[key] or "nan") for key in ("dice", "iou")),
+                *(float(row[key]) for key in ("predicted_ml", "reference_ml")),
+                row["state"],
+            )
+            for row in csv.DictReader(stream)
+        ]
+
+
 def _state(counts: Overlap) -> str:
     if counts.reference and counts.predicted:
         return "detected"

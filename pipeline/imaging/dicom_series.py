@@ -43,6 +43,10 @@ class DicomSeries:
     voxel_type: str
     warnings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """For messages: the folder and the name."""
+        return f"{self.files[0].parent}: {self.name}"
+
 
 @dataclass(frozen=True)
 class SeriesScan:

@@ -13,7 +13,7 @@ from pipeline.errors import OutputError, file_problem
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it into place when the block succeeds.
 
     The temporary name keeps the suffix of ``path``, because writers choose the format by it.
@@ -33,8 +33,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        # mkstemp makes private files; results take the permissions that the user's umask gives.
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            # mkstemp makes private files; results take the permissions of the user's umask.
+            temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -42,9 +43,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_file(path) as temporary:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a text file atomically; a private one is for its owner alone."""
+    with atomic_file(path, private=private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -49,6 +49,11 @@ class Volume:
         return float(i), float(j), float(k)
 
     @property
+    def thickest_axis(self) -> int:
+        """Axis of the largest spacing; of equal ones, within a rounding, the last."""
+        return 2 - int(np.argmax(np.round(self.spacing_mm, 3)[::-1]))
+
+    @property
     def voxel_volume_ml(self) -> float:
         """Millilitres that one voxel fills."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import LabelError
+from pipeline.imaging.labels import whole_numbers
 from pipeline.imaging.volume import Volume, require_same_grid
-
-_INTEGER_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -84,15 +82,4 @@ def overlaps(predicted: Volume, reference: Volume, labels: Mapping[str, int]) ->
 
 def _whole_numbers(label_map: Volume) -> Volume:
     """Labels as integers: a file that scales its voxels says 0.9999 where it means 1."""
-    voxels = label_map.voxels
-    if voxels.dtype.kind != "f":
-        return label_map
-    integers = np.rint(voxels)
-    if not np.isfinite(voxels).all() or np.abs(voxels - integers).max() > _INTEGER_TOLERANCE:
-        raise LabelError(
-            label_map.name,
-            expected="whole numbers as labels",
-            found="fractions, or values that are no numbers",
-            remedy="give a label map, not probabilities",
-        )
-    return label_map.with_voxels(integers)
+    return label_map.with_voxels(whole_numbers(label_map.voxels, label_map.name))

@@ -88,7 +88,7 @@ def draw_examples(
 def _draw_row(row: Sequence[Axes], example: Example, labels: Mapping[str, int]) -> None:
     scan, mask = example.scan.reoriented("RAS"), example.mask.reoriented("RAS")
     reference = example.reference.reoriented("RAS") if example.reference else None
-    axis = 2 - int(np.argmax(np.round(scan.spacing_mm, 3)[::-1]))
+    axis = scan.thickest_axis
     index = _fullest_slice((reference or mask).voxels, axis)
     picture = _windowed(_plane(scan.voxels, axis, index))
     height_mm, width_mm = (scan.spacing_mm[other] for other in _in_plane(axis)[::-1])

@@ -102,7 +102,7 @@ def run_benchmark() -> Iterator[Measurement]:
         yield Measurement(
             MEASUREMENTS[3], batch_size / step_seconds, "slices/s", gflops, gflops / faster
         )
-        data = training.progress.data_seconds / training.progress.seconds
+        data = training.progress.data_seconds / training.progress.step_seconds
         yield Measurement(MEASUREMENTS[4], 100 * data, "%")
         yield _inference(training, faster)
 

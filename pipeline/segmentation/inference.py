@@ -64,7 +64,6 @@ class Predictor:
             ModelError, CheckpointError: missing, damaged, not fitting its own configuration, or
                 members of an ensemble that do not see or name the same things.
         """
-        device = choose_device("auto")
         configs, networks = [], []
         for item in (path, *more):
             checkpoint = load_checkpoint(item)
@@ -72,8 +71,9 @@ class Predictor:
             configs.append(config)
             _require_same_task(configs[0], config, item)
             network = _network(checkpoint, config, str(item))
+            device = _device(config)
             networks.append(in_memory_format(network, config.training).to(device))
-        return cls(configs[0], networks, device)
+        return cls(_suited(configs[0], device), networks, device)
 
     def predict(self, *contrasts: Volume) -> Volume:
         """Segment a scan.
@@ -178,6 +178,22 @@ def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
     return network.eval()
 
 
+def _device(config: Config) -> torch.device:
+    """The CPU where the configuration insists on it, otherwise the best there is."""
+    return choose_device("cpu" if config.training.device == "cpu" else "auto")
+
+
+def _suited(config: Config, device: torch.device) -> Config:
+    """A model trained in bfloat16 elsewhere computes in what is fast here."""
+    if config.training.precision != "bfloat16":
+        return config
+    training = config.training.model_copy(update={"precision": "auto"})
+    precision = resolve_precision(training, device)
+    return config.model_copy(
+        update={"training": training.model_copy(update={"precision": precision})}
+    )
+
+
 def _require_same_task(first: Config, other: Config, path: Path) -> None:
     """Refuse to average networks whose inputs or outputs mean different things."""
     for name, ours, theirs in (
@@ -186,7 +202,8 @@ def _require_same_task(first: Config, other: Config, path: Path) -> None:
         ("preprocessing", first.preprocessing, other.preprocessing),
         ("network.context_slices", first.network.context_slices, other.network.context_slices),
     ):
-        if ours != theirs:
+        # The order of labels is the order of the channels.
+        if str(ours) != str(theirs):
             raise CheckpointError(
                 f"{path}: {name}",
                 expected=f"the same as in the first checkpoint: {ours}",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.config import Config, flatten, parse_config
+from pipeline.config import Config, flatten, parse_config, without_places
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.catalogue import listed
 from pipeline.errors import CheckpointError, OutputError, file_problem
@@ -21,8 +21,9 @@ _MAY_DIFFER = (
     "training.budget_minutes",
     "training.steps",
     "training.precision",
-    # A data set may have moved; its content is compared.
-    "data.root",
+    # A name may be corrected before the model is registered.
+    "tracking.experiment",
+    "tracking.model_name",
 )
 
 
@@ -70,12 +71,15 @@ def resume_training(
     checkpoint = load_checkpoint(path)
     saved = parse_config(checkpoint.config_yaml, str(path))
     _require_same_config(saved, config, path)
+    steps = config.training.steps
+    if steps not in (None, saved.training.steps):
+        raise _changed(path, f"{saved.training.steps} steps", f"training.steps: {steps}")
     if checkpoint.facts["fold"] != fold:
         raise _changed(path, f"fold {checkpoint.facts['fold']}", f"fold {fold}")
     for side, cases in (("train", train), ("val", val)):
         _require_same_cases(checkpoint.facts[side], cases, path)
     # What differs without effect is taken from the present: the place of the data.
-    config = saved.model_copy(update={"data": config.data})
+    config = saved.model_copy(update={"data": config.data, "tracking": config.tracking})
     training = Training(config, train, val, fold)
     assert checkpoint.training_state is not None
     training.restore(checkpoint.training_state)
@@ -83,7 +87,8 @@ def resume_training(
 
 
 def _require_same_config(saved: Config, given: Config, path: Path) -> None:
-    before, now = flatten(saved), flatten(given)
+    # A data set may have moved; its content is compared.
+    before, now = flatten(saved), flatten(without_places(given))
     differing = [
         f"{key}: {before.get(key)}, not {now.get(key)}"
         for key in sorted(before.keys() | now.keys())

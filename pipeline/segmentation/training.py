@@ -57,7 +57,8 @@ class Progress:
         best_dice: best validation so far.
         best_step: where it was reached.
         validations_since_best: for patience.
-        seconds: spent in training, over all sessions.
+        seconds: spent on steps and validations, over all sessions.
+        step_seconds: of these, spent on steps.
         data_seconds: of these, spent on sampling and augmentation.
         history: a row a validation.
     """
@@ -67,6 +68,7 @@ class Progress:
     best_step: int = 0
     validations_since_best: int = 0
     seconds: float = 0.0
+    step_seconds: float = 0.0
     data_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -132,7 +134,7 @@ class Training:
         steps = self.config.training.steps
         assert steps is not None, "resolve the budget first"
         saved_at = time.monotonic()
-        with SignalWatch() as signals:
+        with SignalWatch() as signals, _enough_memory(self.config):
             while self.progress.step < steps and not self._out_of_patience():
                 observer.on_step(self.progress.step + 1, self.step())
                 if self._validation_is_due(steps):
@@ -147,7 +149,7 @@ class Training:
         return self.progress
 
     def step(self) -> dict[str, float]:
-        """Take one step; returns loss, learning rate and the share of time spent on data."""
+        """Take one step; returns loss, learning rate and duration."""
         section = self.config.training
         started = time.perf_counter()
         batch, images, labels = self._next_batch()
@@ -176,6 +178,7 @@ class Training:
         self.progress.step += 1
         seconds = time.perf_counter() - started
         self.progress.seconds += seconds
+        self.progress.step_seconds += seconds
         self.progress.data_seconds += ready - started
         return {"loss": value, "learning_rate": rate, "step_seconds": seconds}
 
@@ -229,8 +232,9 @@ class Training:
         return batch, images.contiguous(memory_format=self.memory_format), labels
 
     def _validation_is_due(self, steps: int) -> bool:
-        every = max(1, steps // self.config.training.validations)
-        return self.progress.step % every == 0 or self.progress.step == steps
+        # As many as configured, evenly spread, the last one at the last step.
+        count, step = self.config.training.validations, self.progress.step
+        return step * count // steps > (step - 1) * count // steps
 
     def _out_of_patience(self) -> bool:
         patience = self.config.training.patience
@@ -271,6 +275,20 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def _enough_memory(config: Config) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        height, width = config.network.window
+        raise TrainingError(
+            "training.batch_size, network.window",
+            expected="batches that fit into the memory of the GPU",
+            found=f"{config.training.batch_size} windows of {height} x {width}, which do not",
+            remedy="lower one of the two; the last checkpoint is intact",
+        ) from error
 
 
 def _mixed(seed: int, step: int) -> int:

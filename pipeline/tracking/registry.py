@@ -44,11 +44,6 @@ class RegisteredVersion:
         """Address that always means this version."""
         return f"models:/{self.name}/{self.version}"
 
-    @property
-    def alias_uri(self) -> str:
-        """Address that means this version until the alias moves on."""
-        return f"models:/{self.name}@{self.alias}"
-
 
 def register_model(
     run: TrackedRun,
@@ -94,7 +89,8 @@ def register_model(
     except MlflowException as error:
         raise _refused(model_name, error) from error
     number = int(created.version)
-    alias = CHAMPION if number == 1 else CHALLENGER
+    champion = CHAMPION in client.get_registered_model(model_name).aliases
+    alias = CHALLENGER if champion else CHAMPION
     client.set_registered_model_alias(model_name, alias, str(number))
     return RegisteredVersion(model_name, number, alias)
 

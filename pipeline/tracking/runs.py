@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from pipeline.config import Config, flatten
+from pipeline.config import Config, flatten, without_places
 from pipeline.errors import InterruptedBySignal, ModelError
 from pipeline.tracking.provenance import provenance_tags
 from pipeline.tracking.store import Store
@@ -141,15 +141,13 @@ class TrackedRun:
         """Every key of the configuration as a parameter."""
         from mlflow.entities import Param
 
-        parameters = [Param(_name(key), _value(text)) for key, text in flatten(config).items()]
+        parameters = [
+            Param(_name(key), _value(text)) for key, text in flatten(without_places(config)).items()
+        ]
         for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
             self.store.client.log_batch(
                 self.run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE]
             )
-
-    def log_parameter(self, key: str, value: object) -> None:
-        """A parameter that the configuration does not tell, such as the steps of a budget."""
-        self.store.client.log_param(self.run_id, _name(key), _value(str(value)))
 
     def log_cases(
         self,

@@ -112,6 +112,80 @@ def test_a_bad_scan_is_set_aside_and_the_rest_is_done(
     assert len(list((tmp_path / "out").iterdir())) == 5
 
 
+def test_of_a_labelled_data_set_only_the_images_are_predicted(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "set"
+    shutil.copytree(scans, source)
+    out = source / "masks_of_model"
+    for _ in range(2):
+        done = slicewise("predict", model, source, "--out", out, "--work", work)
+        assert done.returncode == 0, done.stderr
+        assert len(list(out.rglob("*.nii.gz"))) == 6
+
+
+def test_earlier_masks_are_no_scans(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "flat"
+    shutil.copytree(scans / "images", source)
+    for _ in range(2):
+        done = slicewise("predict", model, source, "--out", source / "masks", "--work", work)
+        assert done.returncode == 0, done.stderr
+        assert len(list((source / "masks").rglob("*.nii.gz"))) == 6
+
+
+def test_manifest_may_list_scans_of_one_patient_for_prediction(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    lines = [f"{scans}/images/case{number}.nii.gz,same" for number in range(2)]
+    (tmp_path / "new.csv").write_text("\n".join(["image,patient", *lines]))
+    out = tmp_path / "out"
+    done = slicewise("predict", model, tmp_path / "new.csv", "--out", out, "--work", work)
+    assert done.returncode == 0, done.stderr
+    assert len(list(out.iterdir())) == 2
+
+
+def test_evaluate_names_values_where_no_config_does(
+    slicewise: Slicewise, model: Path, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    done = slicewise("evaluate", model / "masks", scans / "labels", "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert {row["structure"] for row in rows} == {"label_3"}
+
+
+def test_evaluate_sets_a_damaged_mask_aside(
+    slicewise: Slicewise, model: Path, scans: Path, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    shutil.copytree(model / "masks", masks)
+    first = min(masks.iterdir())
+    first.write_bytes(first.read_bytes()[:100])
+    out = tmp_path / "scores.csv"
+    done = slicewise("evaluate", masks, scans / "labels", "--out", out)
+    assert done.returncode == 8
+    assert first.name.removesuffix(".nii.gz") in done.stderr
+    assert len(out.read_text().splitlines()) == 3
+
+
+def test_a_scan_set_aside_does_not_move_the_others_between_folds(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    held_out = []
+    for name in ("whole", "spoilt"):
+        source = tmp_path / name
+        shutil.copytree(scans, source)
+        if name == "spoilt":
+            (source / "images" / "case0.nii.gz").write_bytes(b"")
+        arguments = ("--set", f"data.root={source}", "--out", source / "m", "--work", source / "w")
+        done = slicewise("train", tiny, *arguments)
+        assert done.returncode == (8 if name == "spoilt" else 0), done.stderr
+        held_out.append({path.name for path in (source / "m" / "masks").iterdir()})
+    assert held_out[0] - {"case0.nii.gz"} == held_out[1] - {"case0.nii.gz"}
+
+
 def test_evaluate_writes_the_rows_that_training_wrote(
     slicewise: Slicewise, model: Path, scans: Path, tiny: Path, tmp_path: Path
 ) -> None:

@@ -255,3 +255,64 @@ def test_what_the_system_refuses_has_no_traceback(
 
     monkeypatch.setattr("pipeline.dataset.layouts.read_catalogue", refuse)
     expect(slicewise("check", tmp_path), 1, str(tmp_path), "Permission denied")
+
+
+def test_masks_never_replace_scans(
+    slicewise: Slicewise, model: Path, own_scans: Path, work: Path
+) -> None:
+    images = own_scans / "images"
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    for source, out in ((images, images), (images / "case0.nii.gz", images / "case0.nii.gz")):
+        done = slicewise("predict", model, source, "--out", out, "--work", work)
+        expect(done, 2, "which is a scan")
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_training_that_did_not_finish_is_no_model(
+    slicewise: Slicewise, model: Path, scans: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "killed")
+    (tmp_path / "killed" / "model.json").unlink()
+    scan = scans / "images" / "case0.nii.gz"
+    out = tmp_path / "m.nii.gz"
+    expect(slicewise("predict", tmp_path / "killed", scan, "--out", out), 1, "--resume", "last.pt")
+    assert slicewise("predict", tmp_path / "killed/last.pt", scan, "--out", out).returncode == 0
+
+
+def test_one_fold_and_all_folds_do_not_share_a_folder(
+    slicewise: Slicewise, model: Path, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(model, copy)
+    arguments = ("--set", f"data.root={scans}", "--out", copy, "--work", tmp_path)
+    expect(slicewise("train", tiny, *arguments, "--fold", "all"), 1, "last.pt of a training")
+
+
+def test_fold_beyond_the_last_is_refused_before_the_work(
+    slicewise: Slicewise, tiny: Path, tmp_path: Path
+) -> None:
+    done = slicewise("train", tiny, "--fold", "9", "--work", tmp_path / "w")
+    expect(done, 2, "0 to 1")
+    assert not (tmp_path / "w").exists()
+
+
+def test_folder_named_like_a_date(slicewise: Slicewise, scans: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "2024-01-15 #2"
+    shutil.copytree(scans, folder)
+    done = slicewise("check", folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_file_listed_with_an_absolute_path(slicewise: Slicewise, tmp_path: Path) -> None:
+    (tmp_path / "dataset.csv").write_text("image\n/nowhere/scan.nii.gz\n")
+    expect(slicewise("check", tmp_path / "dataset.csv"), 1, "line 2: /nowhere/scan.nii.gz")
+
+
+def test_folder_without_a_usable_scan(
+    slicewise: Slicewise, model: Path, work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "broken.dcm").write_bytes(b"nothing")
+    out = tmp_path / "m.nii.gz"
+    done = slicewise("predict", model, tmp_path / "in", "--out", out, "--work", work)
+    expect(done, 1, "usable scan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.dataset.cache import CachedCase, Prepared, case_key, collect, prep
 from pipeline.dataset.catalogue import Case
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.preprocessing import Preprocessing, to_slices
-from pipeline.errors import DataError, OutputError, SlicewiseError
+from pipeline.errors import DataError, OutputError, ScanError
 
 Pair = Callable[..., Path]
 LABELS = {"first": 2, "second": 5}
@@ -30,7 +31,7 @@ def in_this_process(
     for item in items:
         try:
             yield item, function(item)
-        except SlicewiseError as error:
+        except ScanError as error:
             yield item, error
 
 
@@ -244,12 +245,31 @@ def test_a_failing_disk_leaves_no_entry(
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "save", full)
-        error = dict(prepare(catalogue, experiment, work, 1))["a"]
-    assert isinstance(error, OutputError)
-    assert error.found == "No space left on device"
-    assert "bytes" in error.expected
+        with pytest.raises(OutputError, match="No space left on device") as caught:
+            dict(prepare(catalogue, experiment, work, 1))
+    assert "bytes" in caught.value.expected
     assert not list(work.rglob("*.npy"))
     assert len(prepared(experiment, work).cases) == 1
+
+
+@pytest.mark.usefixtures("serial")
+def test_a_damaged_entry_is_made_again(pair: Pair, tmp_path: Path) -> None:
+    experiment, work = config(pair("a")), tmp_path / "work"
+    (case,) = prepared(experiment, work).cases
+    whole = case.image.copy()
+    (case.folder / "image.npy").write_bytes(b"")
+    (again,) = prepared(experiment, work).cases
+    np.testing.assert_array_equal(again.image, whole)
+
+
+@pytest.mark.usefixtures("serial")
+def test_the_same_scan_under_two_names_stops(pair: Pair, tmp_path: Path) -> None:
+    root = pair("a", "b")
+    for folder in ("images", "labels"):
+        shutil.copy(root / folder / "a.nii.gz", root / folder / "c.nii.gz")
+    with pytest.raises(DataError, match="the same image and label as a") as caught:
+        prepared(config(root), tmp_path / "work")
+    assert caught.value.where.endswith(": c")
 
 
 # Bad scans
@@ -322,7 +342,7 @@ def test_a_file_that_vanishes_is_set_aside(pair: Pair, tmp_path: Path) -> None:
     results = dict(prepare(catalogue, experiment, tmp_path / "work", 1))
     assert isinstance(results["a"], CachedCase)
     error = results["b"]
-    assert isinstance(error, SlicewiseError)
+    assert isinstance(error, ScanError)
     assert (error.where, error.found) == (str(label), "No such file or directory")
 
 

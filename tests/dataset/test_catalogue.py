@@ -8,16 +8,12 @@ import pytest
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import (
-    SetAside,
     assemble,
     data_root,
-    limited,
-    listed,
     merged_patients,
     patient_of,
-    require_contrasts,
 )
-from pipeline.errors import ConfigError, DataError, ScanError, UsageError
+from pipeline.errors import ConfigError, DataError
 from pipeline.imaging.scan import ScanSource
 
 ROOT = Path("set")
@@ -142,25 +138,6 @@ def test_one_case_may_have_one_patient() -> None:
     assert merged_patients({"a": "anon"}, ROOT) == {"a": "anon"}
 
 
-def test_limited_keeps_only_the_named() -> None:
+def test_a_case_is_found_by_its_name() -> None:
     catalogue = assemble(DataSection(), ROOT, images("a", "b", "c"), {})
-    assert [case.name for case in limited(catalogue, ["c", "a", "x"]).cases] == ["a", "c"]
     assert catalogue.case("b").images == images("b")["b"]
-
-
-def test_number_of_contrasts() -> None:
-    data = DataSection(contrasts=("T1", "T2"))
-    require_contrasts(data, 2, ROOT)
-    with pytest.raises(UsageError, match="T1, T2") as caught:
-        require_contrasts(data, 3, ROOT)
-    assert caught.value.found == "3"
-
-
-def test_long_lists_are_shortened() -> None:
-    assert listed("abc") == "a, b, c"
-    assert listed("abcde", most=3) == "a, b, c and 2 more"
-
-
-def test_row_of_the_quarantine_list() -> None:
-    error = ScanError("a.nii", expected="x", found="y", remedy="z")
-    assert SetAside.from_error("a", error) == SetAside("a", "a.nii", "expected x, found y", "z")

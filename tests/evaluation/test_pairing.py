@@ -73,10 +73,24 @@ def test_a_missing_path(tmp_path: Path, missing: str) -> None:
 
 
 def test_label_values(tmp_path: Path) -> None:
-    paths = [mask(tmp_path / "a.nii", 0, 5, 2), mask(tmp_path / "b.nii", 2, 300)]
-    assert label_values(paths) == [2, 5, 300]
+    pair = Pair("a", mask(tmp_path / "a.nii", 0, 5, 2), mask(tmp_path / "b.nii", 2, 300))
+    assert label_values([pair]) == [2, 5, 300]
     assert label_values([]) == []
 
 
 def test_label_values_of_floating_point_files(tmp_path: Path) -> None:
-    assert label_values([mask(tmp_path / "a.nii", 0.0, 0.9999, 2.0, np.nan, np.inf)]) == [1, 2]
+    odd = mask(tmp_path / "a.nii", 0.0, 0.9999, 2.0, np.nan, np.inf)
+    assert label_values([Pair("a", odd, odd)]) == [1, 2]
+
+
+def test_a_damaged_file_has_no_label_values(tmp_path: Path) -> None:
+    whole = mask(tmp_path / "a.nii", 0, 3)
+    (tmp_path / "b.nii").write_bytes(b"")
+    assert label_values([Pair("a", whole, tmp_path / "b.nii")]) == [3]
+
+
+def test_a_label_may_end_in_seg_and_lie_in_a_subfolder(tmp_path: Path) -> None:
+    ours = mask(tmp_path / "ours" / "site" / "a.nii.gz")
+    theirs = mask(tmp_path / "theirs" / "site" / "a_seg.nii.gz")
+    found = pair_masks(tmp_path / "ours", tmp_path / "theirs")
+    assert found.pairs == [Pair("site/a", ours, theirs)]

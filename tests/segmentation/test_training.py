@@ -66,7 +66,7 @@ def require_equal(ours: Any, theirs: Any, where: str = "") -> None:
     elif isinstance(ours, dict):
         assert ours.keys() == theirs.keys(), where
         for key in ours:
-            if key not in ("seconds", "data_seconds"):
+            if key not in ("seconds", "step_seconds", "data_seconds"):
                 require_equal(ours[key], theirs[key], f"{where}.{key}")
     elif isinstance(ours, list | tuple):
         assert len(ours) == len(theirs), where
@@ -102,7 +102,7 @@ def test_learns_what_can_be_learned(
     assert list(observer.scores) == [15, 30]
     assert observer.scores[30].mean > 0.8
     assert progress.best_dice == max(score.mean for score in observer.scores.values())
-    assert progress.seconds > progress.data_seconds > 0
+    assert progress.seconds > progress.step_seconds > progress.data_seconds > 0
 
 
 def test_learns_two_structures(
@@ -297,6 +297,17 @@ def test_a_signal_saves_and_tells_the_shell(
     assert observer.steps == [1, 2]
     assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 2
     assert {one: signal.getsignal(one) for one in before} == before
+
+
+@pytest.mark.parametrize(("steps", "validations"), [(19, 10), (7, 3), (4, 4), (3, 5)])
+def test_validations_are_as_many_as_configured(
+    make_config: MakeConfig, cases: Cases, tmp_path: Path, steps: int, validations: int
+) -> None:
+    observer = Observer()
+    values = {"steps": steps, "validations": validations}
+    a_training(make_config(training=values), cases).run(tmp_path, observer)
+    assert len(observer.scores) == min(steps, validations)
+    assert max(observer.scores) == steps
 
 
 class TestNotANumber:

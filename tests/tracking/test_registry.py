@@ -24,8 +24,8 @@ def test_first_version_is_champion_and_the_next_challenger(
         first = register_model(run, checkpoint, "aliased", tags={"dice": "0.9"})
         second = register_model(run, checkpoint, "aliased")
 
-    assert first.alias_uri == "models:/aliased@champion"
-    assert second.alias_uri == "models:/aliased@challenger"
+    assert (first.name, first.alias) == ("aliased", "champion")
+    assert (second.name, second.alias) == ("aliased", "challenger")
     assert (first.uri, second.uri) == ("models:/aliased/1", "models:/aliased/2")
     assert store.client.get_model_version_by_alias("aliased", "champion").tags == {"dice": "0.9"}
     outputs = store.client.get_run(run.run_id).outputs.model_outputs
@@ -40,7 +40,7 @@ def test_checkpoint_is_found_by_run_version_and_alias(
         run.log_checkpoint(checkpoint)
         registered = register_model(run, checkpoint, "found")
 
-    for text in (run.run_id, registered.uri, registered.alias_uri):
+    for text in (run.run_id, registered.uri, f"models:/{registered.name}@{registered.alias}"):
         path = resolve_model(store, text)
         assert path is not None
         assert path.name == "best.pt"

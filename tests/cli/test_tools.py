@@ -1,0 +1,68 @@
+"""The commands beside the way of the data: benchmark, data sets, the web page."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.segmentation import benchmark
+
+Slicewise = Callable[..., Any]
+
+
+@pytest.mark.slow
+def test_bench_measures_everything_once(
+    slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(work: Callable[[], object], device: object, at_most: float = 0) -> float:
+        del device, at_most
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+    monkeypatch.setattr(benchmark, "_seconds", once)
+    monkeypatch.setattr(benchmark, "SCAN_COUNT", 2)
+    done = slicewise("bench", "--work", tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "bench.json").read_text())
+    rows = content["measurements"]
+    assert [row["name"] for row in rows] == list(benchmark.MEASUREMENTS)
+    assert all(row["value"] > 0 for row in rows)
+    rates = [row["gflops"] for row in rows[:2]]
+    for row in rows:
+        if row["share"] is not None:
+            assert row["share"] == pytest.approx(row["gflops"] / max(rates))
+
+
+def test_data_makes_the_demo_cohort(slicewise: Slicewise, tmp_path: Path) -> None:
+    done = slicewise("data", "demo", "--out", tmp_path / "cohort", "--subjects", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "cohort")
+    assert "synthetic" in done.stderr
+    checked = slicewise("check", tmp_path / "cohort")
+    assert checked.returncode == 0, checked.stderr
+    assert "3 cases of 3 patients" in checked.stderr
+
+
+def test_data_knows_its_names(slicewise: Slicewise, tmp_path: Path) -> None:
+    done = slicewise("data", "brain", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "hippocampus" in done.stderr
+
+
+def test_mlflow_serves_the_store_of_the_work_folder(
+    slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    done = slicewise("mlflow", "--work", tmp_path, "--port", "5099")
+    assert done.returncode == 0, done.stderr
+    (command,) = started
+    assert command[command.index("--port") + 1] == "5099"
+    assert str(tmp_path / "mlflow" / "mlflow.db") in " ".join(command)
