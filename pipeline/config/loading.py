@@ -205,7 +205,8 @@ def _apply(
         return
     try:
         # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
-        value = text if _is_text(tuple(key.split("."))) else yaml.safe_load(text)
+        as_text = _is_text(tuple(key.split("."))) and text != "null"
+        value = text if as_text else yaml.safe_load(text)
     except _UNREADABLE:
         # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
         value = text

@@ -242,7 +242,11 @@ def _store(
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
         try:
-            arrays = (np.ascontiguousarray(image), np.ascontiguousarray(label), _points(label))
+            arrays: tuple[NDArray[Any], ...] = (
+                np.ascontiguousarray(image),
+                np.ascontiguousarray(label),
+                _points(label),
+            )
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 np.save(beside / name, array)
             (beside / _WARNINGS).write_text(json.dumps(list(warnings)))

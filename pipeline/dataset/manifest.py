@@ -104,7 +104,7 @@ def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _R
 
 def _require_files(path: Path, rows: Iterable[_Row]) -> None:
     missing = [
-        f"line {row.where.rpartition(':')[2]}: {file}"
+        f"line {row.where.rpartition(':')[2]}: {_as_written(file, path.parent)}"
         for row in rows
         for file in (row.image, row.label)
         if file is not None and not file.exists()
@@ -113,6 +113,10 @@ def _require_files(path: Path, rows: Iterable[_Row]) -> None:
         raise DataError(
             path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
         )
+
+
+def _as_written(file: Path, folder: Path) -> Path:
+    return file.relative_to(folder) if file.is_relative_to(folder) else file
 
 
 def _require_agreement(rows: list[_Row]) -> None:

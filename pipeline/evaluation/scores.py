@@ -141,8 +141,10 @@ def read_scores(path: Path) -> list[Score]:
             Score(
                 row["case"],
                 row["structure"],
-                *(float(row[key] or "nan") for key in ("dice", "iou")),
-                *(float(row[key]) for key in ("predicted_ml", "reference_ml")),
+                float(row["dice"] or "nan"),
+                float(row["iou"] or "nan"),
+                float(row["predicted_ml"]),
+                float(row["reference_ml"]),
                 row["state"],
             )
             for row in csv.DictReader(stream)

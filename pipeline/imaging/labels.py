@@ -21,7 +21,7 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
     """
     if values.dtype.kind != "f":
         return values
-    integers = np.rint(values)
+    integers: NDArray[Any] = np.rint(values)
     if not np.isfinite(values).all() or np.abs(values - integers).max() > INTEGER_TOLERANCE:
         raise LabelError(
             where,

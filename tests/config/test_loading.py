@@ -260,6 +260,16 @@ def test_without_places_leaves_out_the_folder_only() -> None:
     assert without_places(config) == parse_config(MINIMAL, "a.yaml", ["data.root=null"])
 
 
+@pytest.mark.parametrize("name", ["2024-01-15", "off", "1e3", "study #2", "a: b"])
+def test_a_path_on_the_command_line_is_taken_as_it_stands(name: str) -> None:
+    assert parse_config(MINIMAL, "a.yaml", [f"data.root={name}"]).data.root == Path(name)
+
+
+def test_a_split_file_loses_its_folder() -> None:
+    config = parse_config(MINIMAL, "a.yaml", ["data.folds=/somewhere/split.json"])
+    assert without_places(config).data.folds == "split.json"
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("name: é".encode("latin-1"))

@@ -171,6 +171,7 @@ def test_entries_hold_the_slices_in_worker_processes(pair: Pair, tmp_path: Path,
         "height": 10,
         "width": 13,
         "labelled_voxels": int(np.count_nonzero(scan.label)),
+        "warnings": [],
     }
 
 

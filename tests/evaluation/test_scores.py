@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import GeometryError, OutputError
-from pipeline.evaluation.scores import Score, mean_dice, score_case, summarize, write_scores
+from pipeline.evaluation.scores import (
+    Score,
+    mean_dice,
+    read_scores,
+    score_case,
+    summarize,
+    write_scores,
+)
 from pipeline.imaging.volume import Volume
 
 LABELS = {"head": 1, "body": 2, "tail": 4, "ghost": 7}
@@ -97,6 +104,15 @@ def test_csv(tmp_path: Path, scores: list[Score]) -> None:
         "case,tail,0,0,0.1,0,invented\n"
         "case,ghost,,,0,0,both empty\n"
     )
+
+
+def test_rows_are_read_back(tmp_path: Path, scores: list[Score]) -> None:
+    write_scores(scores, tmp_path / "scores.csv")
+    again = read_scores(tmp_path / "scores.csv")
+    assert [row.state for row in again] == [row.state for row in scores]
+    for ours, theirs in zip(again, scores, strict=True):
+        assert ours.dice == pytest.approx(theirs.dice, rel=1e-5, nan_ok=True)
+        assert ours.reference_ml == pytest.approx(theirs.reference_ml)
 
 
 def test_csv_of_an_awkward_name(tmp_path: Path) -> None:

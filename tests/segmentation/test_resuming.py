@@ -70,7 +70,7 @@ def test_all_changed_keys_are_named(make_config: MakeConfig, cases: Cases, start
 
 
 @pytest.mark.parametrize(
-    "budget", [{"steps": 99}, {"steps": None, "epochs": 3}, {"steps": None, "budget_minutes": 1}]
+    "budget", [{"steps": 6}, {"steps": None, "epochs": 3}, {"steps": None, "budget_minutes": 1}]
 )
 def test_the_budget_of_the_first_start_holds(
     make_config: MakeConfig, cases: Cases, started: Path, budget: dict[str, Any]
@@ -79,6 +79,12 @@ def test_the_budget_of_the_first_start_holds(
     training = resume_training(config, cases[:-1], cases[-1:], "0", started)
     assert training.config.training.steps == 6
     assert training.config.training.precision == "float32"
+
+
+def test_other_steps_are_refused(make_config: MakeConfig, cases: Cases, started: Path) -> None:
+    config = make_config(training={"steps": 99})
+    with pytest.raises(CheckpointError, match=r"training\.steps: 99"):
+        resume_training(config, cases[:-1], cases[-1:], "0", started)
 
 
 def test_the_data_may_have_moved(make_config: MakeConfig, cases: Cases, started: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_row_a_validation(make_config: MakeConfig, cases: Cases, tmp_path: Pat
     config = make_config(training={"steps": 7, "validations": 3})
     a_training(config, cases).run(tmp_path, observer)
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [2, 4, 6, 7]
+    assert [row["step"] for row in rows] == [3, 5, 7]
     for row in rows:
         assert row["disc"] == row["mean"] == observer.scores[row["step"]].mean
 
