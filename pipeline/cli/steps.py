@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cli.console import tracked
+from pipeline.cli.model_folder import checkpoints_in
 from pipeline.cli.tables import report_set_aside, report_warnings
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
@@ -17,14 +17,10 @@ from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
-from pipeline.imaging.files import write_text
 from pipeline.imaging.nifti import write_mask
 from pipeline.imaging.scan import read_scan
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor
-
-FINISHED = "model.json"
-"""Lies beside the checkpoints of a training that came to its end."""
 
 _EXAMPLES = 4
 
@@ -107,7 +103,7 @@ def model_paths(model: str, work: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        return _checkpoints_in(path)
+        return checkpoints_in(path)
     from pipeline.tracking.resolving import resolve_model
     from pipeline.tracking.store import open_store
 
@@ -120,37 +116,6 @@ def model_paths(model: str, work: Path) -> list[Path]:
             remedy="correct the path, or look at the models with `slicewise mlflow`",
         )
     return [found]
-
-
-def kept_checkpoint(folder: Path, config: Config) -> Path:
-    """The checkpoint that a training leaves as its model."""
-    return folder / f"{config.training.keep}.pt"
-
-
-def finish(folder: Path, config: Config, facts: dict[str, str]) -> None:
-    """Write what makes a folder a model: only a training that came to its end is one."""
-    content = {"checkpoint": kept_checkpoint(folder, config).name, **facts}
-    write_text(folder / FINISHED, json.dumps(content, indent=2) + "\n")
-
-
-def _checkpoints_in(folder: Path) -> list[Path]:
-    begun = [folder] if (folder / "last.pt").is_file() else sorted(folder.glob("fold-*"))
-    if not begun:
-        raise ModelError(
-            folder,
-            expected="a model, as `slicewise train --out` leaves it",
-            found=", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing",
-            remedy="give the folder of a training",
-        )
-    unfinished = [path for path in begun if not (path / FINISHED).is_file()]
-    if unfinished:
-        raise ModelError(
-            unfinished[0],
-            expected="a training that came to its end",
-            found=f"no {FINISHED}",
-            remedy="go on with `slicewise train --resume`, or give its last.pt to use it as it is",
-        )
-    return [path / json.loads((path / FINISHED).read_text())["checkpoint"] for path in begun]
 
 
 def _spread(scores: Sequence[Score]) -> list[str]:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.cli.console import figure, note, output, progress_bar
-from pipeline.cli.steps import (
+from pipeline.cli.model_folder import (
     FINISHED,
-    Evaluated,
-    examples,
     finish,
     kept_checkpoint,
-    predict_and_score,
-    prepared_slices,
+    require_free,
+    require_no_single_fold,
 )
+from pipeline.cli.steps import Evaluated, examples, predict_and_score, prepared_slices
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, without_places
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold, shared_patients
-from pipeline.errors import OutputError, UsageError
+from pipeline.errors import UsageError
 from pipeline.evaluation.scores import Score, mean_dice, read_scores, summarize, write_scores
 from pipeline.imaging.files import write_text
 from pipeline.reporting.pictures import draw_examples
@@ -96,7 +94,7 @@ def train_folds(
         )
     if chosen != "all":
         _require_fold(config, int(chosen))
-        _require_free(out, resume=resume, overwrite=overwrite)
+        require_free(out, resume=resume, overwrite=overwrite)
     catalogue, prepared = prepared_slices(config, work, workers)
     job = TrainingJob(config, catalogue, prepared, open_store(work), resume, overwrite)
     # Over the whole data set: a scan that is set aside must not move the others between folds.
@@ -122,7 +120,7 @@ def train_fold(
     """
     config = job.config
     with sole_user(out):
-        _require_free(out, resume=job.resume, overwrite=job.overwrite)
+        require_free(out, resume=job.resume, overwrite=job.overwrite)
         _announce(fold, job)
         training = _training(job, fold, out)
         if job.resume and (out / FINISHED).is_file():
@@ -168,13 +166,7 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
 
 
 def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
-    if (out / "last.pt").exists():
-        raise OutputError(
-            out,
-            expected="a folder for the folders of all folds",
-            found="last.pt of a training of one fold",
-            remedy="choose another --out; the two would be taken for one model",
-        )
+    require_no_single_fold(out)
     outcomes: list[Outcome] = []
     with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
         for fold in folds:
@@ -292,25 +284,3 @@ def _require_fold(config: Config, number: int) -> None:
     data = config.data
     if data.folds in ("patient", "published") and number >= data.fold_count:
         raise no_such_fold(number, data.fold_count)
-
-
-def _require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
-    if any(out.glob("fold-*/last.pt")):
-        raise OutputError(
-            out,
-            expected="a folder for one fold",
-            found="the folders of all folds",
-            remedy="choose another --out; the two would be taken for one model",
-        )
-    if resume or not (out / "last.pt").exists():
-        return
-    if not overwrite:
-        raise OutputError(
-            out,
-            expected="a folder without a training",
-            found="last.pt of an earlier training",
-            remedy="go on with --resume, replace it with --overwrite, or choose another --out",
-        )
-    for name in (FINISHED, "last.pt", "best.pt", "run.json", "history.jsonl", "scores.csv"):
-        (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / "masks", ignore_errors=True)

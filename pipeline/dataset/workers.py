@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
+from multiprocessing.util import Finalize
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -38,7 +40,7 @@ def run_in_workers(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
     with ProcessPool(
-        max_workers=min(workers, len(items)), initializer=_one_thread, context=context
+        max_workers=min(workers, len(items)), initializer=_prepare_worker, context=context
     ) as pool:
         waiting: dict[Future[Result], Item] = {
             pool.schedule(function, args=(item,)): item for item in items
@@ -70,10 +72,13 @@ def _result(future: Future[Result], item: object) -> Result | ScanError:
         return _died(item, death)
 
 
-def _one_thread() -> None:
+def _prepare_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # A worker that is on its way out may have a child and semaphores to tidy away. The pool sends
+    # its SIGTERM in the midst of that; what hangs is killed later all the same.
+    Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=1000)
 
 
 def _died(item: object, death: ProcessExpired) -> ScanError:

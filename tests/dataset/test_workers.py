@@ -21,7 +21,7 @@ MISSING = (
 
 @pytest.fixture(autouse=True)
 def workers_start_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_one_thread", int)
+    monkeypatch.setattr(workers, "_prepare_worker", int)
 
 
 def counted(path: Path, expression: str) -> str:

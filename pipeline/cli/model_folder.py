@@ -1,0 +1,92 @@
+"""The folder of a training: whether it is free, when it is a model, what predicts from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.errors import ModelError, OutputError
+from pipeline.imaging.files import write_text
+
+FINISHED = "model.json"
+"""Lies beside the checkpoints of a training that came to its end."""
+
+
+def kept_checkpoint(folder: Path, config: Config) -> Path:
+    """The checkpoint that a training leaves as its model."""
+    return folder / f"{config.training.keep}.pt"
+
+
+def finish(folder: Path, config: Config, facts: dict[str, str]) -> None:
+    """Write what makes a folder a model: only a training that came to its end is one."""
+    content = {"checkpoint": kept_checkpoint(folder, config).name, **facts}
+    write_text(folder / FINISHED, json.dumps(content, indent=2) + "\n")
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints of a finished training: one, or one a fold.
+
+    Raises:
+        ModelError: no training lies there, or one that did not come to its end.
+    """
+    begun = [folder] if (folder / "last.pt").is_file() else sorted(folder.glob("fold-*"))
+    if not begun:
+        raise ModelError(
+            folder,
+            expected="a model, as `slicewise train --out` leaves it",
+            found=", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing",
+            remedy="give the folder of a training",
+        )
+    unfinished = [path for path in begun if not (path / FINISHED).is_file()]
+    if unfinished:
+        raise ModelError(
+            unfinished[0],
+            expected="a training that came to its end",
+            found=f"no {FINISHED}",
+            remedy="go on with `slicewise train --resume`, or give its last.pt to use it as it is",
+        )
+    return [path / json.loads((path / FINISHED).read_text())["checkpoint"] for path in begun]
+
+
+def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace a training unless that is wanted; then make room for the new one.
+
+    Raises:
+        OutputError: the folder holds another training.
+    """
+    if any(out.glob("fold-*/last.pt")):
+        raise OutputError(
+            out,
+            expected="a folder for one fold",
+            found="the folders of all folds",
+            remedy="choose another --out; the two would be taken for one model",
+        )
+    if resume or not (out / "last.pt").exists():
+        return
+    if not overwrite:
+        raise OutputError(
+            out,
+            expected="a folder without a training",
+            found="last.pt of an earlier training",
+            remedy="go on with --resume, replace it with --overwrite, or choose another --out",
+        )
+    for name in (FINISHED, "last.pt", "best.pt", "run.json", "history.jsonl", "scores.csv"):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / "masks", ignore_errors=True)
+
+
+def require_no_single_fold(out: Path) -> None:
+    """Refuse a folder of one fold as the place for all folds.
+
+    Raises:
+        OutputError: a training of one fold lies there.
+    """
+    if (out / "last.pt").exists():
+        raise OutputError(
+            out,
+            expected="a folder for the folders of all folds",
+            found="last.pt of a training of one fold",
+            remedy="choose another --out; the two would be taken for one model",
+        )
