@@ -29,7 +29,7 @@ def bench(
     from pipeline.imaging.files import write_text
     from pipeline.segmentation.benchmark import MEASUREMENTS, machine, run_benchmark
 
-    rows = list(tracked(run_benchmark(), "measuring", len(MEASUREMENTS)))
+    rows = list(tracked(run_benchmark(), "measuring", MEASUREMENTS))
     show_table(
         f"{machine()}",
         ("what", "figure", "GFLOP/s", "of the faster rate"),

@@ -19,10 +19,10 @@ from pipeline.config import Config, parse_config
 from pipeline.dataset.cache import CachedCase, prepare
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
-from pipeline.errors import SlicewiseError
+from pipeline.errors import ScanError
 from pipeline.imaging.nifti import write_mask, write_volume
 from pipeline.imaging.volume import Volume
-from pipeline.segmentation.device import autocast, choose_device
+from pipeline.segmentation.device import autocast, choose_device, resolve_precision
 from pipeline.segmentation.training import Training
 
 MATRIX_SIZE = 2048
@@ -30,23 +30,18 @@ SCAN_COUNT = 120
 SCAN_SHAPE = (36, 50, 35)
 """Size of the crops that the peers' published throughput was measured on."""
 
-MEASUREMENTS = (
-    "matrix multiply float32",
-    "matrix multiply bfloat16",
-    "preprocessing with its start",
-    "training 32-256, 64x48, batch 32",
-    "data in a training step",
-    "inference 32-256, 64x48, batch 64",
-)
+MEASUREMENTS = 6
+"""How many figures there are."""
+TURNS = 4
+SECONDS_A_TURN = 2.0
 
-_SECONDS_EACH = 8.0
 _INFERENCE_BATCH = 64
 _CONFIG = """
 name: bench
 data: {{root: {root}, labels: {{a: 1, b: 2}}}}
 preprocessing: {{plane: axial}}
 network: {{features: [32, 64, 128, 256], window: [64, 48]}}
-training: {{steps: 1000, precision: {precision}}}
+training: {{steps: 1000}}
 """
 
 
@@ -84,64 +79,79 @@ def machine() -> str:
 
 
 def run_benchmark() -> Iterator[Measurement]:
-    """Measure one thing after the other; about a minute."""
+    """Measure preprocessing, then the rest in turns, because a machine's speed drifts."""
     device = choose_device("auto")
-    rates = {}
-    for name, dtype in zip(MEASUREMENTS, (torch.float32, torch.bfloat16), strict=False):
-        rates[dtype] = _matrix_multiply_gflops(dtype, device)
-        yield Measurement(name, rates[dtype], "GFLOP/s", rates[dtype])
-    faster = max(rates.values())
-    precision = "bfloat16" if rates[torch.bfloat16] > rates[torch.float32] else "float32"
     with tempfile.TemporaryDirectory() as folder:
-        cases, seconds = _prepared(Path(folder), precision)
-        yield Measurement(MEASUREMENTS[2], len(cases) / seconds, "scans/s")
-        training = Training(_config(Path(folder), precision), cases, cases[:1], "bench")
-        step_seconds = _seconds(training.step, device)
-        batch_size = training.config.training.batch_size
-        gflops = _training_flop(training) / step_seconds / 1e9
-        yield Measurement(
-            MEASUREMENTS[3], batch_size / step_seconds, "slices/s", gflops, gflops / faster
+        cases, seconds = _prepared(Path(folder))
+        yield Measurement("preprocessing with its start", len(cases) / seconds, "scans/s")
+        training = Training(_config(Path(folder), device), cases, cases[:1], "bench")
+        batch, windows = training.config.training.batch_size, _windows(training)
+        seconds_of = _seconds_in_turns(
+            {
+                "float32": _matrix_multiply(torch.float32, device),
+                "bfloat16": _matrix_multiply(torch.bfloat16, device),
+                "training": training.step,
+                "inference": lambda: _forward(training, windows),
+            },
+            device,
         )
-        data = training.progress.data_seconds / training.progress.step_seconds
-        yield Measurement(MEASUREMENTS[4], 100 * data, "%")
-        yield _inference(training, faster)
+    rates = {name: 2 * MATRIX_SIZE**3 / seconds_of[name] / 1e9 for name in ("float32", "bfloat16")}
+    faster = max(rates.values())
+    for name, rate in rates.items():
+        yield Measurement(f"matrix multiply {name}", rate, "GFLOP/s", rate)
+    for name, count, flop in (
+        ("training", batch, _training_flop(training)),
+        ("inference", len(windows), _inference_flop(training, windows)),
+    ):
+        gflops = flop / seconds_of[name] / 1e9
+        title = f"{name} 32-256, 64x48, batch {count}"
+        speed = count / seconds_of[name]
+        yield Measurement(title, speed, "slices/s", gflops, gflops / faster)
+    data = training.progress.data_seconds / training.progress.step_seconds
+    yield Measurement("data in a training step", 100 * data, "%")
 
 
-def _matrix_multiply_gflops(dtype: torch.dtype, device: torch.device) -> float:
+def _matrix_multiply(dtype: torch.dtype, device: torch.device) -> Callable[[], object]:
     matrix = torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device).to(dtype)
-    seconds = _seconds(lambda: matrix @ matrix, device, at_most=3.0)
-    return 2 * MATRIX_SIZE**3 / seconds / 1e9
+    return lambda: matrix @ matrix
 
 
-def _seconds(
-    work: Callable[[], object], device: torch.device, at_most: float = _SECONDS_EACH
-) -> float:
-    """Median duration of a call after warming up."""
-    for _ in range(3):
-        work()
-    durations = []
-    started = time.perf_counter()
-    while time.perf_counter() - started < at_most:
-        before = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        durations.append(time.perf_counter() - before)
-    return float(np.median(durations))
+def _seconds_in_turns(
+    works: dict[str, Callable[[], object]], device: torch.device
+) -> dict[str, float]:
+    """Median duration of each call, over turns that every one of them has."""
+    durations: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(TURNS + 1):
+        for name, work in works.items():
+            started = time.perf_counter()
+            while True:
+                before = time.perf_counter()
+                work()
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                # The first turn warms up.
+                if turn > 0:
+                    durations[name].append(time.perf_counter() - before)
+                if time.perf_counter() - started > SECONDS_A_TURN:
+                    break
+    return {name: float(np.median(values)) for name, values in durations.items()}
 
 
-def _config(folder: Path, precision: str) -> Config:
-    return parse_config(_CONFIG.format(root=folder / "scans", precision=precision), "bench")
+def _config(folder: Path, device: torch.device) -> Config:
+    config = parse_config(_CONFIG.format(root=folder / "scans"), "bench")
+    precision = resolve_precision(config.training, device)
+    training = config.training.model_copy(update={"precision": precision})
+    return config.model_copy(update={"training": training})
 
 
-def _prepared(folder: Path, precision: str) -> tuple[list[CachedCase], float]:
+def _prepared(folder: Path) -> tuple[list[CachedCase], float]:
     _write_scans(folder / "scans")
-    config = _config(folder, precision)
+    config = parse_config(_CONFIG.format(root=folder / "scans"), "bench")
     started = time.perf_counter()
     catalogue = read_catalogue(config.data)
     cases = []
     for _, result in prepare(catalogue, config, folder / "work", default_workers()):
-        if isinstance(result, SlicewiseError):
+        if isinstance(result, ScanError):
             raise result
         cases.append(result)
     return cases, time.perf_counter() - started
@@ -172,22 +182,22 @@ def _training_flop(training: Training) -> float:
     return float(counter.get_total_flops())
 
 
-def _inference(training: Training, faster: float) -> Measurement:
+def _windows(training: Training) -> torch.Tensor:
     config = training.config
-    network = training.network.eval()
-    images = torch.zeros(
-        _INFERENCE_BATCH, config.in_channels, *config.network.window, device=training.device
-    ).contiguous(memory_format=training.memory_format)
+    shape = (_INFERENCE_BATCH, config.in_channels, *config.network.window)
+    windows = torch.zeros(shape, device=training.device)
+    return windows.contiguous(memory_format=training.memory_format)
 
-    @torch.inference_mode()
-    def forward() -> None:
-        with autocast(config.training.precision, training.device):
-            network(images)
 
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(images)
-    seconds = _seconds(forward, training.device)
-    gflops = counter.get_total_flops() / seconds / 1e9
-    return Measurement(
-        MEASUREMENTS[5], _INFERENCE_BATCH / seconds, "slices/s", gflops, gflops / faster
-    )
+@torch.inference_mode()
+def _forward(training: Training, windows: torch.Tensor) -> None:
+    training.network.eval()
+    with autocast(training.config.training.precision, training.device):
+        training.network(windows)
+
+
+@torch.inference_mode()
+def _inference_flop(training: Training, windows: torch.Tensor) -> float:
+    with FlopCounterMode(display=False) as counter:
+        training.network.eval()(windows)
+    return float(counter.get_total_flops())

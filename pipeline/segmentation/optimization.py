@@ -24,9 +24,13 @@ def build_optimizer(network: nn.Module, section: TrainingSection) -> torch.optim
             momentum=_SGD_MOMENTUM,
             weight_decay=section.weight_decay,
             nesterov=True,
+            fused=True,
         )
     return torch.optim.AdamW(
-        network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay
+        network.parameters(),
+        lr=section.learning_rate,
+        weight_decay=section.weight_decay,
+        fused=True,
     )
 
 
