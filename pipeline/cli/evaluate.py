@@ -32,7 +32,7 @@ def evaluate(
     from pipeline.errors import ScanError
     from pipeline.evaluation.pairing import label_values, pair_masks
     from pipeline.evaluation.scores import score_case, summarize, write_scores
-    from pipeline.imaging.nifti import read_nifti
+    from pipeline.imaging.nifti.reading import read_nifti
 
     pairing = pair_masks(predictions, labels)
     set_aside = [

@@ -90,7 +90,7 @@ def _inputs(
     """
     from pipeline.dataset.layouts import read_images
     from pipeline.errors import ScanError
-    from pipeline.imaging.nifti import is_nifti
+    from pipeline.imaging.nifti.reading import is_nifti
     from pipeline.imaging.scan import find_scans
 
     if not source.exists() or is_nifti(source):
@@ -115,7 +115,7 @@ def _inputs(
 
 
 def _path(source: ScanSource) -> Path:
-    from pipeline.imaging.dicom_series import DicomSeries
+    from pipeline.imaging.dicom.series import DicomSeries
 
     return source.files[0].parent if isinstance(source, DicomSeries) else source
 
@@ -123,7 +123,7 @@ def _path(source: ScanSource) -> Path:
 def _targets(scans: dict[str, tuple[ScanSource, ...]], out: Path) -> dict[str, Path]:
     """Where each mask goes: a folder, or the one file that is named; never onto a scan."""
     from pipeline.errors import UsageError
-    from pipeline.imaging.nifti import SUFFIXES
+    from pipeline.imaging.nifti.reading import SUFFIXES
 
     if not out.name.endswith(SUFFIXES):
         targets = {name: out / f"{name}.nii.gz" for name in scans}
@@ -152,7 +152,8 @@ def _write_prediction(
     predictor: Predictor, contrasts: tuple[ScanSource, ...], target: Path, *, probabilities: bool
 ) -> tuple[str, ...]:
     """Predict and write; returns what was noticed when the scan was read."""
-    from pipeline.imaging.nifti import stem, write_mask, write_probabilities
+    from pipeline.imaging.nifti.reading import stem
+    from pipeline.imaging.nifti.writing import write_mask, write_probabilities
     from pipeline.imaging.scan import read_scan
 
     volumes = [read_scan(source) for source in contrasts]

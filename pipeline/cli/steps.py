@@ -17,7 +17,7 @@ from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
-from pipeline.imaging.nifti import write_mask
+from pipeline.imaging.nifti.writing import write_mask
 from pipeline.imaging.scan import read_scan
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor

@@ -6,24 +6,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Range = tuple[PositiveFloat, PositiveFloat]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""Names that are safe as files and in MLflow."""
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are mistakes, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from pipeline.config.base import (
+    NAME,
+    Fraction,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Range,
+    Section,
+    Seed,
+)
+from pipeline.config.scan_sections import ReadingSection, StructureSection
 
 
 class DataSection(Section):
@@ -265,12 +260,22 @@ class Config(Section):
     seed: Seed = 0
     """The one seed of weights, sampling and augmentation."""
     data: DataSection
+    reading: ReadingSection = ReadingSection()
+    structures: dict[str, StructureSection] = {}
+    """Colours and codes of the structures of ``data.labels``; those left out take defaults."""
     preprocessing: PreprocessingSection = PreprocessingSection()
     network: NetworkSection = NetworkSection()
     training: TrainingSection
     augmentation: AugmentationSection = AugmentationSection()
     inference: InferenceSection = InferenceSection()
     tracking: TrackingSection = TrackingSection()
+
+    @model_validator(mode="after")
+    def _structures_are_labels(self) -> Self:
+        unknown = sorted(set(self.structures) - set(self.data.labels))
+        if unknown:
+            raise ValueError(f"structures {unknown} are not in data.labels")
+        return self
 
     @property
     def in_channels(self) -> int:

@@ -25,7 +25,7 @@ from pipeline.dataset.preprocessing import (
 )
 from pipeline.dataset.workers import run_in_workers
 from pipeline.errors import DataError, OutputError, ScanError, file_problem
-from pipeline.imaging.dicom_series import DicomSeries
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.files import private_folder, sha256_of, write_text
 from pipeline.imaging.scan import ScanSource
 

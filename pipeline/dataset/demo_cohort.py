@@ -18,7 +18,7 @@ from pipeline.dataset.demo_subject import (
 )
 from pipeline.errors import DataError
 from pipeline.imaging.files import write_text
-from pipeline.imaging.nifti import write_volume
+from pipeline.imaging.nifti.writing import write_volume
 
 __all__ = ["DEMO_LABELS", "make_demo_cohort"]
 

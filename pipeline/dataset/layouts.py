@@ -25,7 +25,7 @@ from pipeline.dataset.catalogue import (
 )
 from pipeline.dataset.manifest import read_manifest
 from pipeline.errors import DataError, file_problem
-from pipeline.imaging.nifti import stem
+from pipeline.imaging.nifti.reading import stem
 from pipeline.imaging.scan import ScanSource, find_scans, is_scan
 
 PAIRS = (

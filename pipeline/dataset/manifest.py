@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Listing
 from pipeline.errors import DataError
-from pipeline.imaging.nifti import stem
+from pipeline.imaging.nifti.reading import stem
 from pipeline.imaging.scan import ScanSource
 
 COLUMNS = ("image", "label", "patient", "contrast", "case")

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.dataset.catalogue import label_name
 from pipeline.errors import DataError, ScanError
-from pipeline.imaging.nifti import is_nifti, read_nifti, stem
+from pipeline.imaging.nifti.reading import is_nifti, read_nifti, stem
 
 
 @dataclass(frozen=True)

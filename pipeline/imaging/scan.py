@@ -8,9 +8,9 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.errors import ScanError, SlicewiseError
-from pipeline.imaging.dicom import read_series
-from pipeline.imaging.dicom_series import DicomSeries, find_series
-from pipeline.imaging.nifti import is_nifti, read_nifti, stem
+from pipeline.imaging.dicom.reading import read_series
+from pipeline.imaging.dicom.series import DicomSeries, find_series
+from pipeline.imaging.nifti.reading import is_nifti, read_nifti, stem
 from pipeline.imaging.volume import Volume
 
 ScanSource = Path | DicomSeries

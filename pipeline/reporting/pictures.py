@@ -16,10 +16,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pipeline.imaging.files import atomic_file
+from pipeline.imaging.structures import COLOURS
 from pipeline.imaging.volume import Volume
 
-# Okabe and Ito: told apart by colour-blind eyes, too.
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 _OPACITY = 0.55
 _DARK = "#14171c"
 _LIGHT = "#e8eaed"

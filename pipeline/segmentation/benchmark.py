@@ -20,7 +20,7 @@ from pipeline.dataset.cache import CachedCase, prepare
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import ScanError
-from pipeline.imaging.nifti import write_mask, write_volume
+from pipeline.imaging.nifti.writing import write_mask, write_volume
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.device import autocast, choose_device, resolve_precision
 from pipeline.segmentation.training import Training

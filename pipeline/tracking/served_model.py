@@ -17,7 +17,8 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.errors import ScanError
-from pipeline.imaging.nifti import read_nifti, write_mask
+from pipeline.imaging.nifti.reading import read_nifti
+from pipeline.imaging.nifti.writing import write_mask
 from pipeline.segmentation.inference import Predictor
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.imaging.nifti import write_mask, write_volume
+from pipeline.imaging.nifti.writing import write_mask, write_volume
 from pipeline.imaging.volume import Volume
 
 

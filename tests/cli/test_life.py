@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.imaging.nifti import read_nifti
+from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.imaging.nifti import read_nifti, write_mask, write_volume
+from pipeline.imaging.nifti.reading import read_nifti
+from pipeline.imaging.nifti.writing import write_mask, write_volume
 from pipeline.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]

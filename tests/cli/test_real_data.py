@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.imaging.nifti import read_nifti
+from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.scan import read_scan
 
 ROOT = Path(__file__).parents[2]

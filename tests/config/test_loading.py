@@ -249,7 +249,7 @@ def test_flatten_names_every_key() -> None:
     assert flat["data.labels.right"] == "7"
     assert flat["network.window"] == str(list(config.network.window))
     values = config.model_dump()
-    sections = {key for key, value in values.items() if isinstance(value, dict)}
+    sections = {key for key, value in values.items() if isinstance(value, dict) and value}
     labels = {"data.labels.left", "data.labels.right"}
     assert set(flat) == keys(values) - sections - {"data.labels"} | labels
 

@@ -14,7 +14,7 @@ from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Catalogue
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.errors import DataError, UsageError
-from pipeline.imaging.dicom_series import DicomSeries
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.scan import read_scan
 
 Write = Callable[..., Path]

@@ -26,7 +26,7 @@ from pipeline.dataset.preprocessing import (
     to_slices,
 )
 from pipeline.errors import GeometryError, LabelError, ScanError
-from pipeline.imaging.nifti import read_nifti
+from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.scan import read_scan
 from pipeline.imaging.volume import Volume
 

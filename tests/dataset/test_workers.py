@@ -14,7 +14,7 @@ from pipeline.errors import ScanError
 # so the items are expressions, and the function is `eval`.
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 MISSING = (
-    "__import__('pipeline.imaging.nifti', fromlist=['x'])"
+    "__import__('pipeline.imaging.nifti.reading', fromlist=['x'])"
     ".read_nifti(__import__('pathlib').Path('absent.nii'))"
 )
 

@@ -20,8 +20,8 @@ from pydicom.uid import (
 )
 
 from pipeline.errors import ScanError
-from pipeline.imaging.dicom import read_series
-from pipeline.imaging.dicom_series import DicomSeries, find_series
+from pipeline.imaging.dicom.reading import read_series
+from pipeline.imaging.dicom.series import DicomSeries, find_series
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox
 from pipeline.imaging.volume import Volume
 

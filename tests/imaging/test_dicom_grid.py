@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.imaging.dicom_grid import regular_grid
-from pipeline.imaging.dicom_header import SliceHeader
+from pipeline.imaging.dicom.grid import regular_grid
+from pipeline.imaging.dicom.header import SliceHeader
 
 
 @given(

@@ -14,7 +14,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
 from pipeline.errors import GeometryError, ScanError
-from pipeline.imaging.dicom_series import DicomSeries, SeriesScan, find_series
+from pipeline.imaging.dicom.series import DicomSeries, SeriesScan, find_series
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox
 
 Write = Callable[[list[FileDataset]], Path]

@@ -18,14 +18,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pipeline.errors import GeometryError, OutputError, ScanError, SlicewiseError
-from pipeline.imaging.nifti import (
-    is_nifti,
-    read_nifti,
-    stem,
-    write_mask,
-    write_probabilities,
-    write_volume,
-)
+from pipeline.imaging.nifti.reading import is_nifti, read_nifti, stem
+from pipeline.imaging.nifti.writing import write_mask, write_probabilities, write_volume
 from pipeline.imaging.volume import Volume
 
 SHAPE = (7, 6, 9)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.dataset.demo_dicom import write_dicom_series
 from pipeline.errors import ScanError
 from pipeline.imaging import scan as module
-from pipeline.imaging.dicom_series import DicomSeries, SeriesScan
+from pipeline.imaging.dicom.series import DicomSeries, SeriesScan
 from pipeline.imaging.scan import find_scans, is_scan, read_scan
 from pipeline.imaging.volume import Volume
 

@@ -1,11 +1,10 @@
-"""NIfTI files in and out: a damaged file is refused, a mask keeps the grid of its source."""
+"""A NIfTI file in, its ``Volume`` out; a damaged file is refused."""
 
 from __future__ import annotations
 
 import gzip
 import math
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ScanError, file_problem
-from pipeline.imaging.files import atomic_file
-from pipeline.imaging.nifti_forms import affine_of
-from pipeline.imaging.volume import Volume, require_same_grid
+from pipeline.imaging.nifti.forms import affine_of
+from pipeline.imaging.volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii")
 MAXIMUM_BYTES = 8 * 2**30
 MAXIMUM_OFFSET_BYTES = 64 * 2**20
 """Room for the header with its extensions, before the first voxel."""
 _HEADER_BYTES = 540
-_FREE_TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type", "unused_str")
 
 Header = nib.nifti1.Nifti1Header
 
@@ -56,7 +53,7 @@ def read_nifti(path: Path) -> Volume:
         ScanError: damaged, absurd, complex, or several volumes in one file.
         GeometryError: no usable affine, or two that disagree.
     """
-    header = _header(path)
+    header = nifti_header(path)
     shape = _shape(path, header)
     stored_bytes = math.prod(shape) * header.get_data_dtype().itemsize
     offset = _offset(path, header)
@@ -65,70 +62,6 @@ def read_nifti(path: Path) -> Volume:
     affine, warnings = affine_of(path, header, shape)
     voxels, scaling_warnings = _scaled(stored.reshape(shape, order="F"), header)
     return Volume(voxels, affine, stem(path), header, (*warnings, *scaling_warnings))
-
-
-def write_mask(mask: Volume, source: Volume, path: Path) -> None:
-    """Write a label map on the grid of its source.
-
-    The header is the source's: affine, q/sform with their codes and units stay, free text goes,
-    the data type is the smallest integer that holds the labels, and nothing is scaled.
-
-    Raises:
-        GeometryError: mask and source lie on different grids.
-        OutputError: the file cannot be written.
-    """
-    require_same_grid(source, mask, tolerance_voxels=1e-3)
-    voxels = mask.voxels.astype(np.min_scalar_type(int(mask.voxels.max(initial=0))))
-    _write(voxels, source, path)
-
-
-def write_probabilities(probabilities: Sequence[Volume], source: Volume, path: Path) -> None:
-    """Write one float32 volume a class, stacked along the fourth dimension."""
-    for probability in probabilities:
-        require_same_grid(source, probability, tolerance_voxels=1e-3)
-    _write(
-        np.stack([item.voxels for item in probabilities], axis=-1, dtype=np.float32), source, path
-    )
-
-
-def write_volume(volume: Volume, path: Path) -> None:
-    """Write a volume on its own grid, in its own data type."""
-    _write(volume.voxels, volume, path)
-
-
-def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
-    header = _shared_header(source, voxels.dtype)
-    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    image = kind(voxels, source.affine, header)
-    if source.header is None:
-        image.set_sform(source.affine, code=1)
-        image.set_qform(source.affine, code=1)
-        if not np.allclose(image.get_qform(), source.affine, atol=1e-3):
-            # A quaternion holds no shear; a form that is wrong is worse than none.
-            image.set_qform(None)
-    image.header.set_slope_inter(1, 0)
-    content = image.to_bytes()
-    if path.name.endswith(".gz"):
-        # A fixed time stamp: the same mask is the same file.
-        content = gzip.compress(content, compresslevel=4, mtime=0)
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
-        written = _header(temporary)
-        assert np.allclose(written.get_best_affine(), source.affine, atol=1e-4), path
-
-
-def _shared_header(source: Volume, dtype: np.dtype[Any]) -> Header:
-    """The source's header without what could tell who was scanned."""
-    header = Header() if source.header is None else source.header.copy()
-    header.set_data_dtype(dtype)
-    if source.header is None:
-        header.set_xyzt_units("mm")
-    for name in set(_FREE_TEXT_FIELDS) & set(header.keys()):
-        header[name] = b""
-    header["cal_min"] = header["cal_max"] = 0
-    header.extensions.clear()
-    header.set_data_offset(0)  # nibabel takes the smallest
-    return header
 
 
 def _open(path: Path) -> Any:
@@ -161,7 +94,8 @@ def _drain(path: Path, stream: Any, allowance: int = 2**20) -> None:
         raise _damaged(path, "an end after the last voxel", f"more than {allowance} bytes after it")
 
 
-def _header(path: Path) -> Header:
+def nifti_header(path: Path) -> Header:
+    """The header of a file without its extensions; only its first bytes are read."""
     start = _read(path, _HEADER_BYTES)
     kind: Any = (
         nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ScanError
-from pipeline.imaging.dicom_tags import integer, number, text
+from pipeline.imaging.dicom.tags import integer, number, text
 
 if TYPE_CHECKING:
     from pydicom import Dataset

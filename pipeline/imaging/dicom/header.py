@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import GeometryError, ScanError, file_problem
-from pipeline.imaging.dicom_pixel_header import (
+from pipeline.imaging.dicom.pixel_header import (
     PHILIPS_SCALE_SLOPE,
     SIEMENS_MOSAIC_IMAGES,
     pixel_notes,
@@ -17,7 +17,7 @@ from pipeline.imaging.dicom_pixel_header import (
     rescale_of,
     voxel_type_of,
 )
-from pipeline.imaging.dicom_tags import (
+from pipeline.imaging.dicom.tags import (
     finite_numbers,
     integer,
     number,

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ScanError, file_problem
-from pipeline.imaging.dicom_grid import Grid, regular_grid
-from pipeline.imaging.dicom_header import Rejection, SliceHeader, pixel_digests, scan_headers
-from pipeline.imaging.dicom_volumes import Stack, by_size, stacks, volumes_of
+from pipeline.imaging.dicom.grid import Grid, regular_grid
+from pipeline.imaging.dicom.header import Rejection, SliceHeader, pixel_digests, scan_headers
+from pipeline.imaging.dicom.splitting import Stack, by_size, stacks, volumes_of
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
 from pipeline.imaging.volume import Affine
 
@@ -29,7 +29,8 @@ class DicomSeries:
 
     Attributes:
         name: readable, safe as a file name, unique in its folder, free of the patient's identity.
-        files: one a slice, sorted along the normal of the slices.
+        files: one a slice, sorted along the normal of the slices; a file of many frames repeats.
+        frames: which frame or mosaic tile of its file each slice is, counted from 0.
         affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
         shape: columns, rows, slices.
         voxel_type: numpy name of the type that holds the rescaled values.
@@ -38,6 +39,7 @@ class DicomSeries:
 
     name: str
     files: tuple[Path, ...]
+    frames: tuple[int, ...]
     affine: Affine
     shape: tuple[int, int, int]
     voxel_type: str
@@ -167,6 +169,7 @@ def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
     return DicomSeries(
         name=_name(first, grid.affine, shape),
         files=tuple(one.path for one in grid.slices),
+        frames=(0,) * len(grid.slices),
         affine=grid.affine,
         shape=shape,
         voxel_type=_common_type(grid.slices),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import GeometryError
-from pipeline.imaging.dicom_grid import COSINE_TOLERANCE, slots
-from pipeline.imaging.dicom_header import SliceHeader
+from pipeline.imaging.dicom.grid import COSINE_TOLERANCE, slots
+from pipeline.imaging.dicom.header import SliceHeader
 
 Stack = list[SliceHeader]
 Digests = Callable[[Sequence[Path]], list[str]]

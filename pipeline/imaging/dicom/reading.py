@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError, ScanError, file_problem
-from pipeline.imaging.dicom_pixels import decode_series
-from pipeline.imaging.dicom_series import DicomSeries
+from pipeline.imaging.dicom.pixels import decode_series
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
 from pipeline.imaging.volume import Volume
 

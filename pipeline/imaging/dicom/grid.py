@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import GeometryError
-from pipeline.imaging.dicom_header import SliceHeader
+from pipeline.imaging.dicom.header import SliceHeader
 from pipeline.imaging.volume import Affine
 
 Vector = NDArray[np.float64]
