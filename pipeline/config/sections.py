@@ -34,7 +34,7 @@ class DataSection(Section):
     """Layout ``pair``: folder of labels below the root; empty means the usual names."""
     contrasts: tuple[str, ...] = ("image",)
     """Contrasts of a case in the order of the input channels; all on one grid."""
-    labels: dict[str, Positive] = {}
+    labels: dict[str, Positive] = Field(default_factory=dict)
     """Structure name to its value in the label files; 0 is background."""
     patient_pattern: str | None = None
     """Regular expression whose first group, searched in the case name, tells the patient."""
@@ -261,7 +261,7 @@ class Config(Section):
     """The one seed of weights, sampling and augmentation."""
     data: DataSection
     reading: ReadingSection = ReadingSection()
-    structures: dict[str, StructureSection] = {}
+    structures: dict[str, StructureSection] = Field(default_factory=dict)
     """Colours and codes of the structures of ``data.labels``; those left out take defaults."""
     preprocessing: PreprocessingSection = PreprocessingSection()
     network: NetworkSection = NetworkSection()
