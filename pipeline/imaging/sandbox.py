@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -44,18 +45,20 @@ class ChildDiedError(ScanError):
 
 
 class Sandbox:
-    """One reusable child process with a limit of memory, and a limit of time for each call.
+    """Reusable child processes with a limit of memory, and a limit of time for each call.
 
-    The child is started by the first call, again after a death, and ended by ``close``, at the
-    end of a ``with`` block, or when this process ends. Processes forked from this one start a
-    child of their own. The memory limit holds on Linux, the time limit everywhere.
+    They are started by the first call, again after a death, and ended by ``close``, at the
+    end of a ``with`` block, or when this process ends. Processes forked from this one start
+    children of their own. The memory limit holds on Linux, the time limit everywhere.
 
     Args:
-        memory_bytes: address space that the child may use beyond what its imports need.
+        memory_bytes: address space that a child may use beyond what its imports need.
+        children: calls from as many threads run side by side.
     """
 
-    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
+    def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, children: int = 1) -> None:
         self._memory_bytes = memory_bytes
+        self.children = children
         self._pool: ProcessPool | None = None
         self._lock = threading.Lock()
         self._process_id = os.getpid()
@@ -95,8 +98,9 @@ class Sandbox:
             future = pool.schedule(function, args=arguments, timeout=timeout_seconds)
             try:
                 return future.result(timeout_seconds + GRACE_SECONDS)
-            except BrokenProcessPool as error:
-                # The child died between two calls, or before it could say which one it took.
+            except (BrokenProcessPool, CancelledError) as error:
+                # A child died between two calls, or before it could say which one it took; the
+                # thread that noticed it first has closed the pool for all of them.
                 self.close()
                 if last_try:
                     raise _child_did_not_start(where) from error
@@ -124,7 +128,7 @@ class Sandbox:
         with self._lock:
             if self._pool is None:
                 self._pool = ProcessPool(
-                    max_workers=1,
+                    max_workers=self.children,
                     initializer=_prepare_child,
                     initargs=(self._memory_bytes,),
                     # A fork would copy the threads' locks and all memory of this process.

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import ReadingSection
 from pipeline.errors import GeometryError
-from pipeline.imaging.dicom.header import SliceHeader
+from pipeline.imaging.dicom.resampling import Resampling
+from pipeline.imaging.dicom.slice_header import SliceHeader
 from pipeline.imaging.volume import Affine
 
 Vector = NDArray[np.float64]
@@ -19,6 +21,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 COSINE_TOLERANCE = 1e-3
 SAME_POSITION_MM = 0.01
 SPACING_TOLERANCE = 0.01
+PIXEL_SPACING_TOLERANCE = 1e-4
 GAP_FACTOR = 1.5
 # Sideways shift over the whole stack, in pixels: beyond it an orthogonal grid is no longer true.
 TILT_TOLERANCE_PIXELS = 0.1
@@ -32,15 +35,30 @@ class Grid:
         slices: from the lowest position along the normal (row x column direction, LPS) upwards.
         affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
         warnings: what was noticed.
+        resampling: how the slices are brought onto the grid; None where they lie on it.
     """
 
     slices: tuple[SliceHeader, ...]
     affine: Affine
     warnings: tuple[str, ...]
+    resampling: Resampling | None = None
+
+    @property
+    def count(self) -> int:
+        """Slices of the grid."""
+        return self.resampling.count if self.resampling else len(self.slices)
 
 
-def regular_grid(slices: Sequence[SliceHeader]) -> Grid:
+class IrregularStackError(GeometryError):
+    """The slices are all there, at places that form no upright regular grid."""
+
+
+def regular_grid(slices: Sequence[SliceHeader], reading: ReadingSection) -> Grid:
     """Sort slices of distinct positions and verify that they form one regular grid.
+
+    Args:
+        slices: of one volume, in any order.
+        reading: whether an irregular stack is resampled.
 
     Raises:
         GeometryError: the axes are not orthonormal, slices differ in size, spacing or
@@ -51,8 +69,18 @@ def regular_grid(slices: Sequence[SliceHeader]) -> Grid:
     normal = np.cross(row, column)
     ordered = sorted(slices, key=lambda one: float(np.dot(one.position_mm, normal)))
     positions_mm = np.array([one.position_mm for one in ordered])  # (slices, 3)
-    step_mm, warnings = _slice_step_mm(ordered, positions_mm @ normal)
-    _require_no_tilt(ordered, positions_mm, normal)
+    resampling = None
+    try:
+        step_mm, warnings = _slice_step_mm(ordered, positions_mm @ normal)
+        _require_no_tilt(ordered, positions_mm, normal)
+    except IrregularStackError as error:
+        if reading.irregular_slices == "refuse":
+            raise
+        step_mm = float(np.median(np.diff(positions_mm @ normal)))
+        resampling = _places(
+            positions_mm, np.stack([row, column, normal]), first=ordered[0], step_mm=step_mm
+        )
+        warnings = (f"resampled to an upright grid of {step_mm:.4g} mm: found {error.found}",)
     first = ordered[0]
     lps = np.eye(4)
     # Columns of pixels follow each other along the direction of a row, and rows along a column's.
@@ -60,7 +88,16 @@ def regular_grid(slices: Sequence[SliceHeader]) -> Grid:
     lps[:3, 1] = column * first.row_spacing_mm
     lps[:3, 2] = normal * step_mm
     lps[:3, 3] = positions_mm[0]
-    return Grid(tuple(ordered), LPS_TO_RAS @ lps, warnings)
+    return Grid(tuple(ordered), LPS_TO_RAS @ lps, warnings, resampling)
+
+
+def _places(
+    positions_mm: NDArray[np.float64], axes: NDArray[np.float64], first: SliceHeader, step_mm: float
+) -> Resampling:
+    """Where the slices lie on the grid of the first one; ``axes`` are rows of unit vectors."""
+    spacing_mm = (first.column_spacing_mm, first.row_spacing_mm, step_mm)
+    columns, rows, along = ((positions_mm - positions_mm[0]) @ axes.T / spacing_mm).T
+    return Resampling(tuple(map(float, along)), tuple(map(float, columns)), tuple(map(float, rows)))
 
 
 def slots(slices: Sequence[SliceHeader]) -> list[int]:
@@ -106,15 +143,17 @@ def _require_same_pixels(slices: Sequence[SliceHeader]) -> None:
                 found=f"{one.rows} x {one.columns}",
                 remedy="remove the slice that does not belong, or export the series again",
             )
-        ours = np.array([first.row_spacing_mm, first.column_spacing_mm])
-        theirs = np.array([one.row_spacing_mm, one.column_spacing_mm])
-        if not np.allclose(ours, theirs, rtol=1e-4, atol=0):
-            raise GeometryError(
-                f"{one.path}: PixelSpacing",
-                expected=f"the spacing of the other slices, {ours[0]:g} x {ours[1]:g} mm",
-                found=f"{theirs[0]:g} x {theirs[1]:g} mm",
-                remedy="remove the slice that does not belong, or export the series again",
-            )
+    spacings_mm = np.array([(one.row_spacing_mm, one.column_spacing_mm) for one in slices])
+    unlike = (np.abs(spacings_mm / spacings_mm[0] - 1) > PIXEL_SPACING_TOLERANCE).any(axis=1)
+    if unlike.any():
+        worst = int(unlike.argmax())
+        raise GeometryError(
+            f"{slices[worst].path}: PixelSpacing",
+            expected="the spacing of the other slices, "
+            f"{spacings_mm[0, 0]:g} x {spacings_mm[0, 1]:g} mm",
+            found=f"{spacings_mm[worst, 0]:g} x {spacings_mm[worst, 1]:g} mm",
+            remedy="remove the slice that does not belong, or export the series again",
+        )
 
 
 def _slice_step_mm(
@@ -129,17 +168,17 @@ def _slice_step_mm(
         raise GeometryError(
             ordered[widest].path,
             expected=f"the next slice {usual_mm:.4g} mm further",
-            found=f"a gap of {steps_mm[widest]:.4g} mm up to {ordered[widest + 1].path.name} "
-            f"(slice {widest + 1} of {len(ordered)})",
-            remedy="export the missing slices, or resample the series on purpose",
+            # Not the name of the next file: names of files may tell who was scanned.
+            found=f"a gap of {steps_mm[widest]:.4g} mm after slice {widest + 1} of {len(ordered)}",
+            remedy="export the missing slices",
         )
     variation = float(np.abs(steps_mm - mean_mm).max() / mean_mm)
     if variation > SPACING_TOLERANCE:
-        raise GeometryError(
+        raise IrregularStackError(
             f"{ordered[0].path}: ImagePositionPatient",
             expected=f"slices at equal distances, within {SPACING_TOLERANCE:.0%}",
             found=f"distances from {steps_mm.min():.4g} to {steps_mm.max():.4g} mm",
-            remedy="resample the series to equal distances on purpose",
+            remedy="export the series again, or resample it: reading.irregular_slices=resample",
         )
     _require_every_slice(ordered, mean_mm)
     if variation > SPACING_TOLERANCE / 10:
@@ -160,7 +199,7 @@ def _require_every_slice(ordered: Sequence[SliceHeader], step_mm: float) -> None
             f"{ordered[0].path}: SpacingBetweenSlices",
             expected=f"slices {stated_mm:.4g} mm apart, with consecutive instance numbers",
             found=f"slices {step_mm:.4g} mm apart, and every instance number {times} further",
-            remedy="export the missing slices, or resample the series on purpose",
+            remedy="export the missing slices",
         )
 
 
@@ -185,9 +224,9 @@ def _require_no_tilt(
     if sideways_mm[worst] <= TILT_TOLERANCE_PIXELS * pixel_mm:
         return
     angle = np.degrees(np.arctan2(sideways_mm[worst], abs(float(offsets_mm[worst] @ normal))))
-    raise GeometryError(
+    raise IrregularStackError(
         f"{ordered[worst].path}: ImagePositionPatient",
         expected="slices stacked along their normal",
         found=f"a stack tilted by {angle:.3g} degrees, {sideways_mm[worst]:.4g} mm sideways",
-        remedy="resample the series to an upright stack on purpose",
+        remedy="export an upright stack, or resample it: reading.irregular_slices=resample",
     )

@@ -1,22 +1,32 @@
-"""DICOM files in, the few facts of each header out; runs in the sandbox's child process only."""
+"""DICOM files in, the few facts of their slices out; runs in the sandbox's child process only."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import GeometryError, ScanError, file_problem
-from pipeline.imaging.dicom.pixel_header import (
+from pipeline.errors import GeometryError, ScanError
+from pipeline.imaging.dicom.contrast import contrast_of
+from pipeline.imaging.dicom.frames import (
+    PER_FRAME,
     PHILIPS_SCALE_SLOPE,
-    SIEMENS_MOSAIC_IMAGES,
+    SHARED,
+    flat_frame,
+    frame_count,
+    is_multi_frame,
+)
+from pipeline.imaging.dicom.mosaic import SIEMENS_MOSAIC_IMAGES, is_mosaic, tiles_of
+from pipeline.imaging.dicom.pixel_header import (
     pixel_notes,
-    require_single_grey_frame,
+    require_grey_image,
     rescale_of,
     voxel_type_of,
 )
+from pipeline.imaging.dicom.projection import is_projection, place
+from pipeline.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from pipeline.imaging.dicom.tags import (
     finite_numbers,
     integer,
@@ -25,6 +35,7 @@ from pipeline.imaging.dicom.tags import (
     text,
     unreadable,
 )
+from pipeline.imaging.dicom.walk import cannot_open
 
 if TYPE_CHECKING:
     # At run time pydicom is imported inside the functions: the calling process never needs it.
@@ -78,51 +89,21 @@ KEYWORDS = (
     "RescaleIntercept",
     "ModalityLUTSequence",
     "LossyImageCompression",
+    "PatientID",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImagerPixelSpacing",
+    "StackID",
+    "ReferencedSeriesSequence",
+    SHARED,
+    PER_FRAME,
 )
+SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 
 
-@dataclass(frozen=True)
-class SliceHeader:
-    """What one file says about its place in a volume. Lengths are millimetres, axes are LPS.
-
-    Attributes:
-        kind: echo time, echo number, image type and complex part: what tells contrasts apart.
-        moments: values that tell repetitions of one position apart, by tag; as text.
-        voxel_type: numpy name of the type that holds its rescaled pixels.
-        notes: what a user should know about this file's pixels.
-    """
-
-    path: Path
-    series_uid: str
-    series_number: int | None
-    instance_number: int | None
-    kind: tuple[float, str, str, str]
-    moments: tuple[tuple[str, str], ...]
-    trigger_time_ms: float | None
-    position_mm: tuple[float, ...]
-    orientation: tuple[float, ...]
-    row_spacing_mm: float
-    column_spacing_mm: float
-    thickness_mm: float | None
-    stated_step_mm: float | None
-    frame_of_reference: str
-    rows: int
-    columns: int
-    voxel_type: str
-    rescale: tuple[float, float]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A file that cannot be part of a volume, and the series that lacks it, where known."""
-
-    error: ScanError
-    series_uid: str | None = None
-
-
-def scan_headers(paths: Sequence[Path]) -> list[SliceHeader | Rejection | None]:
-    """Read each file's header; None for what is no DICOM image and does not claim to be."""
+def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
+    """What each file holds: a header a slice, or a rejection; nothing where it is no image."""
     return [_scan(path) for path in paths]
 
 
@@ -144,7 +125,7 @@ def pixel_digests(paths: Sequence[Path]) -> list[str]:
     return digests
 
 
-def _scan(path: Path) -> SliceHeader | Rejection | None:
+def _scan(path: Path) -> FileContents:
     import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.tag import Tag
@@ -154,38 +135,67 @@ def _scan(path: Path) -> SliceHeader | Rejection | None:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
-            return None
-        return Rejection(unreadable(path, "a DICOM file", error))
+            return FileContents()
+        return _rejected(path, unreadable(path, "a DICOM file", error))
     except OSError as error:
-        return Rejection(_cannot_open(path, error))
+        return _rejected(path, cannot_open(path, error))
     except Exception as error:  # a hostile file can make the parser raise anything
-        return Rejection(unreadable(path, "a DICOM header", error))
-    return _facts_or_rejection(path, dataset)
+        return _rejected(path, unreadable(path, "a DICOM header", error))
+    return _slices_or_rejection(path, dataset)
 
 
-def _facts_or_rejection(path: Path, dataset: Dataset) -> SliceHeader | Rejection | None:
-    series_uid = None
+def _rejected(path: Path, error: ScanError, series_uid: str = "") -> FileContents:
+    return FileContents(rejection=Rejection.of(path, error, series_uid))
+
+
+def _slices_or_rejection(path: Path, dataset: Dataset) -> FileContents:
+    series_uid = ""
     try:
+        if text(dataset, "SOPClassUID") in (SEGMENTATION_STORAGE, LABEL_MAP_STORAGE):
+            labelled = dataset.get("ReferencedSeriesSequence") or ()
+            uids = tuple(text(series, "SeriesInstanceUID") for series in labelled)
+            return FileContents(labels=LabelFile(path, uids))
         if _is_no_image(dataset):
-            return None
-        series_uid = text(dataset, "SeriesInstanceUID") or None
-        require_single_grey_frame(path, dataset)
-        return _facts(path, dataset)
+            return FileContents()
+        series_uid = text(dataset, "SeriesInstanceUID")
+        return FileContents(tuple(_slices(path, dataset)))
     except ScanError as error:
-        return Rejection(error, series_uid)
+        return _rejected(path, error, series_uid)
     except Exception as error:  # values are converted on access, and may be anything
-        return Rejection(unreadable(path, "a DICOM header", error), series_uid)
+        return _rejected(path, unreadable(path, "a DICOM header", error), series_uid)
 
 
-def _facts(path: Path, dataset: Dataset) -> SliceHeader:
+def _slices(path: Path, dataset: Dataset) -> list[SliceHeader]:
+    require_grey_image(path, dataset)
+    count = frame_count(path, dataset)
+    if is_multi_frame(dataset):
+        frames = [_facts(path, flat_frame(dataset, number)) for number in range(count)]
+        # Frames of one file are numbered; that is the last resort to tell repetitions apart.
+        return [
+            replace(facts, frame=number, instance_number=number + 1)
+            for number, facts in enumerate(frames)
+        ]
+    if is_projection(dataset):
+        facts = _facts(path, dataset, place(path, dataset))
+        return [replace(facts, kind=(*facts.kind[:4], facts.instance_uid))]
+    facts = _facts(path, dataset)
+    return tiles_of(facts, path) if is_mosaic(dataset) else [facts]
+
+
+def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHeader:
     row_spacing_mm, column_spacing_mm = _spacing_mm(path, dataset)
     rescale = rescale_of(path, dataset)
     trigger_time_ms = number(path, dataset, "TriggerTime")
     return SliceHeader(
         path=path,
+        frame=0,
+        tiles=0,
+        patient_id=text(dataset, "PatientID"),
         series_uid=text(dataset, "SeriesInstanceUID"),
+        instance_uid=text(dataset, "SOPInstanceUID"),
         series_number=integer(dataset, "SeriesNumber"),
         instance_number=integer(dataset, "InstanceNumber"),
+        contrast=contrast_of(dataset),
         kind=_kind(dataset),
         moments=_moments(dataset),
         trigger_time_ms=trigger_time_ms,
@@ -200,7 +210,7 @@ def _facts(path: Path, dataset: Dataset) -> SliceHeader:
         columns=int(dataset.Columns),
         voxel_type=voxel_type_of(path, dataset, rescale),
         rescale=rescale,
-        notes=pixel_notes(dataset),
+        notes=(*notes, *pixel_notes(dataset)),
     )
 
 
@@ -212,13 +222,14 @@ def _is_no_image(dataset: Dataset) -> bool:
     return name.endswith("Storage") and "Image" not in name
 
 
-def _kind(dataset: Dataset) -> tuple[float, str, str, str]:
+def _kind(dataset: Dataset) -> tuple[float, str, str, str, str]:
     echo_time = dataset.get("EchoTime")
     return (
         -1.0 if echo_time in (None, "") else float(echo_time),
         text(dataset, "EchoNumbers"),
         text(dataset, "ImageType"),
         private_text(dataset, GE_COMPLEX_PART),
+        text(dataset, "StackID"),
     )
 
 
@@ -236,6 +247,7 @@ def _moments(dataset: Dataset) -> tuple[tuple[str, str], ...]:
         ("TemporalPositionIdentifier", text(dataset, "TemporalPositionIdentifier")),
         ("DiffusionBValue", diffusion),
         *((keyword, text(dataset, keyword)) for keyword in others),
+        ("file", ""),
     )
 
 
@@ -257,12 +269,3 @@ def _thickness_mm(path: Path, dataset: Dataset) -> float | None:
         if value_mm is not None and value_mm > 0:
             return value_mm
     return None
-
-
-def _cannot_open(path: Path, error: OSError) -> ScanError:
-    return ScanError(
-        path,
-        expected="a file that can be read",
-        found=file_problem(error),
-        remedy="correct its permissions or restore it",
-    )

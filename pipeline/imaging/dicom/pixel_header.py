@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ScanError
-from pipeline.imaging.dicom.tags import integer, number, text
+from pipeline.imaging.dicom.frames import PHILIPS_SCALE_SLOPE
+from pipeline.imaging.dicom.tags import number, text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 MAXIMUM_SLICE_PIXELS = 2**26
-SIEMENS_MOSAIC_IMAGES = (0x0019, 0x100A)
-PHILIPS_SCALE_SLOPE = (0x2005, 0x100E)
 LOSSY_SYNTAXES = (
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
@@ -23,20 +22,12 @@ LOSSY_SYNTAXES = (
 )
 
 
-def require_single_grey_frame(path: Path, dataset: Dataset) -> None:
-    """Refuse what is not one slice of grey values: mosaics, multi-frame objects, colour.
+def require_grey_image(path: Path, dataset: Dataset) -> None:
+    """Refuse what holds no grey values, and sizes that no image has.
 
     Raises:
         ScanError: what the file holds instead.
     """
-    from pydicom.uid import UID
-
-    image_type = text(dataset, "ImageType")
-    frames = integer(dataset, "NumberOfFrames") or 1
-    if "MOSAIC" in image_type or SIEMENS_MOSAIC_IMAGES in dataset:
-        raise _other_object(path, "a Siemens mosaic (all slices tiled into one image)")
-    if frames != 1 or "Enhanced" in UID(text(dataset, "SOPClassUID")).name:
-        raise _other_object(path, f"an enhanced multi-frame object with {frames} frames")
     if "Rows" not in dataset or "Columns" not in dataset:
         raise ScanError(
             f"{path}: Rows, Columns",
@@ -117,12 +108,3 @@ def pixel_notes(dataset: Dataset) -> tuple[str, ...]:
         named = modality if re.fullmatch("[A-Z]{2,16}", modality) else "not stated"
         notes.append(f"modality is {named}, not MR")
     return tuple(notes)
-
-
-def _other_object(path: Path, what: str) -> ScanError:
-    return ScanError(
-        path,
-        expected="one slice a file",
-        found=what,
-        remedy="convert it to classic DICOM or NIfTI first",
-    )

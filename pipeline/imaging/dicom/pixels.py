@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import FileIO
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ScanError
+from pipeline.imaging.dicom.frames import flat_frame, is_multi_frame
+from pipeline.imaging.dicom.mosaic import tiles_a_side
+from pipeline.imaging.dicom.pixel_header import rescale_of
 
 if TYPE_CHECKING:
     # At run time pydicom is imported inside the functions: the calling process never needs it.
-    from pydicom import FileDataset
+    from pydicom import Dataset, FileDataset
 
 Pixels = NDArray[Any]
 
@@ -28,20 +33,39 @@ BARE_IMAGE_KEYWORDS = (
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
-    "PixelData",
 )
+GDCM_SYNTAXES = tuple(
+    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)
+)
+"""Compressions whose decoders SimpleITK brings: JPEG, JPEG-LS and JPEG 2000."""
+DEFERRED_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where the pixels of one slice lie.
+
+    Attributes:
+        path: of the file.
+        frame: which frame or tile of the file it is, from 0.
+        tiles: number of slices that are tiled into the image; 0 where it is one slice.
+    """
+
+    path: Path
+    frame: int
+    tiles: int
 
 
 def decode_series(
-    files: Sequence[Path], shape: tuple[int, int, int], voxel_type: str, target: Path
+    slices: Sequence[Slice], size: tuple[int, int], voxel_type: str, target: Path
 ) -> None:
     """Write the rescaled values of all slices to a file: slices, in them rows, in them columns.
 
-    Only one slice is held in memory.
+    Only one image is held in memory.
 
     Args:
-        files: one a slice, in the order in which they are written.
-        shape: columns, rows, slices.
+        slices: in the order in which they are written.
+        size: columns, rows.
         voxel_type: numpy name of the type that is written.
         target: the file to make.
 
@@ -51,10 +75,12 @@ def decode_series(
     """
     # Unbuffered, so that its size tells how far a decoder came that dies.
     with target.open("wb", buffering=0) as output:
-        for path in files:
-            values = _values(path, shape[:2], target.parent)  # (rows, columns)
+        for one, values in _values(slices, target.parent):
+            columns, rows = size
+            if values.shape != (rows, columns):
+                raise _changed(one.path, f"{rows} x {columns} pixels", f"shape {values.shape}")
             if voxel_type != "float32" and not np.can_cast(values.dtype, voxel_type):
-                raise _changed(path, voxel_type, str(values.dtype))
+                raise _changed(one.path, voxel_type, str(values.dtype))
             _write_all(output, np.ascontiguousarray(values, dtype=voxel_type))
 
 
@@ -65,53 +91,105 @@ def _write_all(output: FileIO, values: Pixels) -> None:
         remaining = remaining[output.write(remaining) :]
 
 
-def _values(path: Path, size: tuple[int, int], scratch: Path) -> Pixels:
-    dataset, stored = _stored_pixels(path, scratch)
-    columns, rows = size
-    if stored.shape != (rows, columns):
-        raise _changed(path, f"{rows} x {columns} pixels", f"shape {stored.shape}")
+def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pixels]]:
+    """Each slice with its rescaled values (rows, columns); a file is parsed once for its run."""
+    for path, run in groupby(slices, key=lambda one: one.path):
+        of_file = list(run)
+        dataset = _dataset(path)
+        if of_file[0].tiles:
+            image = _rescaled(path, dataset, _frame(path, dataset, 0, scratch))
+            yield from ((one, _tile(image, one)) for one in of_file)
+            continue
+        for one in of_file:
+            header = flat_frame(dataset, one.frame) if is_multi_frame(dataset) else dataset
+            yield one, _rescaled(path, header, _frame(path, dataset, one.frame, scratch))
+
+
+def _tile(image: Pixels, one: Slice) -> Pixels:
+    side = tiles_a_side(one.tiles)
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    down, across = divmod(one.frame, side)
+    return image[down * rows : (down + 1) * rows, across * columns : (across + 1) * columns]
+
+
+def _rescaled(path: Path, dataset: Dataset, stored: Pixels) -> Pixels:
     stored = _only_stored_bits(path, dataset, stored)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         stored = _inverted(dataset, stored)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    slope = 1.0 if slope in (None, "") else float(slope)
-    intercept = 0.0 if intercept in (None, "") else float(intercept)
+    slope, intercept = rescale_of(path, dataset)
     if (slope, intercept) == (1.0, 0.0):
         return stored
     rescaled: Pixels = (stored * slope + intercept).astype(np.float32)
     return rescaled
 
 
-def _stored_pixels(path: Path, scratch: Path) -> tuple[FileDataset, Pixels]:
+def _dataset(path: Path) -> FileDataset:
     import pydicom
 
     try:
-        dataset = pydicom.dcmread(path)
+        # Large values, such as the pixels of many frames, stay in the file until they are needed.
+        return pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
+    except Exception as error:  # a hostile file can make the parser raise anything
+        raise _undecodable(path, error) from None
+
+
+def _frame(path: Path, dataset: FileDataset, number: int, scratch: Path) -> Pixels:
+    from pydicom.pixels import pixel_array
+
+    try:
         try:
-            return dataset, dataset.pixel_array
+            return pixel_array(dataset, index=number)
         except (RuntimeError, NotImplementedError):
-            if not dataset.file_meta.TransferSyntaxUID.is_compressed:
+            if dataset.file_meta.TransferSyntaxUID not in GDCM_SYNTAXES:
                 raise
             # pydicom has no decoder of its own for this compression.
-            return dataset, _decoded_by_gdcm(dataset, scratch)
-    except Exception as error:  # a hostile file can make parser and decoder raise anything
-        raise ScanError(
-            path,
-            expected="pixels that can be decoded",
-            found=f"truncated or damaged pixel data ({type(error).__name__})",
-            remedy="export the file again",
-        ) from None
+            return _decoded_by_gdcm(dataset, number, scratch)
+    except Exception as error:  # a hostile file can make the decoder raise anything
+        _require_decoder(path, dataset)
+        raise _undecodable(path, error) from None
 
 
-def _decoded_by_gdcm(dataset: FileDataset, scratch: Path) -> Pixels:
-    """Stored values of a compressed image, by the decoders that SimpleITK brings."""
+def _require_decoder(path: Path, dataset: FileDataset) -> None:
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        lacking = "no package that could be installed"
+    else:
+        if decoder.is_available or syntax in GDCM_SYNTAXES:
+            return
+        lacking = "; or ".join(decoder.missing_dependencies)
+    raise ScanError(
+        f"{path}: TransferSyntaxUID",
+        expected=f"a decoder for {syntax.name if syntax.name != syntax else 'its compression'}",
+        found="none in this environment",
+        remedy=f"install one: {lacking}; or export the series without compression",
+    )
+
+
+def _undecodable(path: Path, error: Exception) -> ScanError:
+    return ScanError(
+        path,
+        expected="pixels that can be decoded",
+        found=f"truncated or damaged pixel data ({type(error).__name__})",
+        remedy="export the file again",
+    )
+
+
+def _decoded_by_gdcm(dataset: FileDataset, number: int, scratch: Path) -> Pixels:
+    """Stored values of one compressed frame, by the decoders that SimpleITK brings."""
     import SimpleITK
-    from pydicom.dataset import Dataset
+    from pydicom import Dataset
+    from pydicom.encaps import encapsulate, get_frame
 
     # A bare copy: GDCM would rescale, invert and interpret by the tags that are left out.
     bare = Dataset()
     for keyword in BARE_IMAGE_KEYWORDS:
         bare[keyword] = dataset[keyword]
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    bare.PixelData = encapsulate([get_frame(dataset.PixelData, number, number_of_frames=frames)])
     bare.PhotometricInterpretation = "MONOCHROME2"
     bare.file_meta = dataset.file_meta
     copy = scratch / "compressed.dcm"
@@ -122,7 +200,7 @@ def _decoded_by_gdcm(dataset: FileDataset, scratch: Path) -> Pixels:
     return pixels.astype(f"{sign}{dataset.BitsAllocated}")
 
 
-def _only_stored_bits(path: Path, dataset: FileDataset, stored: Pixels) -> Pixels:
+def _only_stored_bits(path: Path, dataset: Dataset, stored: Pixels) -> Pixels:
     """Clear what lies above the stored bits, such as overlays, and extend the sign."""
     allocated = stored.dtype.itemsize * 8
     used, high = int(dataset.BitsStored), int(dataset.HighBit)
@@ -139,7 +217,7 @@ def _only_stored_bits(path: Path, dataset: FileDataset, stored: Pixels) -> Pixel
     return (stored << (allocated - 1 - high)) >> (allocated - used)
 
 
-def _inverted(dataset: FileDataset, stored: Pixels) -> Pixels:
+def _inverted(dataset: Dataset, stored: Pixels) -> Pixels:
     if stored.dtype.kind == "i":
         return ~stored
     inverted: Pixels = stored.dtype.type(2 ** int(dataset.BitsStored) - 1) - stored

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError, ScanError, file_problem
-from pipeline.imaging.dicom.pixels import decode_series
+from pipeline.imaging.dicom.pixels import Slice, decode_series
+from pipeline.imaging.dicom.resampling import resampled
 from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
 from pipeline.imaging.volume import Volume
@@ -39,8 +40,10 @@ def read_series(series: DicomSeries, sandbox: Sandbox | None = None) -> Volume:
         target = Path(folder) / "voxels.raw"
         _decode(series, target, sandbox or shared_sandbox())
         flat = np.fromfile(target, dtype=series.voxel_type)
-    columns, rows, count = series.shape
-    voxels = flat.reshape(count, rows, columns).transpose(2, 1, 0)  # (columns, rows, slices)
+    columns, rows, _ = series.shape
+    voxels = flat.reshape(-1, rows, columns).transpose(2, 1, 0)  # (columns, rows, slices)
+    if series.resampling is not None:
+        voxels = resampled(voxels, series.resampling)
     return Volume(
         voxels=voxels,
         affine=series.affine,
@@ -53,12 +56,15 @@ def _decode(series: DicomSeries, target: Path, sandbox: Sandbox) -> None:
     try:
         sandbox.call(
             decode_series,
-            series.files,
-            series.shape,
+            [
+                Slice(path, frame, series.tiles)
+                for path, frame in zip(series.files, series.frames, strict=True)
+            ],
+            series.shape[:2],
             series.voxel_type,
             target,
             where=series.files[0],
-            timeout_seconds=START_SECONDS + SECONDS_PER_SLICE * len(series.files),
+            timeout_seconds=START_SECONDS + SECONDS_PER_SLICE * len(series.members),
         )
     except ChildDiedError as error:
         raise ScanError(
@@ -77,10 +83,10 @@ def _decode(series: DicomSeries, target: Path, sandbox: Sandbox) -> None:
 
 
 def _slices_written(series: DicomSeries, target: Path) -> int:
-    columns, rows, count = series.shape
+    columns, rows, _ = series.shape
     slice_bytes = columns * rows * np.dtype(series.voxel_type).itemsize
     written_bytes = target.stat().st_size if target.exists() else 0
-    return min(written_bytes // slice_bytes, count - 1)
+    return min(written_bytes // slice_bytes, len(series.members) - 1)
 
 
 def _value_warnings(series: DicomSeries, voxels: NDArray[Any]) -> tuple[str, ...]:

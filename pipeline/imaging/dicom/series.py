@@ -1,24 +1,26 @@
-"""A folder of DICOM files in, the series in it that are volumes out, and what is not one."""
+"""The files of one series in, the volumes in it out, and what is none."""
 
 from __future__ import annotations
 
-import stat
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ScanError, file_problem
+from pipeline.config import ReadingSection
+from pipeline.errors import ScanError
 from pipeline.imaging.dicom.grid import Grid, regular_grid
-from pipeline.imaging.dicom.header import Rejection, SliceHeader, pixel_digests, scan_headers
+from pipeline.imaging.dicom.header import pixel_digests
+from pipeline.imaging.dicom.resampling import Resampling
+from pipeline.imaging.dicom.slice_header import FileContents, Rejection, SliceHeader
 from pipeline.imaging.dicom.splitting import Stack, by_size, stacks, volumes_of
-from pipeline.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
+from pipeline.imaging.sandbox import Sandbox
 from pipeline.imaging.volume import Affine
 
-FILES_PER_CALL = 64
 SECONDS_PER_FILE = 10.0
 MAXIMUM_VOXELS = 2**31
 
@@ -28,106 +30,97 @@ class DicomSeries:
     """Files that make one volume, and its grid.
 
     Attributes:
-        name: readable, safe as a file name, unique in its folder, free of the patient's identity.
-        files: one a slice, sorted along the normal of the slices; a file of many frames repeats.
+        name: readable, safe as a file name, free of the patient's identity.
+        folder: holds the files, or the folders of the files.
+        members: path below the folder, one a slice, sorted along the normal of the slices; a file
+            of many frames repeats.
         frames: which frame or mosaic tile of its file each slice is, counted from 0.
+        tiles: slices that are tiled into each file; 0 where there are none.
         affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
         shape: columns, rows, slices.
         voxel_type: numpy name of the type that holds the rescaled values.
+        series_uid: what a DICOM SEG calls it; private.
+        patient: keyed pseudonym; empty where no key was given.
+        resampling: how uneven slices are brought onto the grid; None where they lie on it.
         warnings: what was noticed or repaired.
     """
 
     name: str
-    files: tuple[Path, ...]
+    folder: Path
+    members: tuple[str, ...]
     frames: tuple[int, ...]
+    tiles: int
     affine: Affine
     shape: tuple[int, int, int]
     voxel_type: str
+    series_uid: str = ""
+    patient: str = ""
+    resampling: Resampling | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """One a slice."""
+        return tuple(self.folder / member for member in self.members)
 
     def __str__(self) -> str:
         """For messages: the folder and the name."""
-        return f"{self.files[0].parent}: {self.name}"
+        return f"{self.folder}: {self.name}"
 
 
-@dataclass(frozen=True)
-class SeriesScan:
-    """What a folder holds: volumes, and the reasons why other files are none."""
-
-    series: tuple[DicomSeries, ...]
-    set_aside: tuple[ScanError, ...]
-
-
-def find_series(folder: Path, sandbox: Sandbox | None = None) -> SeriesScan:
-    """Sort the DICOM files that lie in a folder, not below it, into volumes.
-
-    No file is parsed in this process. Files are known by content: what is no DICOM is ignored
-    unless it is called ``.dcm``, and so are reports, other objects without an image, and
-    ``DICOMDIR``.
+def series_in(
+    held: Iterable[FileContents], reading: ReadingSection, sandbox: Sandbox
+) -> tuple[list[DicomSeries], list[ScanError]]:
+    """The volumes of the files of one series, and why others are none.
 
     Args:
-        folder: its files may belong to several series, in any order and under any names.
-        sandbox: where headers are parsed; by default the one of this process.
-
-    Raises:
-        ScanError: the folder cannot be listed.
+        held: what the files hold; any order.
+        reading: whether uneven slices are resampled.
+        sandbox: where pixels are compared, if positions repeat.
     """
-    sandbox = sandbox or shared_sandbox()
-    files, set_aside = _regular_files(folder)
-    headers, rejections = _scan(files, sandbox)
-    set_aside += _merged(rejections)
-    damaged = Counter(one.series_uid for one in rejections if one.series_uid is not None)
+    slices: list[SliceHeader] = []
+    rejections: list[Rejection] = []
+    for contents in held:
+        slices += contents.slices
+        if contents.rejection:
+            rejections.append(contents.rejection)
     found: list[DicomSeries] = []
-    for stack in stacks(headers):
-        try:
-            _require_whole(stack, damaged)
-            found += _series_of(stack, sandbox)
-        except ScanError as error:
-            set_aside.append(error)
-    if any(one.series_uid is None for one in rejections):
-        found = [_warned_of_unreadable_files(one) for one in found]
-    return SeriesScan(tuple(_uniquely_named(found)), tuple(set_aside))
+    set_aside = merged(rejections)
+    for copy in _copies(slices):
+        for stack in stacks(copy):
+            try:
+                _require_whole(stack, rejections)
+                found += _volumes(stack, reading, sandbox)
+            except ScanError as error:
+                set_aside.append(error)
+    return _uniquely_named(found), set_aside
 
 
-def _regular_files(folder: Path) -> tuple[list[Path], list[ScanError]]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise _cannot_open(folder, error) from error
-    files, problems = [], []
-    for path in entries:
-        try:
-            # Pipes and devices are left out: opening one may never end.
-            if stat.S_ISREG(path.stat().st_mode) and path.name.upper() != "DICOMDIR":
-                files.append(path)
-        except OSError as error:
-            problems.append(_cannot_open(path, error))
-    return files, problems
+def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
+    """One error for each series and reason, not one for each of its many files."""
+    alike: dict[tuple[str, ...], list[Rejection]] = defaultdict(list)
+    for one in rejections:
+        # Files that belong to no series are no repetitions of each other.
+        key = (one.series_uid or str(one.path), one.tag, one.expected, one.found)
+        alike[key].append(one)
+    errors = []
+    for many in alike.values():
+        more = f", here and in {len(many) - 1} other files of the series" if len(many) > 1 else ""
+        errors.append(replace(many[0], found=many[0].found + more).error)
+    return errors
 
 
-def _scan(files: Sequence[Path], sandbox: Sandbox) -> tuple[list[SliceHeader], list[Rejection]]:
-    headers, rejections = [], []
-    for start in range(0, len(files), FILES_PER_CALL):
-        for found in _scan_batch(files[start : start + FILES_PER_CALL], sandbox):
-            if isinstance(found, SliceHeader):
-                headers.append(found)
-            elif found is not None:
-                rejections.append(found)
-    return headers, rejections
+def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
+    """The slices by folder where folders hold copies of each other, otherwise all of them."""
+    folders: dict[Path, list[SliceHeader]] = defaultdict(list)
+    for one in slices:
+        folders[one.path.parent].append(one)
+    instances = [uid for many in folders.values() for uid in {one.instance_uid for one in many}]
+    is_copied = any(uid and count > 1 for uid, count in Counter(instances).items())
+    return [folders[folder] for folder in sorted(folders)] if is_copied else [list(slices)]
 
 
-def _scan_batch(batch: Sequence[Path], sandbox: Sandbox) -> list[SliceHeader | Rejection | None]:
-    call = partial(sandbox.call, scan_headers, where=batch[0], timeout_seconds=SECONDS_PER_FILE)
-    try:
-        return call(batch)
-    except ChildDiedError as error:
-        if len(batch) == 1:
-            return [Rejection(error)]
-    # One hostile file must not take the others with it.
-    return [found for path in batch for found in _scan_batch([path], sandbox)]
-
-
-def _series_of(stack: Stack, sandbox: Sandbox) -> list[DicomSeries]:
+def _volumes(stack: Stack, reading: ReadingSection, sandbox: Sandbox) -> list[DicomSeries]:
     found = []
     digests = partial(
         sandbox.call,
@@ -137,7 +130,7 @@ def _series_of(stack: Stack, sandbox: Sandbox) -> list[DicomSeries]:
     )
     for same_size in by_size(stack):
         volumes, warnings = volumes_of(same_size, digests)
-        grids = [regular_grid(volume) for volume in volumes]
+        grids = [regular_grid(volume, reading) for volume in volumes]
         if len(grids) == 1:
             warnings += _end_warnings(grids[0])
         found += [_series(grid, warnings) for grid in grids]
@@ -146,7 +139,7 @@ def _series_of(stack: Stack, sandbox: Sandbox) -> list[DicomSeries]:
 
 def _end_warnings(grid: Grid) -> tuple[str, ...]:
     numbers = [one.instance_number for one in grid.slices if one.instance_number is not None]
-    if len(numbers) < 2 or len(numbers) < len(grid.slices):
+    if len(numbers) < 2 or len(numbers) < len(grid.slices) or grid.slices[-1].frame:
         return ()
     if set(np.diff(numbers)) in ({1}, {-1}) and min(numbers) > 1:
         return (f"instance numbers start at {min(numbers)}: slices may be missing at one end",)
@@ -155,7 +148,7 @@ def _end_warnings(grid: Grid) -> tuple[str, ...]:
 
 def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
     first = grid.slices[0]
-    shape = (first.columns, first.rows, len(grid.slices))
+    shape = (first.columns, first.rows, grid.count)
     if np.prod(shape, dtype=float) > MAXIMUM_VOXELS:
         raise ScanError(
             first.path,
@@ -166,15 +159,29 @@ def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
     notes = tuple(dict.fromkeys(note for one in grid.slices for note in one.notes))
     if len({one.frame_of_reference for one in grid.slices}) > 1:
         notes += ("frame-of-reference UIDs differ; the positions form one regular grid",)
+    folder, members = _below_one_folder([one.path for one in grid.slices])
     return DicomSeries(
         name=_name(first, grid.affine, shape),
-        files=tuple(one.path for one in grid.slices),
-        frames=(0,) * len(grid.slices),
+        folder=folder,
+        members=members,
+        frames=tuple(one.frame for one in grid.slices),
+        tiles=first.tiles,
         affine=grid.affine,
         shape=shape,
-        voxel_type=_common_type(grid.slices),
+        voxel_type="float32" if grid.resampling else _common_type(grid.slices),
+        series_uid=first.series_uid,
+        resampling=grid.resampling,
         warnings=(*warnings, *grid.warnings, *notes),
     )
+
+
+def _below_one_folder(paths: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    folder = paths[0].parent
+    while not all(path.is_relative_to(folder) for path in paths):
+        folder = folder.parent
+    # One text a file, not one a frame: a catalogue may hold thousands of volumes.
+    texts = {path: str(path.relative_to(folder)) for path in dict.fromkeys(paths)}
+    return folder, tuple(texts[path] for path in paths)
 
 
 def _common_type(slices: Sequence[SliceHeader]) -> str:
@@ -188,8 +195,9 @@ def _common_type(slices: Sequence[SliceHeader]) -> str:
 def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> str:
     number = first.series_number or 0
     plane = ("sagittal", "coronal", "axial")[int(np.abs(affine[:3, 2]).argmax())]
-    columns, rows, count = shape
-    return f"s{abs(number) % 10**9:03d}_{plane}_{columns}x{rows}x{count}"
+    size = "x".join(map(str, shape))
+    facts = (f"s{abs(number) % 10**9:03d}", first.contrast, plane, size)
+    return "_".join(fact for fact in facts if fact)
 
 
 def _uniquely_named(found: Sequence[DicomSeries]) -> list[DicomSeries]:
@@ -203,47 +211,19 @@ def _uniquely_named(found: Sequence[DicomSeries]) -> list[DicomSeries]:
     return named
 
 
-def _require_whole(stack: Stack, damaged: Counter[str]) -> None:
+def _require_whole(stack: Stack, rejections: Sequence[Rejection]) -> None:
     """Refuse a series that lacks slices because their files were set aside."""
-    count = damaged[stack[0].series_uid]
-    if count:
+    if rejections and stack[0].series_uid:
         raise ScanError(
             stack[0].path,
             expected="every file of its series to be usable",
-            found=f"{count} files of it that are not, {len(stack)} that are",
+            found=f"{len(rejections)} files of it that are not, {len(stack)} that are",
             remedy="see the reasons given for those files; correct or remove them",
         )
 
 
-def _warned_of_unreadable_files(series: DicomSeries) -> DicomSeries:
-    text = "the folder holds unreadable files: slices may be missing at an end"
-    return replace(series, warnings=(*series.warnings, text))
+def find_series(path: Path, sandbox: Sandbox | None = None) -> Any:
+    """Every volume below a path."""
+    from pipeline.imaging.dicom.scanner import DicomScanner
 
-
-def _merged(rejections: Sequence[Rejection]) -> list[ScanError]:
-    """One error for each series and reason, not one for each of its many files."""
-    alike: dict[tuple[str | None, str], list[ScanError]] = defaultdict(list)
-    alone = []
-    for one in rejections:
-        if one.series_uid is None:
-            alone.append(one.error)
-        else:
-            alike[one.series_uid, one.error.reason].append(one.error)
-    for errors in alike.values():
-        first = errors[0]
-        if len(errors) > 1:
-            found = f"{first.found}, here and in {len(errors) - 1} other files of the series"
-            first = type(first)(
-                first.where, expected=first.expected, found=found, remedy=first.remedy
-            )
-        alone.append(first)
-    return alone
-
-
-def _cannot_open(path: Path, error: OSError) -> ScanError:
-    return ScanError(
-        path,
-        expected="a file or folder that can be read",
-        found=file_problem(error),
-        remedy="correct its permissions, restore it, or remove the broken link",
-    )
+    return DicomScanner(sandbox=sandbox).find(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import GeometryError
 from pipeline.imaging.dicom.grid import COSINE_TOLERANCE, slots
-from pipeline.imaging.dicom.header import SliceHeader
+from pipeline.imaging.dicom.slice_header import SliceHeader
 
 Stack = list[SliceHeader]
 Digests = Callable[[Sequence[Path]], list[str]]

@@ -13,15 +13,29 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
+MAXIMUM_TEXT = 1024
+"""Longest value that leaves the child process; what headers are sorted by is far shorter."""
+
+
 def text(dataset: Dataset, keyword: str) -> str:
-    """A value as text; empty where there is none."""
+    """A value as text; empty where there is none.
+
+    Raises:
+        ValueError: absurdly long.
+    """
     value = dataset.get(keyword)
-    return "" if value is None else str(value)
+    return "" if value is None else _bounded(str(value))
 
 
 def private_text(dataset: Dataset, tag: tuple[int, int]) -> str:
     """A private value as text; empty where there is none."""
-    return str(dataset[tag].value) if tag in dataset else ""
+    return _bounded(str(dataset[tag].value)) if tag in dataset else ""
+
+
+def _bounded(value: str) -> str:
+    if len(value) > MAXIMUM_TEXT:
+        raise ValueError(f"more than {MAXIMUM_TEXT} characters")
+    return value
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:

@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import ReadingSection
 from pipeline.imaging.dicom.grid import regular_grid
-from pipeline.imaging.dicom.header import SliceHeader
+from pipeline.imaging.dicom.slice_header import SliceHeader
 
 
 @given(
@@ -23,7 +24,7 @@ def test_grid_of_any_orientation(
 ) -> None:
     axes = _rotation(angles)
     headers = [_header(axes, spacing_mm, number) for number in range(6)]
-    grid = regular_grid([headers[number] for number in order])
+    grid = regular_grid([headers[number] for number in order], ReadingSection())
     assert grid.slices == tuple(headers)
     lps_mm = axes @ (np.array([3, 5, 2]) * spacing_mm) + [7, -8, 9]
     ras_mm = lps_mm * [-1, -1, 1]
@@ -46,10 +47,15 @@ def _header(axes: np.ndarray, spacing_mm: tuple[float, float, float], number: in
     position_mm = np.array([7, -8, 9]) + number * slice_spacing_mm * axes[:, 2]
     return SliceHeader(
         path=Path(f"{number}.dcm"),
+        frame=0,
+        tiles=0,
+        patient_id="",
         series_uid="1.2",
+        instance_uid="1.3",
         series_number=1,
         instance_number=None,
-        kind=(1.0, "", "", ""),
+        contrast="",
+        kind=(1.0, "", "", "", ""),
         moments=(),
         trigger_time_ms=None,
         position_mm=tuple(position_mm),

@@ -21,7 +21,8 @@ from pydicom.uid import (
 
 from pipeline.errors import ScanError
 from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.series import DicomSeries, find_series
+from pipeline.imaging.dicom.scanner import DicomScanner
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox
 from pipeline.imaging.volume import Volume
 
@@ -29,7 +30,7 @@ Write = Callable[[list[FileDataset]], Path]
 
 
 def series_in(folder: Path, sandbox: Sandbox) -> DicomSeries:
-    scan = find_series(folder, sandbox)
+    scan = DicomScanner(sandbox=sandbox).find(folder)
     assert not scan.set_aside, scan.set_aside
     assert len(scan.series) == 1
     return scan.series[0]

@@ -14,11 +14,16 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
 from pipeline.errors import GeometryError, ScanError
-from pipeline.imaging.dicom.series import DicomSeries, SeriesScan, find_series
+from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 LPS_TO_RAS = np.diag([-1, -1, 1, 1])
+
+
+def find_series(path: Path, sandbox: Sandbox) -> SeriesScan:
+    return DicomScanner(sandbox=sandbox).find(path)
 
 
 def only(scan: SeriesScan) -> DicomSeries:
@@ -265,8 +270,8 @@ def test_one_hostile_file_does_not_take_the_others_along(phantom: Any, write_dic
 @pytest.mark.parametrize(
     ("tags", "what"),
     [
-        ({"NumberOfFrames": 8}, "multi-frame object with 8 frames"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
+        ({"NumberOfFrames": 8}, "0 descriptions"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "could not be told apart"),
     ],
 )
 def test_other_objects_are_named(

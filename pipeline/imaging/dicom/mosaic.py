@@ -1,0 +1,97 @@
+"""A Siemens mosaic in, the slices that are tiled into its image out.
+
+The file states the corner of the whole image as if it were one large slice. The first slice lies
+where a small image of the same centre would begin; the others follow along the normal that only
+Siemens' own header (CSA) tells the sign of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import GeometryError
+from pipeline.imaging.dicom.slice_header import SliceHeader
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+SIEMENS_MOSAIC_IMAGES = (0x0019, 0x100A)
+MAXIMUM_TILES = 1024
+
+
+def is_mosaic(dataset: Dataset) -> bool:
+    """Whether all slices of a volume are tiled into the image."""
+    image_type = dataset.get("ImageType") or ()
+    return "MOSAIC" in image_type or SIEMENS_MOSAIC_IMAGES in dataset
+
+
+def tiles_a_side(tiles: int) -> int:
+    """Tiles along each side of a mosaic; the last ones stay black."""
+    return math.ceil(math.sqrt(tiles))
+
+
+def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
+    """The slices of a mosaic, each as if it had a file of its own.
+
+    Args:
+        image: the mosaic read as one slice.
+        path: of the file, read again for Siemens' own header.
+
+    Raises:
+        GeometryError: the number or the direction of the slices is not stated.
+    """
+    count, normal = _csa_facts(path)
+    side = tiles_a_side(count)
+    step_mm = image.stated_step_mm or image.thickness_mm
+    if step_mm is None or image.rows % side or image.columns % side:
+        raise GeometryError(
+            f"{path}: SpacingBetweenSlices, Rows, Columns",
+            expected=f"a distance between slices, and sides that {side} tiles divide",
+            found=f"{step_mm} mm, {image.rows} x {image.columns}",
+            remedy="export the series again as enhanced or as single-frame DICOM",
+        )
+    rows, columns = image.rows // side, image.columns // side
+    row, column = np.split(np.array(image.orientation), 2)
+    corner_mm = (
+        np.array(image.position_mm)
+        + row * image.column_spacing_mm * (image.columns - columns) / 2
+        + column * image.row_spacing_mm * (image.rows - rows) / 2
+    )
+    return [
+        replace(
+            image,
+            frame=tile,
+            tiles=count,
+            rows=rows,
+            columns=columns,
+            position_mm=tuple(map(float, corner_mm + tile * step_mm * normal)),
+            stated_step_mm=step_mm,
+            # Every file is a volume of its own.
+            moments=(*image.moments[:-1], ("file", str(path))),
+        )
+        for tile in range(count)
+    ]
+
+
+def _csa_facts(path: Path) -> tuple[int, np.ndarray]:
+    import pydicom
+    from nibabel.nicom import csareader
+
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    csa = csareader.get_csa_header(dataset, "image")
+    count = csareader.get_n_mosaic(csa) if csa else None
+    normal = csareader.get_slice_normal(csa) if csa else None
+    if count is None or normal is None or not 1 <= count <= MAXIMUM_TILES:
+        raise GeometryError(
+            f"{path}: CSA image header",
+            expected="the number of the tiled slices and the direction in which they follow",
+            found="none, so that top and bottom could not be told apart",
+            remedy="export the series with Siemens' private tags, or as single-frame DICOM",
+        )
+    unit = np.asarray(normal, dtype=np.float64)
+    return int(count), unit / np.linalg.norm(unit)
