@@ -7,6 +7,7 @@ MODEL ?=
 INPUT ?=
 PREDICTIONS ?=
 LABELS ?=
+HTML ?=
 NAME ?= hippocampus
 OUT ?=
 FOLD ?=
@@ -22,7 +23,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check preprocess train evaluate predict demo test test-all lint format bench mlflow clean
+.PHONY: help setup data check convert preprocess train evaluate predict demo test test-all lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +33,11 @@ setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-
 data: $(READY) ## Fetch a public data set: NAME=hippocampus OUT=folder.
 	$(SLICEWISE) data $(NAME) --out "$(or $(OUT),$(WORK)/data)" $(ARGS)
 
-check: $(READY) ## Tell what a folder of scans holds and what is wrong with it: DATA=folder.
-	$(SLICEWISE) check "$(call needed,DATA,folder)" $(ARGS)
+check: $(READY) ## Tell what a folder of scans holds and what is wrong with it: DATA=folder HTML=file.
+	$(SLICEWISE) check "$(call needed,DATA,folder)" --work "$(WORK)" $(if $(HTML),--html "$(HTML)") $(ARGS)
+
+convert: $(READY) ## Write DICOM as NIfTI with its acquisition facts: INPUT=path OUT=folder.
+	$(SLICEWISE) convert "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/nifti)" --work "$(WORK)" $(ARGS)
 
 preprocess: $(READY) ## Fill the slice cache: CONFIG=file DATA=folder.
 	$(SLICEWISE) preprocess "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(ARGS)

@@ -16,7 +16,7 @@ def bench(
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Measure preprocessing, training and inference, and the machine's matrix-multiply rate.
+    """Measure reading, preprocessing, training, inference and the matrix-multiply rate.
 
     Timings are noisy: compare shares of the rate within one run, not seconds between runs.
 
@@ -26,10 +26,15 @@ def bench(
     import json
 
     from pipeline.cli.console import note, show_table, tracked
+    from pipeline.dataset.reading_benchmark import FIGURES, run_reading_benchmark
     from pipeline.imaging.files import write_text
-    from pipeline.segmentation.benchmark import MEASUREMENTS, machine, run_benchmark
+    from pipeline.segmentation.benchmark import MEASUREMENTS, Measurement, machine, run_benchmark
 
-    rows = list(tracked(run_benchmark(), "measuring", MEASUREMENTS))
+    rows = [
+        Measurement(figure.name, figure.value, figure.unit)
+        for figure in tracked(run_reading_benchmark(), "reading", FIGURES)
+    ]
+    rows += tracked(run_benchmark(), "measuring", MEASUREMENTS)
     show_table(
         f"{machine()}",
         ("what", "figure", "GFLOP/s", "of the faster rate"),

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import Overrides
+from pipeline.cli.options import DEFAULT_WORK, Overrides, Work, Workers
 
 if TYPE_CHECKING:
-    from pipeline.config import DataSection
-    from pipeline.dataset.catalogue import Catalogue
+    from collections.abc import Sequence
+
+    from pipeline.cli.checking_run import SeenCase
+    from pipeline.config import Config
+    from pipeline.dataset.catalogue import SetAside
     from pipeline.dataset.checking import CheckedCase
+    from pipeline.dataset.comparing import Overview
 
 _MOST_ROWS = 20
+_LETTERS_OF_FIGURES = 56
+_FEWEST_LETTERS = 16
+_BARE_NAME = "check"
 
 
 def check(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of scans or CSV manifest.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write every finding as JSON.")
+    ] = None,
+    html_file: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with a picture of each scan."),
     ] = None,
     config_file: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Labels, patients, layout.")
@@ -29,90 +40,161 @@ def check(
         bool, typer.Option("--allow-unpaired", help="Go on without images or labels that miss.")
     ] = False,
     overrides: Overrides = None,
+    work: Work = DEFAULT_WORK,
+    workers: Workers = None,
 ) -> None:
     """Tell what a data set holds and what is wrong with it, before hours of work are lost.
 
-    Exit code 8: some scans would be set aside. 1: the data set is unusable as it is.
+    Exit code 8: some scans are set aside or unusable. 1: the data set is unusable as it is.
+    Neither page nor JSON holds paths or patients; JSON begins with what its keys mean.
 
     Examples:
       slicewise check Task04_Hippocampus --config configs/hippocampus.yaml
 
-      slicewise check my_scans --json findings.json
+      slicewise check my_scans --html my_scans.html --json my_scans.json
     """
+    from pipeline.cli.checking_run import see_cases
     from pipeline.cli.console import tracked
-    from pipeline.cli.tables import SET_ASIDE, report_set_aside
-    from pipeline.dataset.checking import check_cases, mark_duplicates
+    from pipeline.cli.scanning import scanning
+    from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside
+    from pipeline.dataset.comparing import compare
     from pipeline.dataset.layouts import read_catalogue
+    from pipeline.dataset.workers import default_workers
 
-    section = _section(data, config_file, overrides or [], allow_unpaired=allow_unpaired)
-    catalogue = read_catalogue(section)
-    cases = list(tracked(check_cases(catalogue, section), "checking", len(catalogue.cases)))
-    mark_duplicates(cases)
-    _show(cases, catalogue, section)
-    report_set_aside(catalogue.set_aside)
+    config = _config(data, config_file, overrides or [], allow_unpaired=allow_unpaired)
+    with scanning(work, config.reading) as scanner:
+        catalogue = read_catalogue(config.data, scanner)
+    done = see_cases(
+        catalogue, config, workers or default_workers(), with_pictures=html_file is not None
+    )
+    seen = sorted(tracked(done, "checking", len(catalogue.cases)), key=lambda one: one.case.name)
+    cases = [one.case for one in seen]
+    overview = compare(cases, config.data)
+    _show(cases, overview)
+    report_set_aside(catalogue.set_aside, quarantined(catalogue.set_aside, work, "check"))
     if json_file is not None:
-        _write_json(json_file, cases, catalogue)
-    if catalogue.set_aside or any(case.problems for case in cases):
+        _write_json(json_file, cases, overview, catalogue.set_aside)
+    if html_file is not None:
+        _write_page(html_file, seen, overview, catalogue.set_aside, config)
+    if catalogue.set_aside or overview.unusable:
         raise typer.Exit(SET_ASIDE)
 
 
-def _section(
+def _config(
     root: Path, config_file: Path | None, overrides: list[str], *, allow_unpaired: bool
-) -> DataSection:
+) -> Config:
     from pipeline.config import load_config, parse_config
 
     overrides = [*overrides, f"data.root={root}"]
     if allow_unpaired:
         overrides.append("data.allow_unpaired=true")
     if config_file is not None:
-        return load_config(config_file, overrides).data
+        return load_config(config_file, overrides)
     # A check needs no training; the section wants a budget all the same.
-    bare = "name: check\ndata: {}\ntraining: {steps: 1}\n"
-    return parse_config(bare, "check", overrides).data
+    bare = f"name: {_BARE_NAME}\ndata: {{}}\ntraining: {{steps: 1}}\n"
+    return parse_config(bare, "check", overrides)
 
 
-def _show(cases: list[CheckedCase], catalogue: Catalogue, section: DataSection) -> None:
+def _show(cases: Sequence[CheckedCase], overview: Overview) -> None:
     from pipeline.cli.console import note, show_table
-    from pipeline.dataset.checking import unused_labels
 
     # Problems first; a long list of sound cases is cut.
-    ranked = sorted(cases, key=lambda case: (not case.problems, not case.warnings, case.name))
-    columns = ("case", "shape", "spacing mm", "axes", "intensities", "finding")
+    ranked = sorted(
+        cases, key=lambda case: ([not texts for _, texts in _findings(case)], case.name)
+    )
+    columns = ("case", "shape", "spacing mm", "axes", "intensities", "found")
     show_table(f"{len(cases)} cases", columns, [_row(case) for case in ranked[:_MOST_ROWS]])
+    for case in ranked[:_MOST_ROWS]:
+        _print_findings(case)
     if len(ranked) > _MOST_ROWS:
-        note(f"... and {len(ranked) - _MOST_ROWS} more; --json FILE lists them all")
-    patients = len({case.patient for case in cases})
-    labelled = len(catalogue.labelled)
-    broken = sum(bool(case.problems) for case in cases)
-    note(f"{len(cases)} cases of {patients} patients, {labelled} with labels, {broken} unusable")
-    if all(case.patient == case.name for case in cases) and len(cases) > 1:
+        note(f"... and {len(ranked) - _MOST_ROWS} more; --json and --html list them all")
+    note(
+        f"{overview.cases} cases of {overview.patients} patients, {overview.labelled} with labels, "
+        f"{overview.unusable} unusable"
+    )
+    if overview.empty_labels:
+        note(f"{overview.empty_labels} labels are empty")
+    if len(overview.contrasts) > 1:
+        note(f"contrasts: {', '.join(overview.contrasts)}")
+    if shared := overview.shared_patients:
+        most = max(len(names) for names in shared)
+        note(f"patients with several scans: {len(shared)}, with up to {most} each")
+    elif len(cases) > 1 and all(case.patient == case.name for case in cases):
         note("each case counts as one patient; set data.patient_pattern if some share one")
-    if unused := unused_labels(cases, section):
-        note(f"no case has the label values {unused} of data.labels")
+    for text in overview.notes:
+        note(text)
 
 
 def _row(case: CheckedCase) -> tuple[str, ...]:
+    ranges = (f"{found.lowest:.4g}..{found.highest:.4g}" for found in case.intensities.values())
     return (
-        case.name,
+        shortened(case.name),
         "x".join(map(str, case.shape)),
         "x".join(f"{value:.3g}" for value in case.spacing_mm),
         case.orientation,
-        "" if case.intensities is None else "{:.4g}..{:.4g}".format(*case.intensities),
-        "; ".join([*(f"PROBLEM {text}" for text in case.problems), *case.warnings]) or "ok",
+        ", ".join(ranges),
+        next((kind for kind, texts in _findings(case) if texts), "ok"),
     )
 
 
-def _write_json(path: Path, cases: list[CheckedCase], catalogue: Catalogue) -> None:
-    import json
-    from dataclasses import asdict
+def shortened(name: str) -> str:
+    """A name that leaves room for the figures beside it; elsewhere it stands in full."""
+    from pipeline.cli.console import output
 
+    most = max(output.width - _LETTERS_OF_FIGURES, _FEWEST_LETTERS)
+    if len(name) <= most:
+        return name
+    half = (most - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
+    return ("PROBLEM", case.problems), ("warning", case.warnings), ("note", case.notes)
+
+
+def _print_findings(case: CheckedCase) -> None:
+    """A line a finding: in the table there is no room for sentences."""
+    from pipeline.cli.console import output
+
+    for kind, texts in _findings(case):
+        for text in texts:
+            output.print(f"{case.name}: {kind}: {text}", markup=False, soft_wrap=True)
+
+
+def _write_json(
+    path: Path,
+    cases: Sequence[CheckedCase],
+    overview: Overview,
+    set_aside: Sequence[SetAside],
+) -> None:
+    import json
+
+    from pipeline.cli.findings import findings
     from pipeline.imaging.files import write_text
 
-    content: dict[str, Any] = {
-        "cases": [asdict(case) for case in cases],
-        "set_aside": [
-            {"name": item.name, "reason": item.reason, "remedy": item.remedy}
-            for item in catalogue.set_aside
-        ],
-    }
+    content = findings(cases, overview, set_aside)
     write_text(path, json.dumps(content, indent=2) + "\n", private=True)
+
+
+def _write_page(
+    path: Path,
+    seen: Sequence[SeenCase],
+    overview: Overview,
+    set_aside: Sequence[SetAside],
+    config: Config,
+) -> None:
+    from pipeline.cli.console import note
+    from pipeline.imaging.structures import structures_of
+    from pipeline.reporting.doctor_page import DoctorPage, write_doctor_page
+
+    page = DoctorPage(
+        # The folder's name may be a patient's; the name of a configuration is not.
+        title="Data set" if config.name == _BARE_NAME else config.name,
+        cases=[one.case for one in seen],
+        overview=overview,
+        set_aside=set_aside,
+        thumbnails={one.case.name: one.thumbnail for one in seen if one.thumbnail is not None},
+        structures=structures_of(config.data.labels, config.structures),
+    )
+    write_doctor_page(page, path)
+    note(f"page: {path}")

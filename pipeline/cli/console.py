@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -22,7 +23,8 @@ from rich.table import Table
 
 Item = TypeVar("Item")
 
-output = Console(highlight=False)
+_WIDTH_OF_FILES = 140
+output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 notes = Console(stderr=True, highlight=False)
 
 
@@ -56,7 +58,7 @@ def loading() -> AbstractContextManager[object]:
 
 def note(text: str) -> None:
     """A line beside the results."""
-    notes.print(text, markup=False, soft_wrap=True)
+    notes.print(_harmless(text), markup=False, soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -67,10 +69,15 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
         table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         # A name such as scan[left] is no markup.
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(_harmless(cell)) for cell in row))
     output.print(table)
 
 
 def figure(value: float, digits: int = 4) -> str:
     """A figure for a table; a dash where it is undefined."""
     return "-" if value != value else f"{value:.{digits}f}"
+
+
+def _harmless(text: str) -> str:
+    """Without the control characters that a file name may hold, and a terminal obeys."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)

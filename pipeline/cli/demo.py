@@ -33,7 +33,8 @@ def demo(
     config_file = Path(pipeline.__file__).parents[1] / "configs" / "demo.yaml"
     config = load_config(config_file, [f"data.root={cohort}", *(overrides or ())])
     make_demo(cohort, subjects, seed)
-    check(cohort, config_file=config_file)
+    page = work / "demo" / "check.html"
+    check(cohort, html_file=page, config_file=config_file, work=work)
     with loading():
         from pipeline.cli.training_run import train_folds
     exit_code = train_folds(config, "0", work / "demo" / "model", work, None, overwrite=True)

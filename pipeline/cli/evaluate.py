@@ -26,33 +26,37 @@ def evaluate(
       slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
     """
     from pipeline.cli.console import note, tracked
-    from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
-    from pipeline.config import load_config
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside, report_warnings, show_summary
+    from pipeline.config import ReadingSection, load_config
     from pipeline.dataset.catalogue import SetAside, listed
     from pipeline.errors import ScanError
-    from pipeline.evaluation.pairing import label_values, pair_masks
+    from pipeline.evaluation.pairing import label_values, pair_masks, read_pair
     from pipeline.evaluation.scores import score_case, summarize, write_scores
-    from pipeline.imaging.nifti.reading import read_nifti
 
     pairing = pair_masks(predictions, labels)
     set_aside = [
         SetAside(name, str(predictions / name), "mask without reference", "add its reference")
         for name in pairing.only_predicted
     ]
+    reading = ReadingSection()
     if config_file is not None:
-        structures = load_config(config_file).data.labels
+        config = load_config(config_file)
+        structures, reading = config.data.labels, config.reading
     else:
         structures = {f"label_{value}": value for value in label_values(pairing.pairs)}
     scores = []
+    noticed: dict[str, tuple[str, ...]] = {}
     for pair in tracked(pairing.pairs, "scoring", len(pairing.pairs)):
         try:
-            predicted, reference = read_nifti(pair.predicted), read_nifti(pair.reference)
+            predicted, reference = read_pair(pair, reading)
+            noticed[pair.name] = tuple(dict.fromkeys((*predicted.warnings, *reference.warnings)))
             scores += score_case(pair.name, predicted, reference, structures)
         except ScanError as error:
             if len(pairing.pairs) == 1:
                 raise
             set_aside.append(SetAside.from_error(pair.name, error))
     write_scores(scores, out)
+    report_warnings(noticed)
     report_set_aside(set_aside)
     if pairing.only_reference:
         note(f"not scored, no mask: {listed(pairing.only_reference)}")

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bench, check, data, demo, describe, evaluate, page, predict, train
+from pipeline.cli import bench, check, convert, data, demo, describe, evaluate, page, predict, train
 from pipeline.errors import SlicewiseError, file_problem
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def _common(
 
 app.command("data")(data.data)
 app.command("check")(check.check)
+app.command("convert")(convert.convert)
 app.command("preprocess")(train.preprocess)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)

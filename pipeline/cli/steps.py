@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pipeline.cli.console import tracked
 from pipeline.cli.model_folder import checkpoints_in
+from pipeline.cli.scanning import scanning
 from pipeline.cli.tables import report_set_aside, report_warnings
-from pipeline.config import Config
+from pipeline.config import Config, ReadingSection
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside
 from pipeline.dataset.layouts import read_catalogue
@@ -18,7 +19,9 @@ from pipeline.dataset.workers import default_workers
 from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
 from pipeline.imaging.nifti.writing import write_mask
-from pipeline.imaging.scan import read_scan
+from pipeline.imaging.pictures import is_picture, mask_suffix, write_picture_mask
+from pipeline.imaging.scan import read_label, read_scan
+from pipeline.imaging.volume import Volume
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor
 
@@ -44,7 +47,8 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
     Raises:
         DataError: the data set is unusable as a whole.
     """
-    catalogue = read_catalogue(config.data)
+    with scanning(work, config.reading) as scanner:
+        catalogue = read_catalogue(config.data, scanner)
     results: dict[str, CachedCase | ScanError] = {}
     results.update(
         tracked(
@@ -54,43 +58,57 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
         )
     )
     prepared = collect(catalogue, results, config, work)
-    report_set_aside(prepared.set_aside)
+    report_set_aside(prepared.set_aside, work / "cache" / config.name / "quarantine.jsonl")
     report_warnings({case.name: case.warnings for case in prepared.cases})
     return catalogue, prepared
 
 
 def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) -> Evaluated:
     """Predict labelled cases from their source files, write the masks, score on the native grid."""
-    labels = predictor.config.data.labels
+    config = predictor.config
     scores: list[Score] = []
     set_aside: list[SetAside] = []
     for case in tracked(cases, "predicting", len(cases)):
         try:
-            contrasts = [read_scan(source) for source in case.images]
+            contrasts = [read_scan(source, config.reading) for source in case.images]
             assert case.label is not None
             mask = predictor.predict(*contrasts)
-            write_mask(mask, contrasts[0], mask_path(masks, case))
-            scores += score_case(case.name, mask, read_scan(case.label), labels)
+            _write_mask(mask, contrasts[0], mask_path(masks, case))
+            reference = read_label(case.label, contrasts[0], config.reading)
+            scores += score_case(case.name, mask, reference, config.data.labels)
         except ScanError as error:
             set_aside.append(SetAside.from_error(case.name, error))
     return Evaluated(scores, set_aside)
 
 
 def mask_path(folder: Path, case: Case) -> Path:
-    """Where the mask of a case lies."""
+    """Where the mask of a case lies; that of a picture is a picture."""
+    scan = case.images[0]
+    if isinstance(scan, Path) and is_picture(scan):
+        return folder / f"{case.name}{mask_suffix(scan)}"
     return folder / f"{case.name}.nii.gz"
 
 
-def examples(cases: Sequence[Case], scores: Sequence[Score], masks: Path) -> list[Example]:
+def examples(
+    cases: Sequence[Case], scores: Sequence[Score], masks: Path, reading: ReadingSection
+) -> list[Example]:
     """A few scored cases, from the worst to the best, read again to be looked at."""
     by_name = {case.name: case for case in cases}
     chosen = []
     for name in _spread(scores):
         case = by_name[name]
         assert case.label is not None
-        scan, mask = read_scan(case.images[0]), read_scan(mask_path(masks, case))
-        chosen.append(Example(name, scan, mask, read_scan(case.label)))
+        scan = read_scan(case.images[0], reading)
+        mask = read_label(mask_path(masks, case), scan, reading)
+        chosen.append(Example(name, scan, mask, read_label(case.label, scan, reading)))
     return chosen
+
+
+def _write_mask(mask: Volume, scan: Volume, path: Path) -> None:
+    if is_picture(path):
+        write_picture_mask(mask, path)
+    else:
+        write_mask(mask, scan, path)
 
 
 def model_paths(model: str, work: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import figure, note, show_table
@@ -15,10 +16,29 @@ SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
 
 
-def report_set_aside(items: Sequence[SetAside]) -> None:
-    """Name what the rest goes on without."""
+def report_set_aside(items: Sequence[SetAside], quarantine: Path | None = None) -> None:
+    """Name what the rest goes on without.
+
+    Args:
+        items: scans that are left out.
+        quarantine: the private list that tells where they lie, where there is one.
+    """
     for item in items:
         note(f"set aside: {item.name}: {item.reason} ({item.remedy})")
+    if items and quarantine is not None:
+        note(f"where they lie: {quarantine} (it may name patients, only you can read it)")
+
+
+def quarantined(items: Sequence[SetAside], work: Path, command: str) -> Path:
+    """Write the private list of what a command set aside; returns its path."""
+    import json
+    from dataclasses import asdict
+
+    from pipeline.imaging.files import private_folder, write_text
+
+    path = private_folder(work / command) / "quarantine.jsonl"
+    write_text(path, "".join(json.dumps(asdict(item)) + "\n" for item in items), private=True)
+    return path
 
 
 def report_warnings(noticed: Mapping[str, Sequence[str]]) -> None:

@@ -39,6 +39,6 @@ class StructureSection(Section):
     """Colour as #rrggbb; empty takes the next one of a palette that colour-blind eyes tell
     apart."""
     category: CodedTerm | None = None
-    """Segmented property category of DICOM SEG; empty means anatomical structure."""
+    """Segmented property category of DICOM SEG; empty takes the one that the type belongs to."""
     type: CodedTerm | None = None
     """Segmented property type of DICOM SEG; empty looks the name up in SNOMED CT."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -15,19 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import Config, DataSection, PreprocessingSection
+from pipeline.config import Config
+from pipeline.dataset.case_key import case_key
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside, listed
-from pipeline.dataset.preprocessing import (
-    FORMAT_VERSION,
-    Preprocessing,
-    UnnamedLabelError,
-    to_slices,
-)
+from pipeline.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from pipeline.dataset.workers import run_in_workers
 from pipeline.errors import DataError, OutputError, ScanError, file_problem
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.files import private_folder, sha256_of, write_text
-from pipeline.imaging.scan import ScanSource
+from pipeline.imaging.files import private_folder, write_text
 
 _ARRAYS = ("image.npy", "label.npy", "points.npy")
 _WARNINGS = "warnings.json"
@@ -43,7 +36,7 @@ class CachedCase:
     Attributes:
         name: of the case.
         patient: of the case.
-        key: digest of sources, preprocessing section and format version.
+        key: digest of sources, reading and preprocessing sections and format version.
         folder: holds the arrays.
     """
 
@@ -95,8 +88,7 @@ class _Task:
     """What a worker needs for one case."""
 
     case: Case
-    section: PreprocessingSection
-    data: DataSection
+    config: Config
     root: Path
 
     @property
@@ -113,7 +105,7 @@ def prepare(
     the rest goes on. Follow with ``collect``.
     """
     folder = private_folder(work / "cache")
-    tasks = [_Task(case, config.preprocessing, config.data, folder) for case in catalogue.labelled]
+    tasks = [_Task(case, config, folder) for case in catalogue.labelled]
     for task, result in run_in_workers(_prepare_case, tasks, workers):
         yield task.name, result
 
@@ -140,7 +132,8 @@ def collect(
         *(SetAside.from_error(name, errors[name]) for name in sorted(errors)),
     )
     folder = private_folder(work / "cache" / config.name)
-    _write_lines(folder / "manifest.jsonl", [_manifest_row(case) for case in cases])
+    rows = [_manifest_row(case, catalogue.case(case.name)) for case in cases]
+    _write_lines(folder / "manifest.jsonl", rows)
     _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
     _require_different(catalogue, cases)
     unnamed = {
@@ -179,27 +172,9 @@ def _require_different(catalogue: Catalogue, cases: Sequence[CachedCase]) -> Non
             )
 
 
-def case_key(case: Case, section: PreprocessingSection, data: DataSection) -> str:
-    """Digest of everything that decides what the slices of a case are."""
-    ingredients = {
-        "format": FORMAT_VERSION,
-        "preprocessing": section.model_dump(mode="json"),
-        "labels": list(data.labels.values()),
-        "sources": [_digest(source) for source in (*case.images, case.label) if source],
-    }
-    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
-
-
-def _digest(source: ScanSource) -> str:
-    if isinstance(source, DicomSeries):
-        joined = "".join(sha256_of(path) for path in source.files)
-        return hashlib.sha256(joined.encode()).hexdigest()
-    return sha256_of(source)
-
-
 def _prepare_case(task: _Task) -> CachedCase:
     try:
-        key = case_key(task.case, task.section, task.data)
+        key = case_key(task.case, task.config)
     except OSError as error:
         raise ScanError(
             error.filename or task.name,
@@ -210,15 +185,30 @@ def _prepare_case(task: _Task) -> CachedCase:
     folder = task.root / key[:2] / key
     if not _is_whole(folder):
         shutil.rmtree(folder, ignore_errors=True)
-        assert task.case.label is not None
-        loaded, axis = Preprocessing(task.section, task.data).load(
-            task.case.images, task.case.label
-        )
-        image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
-        label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
-        warnings = loaded["image"].meta["warnings"]
-        _store(folder, image.astype(np.float16), label.astype(np.uint8), warnings)
+        _store(folder, *_slices(task))
     return CachedCase(task.case.name, task.case.patient, key, folder)
+
+
+def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], list[str]]:
+    """Image, label, and what was noticed about them."""
+    case, config = task.case, task.config
+    assert case.label is not None
+    preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
+    loaded, axis = preprocessing.load(case.images, case.label)
+    image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
+    label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
+    warnings = [
+        *loaded["image"].meta["warnings"],
+        *(f"label: {text}" for text in loaded["label"].meta["warnings"]),
+    ]
+    flat = np.ptp(image, axis=(2, 3)) == 0  # (D, C)
+    if flat.all(axis=0).any():
+        warnings.append("every voxel has the same value")
+    elif flat.any():
+        warnings.append("slices in which every pixel has the same value")
+    if not label.any():
+        warnings.append("the label is empty")
+    return image.astype(np.float16), label.astype(np.uint8), warnings
 
 
 def _is_whole(folder: Path) -> bool:
@@ -276,11 +266,12 @@ def _points(label: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.concatenate(rows).astype(np.int32) if rows else np.zeros((0, 4), dtype=np.int32)
 
 
-def _manifest_row(case: CachedCase) -> dict[str, Any]:
+def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
     depth, channels, height, width = case.image.shape
     return {
         "name": case.name,
         "patient": case.patient,
+        "images": [str(image) for image in source.images],
         "key": case.key,
         "slices": depth,
         "channels": channels,

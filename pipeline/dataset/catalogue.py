@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.config import DataSection
 from pipeline.errors import ConfigError, DataError, SlicewiseError, UsageError
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.nifti.reading import NiftiVolume, stem
 from pipeline.imaging.scan import ScanSource
 
 LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
@@ -75,6 +77,9 @@ class Listing:
         labels: case name to label.
         patients: case name to patient as a manifest writes it; None where names must tell.
         set_aside: what cannot be a case.
+        loose_labels: what would label something, but nothing that is here.
+        file_names: what files call the cases that have a neutral name.
+        labels_are_complete: whether an image without a label is a mistake.
     """
 
     root: Path
@@ -82,6 +87,9 @@ class Listing:
     labels: dict[str, ScanSource]
     patients: dict[str, str] | None = None
     set_aside: tuple[SetAside, ...] = ()
+    loose_labels: tuple[SetAside, ...] = ()
+    file_names: dict[str, str] = field(default_factory=dict)
+    labels_are_complete: bool = True
 
 
 def data_root(data: DataSection) -> Path:
@@ -115,43 +123,40 @@ def data_root(data: DataSection) -> Path:
     return data.root
 
 
-def assemble(
-    data: DataSection,
-    root: Path,
-    images: dict[str, tuple[ScanSource, ...]],
-    labels: dict[str, ScanSource],
-    patients: dict[str, str] | None = None,
-) -> Catalogue:
+def assemble(data: DataSection, listing: Listing) -> Catalogue:
     """Join images, labels and patients by case name.
 
     Args:
         data: patient pattern, and whether unpaired files may be left out.
-        root: the data set, for messages.
-        images: case name to one source a contrast.
-        labels: case name to label.
-        patients: case name to patient, where a manifest tells; otherwise the pattern decides.
+        listing: what there is.
 
     Raises:
         DataError: labels and images do not pair up and ``allow_unpaired`` is off; all are named.
     """
-    unpaired = list(_unpaired(images, labels))
+    images, labels = listing.images, listing.labels
+    unpaired = list(_unpaired(listing))
     if unpaired and not data.allow_unpaired:
         raise DataError(
-            root,
+            listing.root,
             expected="a label for every image and an image for every label",
-            found="; ".join(f"{item.name}: {item.reason}" for item in unpaired),
+            found="; ".join(
+                f"{listing.file_names.get(item.name, item.name)}: {item.reason}"
+                for item in unpaired
+            ),
             remedy="add what is missing, or leave these out with data.allow_unpaired=true "
             "(check: --allow-unpaired)",
         )
-    names = [name for name in sorted(images) if not labels or name in labels]
+    needs_label = bool(labels) and listing.labels_are_complete
+    names = [name for name in sorted(images) if name in labels or not needs_label]
     if not names:
         raise DataError(
-            root, expected="at least one scan", found="none", remedy="correct data.root"
+            listing.root, expected="at least one scan", found="none", remedy="correct data.root"
         )
+    patients = listing.patients
     if patients is None:
-        patients = {name: patient_of(name, data) for name in names}
+        patients = {name: _patient(name, listing, data) for name in names}
     cases = (Case(name, patients[name], images[name], labels.get(name)) for name in names)
-    return Catalogue(root, tuple(cases), tuple(unpaired))
+    return Catalogue(listing.root, tuple(cases), (*unpaired, *listing.set_aside))
 
 
 def patient_of(name: str, data: DataSection) -> str:
@@ -236,14 +241,26 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _unpaired(
-    images: dict[str, tuple[ScanSource, ...]], labels: dict[str, ScanSource]
-) -> Iterable[SetAside]:
+def _patient(name: str, listing: Listing, data: DataSection) -> str:
+    """Who a case is: by the pattern, or else by its DICOM header or its file, or itself."""
+    if data.patient_pattern is not None:
+        return patient_of(listing.file_names.get(name, name), data)
+    first = listing.images[name][0]
+    if isinstance(first, DicomSeries) and first.patient:
+        return first.patient
+    if isinstance(first, NiftiVolume):
+        # The volumes of one file show one patient.
+        return name.removesuffix(first.name.removeprefix(stem(first.path)))
+    return name
+
+
+def _unpaired(listing: Listing) -> Iterable[SetAside]:
+    images, labels = listing.images, listing.labels
     if not labels:
         return
     remedy = "add the missing file"
-    for name in sorted(set(images) - set(labels)):
-        where = str(images[name][0])
-        yield SetAside(name, where, "image without label", remedy)
+    if listing.labels_are_complete:
+        for name in sorted(set(images) - set(labels)):
+            yield SetAside(name, str(images[name][0]), "image without label", remedy)
     for name in sorted(set(labels) - set(images)):
         yield SetAside(name, str(labels[name]), "label without image", remedy)

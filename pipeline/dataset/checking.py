@@ -1,19 +1,45 @@
-"""A catalogue in, what is there and what is wrong with it out, case by case."""
+"""A case in, what is there and what is wrong with it out, beside the volumes it was found in."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Case, Catalogue
-from pipeline.errors import SlicewiseError
-from pipeline.imaging.labels import INTEGER_TOLERANCE, whole_numbers
-from pipeline.imaging.scan import read_scan
+from pipeline.config import Config
+from pipeline.dataset.catalogue import Case
+from pipeline.dataset.plane import PLANES, slice_axis
+from pipeline.errors import ScanError
+from pipeline.imaging.scan import read_label, read_scan
 from pipeline.imaging.volume import Volume, require_same_grid
+
+PERCENTILES = (1.0, 50.0, 99.0)
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Grey values of one contrast of a case.
+
+    Attributes:
+        lowest: of all voxels.
+        low: 1st percentile.
+        median: 50th percentile.
+        high: 99th percentile.
+        highest: of all voxels.
+    """
+
+    lowest: float
+    low: float
+    median: float
+    high: float
+    highest: float
+
+    @property
+    def scale(self) -> float:
+        """What lies between the percentiles; a few extreme voxels do not move it."""
+        return self.high - self.low
 
 
 @dataclass
@@ -22,15 +48,19 @@ class CheckedCase:
 
     Attributes:
         name: of the case.
-        patient: of the case.
-        shape: voxels along each axis.
+        patient: of the case; may be a hospital's number, so it is counted and never printed.
+        shape: voxels along each axis, as they are stored.
         spacing_mm: along each axis.
         orientation: of the axes, such as RAS.
-        intensities: smallest and largest.
+        plane: of the slices that would be cut.
+        intensities: of each contrast.
+        labelled: whether there is a label map.
         structures: label value to its volume in ml.
         problems: reasons why the case cannot be used.
-        warnings: what was noticed.
-        digest: of the voxels, to find the same scan under two names.
+        warnings: what was noticed about the case itself.
+        notes: in what it differs from the other cases.
+        digest: of the voxels of all contrasts, to find the same scan under two names.
+        label_digest: of the label map.
     """
 
     name: str
@@ -38,84 +68,102 @@ class CheckedCase:
     shape: tuple[int, ...] = ()
     spacing_mm: tuple[float, ...] = ()
     orientation: str = ""
-    intensities: tuple[float, float] | None = None
+    plane: str = ""
+    intensities: dict[str, Intensities] = field(default_factory=dict)
+    labelled: bool = False
     structures: dict[int, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     digest: str = ""
+    label_digest: str = ""
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.problems or self.warnings or self.notes)
 
 
-def check_cases(catalogue: Catalogue, data: DataSection) -> Iterator[CheckedCase]:
-    """Read every case to its last voxel; yields each when it is done."""
-    for case in catalogue.cases:
-        checked = CheckedCase(case.name, case.patient)
-        try:
-            _check_case(case, data, checked)
-        except SlicewiseError as error:
-            checked.problems.append(error.reason)
-        yield checked
+@dataclass(frozen=True)
+class Examined:
+    """A checked case, and its volumes as far as they could be read.
+
+    Attributes:
+        case: what was found out.
+        image: the first contrast.
+        label: the label map, on the grid of the image.
+    """
+
+    case: CheckedCase
+    image: Volume | None = None
+    label: Volume | None = None
 
 
-def mark_duplicates(cases: Sequence[CheckedCase]) -> None:
-    """Add a problem to every case whose voxels another case has as well."""
-    by_digest: dict[str, list[CheckedCase]] = {}
-    for case in cases:
-        if case.digest:
-            by_digest.setdefault(case.digest, []).append(case)
-    for same in by_digest.values():
-        for case in same:
-            others = ", ".join(other.name for other in same if other is not case)
-            if others:
-                case.problems.append(f"the same voxels as {others}")
+def examine(case: Case, config: Config) -> Examined:
+    """Read a case to its last voxel; what cannot be read is one of its problems."""
+    checked = CheckedCase(case.name, case.patient, labelled=case.label is not None)
+    image = label = None
+    try:
+        volumes = [read_scan(source, config.reading) for source in case.images]
+        image = volumes[0]
+        _describe(volumes, config, checked)
+        if case.label is not None:
+            label = read_label(case.label, image, config.reading)
+            _check_label(label, config, checked)
+    except ScanError as error:
+        checked.problems.append(error.reason)
+    return Examined(checked, image, label)
 
 
-def unused_labels(cases: Iterable[CheckedCase], data: DataSection) -> list[int]:
-    """Values that the config names and no case has."""
-    present = {value for case in cases for value in case.structures}
-    return sorted(set(data.labels.values()) - present)
-
-
-def _check_case(case: Case, data: DataSection, checked: CheckedCase) -> None:
-    volumes = [read_scan(source) for source in case.images]
+def _describe(volumes: Sequence[Volume], config: Config, checked: CheckedCase) -> None:
     first = volumes[0]
     checked.shape, checked.spacing_mm = first.shape, first.spacing_mm
     checked.orientation = first.orientation
-    checked.digest = hashlib.sha256(
-        b"".join(np.ascontiguousarray(volume.voxels).tobytes() for volume in volumes)
-    ).hexdigest()
-    for volume in volumes:
-        checked.warnings += volume.warnings
-        _check_intensities(volume, checked)
+    checked.plane = PLANES[slice_axis(first, config.preprocessing)]
+    checked.digest = _digest(volumes)
+    for contrast, volume in zip(config.data.contrasts, volumes, strict=True):
+        which = f"{contrast}: " if len(volumes) > 1 else ""
+        checked.warnings += [f"{which}{text}" for text in volume.warnings]
+        _check_intensities(volume, which, contrast, checked)
         require_same_grid(first, volume)
-    if case.label is not None:
-        label = read_scan(case.label)
-        _check_label(label, data, checked)
-        require_same_grid(first.reoriented("RAS"), label.reoriented("RAS"))
 
 
-def _check_intensities(volume: Volume, checked: CheckedCase) -> None:
-    finite = np.isfinite(volume.voxels)
-    if not finite.all():
-        checked.problems.append(f"{int((~finite).sum())} NaN or infinite voxels")
+def _digest(volumes: Sequence[Volume]) -> str:
+    """Checksum of the voxels as they lie in the body, whatever their type and storage order."""
+    digest = hashlib.sha256()
+    for volume in volumes:
+        upright = volume.reoriented("RAS")
+        digest.update(repr(upright.shape).encode())
+        with np.errstate(over="ignore"):
+            digest.update(np.ascontiguousarray(upright.voxels, dtype=np.float32).data)
+    return digest.hexdigest()
+
+
+def _check_intensities(volume: Volume, which: str, contrast: str, checked: CheckedCase) -> None:
+    voxels = volume.voxels
+    broken = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+    if broken:
+        text = f"{which}{broken} NaN or infinite voxels; reading.non_finite=zero fills them"
+        checked.problems.append(text)
         return
-    low, high = float(volume.voxels.min()), float(volume.voxels.max())
-    checked.intensities = (low, high)
-    if low == high:
-        checked.warnings.append(f"every voxel is {low:g}")
+    low, median, high = (float(value) for value in np.percentile(voxels, PERCENTILES))
+    found = Intensities(float(voxels.min()), low, median, high, float(voxels.max()))
+    checked.intensities[contrast] = found
+    if found.lowest == found.highest:
+        checked.warnings.append(f"{which}every voxel is {found.lowest:g}")
 
 
-def _check_label(label: Volume, data: DataSection, checked: CheckedCase) -> None:
+def _check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
     checked.warnings += [f"label: {text}" for text in label.warnings]
-    integers = whole_numbers(label.voxels, label.name)
-    if (label.voxels != integers).any():
-        checked.warnings.append(f"label values within {INTEGER_TOLERANCE} of whole numbers")
-    values, counts = np.unique(integers[integers != 0], return_counts=True)
+    checked.label_digest = _digest([label])
+    values, counts = np.unique(label.voxels[label.voxels != 0], return_counts=True)
     checked.structures = {
         int(value): round(int(count) * label.voxel_volume_ml, 4)
         for value, count in zip(values, counts, strict=True)
     }
     if not checked.structures:
         checked.warnings.append("the label is empty")
-    unnamed = sorted(set(checked.structures) - set(data.labels.values()))
-    if data.labels and unnamed:
+    names = config.data.labels
+    unnamed = sorted(set(checked.structures) - set(names.values()))
+    if names and unnamed:
         checked.problems.append(f"label values {unnamed} are not in data.labels")

@@ -1,13 +1,12 @@
 """The layouts that data sets come in: each turns a root into a ``Listing``.
 
 To add one, write a function ``(DataSection, root) -> Listing``, a line in ``_recognised`` and a
-line in ``_READERS``.
+line in ``_READERS``. Names of DICOM files and folders, which may be patients', name no case.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ from pipeline.dataset.catalogue import (
     SetAside,
     assemble,
     data_root,
-    label_name,
     merged_patients,
     require_contrasts,
 )
 from pipeline.dataset.manifest import read_manifest
+from pipeline.dataset.sources import by_name, scans_in, with_volumes_apart, without_dicom_names
 from pipeline.errors import DataError, file_problem
-from pipeline.imaging.nifti.reading import stem
-from pipeline.imaging.scan import ScanSource, find_scans, is_scan
+from pipeline.imaging.dicom.scanner import DicomScanner
+from pipeline.imaging.scan import ScanSource, find_scans, source_name, volumes_in
 
 PAIRS = (
     ("images", "labels"),
@@ -35,36 +34,43 @@ PAIRS = (
     ("imagesTr", "labelsTr"),
     ("imgs", "masks"),
 )
+_PLAIN_SCANNER = DicomScanner()
 
 
-def read_catalogue(data: DataSection) -> Catalogue:
+def read_catalogue(data: DataSection, scanner: DicomScanner = _PLAIN_SCANNER) -> Catalogue:
     """Read a data set of any known layout.
+
+    Args:
+        data: where it lies, how it is arranged, who the patients are.
+        scanner: how DICOM is searched for in the layout ``dicom``.
 
     Raises:
         ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
     """
-    listing = _listing(data)
-    patients = listing.patients
-    if patients is not None:
-        patients = merged_patients(patients, listing.root)
-    catalogue = assemble(data, listing.root, listing.images, listing.labels, patients)
-    return replace(catalogue, set_aside=(*catalogue.set_aside, *listing.set_aside))
+    listing = with_volumes_apart(_listing(data, scanner))
+    if listing.patients is not None:
+        listing = replace(listing, patients=merged_patients(listing.patients, listing.root))
+    catalogue = assemble(data, listing)
+    return replace(catalogue, set_aside=(*catalogue.set_aside, *listing.loose_labels))
 
 
-def read_images(root: Path, contrasts: tuple[str, ...]) -> Listing:
+def read_images(
+    root: Path, contrasts: tuple[str, ...], scanner: DicomScanner = _PLAIN_SCANNER
+) -> Listing:
     """Read the images of any known layout, with or without labels; patients do not matter.
 
     Raises:
         ScanError, DataError: nothing there, missing files, another number of contrasts.
     """
-    listing = _listing(DataSection(root=root, contrasts=contrasts, allow_unpaired=True))
-    return replace(listing, labels={}, patients=None)
+    data = DataSection(root=root, contrasts=contrasts, allow_unpaired=True)
+    listing = replace(_listing(data, scanner), labels={}, patients=None, loose_labels=())
+    return with_volumes_apart(listing)
 
 
-def _listing(data: DataSection) -> Listing:
+def _listing(data: DataSection, scanner: DicomScanner) -> Listing:
     root = data_root(data)
     layout = _recognised(data, root) if data.layout == "auto" else data.layout
-    return _READERS[layout](data, root)
+    return _loose_scans(data, root, scanner) if layout == "dicom" else _READERS[layout](data, root)
 
 
 def _recognised(data: DataSection, root: Path) -> str:
@@ -81,7 +87,7 @@ def _recognised(data: DataSection, root: Path) -> str:
 
 def _decathlon(data: DataSection, root: Path) -> Listing:
     path = root / "dataset.json"
-    entries = {stem(Path(entry["image"])): entry for entry in _listed_pairs(path)}
+    entries = {source_name(Path(entry["image"])): entry for entry in _listed_pairs(path)}
     absent = {
         file
         for entry in entries.values()
@@ -95,12 +101,11 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
             found=f"missing: {', '.join(sorted(absent))}",
             remedy="copy or download the data set again, or data.allow_unpaired=true",
         )
-    require_contrasts(data, 1, path)
     images: dict[str, tuple[ScanSource, ...]] = {}
     labels: dict[str, ScanSource] = {}
     for name, entry in entries.items():
         if entry["image"] not in absent:
-            images[name] = (root / entry["image"],)
+            images[name] = _contrasts_in(data, root / entry["image"])
         if entry["label"] not in absent:
             labels[name] = root / entry["label"]
     gone = (
@@ -111,20 +116,29 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
     return Listing(root, images, labels, set_aside=tuple(gone))
 
 
+def _contrasts_in(data: DataSection, path: Path) -> tuple[ScanSource, ...]:
+    """The volumes of a file are the contrasts of its case."""
+    volumes = volumes_in(path)
+    if volumes:
+        require_contrasts(data, len(volumes), path)
+    return tuple(volumes) or (path,)
+
+
 def _nnunet(data: DataSection, root: Path) -> Listing:
     """``imagesTr/CASE_0000.nii.gz`` with a channel number, ``labelsTr/CASE.nii.gz``."""
     labels = root / "labelsTr"
-    return Listing(
+    listing = Listing(
         root,
         _numbered_channels(data, root / "imagesTr"),
-        _by_name(_scans(labels)) if labels.exists() else {},
+        by_name(scans_in(labels)) if labels.exists() else {},
     )
+    return without_dicom_names(listing)
 
 
 def _numbered_channels(data: DataSection, folder: Path) -> dict[str, tuple[ScanSource, ...]]:
     channels: dict[str, dict[int, ScanSource]] = {}
-    for path in _scans(folder):
-        case, _, number = stem(path).rpartition("_")
+    for path in scans_in(folder):
+        case, _, number = source_name(path).rpartition("_")
         if len(number) != 4 or not number.isdigit():
             raise DataError(
                 path,
@@ -156,29 +170,44 @@ def _pairs(data: DataSection, root: Path) -> Listing:
             remedy="name them with data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
-    images: dict[str, tuple[ScanSource, ...]] = {
-        name: (source,) for name, source in _by_name(_scans(pair[0])).items()
-    }
-    return Listing(root, images, _by_name(_scans(pair[1]), set(images)))
+    images = {name: (source,) for name, source in by_name(scans_in(pair[0])).items()}
+    labels = by_name(scans_in(pair[1]), set(images))
+    return without_dicom_names(Listing(root, dict(images), labels))
 
 
-def _dicom(data: DataSection, root: Path) -> Listing:
-    """Scans without labels: every series, and every NIfTI file, is a case."""
+def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
+    """Every scan in a folder is a case; those that a DICOM SEG labels have a label."""
     if len(data.contrasts) > 1:
-        return Listing(root, _numbered_channels(data, root), {})
-    found = find_scans(root)
-    images: dict[str, tuple[ScanSource, ...]] = {
-        name: (source,) for name, source in found.sources.items()
-    }
-    set_aside = tuple(SetAside.from_error(Path(e.where).name, e) for e in found.set_aside)
-    if not images:
+        return without_dicom_names(Listing(root, _numbered_channels(data, root), {}))
+    found = find_scans(root, scanner)
+    set_aside = tuple(
+        SetAside.from_error(f"dicom-{number}", error)
+        for number, error in enumerate(found.set_aside, start=1)
+    )
+    if not found.sources:
         raise DataError(
             root,
             expected="at least one usable scan",
             found="; ".join(item.reason for item in set_aside[:3]),
             remedy="see the reasons",
         )
-    return Listing(root, images, {}, set_aside=set_aside)
+    loose_labels = tuple(
+        SetAside(
+            f"dicom-label-{number}",
+            str(path),
+            "a label of no series here, of several, or one of many",
+            "pair it with its image in a CSV manifest",
+        )
+        for number, path in enumerate(found.loose_labels, start=1)
+    )
+    return Listing(
+        root,
+        {name: (source,) for name, source in found.sources.items()},
+        found.labels,
+        set_aside=set_aside,
+        loose_labels=loose_labels,
+        labels_are_complete=False,
+    )
 
 
 _READERS = {
@@ -186,7 +215,6 @@ _READERS = {
     "nnunet": _nnunet,
     "pair": _pairs,
     "csv": read_manifest,
-    "dicom": _dicom,
 }
 
 
@@ -234,27 +262,3 @@ def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
         return images, labels
     folders = ((root / images, root / labels) for images, labels in PAIRS)
     return next((pair for pair in folders if pair[0].is_dir() and pair[1].is_dir()), None)
-
-
-def _scans(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(
-            folder, expected="a folder", found="none", remedy="correct data.root or data.layout"
-        )
-    return sorted(path for path in folder.iterdir() if is_scan(path))
-
-
-def _by_name(paths: list[Path], images: Collection[str] = ()) -> dict[str, ScanSource]:
-    """Case name to path; the name of a label may lose its ending to find one of ``images``."""
-    named: dict[str, ScanSource] = {}
-    for path in paths:
-        name = label_name(stem(path), images)
-        if name in named:
-            raise DataError(
-                path,
-                expected=f"one file for {name}",
-                found=f"{named[name]} as well",
-                remedy="remove or rename one of the two",
-            )
-        named[name] = path
-    return named

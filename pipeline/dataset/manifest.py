@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Listing
+from pipeline.dataset.sources import without_dicom_names
 from pipeline.errors import DataError
-from pipeline.imaging.nifti.reading import stem
-from pipeline.imaging.scan import ScanSource
+from pipeline.imaging.scan import ScanSource, source_name
 
 COLUMNS = ("image", "label", "patient", "contrast", "case")
 
@@ -24,8 +24,8 @@ class _Row:
         where: manifest and line, for messages.
         case: name of the case: its column, or the name of the label, or that of the image.
         contrast: of the image.
-        image: file or DICOM folder.
-        label: file or DICOM folder, or none.
+        image: file, or folder of a DICOM series.
+        label: file, or folder of a DICOM series, or none.
         patient: as it is written.
     """
 
@@ -57,7 +57,8 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
         case: of_case[0].label for case, of_case in cases.items() if of_case[0].label is not None
     }
     patients = {case: of_case[0].patient for case, of_case in cases.items()}
-    return Listing(path, images, labels, patients if "patient" in columns else None)
+    listing = Listing(path, images, labels, patients if "patient" in columns else None)
+    return without_dicom_names(listing, {line["case"] for _, line in lines if line.get("case")})
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -94,7 +95,7 @@ def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _R
     label = path.parent / line["label"] if line.get("label") else None
     return _Row(
         where,
-        line.get("case") or stem(label or image),
+        line.get("case") or source_name(label or image),
         line.get("contrast") or data.contrasts[0],
         image,
         label,

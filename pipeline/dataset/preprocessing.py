@@ -26,17 +26,17 @@ from monai.transforms import (
 )
 from numpy.typing import NDArray
 
-from pipeline.config import DataSection, PreprocessingSection
+from pipeline.config import DataSection, PreprocessingSection, ReadingSection
+from pipeline.dataset.plane import PLANES, slice_axis
 from pipeline.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
 from pipeline.errors import LabelError, ScanError
 from pipeline.imaging.labels import whole_numbers
 from pipeline.imaging.scan import ScanSource
-from pipeline.imaging.volume import Volume, require_same_grid
+from pipeline.imaging.volume import Volume
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it when the same scan and section would give other slices: it stales every cache."""
 
-SLICE_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -50,13 +50,20 @@ class Preprocessing:
     Args:
         section: what to do.
         data: contrasts, and which values the labels may have.
+        reading: how faults of scans are met.
     """
 
-    def __init__(self, section: PreprocessingSection, data: DataSection) -> None:
+    def __init__(
+        self,
+        section: PreprocessingSection,
+        data: DataSection,
+        reading: ReadingSection = ReadingSection(),
+    ) -> None:
         self.section = section
         self.data = data
+        self.reading = reading
         # MONAI inverts a transform only by the very object that was applied.
-        self._chains = {axis: self._chain(axis) for axis in SLICE_AXES.values()}
+        self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
 
     def load(
         self, images: Sequence[ScanSource], label: ScanSource | None = None
@@ -65,29 +72,32 @@ class Preprocessing:
 
         Returns:
             ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n when
-            there is one; and the axis that slices are cut along.
+            there is one; and the axis that slices are cut along. What was noticed on the way in
+            is in ``meta["warnings"]`` of each.
 
         Raises:
-            ScanError: damaged, NaN voxels, contrasts or label on another grid, label values.
+            ScanError: damaged, NaN voxels, contrasts or label on another grid, label values, or a
+                single slice in another plane than the configured one.
         """
-        sources: dict[str, Any] = {"image": list(images)}
-        if label is not None:
-            sources["label"] = [label]
+        reader = VolumeReader(self.reading)
         # Named again at the call, where MONAI lets the reader's own errors through.
-        loaded = _loading()(sources, reader=VolumeReader())
+        loaded = _loading()({"image": list(images)}, reader=reader)
         where = str(images[0])
         _require_finite(loaded["image"], where)
         if label is not None:
-            self._check_label(loaded, images[0], label)
-        return self._transformed(loaded)
+            labels = VolumeReader(self.reading, labelled=reader.volumes[0])
+            loaded |= _loading()({"label": [label]}, reader=labels)
+            classes = self.classes_of(np.asarray(loaded["label"]), str(label))
+            loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
+        return self._transformed(loaded, where)
 
     def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
         """Preprocess one volume a contrast; shape (C, X, Y, Z), and the axis of the slices."""
-        voxels, meta = VolumeReader().get_data(list(volumes))
+        voxels, meta = VolumeReader(self.reading).get_data(list(volumes))
         _require_finite(voxels, volumes[0].name)
         image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
         image.affine = torch.from_numpy(volumes[0].affine)
-        transformed, axis = self._transformed({"image": image})
+        transformed, axis = self._transformed({"image": image}, volumes[0].name)
         return transformed["image"], axis
 
     def to_native(self, values: torch.Tensor, preprocessed: MetaTensor, axis: int) -> torch.Tensor:
@@ -109,8 +119,12 @@ class Preprocessing:
             native: MetaTensor = chain.inverse({"image": carried})["image"]
         return native.as_tensor()
 
-    def _transformed(self, loaded: dict[Hashable, Any]) -> tuple[dict[Hashable, Any], int]:
-        axis = slice_axis(np.asarray(loaded["image"].affine), self.section)
+    def _transformed(
+        self, loaded: dict[Hashable, Any], where: str
+    ) -> tuple[dict[Hashable, Any], int]:
+        image = loaded["image"]  # (C, X, Y, Z)
+        grid = Volume(np.asarray(image[0]), np.asarray(image.affine), where)
+        axis = slice_axis(grid, self.section)
         return self._chains[axis](loaded), axis
 
     def _chain(self, axis: int) -> Compose:
@@ -141,18 +155,6 @@ class Preprocessing:
         steps.append(NormalizeForegroundd("image", self.section))
         return Compose(steps)
 
-    def _check_label(
-        self, loaded: dict[Hashable, Any], image: ScanSource, label: ScanSource
-    ) -> None:
-        grids = [
-            Volume(np.asarray(loaded[key][0]), np.asarray(loaded[key].affine), name)
-            for key, name in (("image", str(image)), ("label", str(label)))
-        ]
-        # The same voxels in another order are the same grid.
-        require_same_grid(grids[0].reoriented("RAS"), grids[1].reoriented("RAS"))
-        classes = self.classes_of(np.asarray(loaded["label"]), str(label))
-        loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
-
     def classes_of(self, values: NDArray[Any], where: str) -> NDArray[np.uint8]:
         """Label values to consecutive classes in the order of ``data.labels``.
 
@@ -174,14 +176,6 @@ class Preprocessing:
         for number, value in enumerate(known):
             classes[integers == value] = number
         return classes
-
-
-def slice_axis(affine: NDArray[np.float64], section: PreprocessingSection) -> int:
-    """Axis of the RAS volume that slices are cut along: 0 sagittal, 1 coronal, 2 axial."""
-    if section.plane != "thickest":
-        return SLICE_AXES[section.plane]
-    box = Volume(np.zeros((1, 1, 1), dtype=np.bool_), affine).reoriented("RAS")
-    return box.thickest_axis
 
 
 def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:

@@ -12,13 +12,26 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
-from pipeline.config import PreprocessingSection
-from pipeline.imaging.scan import ScanSource, read_scan
+from pipeline.config import PreprocessingSection, ReadingSection
+from pipeline.imaging.scan import ScanSource, read_label, read_scan
 from pipeline.imaging.volume import Volume, require_same_grid
 
 
 class VolumeReader(ImageReader):
-    """MONAI's door to our readers: NIfTI files, DICOM folders and single series."""
+    """MONAI's door to our readers: NIfTI files, pictures, DICOM files, folders and series.
+
+    Args:
+        reading: how faults are met.
+        labelled: the image whose label map is read; None reads images.
+    """
+
+    def __init__(
+        self, reading: ReadingSection = ReadingSection(), labelled: Volume | None = None
+    ) -> None:
+        self.reading = reading
+        self.labelled = labelled
+        self.volumes: list[Volume] = []
+        """What was read last."""
 
     def verify_suffix(self, filename: Any) -> bool:
         """Whatever ``read_scan`` takes; it decides by content."""
@@ -28,7 +41,13 @@ class VolumeReader(ImageReader):
     def read(self, data: Any, **_: Any) -> list[Volume]:
         """Read one source or one a contrast."""
         sources: Sequence[ScanSource] = data if isinstance(data, (list, tuple)) else [data]
-        return [read_scan(source) for source in sources]
+        self.volumes = [self._volume(source) for source in sources]
+        return self.volumes
+
+    def _volume(self, source: ScanSource) -> Volume:
+        if self.labelled is None:
+            return read_scan(source, self.reading)
+        return read_label(source, self.labelled, self.reading)
 
     def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """Stack contrasts into (C, X, Y, Z) with the affine that they share."""

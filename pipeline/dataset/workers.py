@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from multiprocessing.util import Finalize
@@ -73,9 +74,10 @@ def _result(future: Future[Result], item: object) -> Result | ScanError:
 
 
 def _prepare_worker() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    # Work that needs no torch must not wait for it; work that does has imported it by now.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
     # A worker that is on its way out may have a child and semaphores to tidy away. The pool sends
     # its SIGTERM in the midst of that; what hangs is killed later all the same.
     Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=1000)

@@ -1,16 +1,21 @@
-"""Two places of masks in, pairs of prediction and reference out."""
+"""Two places of masks in, pairs of prediction and reference out, and their voxels on one grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.config import ReadingSection
 from pipeline.dataset.catalogue import label_name
 from pipeline.errors import DataError, ScanError
-from pipeline.imaging.nifti.reading import is_nifti, read_nifti, stem
+from pipeline.imaging.nifti.reading import is_nifti
+from pipeline.imaging.pictures import is_picture, read_picture_mask
+from pipeline.imaging.scan import is_scan_file, read_label, read_scan, source_name
+from pipeline.imaging.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     """
     ours, theirs = _masks(predictions), _masks(references)
     if predictions.is_file() and references.is_file():
-        return Pairing([Pair(stem(references), predictions, references)], [], [])
+        return Pairing([Pair(source_name(references), predictions, references)], [], [])
     theirs = {label_name(name, ours): path for name, path in theirs.items()}
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
@@ -64,25 +69,53 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
 
 
-def label_values(pairs: Iterable[Pair]) -> list[int]:
+def read_pair(pair: Pair, reading: ReadingSection = ReadingSection()) -> tuple[Volume, Volume]:
+    """Prediction and reference, both on the grid of the reference.
+
+    A DICOM SEG lies on the grid of its scan; as a reference it is brought onto the grid of the
+    prediction, which must be the same.
+
+    Raises:
+        GeometryError: two grids.
+        LabelError: values that are no whole numbers.
+        ScanError: damaged.
+    """
+    if is_nifti(pair.reference) or is_picture(pair.reference):
+        reference = _read_mask(pair.reference, reading)
+        return read_label(pair.predicted, reference, reading), reference
+    predicted = _read_mask(pair.predicted, reading)
+    return predicted, read_label(pair.reference, predicted, reading)
+
+
+def label_values(pairs: Iterable[Pair], reading: ReadingSection = ReadingSection()) -> list[int]:
     """Values above 0 that occur in predictions or references, ascending.
 
     A file that cannot be read, and voxels that are no numbers, have no label; scoring names them.
     """
     values: set[int] = set()
     for pair in pairs:
-        for path in (pair.predicted, pair.reference):
-            try:
-                voxels = read_nifti(path).voxels
-            except ScanError:
-                continue
-            values |= {int(value) for value in np.unique(np.rint(voxels[np.isfinite(voxels)]))}
+        for mask in _readable(pair, reading):
+            finite = mask.voxels[np.isfinite(mask.voxels)]
+            values |= {int(value) for value in np.unique(np.rint(finite))}
     return sorted(values - {0})
+
+
+def _readable(pair: Pair, reading: ReadingSection) -> Iterator[Volume]:
+    try:
+        yield from read_pair(pair, reading)
+    except ScanError:
+        for path in (pair.predicted, pair.reference):
+            with suppress(ScanError):
+                yield _read_mask(path, reading)
+
+
+def _read_mask(path: Path, reading: ReadingSection) -> Volume:
+    return read_picture_mask(path) if is_picture(path) else read_scan(path, reading)
 
 
 def _masks(path: Path) -> dict[str, Path]:
     if path.is_file():
-        return {stem(path): path}
+        return {source_name(path): path}
     if not path.is_dir():
         raise DataError(
             path,
@@ -90,6 +123,10 @@ def _masks(path: Path) -> dict[str, Path]:
             found="no such file or folder",
             remedy="correct the path",
         )
+    files = [file for file in sorted(path.rglob("*")) if is_scan_file(file)]
+    # As among scans: a picture beside masks shows something, but is none.
+    files = [file for file in files if not is_picture(file)] or files
+    # Of one mask in two formats, NIfTI is taken.
+    files.sort(key=is_nifti)
     # Masks of scans in subfolders lie in subfolders.
-    files = (file for file in sorted(path.rglob("*")) if is_nifti(file))
-    return {str(file.relative_to(path).parent / stem(file)): file for file in files}
+    return {str(file.relative_to(path).parent / source_name(file)): file for file in files}

@@ -50,8 +50,14 @@ class Volume:
 
     @property
     def thickest_axis(self) -> int:
-        """Axis of the largest spacing; of equal ones, within a rounding, the last."""
-        return 2 - int(np.argmax(np.round(self.spacing_mm, 3)[::-1]))
+        """Axis across the slices: that of the largest spacing, of equal ones the last.
+
+        Spacings are compared within a rounding. A single slice is thin in its own direction,
+        however its spacing compares: where an axis has one voxel only, others are out of question.
+        """
+        single = np.array(self.shape) == 1
+        asked = single if single.any() else np.ones(3, dtype=np.bool_)
+        return 2 - int(np.argmax(np.where(asked, np.round(self.spacing_mm, 3), -1)[::-1]))
 
     @property
     def voxel_volume_ml(self) -> float:

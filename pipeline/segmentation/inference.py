@@ -12,7 +12,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import nn
 
-from pipeline.config import Config, parse_config
+from pipeline.config import Config, ReadingSection, parse_config
 from pipeline.dataset.preprocessing import Preprocessing, from_slices, to_slices
 from pipeline.dataset.sampling import with_context
 from pipeline.errors import CheckpointError, ScanError
@@ -54,7 +54,7 @@ class Predictor:
         self.config = config
         self.networks = networks
         self.device = device
-        self.preprocessing = Preprocessing(config.preprocessing, config.data)
+        self.preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *more: Path) -> Self:
@@ -74,6 +74,11 @@ class Predictor:
             device = _device(config)
             networks.append(in_memory_format(network, config.training).to(device))
         return cls(_suited(configs[0], device), networks, device)
+
+    def with_reading(self, reading: ReadingSection) -> Self:
+        """The same model that meets faults of scans in another way."""
+        config = self.config.model_copy(update={"reading": reading})
+        return type(self)(config, self.networks, self.device)
 
     def predict(self, *contrasts: Volume) -> Volume:
         """Segment a scan.

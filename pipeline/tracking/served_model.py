@@ -45,7 +45,7 @@ class ServedModel(PythonModel):
             for column, text in enumerate(texts):
                 path = Path(folder) / f"row{row}_column{column}.nii.gz"
                 path.write_bytes(_decoded(path.name, text))
-                contrasts.append(read_nifti(path))
+                contrasts.append(read_nifti(path, self.predictor.config.reading))
             mask_path = Path(folder) / "mask.nii.gz"
             write_mask(self.predictor.predict(*contrasts), contrasts[0], mask_path)
             return base64.b64encode(mask_path.read_bytes()).decode("ascii")

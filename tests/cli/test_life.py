@@ -44,9 +44,10 @@ def test_folder_in_folder_out_with_names_and_grids(
     done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        path.name for path in (scans / "images").iterdir()
+        ["labels.ctbl", *(path.name for path in (scans / "images").iterdir())]
     )
-    for path in tmp_path.iterdir():
+    assert "3 core 230 159 0 255" in (tmp_path / "labels.ctbl").read_text()
+    for path in tmp_path.glob("*.nii.gz"):
         mask, scan = read_nifti(path), read_nifti(scans / "images" / path.name)
         assert mask.grid_difference_voxels(scan) < 1e-3
         assert set(np.unique(mask.voxels)) <= {0, 3}
@@ -91,7 +92,7 @@ def test_dicom_folder_gives_a_mask_a_volume(
         write_dicom_series(Volume(voxels, moved), folder, f"SYNTHETIC-{number}")
     done = slicewise("predict", model, tmp_path / "in", "--out", tmp_path / "out", "--work", work)
     assert done.returncode == 0, done.stderr
-    masks = [read_nifti(path) for path in sorted((tmp_path / "out").iterdir())]
+    masks = [read_nifti(path) for path in sorted((tmp_path / "out").glob("*.nii.gz"))]
     assert len(masks) == 2
     assert sorted(mask.affine[0, 3] for mask in masks) == pytest.approx([0, 10])
     assert "Secret" not in " ".join(path.name for path in (tmp_path / "out").iterdir())
@@ -109,7 +110,7 @@ def test_a_bad_scan_is_set_aside_and_the_rest_is_done(
     assert done.returncode == 8
     assert "case0" in done.stderr
     assert "truncated" in done.stderr
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 5
 
 
 def test_of_a_labelled_data_set_only_the_images_are_predicted(
@@ -143,7 +144,7 @@ def test_manifest_may_list_scans_of_one_patient_for_prediction(
     out = tmp_path / "out"
     done = slicewise("predict", model, tmp_path / "new.csv", "--out", out, "--work", work)
     assert done.returncode == 0, done.stderr
-    assert len(list(out.iterdir())) == 2
+    assert len(list(out.glob("*.nii.gz"))) == 2
 
 
 def test_evaluate_names_values_where_no_config_does(

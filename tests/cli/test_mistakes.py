@@ -250,8 +250,7 @@ def test_work_folder_that_cannot_be_made(
 def test_what_the_system_refuses_has_no_traceback(
     slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(data: object) -> None:
-        del data
+    def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr("pipeline.dataset.layouts.read_catalogue", refuse)

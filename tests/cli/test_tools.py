@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.dataset import reading_benchmark
 from pipeline.segmentation import benchmark
 
 Slicewise = Callable[..., Any]
@@ -26,7 +27,8 @@ def test_bench_measures_everything_once(
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "bench.json").read_text())
     rows = content["measurements"]
-    assert len({row["name"] for row in rows}) == len(rows) == benchmark.MEASUREMENTS
+    count = benchmark.MEASUREMENTS + reading_benchmark.FIGURES
+    assert len({row["name"] for row in rows}) == len(rows) == count
     assert all(row["value"] > 0 for row in rows)
     rates = [row["gflops"] for row in rows if row["name"].startswith("matrix multiply")]
     for row in rows:

@@ -11,14 +11,19 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pipeline.config import Config, DataSection, PreprocessingSection, TrainingSection
+from pipeline.config import Config, DataSection, ReadingSection, TrainingSection
 from pipeline.dataset import cache
-from pipeline.dataset.cache import CachedCase, Prepared, case_key, collect, prepare
+from pipeline.dataset import case_key as keys
+from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
+from pipeline.dataset.case_key import case_key
 from pipeline.dataset.catalogue import Case
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.preprocessing import Preprocessing, to_slices
 from pipeline.errors import DataError, OutputError, ScanError
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.nifti.reading import NiftiVolume
 
 Pair = Callable[..., Path]
 LABELS = {"first": 2, "second": 5}
@@ -78,60 +83,73 @@ def case(pair: Pair) -> Case:
     return case
 
 
-SECTION = PreprocessingSection()
-DATA = DataSection(labels=LABELS)
+def changed(**sections: dict[str, Any]) -> Config:
+    """The configuration of the keys, with some fields of some sections replaced."""
+    values: dict[str, Any] = {
+        "name": "trial",
+        "data": {"labels": LABELS},
+        "training": {"epochs": 1},
+    }
+    return Config.model_validate(values | sections)
+
+
+CONFIG = changed()
 
 
 def test_key_does_not_depend_on_names(case: Case, tmp_path: Path) -> None:
     assert isinstance(case.images[0], Path)
     assert isinstance(case.label, Path)
     image = case.images[0].rename(tmp_path / "other.nii.gz")
-    before = case_key(Case("a", "p", (image,), case.label), SECTION, DATA)
+    before = case_key(Case("a", "p", (image,), case.label), CONFIG)
     label = case.label.rename(tmp_path / "label.nii.gz")
-    renamed = DATA.model_copy(update={"labels": {"left": 2, "right": 5}})
-    assert case_key(Case("b", "q", (image,), label), SECTION, renamed) == before
+    renamed = changed(data={"labels": {"left": 2, "right": 5}})
+    assert case_key(Case("b", "q", (image,), label), renamed) == before
 
 
 def test_key_depends_on_bytes_of_image_and_label(case: Case) -> None:
-    keys = {case_key(case, SECTION, DATA)}
+    seen = {case_key(case, CONFIG)}
     for source in (*case.images, case.label):
         assert isinstance(source, Path)
         with source.open("ab") as stream:
             stream.write(b"\0")
-        keys.add(case_key(case, SECTION, DATA))
-    assert len(keys) == 3
+        seen.add(case_key(case, CONFIG))
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"plane": "coronal"},
-        {"spacing_mm": (1.0, 1.0)},
-        {"foreground": "all"},
-        {"clip_percentiles": (1, 99)},
-        {"crop_foreground": True},
+        {"preprocessing": {"plane": "coronal"}},
+        {"preprocessing": {"spacing_mm": (1.0, 1.0)}},
+        {"preprocessing": {"foreground": "all"}},
+        {"preprocessing": {"clip_percentiles": (1, 99)}},
+        {"preprocessing": {"crop_foreground": True}},
+        {"reading": {"nifti_form": "qform"}},
+        {"reading": {"irregular_slices": "resample"}},
+        {"reading": {"non_finite": "zero"}},
     ],
 )
-def test_key_depends_on_every_preprocessing_key(case: Case, change: dict[str, Any]) -> None:
-    other = PreprocessingSection(**change)
-    assert case_key(case, other, DATA) != case_key(case, SECTION, DATA)
+def test_key_depends_on_every_key_of_reading_and_preprocessing(
+    case: Case, change: dict[str, Any]
+) -> None:
+    assert case_key(case, changed(**change)) != case_key(case, CONFIG)
 
 
 def test_key_depends_on_format_version_and_label_values(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = case_key(case, SECTION, DATA)
-    swapped = DATA.model_copy(update={"labels": {"first": 5, "second": 2}})
-    assert case_key(case, SECTION, swapped) != before
-    monkeypatch.setattr(cache, "FORMAT_VERSION", cache.FORMAT_VERSION + 1)
-    assert case_key(case, SECTION, DATA) != before
+    before = case_key(case, CONFIG)
+    swapped = changed(data={"labels": {"first": 5, "second": 2}})
+    assert case_key(case, swapped) != before
+    monkeypatch.setattr(keys, "FORMAT_VERSION", keys.FORMAT_VERSION + 1)
+    assert case_key(case, CONFIG) != before
 
 
 def test_key_depends_on_the_order_of_contrasts(case: Case) -> None:
     assert case.label is not None
     there = Case("a", "a", (case.images[0], case.label), case.label)
     back = Case("a", "a", (case.label, case.images[0]), case.label)
-    assert case_key(there, SECTION, DATA) != case_key(back, SECTION, DATA)
+    assert case_key(there, CONFIG) != case_key(back, CONFIG)
 
 
 def test_key_of_a_dicom_folder_depends_on_its_files(
@@ -140,8 +158,29 @@ def test_key_of_a_dicom_folder_depends_on_its_files(
     one = Case("a", "a", (write_series(tmp_path / "one", "a"),), None)
     same = Case("b", "b", (write_series(tmp_path / "two", "a"),), None)
     other = Case("c", "c", (write_series(tmp_path / "three", "b"),), None)
-    keys = [case_key(case, SECTION, DATA) for case in (one, same, other)]
-    assert keys[0] == keys[1] != keys[2]
+    found = [case_key(case, CONFIG) for case in (one, same, other)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_key_of_a_series_depends_on_files_and_frames(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"x")
+    (tmp_path / "y").write_bytes(b"y")
+
+    def key(members: str, *frames: int) -> str:
+        series = DicomSeries(
+            "s", tmp_path, tuple(members), frames, 0, np.eye(4), (2, 3, len(frames)), "uint8"
+        )
+        return case_key(Case("a", "a", (series,), None), CONFIG)
+
+    assert key("xy", 0, 0) == key("xy", 0, 0)
+    assert len({key("xy", 0, 0), key("yx", 0, 0), key("xx", 0, 1), key("xx", 1, 0)}) == 4
+
+
+def test_key_of_a_volume_depends_on_its_number(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(b"voxels")
+    cases = [Case("a", "a", (NiftiVolume(tmp_path / "a.nii", n),), None) for n in (0, 1, 0)]
+    first, second, again = (case_key(case, CONFIG) for case in cases)
+    assert first == again != second
 
 
 # Entries
@@ -165,13 +204,15 @@ def test_entries_hold_the_slices_in_worker_processes(pair: Pair, tmp_path: Path,
     assert rows[0] == {
         "name": "a",
         "patient": "a",
+        "images": [str(read_catalogue(experiment.data).case("a").images[0])],
         "key": found.cases[0].key,
         "slices": 6,
         "channels": 1,
         "height": 10,
         "width": 13,
         "labelled_voxels": int(np.count_nonzero(scan.label)),
-        "warnings": [],
+        # The first and the last one are empty.
+        "warnings": ["slices in which every pixel has the same value"],
     }
 
 
@@ -222,7 +263,7 @@ def test_a_changed_scan_gets_a_new_entry(pair: Pair, tmp_path: Path) -> None:
 def test_entries_left_half_written_do_no_harm(pair: Pair, tmp_path: Path) -> None:
     experiment, work = config(pair("a")), tmp_path / "work"
     catalogue = read_catalogue(experiment.data)
-    key = case_key(catalogue.cases[0], experiment.preprocessing, experiment.data)
+    key = case_key(catalogue.cases[0], experiment)
     half = work / "cache" / key[:2] / ".part-killed"
     half.mkdir(parents=True)
     (half / "image.npy").write_bytes(b"half")
@@ -273,7 +314,169 @@ def test_the_same_scan_under_two_names_stops(pair: Pair, tmp_path: Path) -> None
     assert caught.value.where.endswith(": c")
 
 
+# What goes on, and stands in the manifest
+
+FLAT_SLICES = "slices in which every pixel has the same value"
+
+
+def relabelled(
+    root: Path, change: Callable[[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
+) -> None:
+    """Change voxels and affine of the label of case a."""
+    path = root / "labels" / "a.nii.gz"
+    label = nib.load(path)
+    voxels, affine = change(np.asanyarray(label.dataobj), label.affine)
+    nib.save(nib.Nifti1Image(voxels, affine, dtype=voxels.dtype), path)
+
+
+def nudged(affine: NDArray[Any], voxels: float) -> NDArray[Any]:
+    """The smallest voxel is 0.9 mm long."""
+    moved = affine.copy()
+    moved[0, 3] += 0.9 * voxels
+    return moved
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        pytest.param(
+            lambda label, affine: (label.astype(np.int64), affine),
+            None,
+            marks=pytest.mark.fault(46, "OK"),
+            id="int64",
+        ),
+        pytest.param(
+            lambda label, affine: ((label * 1.0001).astype(np.float32), affine),
+            "label: values within 0.001 of whole numbers were rounded",
+            marks=pytest.mark.fault(47, "W"),
+            id="rounding",
+        ),
+        pytest.param(
+            lambda label, affine: (label, nudged(affine, 0.006)),
+            "label: lies 0.006 voxels beside its image, which is taken for the same",
+            marks=pytest.mark.fault(51, "OK"),
+            id="hardly beside",
+        ),
+        pytest.param(
+            lambda label, affine: (
+                label[::-1].copy(),
+                affine @ np.array([[-1, 0, 0, 9], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+            ),
+            None,
+            marks=pytest.mark.fault(53, "OK"),
+            id="flipped",
+        ),
+    ],
+)
+def test_labels_that_need_no_more_than_a_word(
+    pair: Pair, tmp_path: Path, scan: Any, change: Any, warning: str | None
+) -> None:
+    root, work = pair("a"), tmp_path / "work"
+    relabelled(root, change)
+    (case,) = prepared(config(root), work).cases
+    expected = np.searchsorted([0, 2, 5], scan.label).transpose(2, 0, 1)
+    np.testing.assert_array_equal(case.label, expected)
+    (row,) = lines(work / "cache" / "trial" / "manifest.jsonl")
+    assert row["warnings"] == [FLAT_SLICES] if warning is None else [warning, FLAT_SLICES]
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.fault(50, "W")
+def test_an_empty_label_is_noticed_and_counted(pair: Pair, tmp_path: Path) -> None:
+    root, work = pair("a", "b"), tmp_path / "work"
+    relabelled(root, lambda label, affine: (np.zeros_like(label), affine))
+    prepared(config(root), work)
+    empty, other = lines(work / "cache" / "trial" / "manifest.jsonl")
+    assert empty["warnings"] == [FLAT_SLICES, "the label is empty"]
+    assert empty["labelled_voxels"] == 0
+    assert other["labelled_voxels"] > 0
+    assert "the label is empty" not in other["warnings"]
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.fault(38, "W")
+def test_a_slice_or_a_volume_without_variance_is_noticed(
+    pair: Pair, tmp_path: Path, scan: Any
+) -> None:
+    root, work = pair("a", "b", "c"), tmp_path / "work"
+    full = (np.arange(scan.voxels.size) % 251).reshape(scan.voxels.shape).astype(np.uint8)
+    one_flat = full.copy()
+    one_flat[:, :, 2] = 90
+    for name, voxels in (("a", np.full_like(full, 7)), ("b", one_flat), ("c", full)):
+        image = nib.Nifti1Image(voxels, scan.affine)
+        nib.save(image, root / "images" / f"{name}.nii.gz")
+    prepared(config(root), work)
+    rows = lines(work / "cache" / "trial" / "manifest.jsonl")
+    assert [row["warnings"] for row in rows] == [
+        ["every voxel has the same value"],
+        [FLAT_SLICES],
+        [],
+    ]
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.fault(54, "S")
+def test_volumes_of_one_file_are_cases_of_one_patient(
+    pair: Pair, tmp_path: Path, scan: Any
+) -> None:
+    root, work = pair("a", "b"), tmp_path / "work"
+    for folder, voxels in (("images", scan.voxels), ("labels", scan.label)):
+        both = np.stack([voxels, voxels[::-1]], axis=-1)
+        nib.save(nib.Nifti1Image(both, scan.affine), root / folder / "a.nii.gz")
+    cases = prepared(config(root), work).cases
+    assert [(case.name, case.patient) for case in cases] == [
+        ("a_v001", "a"),
+        ("a_v002", "a"),
+        ("b", "b"),
+    ]
+    np.testing.assert_array_equal(cases[1].label, cases[0].label[:, ::-1])
+    rows = lines(work / "cache" / "trial" / "manifest.jsonl")
+    assert rows[1]["images"] == [f"{root / 'images' / 'a.nii.gz'}, volume 2"]
+
+
+@pytest.mark.usefixtures("serial")
+def test_options_of_reading_reach_the_slices(pair: Pair, tmp_path: Path) -> None:
+    root = pair("a", "b")
+    put_nan(root / "images" / "b.nii.gz")
+    refusing = config(root)
+    filling = refusing.model_copy(update={"reading": ReadingSection(non_finite="zero")})
+    assert [case.name for case in prepared(refusing, tmp_path / "work").cases] == ["a"]
+    cases = prepared(filling, tmp_path / "work").cases
+    assert [case.name for case in cases] == ["a", "b"]
+    assert "1 NaN or infinite voxels were filled with 0" in cases[1].warnings
+
+
 # Bad scans
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(
+            lambda label, affine: (np.where(label == 2, 2.5, label), affine),
+            "whole numbers",
+            marks=pytest.mark.fault(48, "Q"),
+            id="fractions",
+        ),
+        pytest.param(
+            lambda label, affine: (label, nudged(affine, 0.012)),
+            "corners 0.012 voxels apart",
+            marks=pytest.mark.fault(52, "Q"),
+            id="beside",
+        ),
+    ],
+)
+def test_a_bad_label_is_set_aside(pair: Pair, tmp_path: Path, change: Any, reason: str) -> None:
+    root, work = pair("a", "b"), tmp_path / "work"
+    relabelled(root, change)
+    assert [case.name for case in prepared(config(root), work).cases] == ["b"]
+    (row,) = lines(work / "cache" / "trial" / "quarantine.jsonl")
+    assert row["name"] == "a"
+    assert row["where"] == str(root / "labels" / "a.nii.gz")
+    assert reason in row["reason"]
+    assert row["remedy"]
 
 
 @pytest.mark.usefixtures("serial")
@@ -326,6 +529,7 @@ def test_no_labels_at_all_is_an_error(pair: Pair, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("serial")
+@pytest.mark.fault(49, "E")
 def test_unnamed_label_values_stop_and_name_the_cases(pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"set: a, b") as caught:
         prepared(config(pair("b", "a"), labels={"first": 2}), tmp_path / "work")

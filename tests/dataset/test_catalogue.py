@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import (
+    Catalogue,
+    Listing,
     assemble,
     data_root,
     merged_patients,
@@ -27,6 +29,12 @@ def labels(*names: str) -> dict[str, ScanSource]:
     return {name: ROOT / "labels" / f"{name}.nii.gz" for name in names}
 
 
+def join(
+    data: DataSection, images: dict[str, tuple[ScanSource, ...]], labels: dict[str, ScanSource]
+) -> Catalogue:
+    return assemble(data, Listing(ROOT, images, labels))
+
+
 def test_no_root() -> None:
     with pytest.raises(ConfigError, match=r"data\.root") as caught:
         data_root(DataSection())
@@ -44,18 +52,20 @@ def test_empty_root(tmp_path: Path) -> None:
         data_root(DataSection(root=tmp_path))
 
 
+@pytest.mark.fault(60, "E")
 def test_everything_unpaired_is_named() -> None:
     with pytest.raises(DataError) as caught:
-        assemble(DataSection(), ROOT, images("a", "b"), labels("b", "c", "d"))
+        join(DataSection(), images("a", "b"), labels("b", "c", "d"))
     assert caught.value.found == (
         "a: image without label; c: label without image; d: label without image"
     )
     assert "allow_unpaired" in caught.value.remedy
 
 
+@pytest.mark.fault(60, "W")
 def test_unpaired_cases_are_set_aside_when_asked() -> None:
     data = DataSection(allow_unpaired=True)
-    catalogue = assemble(data, ROOT, images("a", "b"), labels("b", "c"))
+    catalogue = join(data, images("a", "b"), labels("b", "c"))
     assert [case.name for case in catalogue.cases] == ["b"]
     assert [(item.name, item.reason) for item in catalogue.set_aside] == [
         ("a", "image without label"),
@@ -66,18 +76,18 @@ def test_unpaired_cases_are_set_aside_when_asked() -> None:
 
 def test_nothing_paired_is_an_error_even_when_asked() -> None:
     with pytest.raises(DataError, match="at least one scan"):
-        assemble(DataSection(allow_unpaired=True), ROOT, images("a"), labels("b"))
+        join(DataSection(allow_unpaired=True), images("a"), labels("b"))
 
 
 def test_no_labels_at_all_is_a_data_set_to_predict() -> None:
-    catalogue = assemble(DataSection(), ROOT, images("b", "a"), {})
+    catalogue = join(DataSection(), images("b", "a"), {})
     assert [case.name for case in catalogue.cases] == ["a", "b"]
     assert catalogue.labelled == ()
 
 
 def test_no_images() -> None:
     with pytest.raises(DataError, match="at least one scan"):
-        assemble(DataSection(), ROOT, {}, {})
+        join(DataSection(), {}, {})
 
 
 def test_without_a_pattern_every_case_is_a_patient() -> None:
@@ -112,7 +122,7 @@ def test_numbers_are_needed_to_count_scans() -> None:
 
 def test_patients_of_set_aside_cases_need_not_fit_the_pattern() -> None:
     data = DataSection(allow_unpaired=True, patient_pattern=r"(\d+)")
-    catalogue = assemble(data, ROOT, images("1", "odd"), labels("1"))
+    catalogue = join(data, images("1", "odd"), labels("1"))
     assert [case.patient for case in catalogue.cases] == ["1"]
 
 
@@ -139,5 +149,5 @@ def test_one_case_may_have_one_patient() -> None:
 
 
 def test_a_case_is_found_by_its_name() -> None:
-    catalogue = assemble(DataSection(), ROOT, images("a", "b", "c"), {})
+    catalogue = join(DataSection(), images("a", "b", "c"), {})
     assert catalogue.case("b").images == images("b")["b"]

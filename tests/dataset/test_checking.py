@@ -1,4 +1,4 @@
-"""The check: what a data set holds, and what is wrong with it, case by case."""
+"""The check of a case: what is there, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.checking import CheckedCase, check_cases, mark_duplicates, unused_labels
+from pipeline.config import Config
+from pipeline.dataset.checking import CheckedCase, Examined, Intensities, examine
 from pipeline.dataset.layouts import read_catalogue
 
 Pair = Callable[..., Path]
@@ -18,19 +18,27 @@ Write = Callable[..., Path]
 LABELS = {"first": 2, "second": 5}
 
 
-def check(root: Path, labels: dict[str, int] = LABELS) -> dict[str, CheckedCase]:
-    data = DataSection(root=root, labels=labels)
-    return {case.name: case for case in check_cases(read_catalogue(data), data)}
+def examined(root: Path, labels: dict[str, int] = LABELS, **sections: Any) -> dict[str, Examined]:
+    data = {"root": root, "labels": labels} | sections.pop("data", {})
+    config = Config.model_validate(
+        {"name": "check", "data": data, "training": {"steps": 1}, **sections}
+    )
+    return {case.name: examine(case, config) for case in read_catalogue(config.data).cases}
 
 
-def test_a_good_case_is_described(pair: Pair, scan: Any) -> None:
+def check(root: Path, labels: dict[str, int] = LABELS, **sections: Any) -> dict[str, CheckedCase]:
+    found = examined(root, labels, **sections)
+    return {name: one.case for name, one in found.items()}
+
+
+def test_a_good_case_is_described(pair: Pair) -> None:
     case = check(pair("a"))["a"]
-    assert case.problems == []
-    assert case.warnings == []
+    assert not case.has_findings
+    assert case.labelled
     assert case.shape == (10, 13, 6)
     np.testing.assert_allclose(case.spacing_mm, (0.9, 1.3, 3.5), rtol=1e-5)
     assert case.orientation == "RAS"
-    assert case.intensities == (0, scan.voxels.max())
+    assert case.plane == "axial"
     # 18 voxels each of 0.9 x 1.3 x 3.5 mm, in millilitres.
     assert case.structures == {
         2: pytest.approx(18 * 4.095e-3, abs=1e-4),
@@ -38,22 +46,49 @@ def test_a_good_case_is_described(pair: Pair, scan: Any) -> None:
     }
 
 
-def test_the_same_voxels_under_two_names(pair: Pair) -> None:
+def test_intensities_are_robust_and_extreme(pair: Pair, write: Write, scan: Any) -> None:
+    root = pair("a")
+    voxels = np.zeros(1001 * 2, dtype=np.int32).reshape(1001, 2, 1)
+    voxels[:, 0, 0] = voxels[:, 1, 0] = np.arange(1001)
+    voxels[1000] = 10**6
+    write(root / "images" / "a.nii.gz", voxels, scan.affine)
+    (root / "labels" / "a.nii.gz").unlink()
+    (found,) = check(root, data={"layout": "dicom", "root": root / "images"})[
+        "a"
+    ].intensities.items()
+    # Every value from 0 to 1000 twice: percentiles are the values themselves, but for the last.
+    assert found == ("image", Intensities(0, 10, 500, 990, 10**6))
+    assert found[1].scale == 980
+
+
+def test_the_plane_may_be_chosen(pair: Pair) -> None:
+    assert check(pair("a"), preprocessing={"plane": "sagittal"})["a"].plane == "sagittal"
+
+
+def test_volumes_are_handed_on(pair: Pair, write: Write, scan: Any) -> None:
+    root = pair("a")
+    stored = scan.stored((2, 0, 1), (0, 2))
+    write(root / "labels" / "a.nii.gz", stored.label, stored.affine)
+    found = examined(root)["a"]
+    assert found.image is not None
+    assert found.label is not None
+    np.testing.assert_array_equal(found.image.voxels, scan.voxels)
+    np.testing.assert_array_equal(found.label.voxels, scan.label)
+
+
+def test_the_digest_knows_a_scan_in_another_order_and_type(
+    pair: Pair, write: Write, scan: Any
+) -> None:
     root = pair("a", "b", "c")
-    (root / "images" / "c.nii.gz").write_bytes((root / "images" / "a.nii.gz").read_bytes())
+    stored = scan.stored((1, 2, 0), (1,))
+    write(root / "images" / "b.nii.gz", stored.voxels.astype(np.float32), stored.affine)
+    write(root / "labels" / "b.nii.gz", stored.label, stored.affine)
     cases = check(root)
-    mark_duplicates(list(cases.values()))
-    assert cases["a"].problems == ["the same voxels as c"]
-    assert cases["b"].problems == []
-    assert cases["c"].problems == ["the same voxels as a"]
+    assert cases["a"].digest == cases["b"].digest != cases["c"].digest
+    assert cases["a"].label_digest == cases["b"].label_digest == cases["c"].label_digest
 
 
-def test_cases_that_could_not_be_read_are_no_duplicates() -> None:
-    cases = [CheckedCase("a", "a"), CheckedCase("b", "b")]
-    mark_duplicates(cases)
-    assert [case.problems for case in cases] == [[], []]
-
-
+@pytest.mark.fault(50, "W")
 def test_an_empty_label_is_a_warning(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a")
     write(root / "labels" / "a.nii.gz", np.zeros_like(scan.label), scan.affine)
@@ -62,24 +97,30 @@ def test_an_empty_label_is_a_warning(pair: Pair, write: Write, scan: Any) -> Non
     assert case.warnings == ["the label is empty"]
 
 
+@pytest.mark.fault(52, "Q")
 def test_a_label_on_another_grid_is_a_problem(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a", "b")
     shifted = scan.affine.copy()
     shifted[2, 3] += 1
     write(root / "labels" / "a.nii.gz", scan.label, shifted)
-    cases = check(root)
-    assert len(cases["a"].problems) == 1
-    assert "corners 1.11 voxels apart" in cases["a"].problems[0]
-    assert cases["b"].problems == []
+    found = examined(root)
+    (problem,) = found["a"].case.problems
+    assert "corners 1.11 voxels apart" in problem
+    # The image can be looked at all the same.
+    assert found["a"].image is not None
+    assert found["a"].label is None
+    assert found["b"].case.problems == []
 
 
+@pytest.mark.fault(53, "OK")
 def test_a_label_stored_in_another_order_is_fine(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a")
     stored = scan.stored((2, 0, 1), (0, 2))
     write(root / "labels" / "a.nii.gz", stored.label, stored.affine)
-    assert check(root)["a"].problems == []
+    assert not check(root)["a"].has_findings
 
 
+@pytest.mark.fault(49, "E")
 def test_values_that_the_config_does_not_name(pair: Pair) -> None:
     root = pair("a")
     assert check(root, {"first": 2})["a"].problems == ["label values [5] are not in data.labels"]
@@ -89,6 +130,7 @@ def test_values_that_the_config_does_not_name(pair: Pair) -> None:
     assert set(case.structures) == {2, 5}
 
 
+@pytest.mark.fault(48, "Q")
 @pytest.mark.parametrize("value", [0.5, np.nan])
 def test_labels_that_are_no_whole_numbers(
     pair: Pair, write: Write, scan: Any, value: float
@@ -97,35 +139,61 @@ def test_labels_that_are_no_whole_numbers(
     label = scan.label.astype(np.float32)
     label[0, 0, 0] = value
     write(root / "labels" / "a.nii.gz", label, scan.affine)
-    (problem,) = check(root)["a"].problems
-    assert "fractions" in problem
+    case = check(root)["a"]
+    assert len(case.problems) == 1
+    assert case.structures == {}
 
 
+@pytest.mark.fault(47, "W")
+def test_labels_beside_whole_numbers(pair: Pair, write: Write, scan: Any) -> None:
+    root = pair("a")
+    write(root / "labels" / "a.nii.gz", scan.label.astype(np.float32) + 5e-4, scan.affine)
+    case = check(root)["a"]
+    (warning,) = case.warnings
+    assert warning.startswith("label: ")
+    assert "whole numbers" in warning
+    assert set(case.structures) == {2, 5}
+
+
+@pytest.mark.fault(39, "Q")
 def test_voxels_that_are_no_numbers(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a")
     voxels = scan.voxels.astype(np.float32)
     voxels[0, 0, :2] = np.nan
     write(root / "images" / "a.nii.gz", voxels, scan.affine)
     case = check(root)["a"]
-    assert case.problems == ["2 NaN or infinite voxels"]
-    assert case.intensities is None
+    assert case.problems == ["2 NaN or infinite voxels; reading.non_finite=zero fills them"]
+    assert case.intensities == {}
+    filled = check(root, reading={"non_finite": "zero"})["a"]
+    assert filled.problems == []
+    assert filled.intensities["image"].lowest == 0
 
 
+@pytest.mark.fault(38, "W")
 def test_a_flat_volume_is_a_warning(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a")
     write(root / "images" / "a.nii.gz", np.full_like(scan.voxels, 7), scan.affine)
-    assert check(root)["a"].warnings == ["every voxel is 7"]
+    assert "every voxel is 7" in check(root)["a"].warnings
 
 
+@pytest.mark.fault(56, "Q")
 def test_a_damaged_file_is_a_problem_of_its_case(pair: Pair) -> None:
     root = pair("a", "b")
     path = root / "images" / "a.nii.gz"
     path.write_bytes(path.read_bytes()[:-40])
-    cases = check(root)
-    assert len(cases["a"].problems) == 1
-    assert cases["b"].problems == []
+    found = examined(root)
+    assert len(found["a"].case.problems) == 1
+    assert found["a"].image is None
+    assert str(root) not in found["a"].case.problems[0]
+    assert found["b"].case.problems == []
 
 
-def test_structures_that_no_case_has(pair: Pair) -> None:
-    data = DataSection(labels={"first": 2, "second": 5, "third": 9})
-    assert unused_labels(check(pair("a")).values(), data) == [9]
+def test_contrasts_are_told_apart(tmp_path: Path, write: Write, scan: Any) -> None:
+    for number, voxels in enumerate((scan.voxels, np.full_like(scan.voxels, 3))):
+        write(tmp_path / "imagesTr" / f"a_{number:04d}.nii.gz", voxels, scan.affine)
+    (tmp_path / "dataset.json").write_text("{}")
+    case = check(tmp_path, data={"contrasts": ["T1", "T2"]})["a"]
+    assert set(case.intensities) == {"T1", "T2"}
+    assert case.intensities["T1"].highest == scan.voxels.max()
+    assert "T2: every voxel is 3" in case.warnings
+    assert not case.labelled

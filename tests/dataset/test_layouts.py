@@ -184,6 +184,8 @@ def test_named_folder_that_is_absent(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "truth")
 
 
+@pytest.mark.fault(60, "E")
+@pytest.mark.fault(60, "W")
 def test_everything_unpaired_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/b.nii.gz", "labels/c.nii.gz")
     with pytest.raises(DataError) as caught:

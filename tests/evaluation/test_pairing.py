@@ -7,9 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
-from pipeline.errors import DataError
-from pipeline.evaluation.pairing import Pair, Pairing, label_values, pair_masks
+from pipeline.errors import DataError, GeometryError
+from pipeline.evaluation.pairing import Pair, Pairing, label_values, pair_masks, read_pair
+from pipeline.imaging.volume import Volume
 
 
 def mask(path: Path, *values: float) -> Path:
@@ -94,3 +96,89 @@ def test_a_label_may_end_in_seg_and_lie_in_a_subfolder(tmp_path: Path) -> None:
     theirs = mask(tmp_path / "theirs" / "site" / "a_seg.nii.gz")
     found = pair_masks(tmp_path / "ours", tmp_path / "theirs")
     assert found.pairs == [Pair("site/a", ours, theirs)]
+
+
+def picture(path: Path, *values: int) -> Path:
+    """One row of labels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array([values], dtype=np.uint8)).save(path)
+    return path
+
+
+def test_masks_that_are_pictures(tmp_path: Path) -> None:
+    ours = picture(tmp_path / "ours" / "a.png", 0, 255, 7)
+    theirs = picture(tmp_path / "theirs" / "a_mask.tif", 255, 255, 0)
+    (pair,) = pair_masks(tmp_path / "ours", tmp_path / "theirs").pairs
+    assert pair == Pair("a", ours, theirs)
+    assert label_values([pair]) == [7, 255]
+    predicted, reference = read_pair(pair)
+    assert predicted.voxels.ravel().tolist() == [0, 255, 7]
+    assert reference.voxels.ravel().tolist() == [255, 255, 0]
+
+
+def test_labels_of_paletted_masks_are_indices(tmp_path: Path) -> None:
+    picture = Image.frombytes("P", (3, 1), bytes([2, 0, 1]))
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    picture.save(tmp_path / "a.png")
+    pair = Pair("a", tmp_path / "a.png", tmp_path / "a.png")
+    assert [mask.voxels.ravel().tolist() for mask in read_pair(pair)] == [[2, 0, 1]] * 2
+    assert label_values([pair]) == [1, 2]
+
+
+def test_pictures_beside_masks_are_none(tmp_path: Path) -> None:
+    path = mask(tmp_path / "ours" / "a.nii.gz")
+    picture(tmp_path / "ours" / "examples.png", 1)
+    mask(tmp_path / "theirs" / "a.nii.gz")
+    found = pair_masks(tmp_path / "ours", tmp_path / "theirs")
+    assert found.only_predicted == []
+    assert [pair.predicted for pair in found.pairs] == [path]
+
+
+@pytest.mark.parametrize("other", ["a.dcm", "a.seg.dcm"])
+def test_of_one_mask_in_two_formats_nifti_is_taken(tmp_path: Path, other: str) -> None:
+    path = mask(tmp_path / "ours" / "a.nii.gz")
+    (tmp_path / "ours" / other).write_bytes(b"")
+    mask(tmp_path / "theirs" / "a.nii.gz")
+    (pair,) = pair_masks(tmp_path / "ours", tmp_path / "theirs").pairs
+    assert pair.predicted == path
+
+
+@pytest.mark.fault(53, "OK")
+def test_a_flipped_reference_is_compared_where_it_lies(tmp_path: Path) -> None:
+    ours = mask(tmp_path / "ours.nii", 0, 1, 5)
+    voxels = np.array([5, 1, 0], dtype=np.int16).reshape(1, 1, 3)
+    affine = np.diag([1, 1, -1, 1.0])
+    affine[2, 3] = 2
+    nib.Nifti1Image(voxels, affine).to_filename(tmp_path / "theirs.nii")
+    predicted, reference = read_pair(Pair("a", ours, tmp_path / "theirs.nii"))
+    np.testing.assert_array_equal(predicted.voxels, reference.voxels)
+    np.testing.assert_array_equal(predicted.affine, reference.affine)
+
+
+@pytest.mark.parametrize("segmentation", ["predicted", "reference"])
+def test_a_dicom_seg_is_read_onto_the_other_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segmentation: str
+) -> None:
+    paths = {"predicted": tmp_path / "p.nii", "reference": tmp_path / "r.nii"}
+    paths[segmentation] = tmp_path / "s.seg.dcm"
+    paths[segmentation].write_bytes(b"")
+    other = next(path for path in paths.values() if path.suffix == ".nii")
+    mask(other, 0, 1, 5)
+
+    def read_segmentation(path: Path, onto: Volume) -> Volume:
+        assert path == tmp_path / "s.seg.dcm"
+        return onto.with_voxels(np.array([0, 5, 5]).reshape(1, 1, 3))
+
+    module = "pipeline.imaging.dicom.seg.reading.read_segmentation"
+    monkeypatch.setattr(module, read_segmentation)
+    predicted, reference = read_pair(Pair("a", **paths))
+    masks = {"predicted": predicted, "reference": reference}
+    assert masks.pop(segmentation).voxels.ravel().tolist() == [0, 5, 5]
+    assert masks.popitem()[1].voxels.ravel().tolist() == [0, 1, 5]
+    assert label_values([Pair("a", **paths)]) == [1, 5]
+
+
+def test_masks_on_two_grids(tmp_path: Path) -> None:
+    pair = Pair("a", mask(tmp_path / "a.nii", 0, 1), mask(tmp_path / "b.nii", 0, 1, 2))
+    with pytest.raises(GeometryError, match="the grid of b"):
+        read_pair(pair)

@@ -14,6 +14,9 @@ from pydicom import dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from pipeline.config import ReadingSection
+from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
+from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import Sandbox
 
 
@@ -121,3 +124,26 @@ def write_dicom(tmp_path: Path) -> Callable[..., Path]:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as one:
         yield one
+
+
+@pytest.fixture
+def find(sandbox: Sandbox) -> Callable[..., SeriesScan]:
+    """What a path holds; keywords are options of reading."""
+
+    def find(path: Path, **reading: Any) -> SeriesScan:
+        return DicomScanner(ReadingSection(**reading), sandbox=sandbox).find(path)
+
+    return find
+
+
+@pytest.fixture
+def only(find: Callable[..., SeriesScan]) -> Callable[..., DicomSeries]:
+    """The one series of a path where nothing is set aside."""
+
+    def only(path: Path, **reading: Any) -> DicomSeries:
+        scan = find(path, **reading)
+        assert not scan.set_aside, scan.set_aside
+        assert len(scan.series) == 1
+        return scan.series[0]
+
+    return only

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
 
+from pipeline.config import ReadingSection
 from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.errors import ScanError
-from pipeline.imaging import scan as module
-from pipeline.imaging.dicom.series import DicomSeries, SeriesScan
-from pipeline.imaging.scan import find_scans, is_scan, read_scan
+from pipeline.errors import GeometryError, LabelError, ScanError
+from pipeline.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.nifti.reading import NiftiVolume
+from pipeline.imaging.scan import (
+    find_scans,
+    is_scan,
+    is_scan_file,
+    read_label,
+    read_scan,
+    source_name,
+)
 from pipeline.imaging.volume import Volume
 
 PATIENT = "Doe_John_1970"
+NOTHING = SeriesScan((), ())
 
 
 def nifti(path: Path, value: int = 1) -> Path:
@@ -87,7 +102,9 @@ def test_series_of_one_name_stay_apart_and_no_folder_tells_the_patient(tmp_path:
     assert not any("Doe" in name or "/" in name for name in sources)
     series = [item for item in sources.values() if isinstance(item, DicomSeries)]
     assert series[0].name == series[1].name
-    for item, volume in zip(series, volumes, strict=True):
+    by_origin = {read_scan(item).voxels[0, 0, 0]: item for item in series}
+    for volume in volumes:
+        item = by_origin[volume.voxels[0, 0, 0]]
         np.testing.assert_array_equal(read_scan(item).voxels, volume.voxels)
 
 
@@ -106,22 +123,41 @@ def test_a_bad_series_leaves_the_others(tmp_path: Path) -> None:
     assert all(error.remedy for error in found.set_aside)
 
 
-def test_a_folder_that_cannot_be_listed_leaves_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass(frozen=True)
+class GivenScanner(DicomScanner):
+    """Finds what it was told to find."""
+
+    found: SeriesScan = NOTHING
+
+    def find(self, path: Path) -> SeriesScan:
+        del path
+        return self.found
+
+
+def a_series(name: str, series_uid: str) -> DicomSeries:
+    shape = (2, 3, 1)
+    return DicomSeries(name, Path(), ("1",), (0,), 0, np.eye(4), shape, "uint8", series_uid)
+
+
+def test_a_folder_that_cannot_be_listed_leaves_the_others(tmp_path: Path) -> None:
     path = nifti(tmp_path / "a.nii")
-    (tmp_path / "locked").mkdir()
-    inner = module.find_series
-
-    def find(folder: Path) -> SeriesScan:
-        if folder.name == "locked":
-            raise ScanError(folder, expected="a folder", found="Permission denied", remedy="chmod")
-        return inner(folder)
-
-    monkeypatch.setattr(module, "find_series", find)
-    found = find_scans(tmp_path)
+    locked = ScanError("locked", expected="a folder", found="Permission denied", remedy="chmod")
+    found = find_scans(tmp_path, GivenScanner(found=SeriesScan((), (locked,))))
     assert found.sources == {"a": path}
-    assert [error.found for error in found.set_aside] == ["Permission denied"]
+    assert found.set_aside == (locked,)
+
+
+def test_a_dicom_seg_labels_the_only_series_that_it_names(tmp_path: Path) -> None:
+    series = tuple(a_series(name, uid) for name, uid in (("a", "1"), ("b", "2"), ("b", "2")))
+    labels = tuple(LabelFile(tmp_path / uid, (uid,)) for uid in ("1", "2", "3"))
+    found = find_scans(tmp_path, GivenScanner(found=SeriesScan(series, (), labels)))
+    assert set(found.sources) == {"a", "b", "b-2"}
+    assert found.labels == {"a": tmp_path / "1"}
+    assert found.loose_labels == (tmp_path / "2", tmp_path / "3")
+    twice = (labels[0], LabelFile(tmp_path / "other", ("1",)))
+    again = find_scans(tmp_path, GivenScanner(found=SeriesScan(series, (), twice)))
+    assert again.labels == {}
+    assert len(again.loose_labels) == 2
 
 
 def test_a_link_loop_ends(tmp_path: Path) -> None:
@@ -143,15 +179,24 @@ def test_a_broken_link(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(ScanError, match="NIfTI files or DICOM images") as caught:
+    with pytest.raises(ScanError, match="NIfTI files, DICOM images or pictures") as caught:
         find_scans(tmp_path)
     assert caught.value.where == str(tmp_path)
 
 
 def test_a_single_dicom_file(tmp_path: Path) -> None:
-    dicom(tmp_path / "series", "one")
-    with pytest.raises(ScanError, match="folder of a DICOM series"):
-        find_scans(tmp_path / "series" / "0001.dcm")
+    volume = dicom(tmp_path / PATIENT, "one")
+    path = tmp_path / PATIENT / "0001.dcm"
+    ((name, source),) = find_scans(path).sources.items()
+    assert "Doe" not in name
+    np.testing.assert_array_equal(read_scan(source).voxels, volume.voxels[:, :, :1])
+    np.testing.assert_array_equal(read_scan(path).voxels, volume.voxels[:, :, :1])
+
+
+def test_another_kind_of_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no scan")
+    with pytest.raises(ScanError, match="pictures"):
+        find_scans(tmp_path / "a.txt")
 
 
 def test_reading_a_file(tmp_path: Path) -> None:
@@ -199,8 +244,287 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
 def test_what_looks_like_a_scan(tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     (tmp_path / ".hidden").mkdir()
-    (tmp_path / "a.txt").write_text("")
-    looks = {
-        path.name: is_scan(path) for path in [*tmp_path.iterdir(), nifti(tmp_path / "a.nii.gz")]
+    for name in ("a.txt", "a.png", "._a.png", "a.DCM", "a.seg.dcm", "._a.dcm"):
+        (tmp_path / name).write_text("")
+    nifti(tmp_path / "a.nii.gz")
+    looks = {path.name for path in tmp_path.iterdir() if is_scan(path)}
+    assert looks == {"series", "a.png", "a.DCM", "a.seg.dcm", "a.nii.gz"}
+    assert not is_scan_file(tmp_path / "series")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.b.nii.gz", "a.b"),
+        ("a.b.nii", "a.b"),
+        ("a.b.PNG", "a.b"),
+        ("a.b.tiff", "a.b"),
+        ("a.b.dcm", "a.b"),
+        ("a.seg.dcm", "a"),
+        ("A.SEG.DCM", "A"),
+        ("a.b", "a.b"),
+    ],
+)
+def test_names_lose_the_suffix_of_their_kind(name: str, expected: str) -> None:
+    assert source_name(Path("x") / name) == expected
+
+
+# Files of several volumes
+
+
+@pytest.mark.fault(54, "S")
+def test_every_volume_of_a_file_is_a_scan(tmp_path: Path) -> None:
+    voxels = np.arange(2 * 3 * 4 * 3, dtype=np.int16).reshape(2, 3, 4, 3)
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / "sub" / "run.nii.gz"
+    nib.Nifti1Image(voxels, np.diag([1, 2, 3, 1])).to_filename(path)
+    nifti(tmp_path / "a.nii")
+    found = find_scans(tmp_path)
+    names = [f"sub/run_v00{number}" for number in (1, 2, 3)]
+    assert list(found.sources) == ["a", *names]
+    for number, name in enumerate(names):
+        source = found.sources[name]
+        assert source == NiftiVolume(path, number)
+        volume = read_scan(source)
+        np.testing.assert_array_equal(volume.voxels, voxels[..., number])
+        assert volume.name == f"run_v00{number + 1}"
+    assert set(find_scans(path).sources) == {"run_v001", "run_v002", "run_v003"}
+
+
+@pytest.mark.fault(54, "OK")
+def test_a_fourth_dimension_of_one_is_one_scan(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    nib.Nifti1Image(np.zeros((2, 3, 4, 1), np.uint8), np.eye(4)).to_filename(path)
+    assert find_scans(path).sources == {"a": path}
+
+
+@pytest.mark.fault(59, "Q")
+def test_a_header_that_promises_absurdly_many_volumes_is_one_damaged_scan(tmp_path: Path) -> None:
+    header = nib.Nifti2Header()
+    header["magic"] = header.single_magic
+    header["dim"] = [4, 1, 1, 1, 2**32, 1, 1, 1]
+    header["datatype"], header["bitpix"], header["vox_offset"] = 2, 8, 544
+    path = tmp_path / "a.nii"
+    path.write_bytes(header.binaryblock + bytes(8))
+    assert find_scans(tmp_path).sources == {"a": path}
+    with pytest.raises(ScanError, match="volumes in one file"):
+        read_scan(path)
+
+
+def test_a_damaged_file_is_found_and_refused_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    assert find_scans(tmp_path).sources == {"a": tmp_path / "a.nii.gz"}
+    with pytest.raises(ScanError):
+        read_scan(tmp_path / "a.nii.gz")
+
+
+# Pictures
+
+
+def picture(path: Path, *, columns: int = 5, rows: int = 3) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.arange(columns * rows, dtype=np.uint8).reshape(rows, columns)
+    Image.fromarray(values).save(path)
+    return path
+
+
+def test_pictures_are_scans_where_there_is_nothing_else(tmp_path: Path) -> None:
+    paths = {
+        "a": picture(tmp_path / "a.png"),
+        "a-2": picture(tmp_path / "a.tif"),
+        "sub/b": picture(tmp_path / "sub" / "b.JPG"),
     }
-    assert looks == {"series": True, ".hidden": False, "a.txt": False, "a.nii.gz": True}
+    picture(tmp_path / ".trash" / "c.png")
+    assert find_scans(tmp_path).sources == paths
+    assert find_scans(paths["a"]).sources == {"a": paths["a"]}
+    assert read_scan(paths["a"]).shape == (5, 3, 1)
+
+
+def test_a_screenshot_beside_a_scan_is_no_scan(tmp_path: Path) -> None:
+    picture(tmp_path / "screenshots" / "a.png")
+    picture(tmp_path / "b.tif")
+    path = nifti(tmp_path / "c.nii")
+    assert find_scans(tmp_path).sources == {"c": path}
+    path.unlink()
+    dicom(tmp_path / "series", "one")
+    ((_, source),) = find_scans(tmp_path).sources.items()
+    assert isinstance(source, DicomSeries)
+
+
+# Options of reading
+
+
+def test_options_reach_every_kind_of_file(tmp_path: Path) -> None:
+    values = np.array([[1, np.nan], [3, 4]], np.float32)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    nib.Nifti1Image(values[:, :, None], np.eye(4)).to_filename(tmp_path / "a.nii")
+    filled = ReadingSection(non_finite="zero")
+    assert read_scan(tmp_path / "a.tif", filled).voxels.ravel().tolist() == [1, 3, 0, 4]
+    assert read_scan(tmp_path / "a.nii", filled).voxels.ravel().tolist() == [1, 0, 3, 4]
+    with pytest.raises(ScanError, match="NaN"):
+        read_scan(tmp_path / "a.tif")
+
+
+def uneven(folder: Path) -> Path:
+    """Move the third slice of a series by 1 mm of its 4 mm."""
+    path = folder / "0003.dcm"
+    dataset = dcmread(path)
+    x_mm, y_mm, z_mm = dataset.ImagePositionPatient
+    dataset.ImagePositionPatient = [x_mm, y_mm, z_mm + 1]
+    dataset.save_as(path)
+    return folder
+
+
+def test_options_reach_dicom_folders(tmp_path: Path) -> None:
+    dicom(tmp_path / "series", "one")
+    folder = uneven(tmp_path / "series")
+    with pytest.raises(ScanError):
+        read_scan(folder)
+    resampled = read_scan(folder, ReadingSection(irregular_slices="resample"))
+    assert any("resampled" in text for text in resampled.warnings)
+
+
+# Labels
+
+
+def an_image(affine: NDArray[np.float64]) -> Volume:
+    """Without a header, as from DICOM or from a picture."""
+    return Volume(np.arange(2 * 3 * 4).reshape(2, 3, 4), affine, "image")
+
+
+# Axes to about P, R and S, of 1.5, 2 and 3 mm.
+AFFINE = np.array([[-0.9, 1.6, 0, 5], [-1.2, -1.2, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]])
+LABELS = np.zeros((2, 3, 4), np.int16)
+LABELS[0, 1, 2], LABELS[1, 2, 0], LABELS[1, 0, 3] = 1, 2, 500
+
+
+def a_label(path: Path, voxels: NDArray[Any], affine: NDArray[np.float64]) -> Path:
+    nib.Nifti1Image(voxels, affine, dtype=voxels.dtype).to_filename(path)
+    return path
+
+
+def test_a_label_lies_on_the_very_grid_of_its_image(tmp_path: Path) -> None:
+    image = an_image(AFFINE)
+    label = read_label(a_label(tmp_path / "l.nii", LABELS, AFFINE), image)
+    np.testing.assert_array_equal(label.voxels, LABELS)
+    np.testing.assert_array_equal(label.affine, image.affine)
+    assert label.warnings == ()
+
+
+@pytest.mark.fault(53, "OK")
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "ASR", "SLA", "IRP"])
+def test_a_flipped_label_is_turned(tmp_path: Path, codes: str) -> None:
+    turned = Volume(LABELS, AFFINE).reoriented(codes)
+    label = read_label(a_label(tmp_path / "l.nii", turned.voxels, turned.affine), an_image(AFFINE))
+    np.testing.assert_array_equal(label.voxels, LABELS)
+
+
+def moved(voxels_aside: float) -> NDArray[np.float64]:
+    """The smallest voxel is 1.5 mm long."""
+    affine = AFFINE.copy()
+    affine[0, 3] += voxels_aside * np.linalg.norm(AFFINE[:3, 0])
+    return affine
+
+
+@pytest.mark.fault(51, "OK")
+@pytest.mark.parametrize(("aside", "noticed"), [(1e-4, False), (0.004, True), (0.0099, True)])
+def test_a_label_hardly_beside_its_image_is_taken_and_noticed(
+    tmp_path: Path, aside: float, noticed: bool
+) -> None:
+    image = an_image(AFFINE)
+    label = read_label(a_label(tmp_path / "l.nii", LABELS, moved(aside)), image)
+    np.testing.assert_array_equal(label.voxels, LABELS)
+    np.testing.assert_array_equal(label.affine, image.affine)
+    text = f"lies {aside:.1g} voxels beside its image, which is taken for the same"
+    assert label.warnings == ((text,) if noticed else ())
+
+
+@pytest.mark.fault(52, "Q")
+def test_a_label_beside_its_image_is_refused(tmp_path: Path) -> None:
+    path = a_label(tmp_path / "l.nii", LABELS, moved(0.011))
+    with pytest.raises(GeometryError, match=r"corners 0\.011 voxels apart") as caught:
+        read_label(path, an_image(AFFINE))
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.fault(47, "W")
+def test_labels_within_a_rounding_of_whole_numbers(tmp_path: Path) -> None:
+    stored = (LABELS + np.where(LABELS == 2, 9e-4, 0)).astype(np.float32)
+    label = read_label(a_label(tmp_path / "l.nii", stored, AFFINE), an_image(AFFINE))
+    np.testing.assert_array_equal(label.voxels, LABELS)
+    assert label.warnings == ("values within 0.001 of whole numbers were rounded",)
+
+
+@pytest.mark.fault(48, "Q")
+@pytest.mark.parametrize("value", [0.5, 2.002, np.nan])
+def test_labels_that_are_no_whole_numbers(tmp_path: Path, value: float) -> None:
+    stored = LABELS.astype(np.float32)
+    stored[0, 0, 0] = value
+    path = a_label(tmp_path / "l.nii", stored, AFFINE)
+    with pytest.raises(LabelError, match="whole numbers") as caught:
+        read_label(path, an_image(AFFINE))
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.fault(46, "OK")
+def test_labels_of_64_bits(tmp_path: Path) -> None:
+    wide = np.where(LABELS == 500, 2**40, LABELS).astype(np.int64)
+    label = read_label(a_label(tmp_path / "l.nii", wide, AFFINE), an_image(AFFINE))
+    np.testing.assert_array_equal(label.voxels, wide)
+
+
+def test_labels_of_a_dicom_series_are_never_interpolated(tmp_path: Path) -> None:
+    volume = dicom(tmp_path / "series", "one")
+    label = read_label(tmp_path / "series", volume)
+    np.testing.assert_array_equal(label.voxels, volume.voxels)
+    with pytest.raises(GeometryError):
+        read_label(uneven(tmp_path / "series"), volume, ReadingSection(irregular_slices="resample"))
+
+
+def test_a_dicom_seg_lies_on_the_grid_of_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = an_image(AFFINE)
+    asked = []
+
+    def read_segmentation(path: Path, onto: Volume) -> Volume:
+        asked.append((path, onto))
+        return Volume(LABELS, AFFINE, PATIENT)
+
+    module = "pipeline.imaging.dicom.seg.reading.read_segmentation"
+    monkeypatch.setattr(module, read_segmentation)
+    path = tmp_path / "labels_without_suffix"
+    path.write_bytes(b"")
+    label = read_label(path, image)
+    assert asked == [(path, image)]
+    np.testing.assert_array_equal(label.voxels, LABELS)
+    assert label.name == "label of image"
+
+
+def test_a_picture_takes_the_grid_of_its_image(tmp_path: Path) -> None:
+    path = picture(tmp_path / "l.png")
+    image = read_scan(picture(tmp_path / "a.png"))
+    slice_of_dicom = Volume(image.voxels, np.diag([-0.5, -0.7, 4, 1.0]), "slice")
+    for labelled in (image, slice_of_dicom):
+        label = read_label(path, labelled)
+        np.testing.assert_array_equal(label.affine, labelled.affine)
+        # Column 2 of row 1.
+        assert label.voxels[2, 1, 0] == 1 * 5 + 2
+        assert label.warnings == ()
+
+
+def test_a_picture_of_another_size_is_no_label(tmp_path: Path) -> None:
+    image = read_scan(picture(tmp_path / "a.png"))
+    path = picture(tmp_path / "l.png", columns=3, rows=5)
+    with pytest.raises(GeometryError, match="5 x 3 x 1") as caught:
+        read_label(path, image)
+    assert caught.value.found == "3 x 5 x 1"
+    assert caught.value.where == str(path)
+
+
+def test_a_picture_cannot_tell_how_it_lies_on_a_nifti_image(tmp_path: Path) -> None:
+    nib.Nifti1Image(np.zeros((5, 3, 1), np.uint8), np.eye(4)).to_filename(tmp_path / "a.nii")
+    path = picture(tmp_path / "l.png")
+    with pytest.raises(GeometryError, match="any direction") as caught:
+        read_label(path, read_scan(tmp_path / "a.nii"))
+    assert "NIfTI" in caught.value.remedy

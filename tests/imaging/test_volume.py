@@ -125,3 +125,24 @@ def test_another_shape_is_another_grid() -> None:
         require_same_grid(a_volume(np.eye(4)), a_volume(np.eye(4), (2, 3, 5)))
     assert "(2, 3, 4)" in caught.value.expected
     assert caught.value.found == "shape (2, 3, 5)"
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "axis"),
+    [
+        ((4, 5, 6), (1, 3, 2), 1),
+        ((4, 5, 6), (1, 1, 1), 2),
+        ((4, 5, 6), (1.0002, 1, 1), 2),
+        # A single slice, thinner than its pixels are wide.
+        ((1, 5, 6), (0.5, 1, 2), 0),
+        ((4, 1, 6), (3, 0.5, 1), 1),
+        ((4, 5, 1), (3, 1, 0.5), 2),
+        # A line, and a voxel.
+        ((1, 1, 6), (1, 2, 9), 1),
+        ((1, 1, 1), (3, 1, 1), 0),
+    ],
+)
+def test_slices_lie_across_the_thickest_axis(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], axis: int
+) -> None:
+    assert a_volume(np.diag([*spacing_mm, 1.0]), shape).thickest_axis == axis

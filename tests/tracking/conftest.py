@@ -28,6 +28,7 @@ class ThresholdPredictor:
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
+        self.config = parse_config(TOY, str(checkpoint))
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> Self:

@@ -92,6 +92,7 @@ def flat_frame(dataset: Dataset, number: int) -> Dataset:
     flat = Dataset()
     flat.update({tag: element for tag, element in dataset.items() if tag not in groups})
     flat.file_meta = dataset.file_meta
+    flat.preamble = getattr(dataset, "preamble", None)
     for sequence in (dataset.get(SHARED) or ())[:1], (dataset.get(PER_FRAME) or ())[number:][:1]:
         for item in sequence:
             _flatten(item, flat)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import ReadingSection
 from pipeline.errors import GeometryError
+from pipeline.imaging.dicom.projection import RADIOGRAPH
 from pipeline.imaging.dicom.resampling import Resampling
 from pipeline.imaging.dicom.slice_header import SliceHeader
 from pipeline.imaging.volume import Affine
@@ -211,6 +212,8 @@ def _lone_slice_step_mm(single: SliceHeader) -> tuple[float, tuple[str, ...]]:
             found="no positive value",
             remedy="export the series again with this tag",
         )
+    if single.contrast == RADIOGRAPH:
+        return single.thickness_mm, ()
     return single.thickness_mm, ("a single slice; its thickness is taken from its header",)
 
 

@@ -25,7 +25,7 @@ from pipeline.imaging.dicom.pixel_header import (
     rescale_of,
     voxel_type_of,
 )
-from pipeline.imaging.dicom.projection import is_projection, place
+from pipeline.imaging.dicom.projection import RADIOGRAPH, is_projection, place
 from pipeline.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from pipeline.imaging.dicom.tags import (
     finite_numbers,
@@ -138,7 +138,8 @@ def _scan(path: Path) -> FileContents:
             return FileContents()
         return _rejected(path, unreadable(path, "a DICOM file", error))
     except OSError as error:
-        return _rejected(path, cannot_open(path, error))
+        rejection = Rejection.of(path, cannot_open(path, error), may_pass=True)
+        return FileContents(rejection=rejection)
     except Exception as error:  # a hostile file can make the parser raise anything
         return _rejected(path, unreadable(path, "a DICOM header", error))
     return _slices_or_rejection(path, dataset)
@@ -177,7 +178,7 @@ def _slices(path: Path, dataset: Dataset) -> list[SliceHeader]:
         ]
     if is_projection(dataset):
         facts = _facts(path, dataset, place(path, dataset))
-        return [replace(facts, kind=(*facts.kind[:4], facts.instance_uid))]
+        return [replace(facts, contrast=RADIOGRAPH, kind=(*facts.kind[:4], facts.instance_uid))]
     facts = _facts(path, dataset)
     return tiles_of(facts, path) if is_mosaic(dataset) else [facts]
 
@@ -218,7 +219,9 @@ def _is_no_image(dataset: Dataset) -> bool:
     """Whether it is a report, a presentation state or another registered non-image object."""
     from pydicom.uid import UID
 
-    name = UID(text(dataset, "SOPClassUID")).name
+    # A DICOMDIR, which may have any name, says what it is in its file meta information only.
+    uid = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+    name = UID(uid).name
     return name.endswith("Storage") and "Image" not in name
 
 

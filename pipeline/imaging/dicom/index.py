@@ -20,9 +20,9 @@ from pipeline.imaging.dicom.walk import FileState
 VERSION = 1
 """Raise it when the same file would give other facts: it empties every index."""
 
+NEVER = -1
 _SLICE = [field.name for field in fields(SliceHeader)][1:]
 _REJECTION = [field.name for field in fields(Rejection)][1:]
-_ROWS_A_WRITE = 1000
 
 
 class HeaderIndex:
@@ -43,16 +43,12 @@ class HeaderIndex:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                path.chmod(0o600)
             # The empty name is a private database that vanishes when it is closed.
             self._store = sqlite3.connect(str(path or ""), timeout=60, isolation_level=None)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(
-                path or "temporary index",
-                expected="a place for the index of DICOM headers",
-                found=str(error),
-                remedy="delete the file, free space, or choose another --work",
-            ) from error
+            raise self._unusable(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +60,8 @@ class HeaderIndex:
         traceback: TracebackType | None,
     ) -> None:
         self._store.close()
+        if isinstance(error, sqlite3.Error):
+            raise self._unusable(error) from error
 
     def outdated(self, files: Iterable[FileState]) -> list[FileState]:
         """Remember which files this search is about; those that are new or have changed."""
@@ -85,7 +83,8 @@ class HeaderIndex:
         rows = [
             (
                 os.fsencode(file.path),
-                file.size,
+                # No file has this size: what may pass is looked at again the next time.
+                NEVER if held.rejection and held.rejection.may_pass else file.size,
                 file.modified_ns,
                 # A damaged header may hold what is no text.
                 held.series_uid.encode(errors="surrogatepass"),
@@ -107,8 +106,19 @@ class HeaderIndex:
             WHERE files.content != '' ORDER BY files.series_uid, path"""
         with closing(self._store.execute(query)) as rows:
             for series_uid, members in groupby(rows, key=lambda row: row[0]):
-                held = [_from_text(Path(os.fsdecode(path)), text) for _, path, text in members]
+                try:
+                    held = [_from_text(Path(os.fsdecode(path)), text) for _, path, text in members]
+                except (ValueError, TypeError) as error:
+                    raise self._unusable(error) from error
                 yield series_uid.decode(errors="surrogatepass"), held
+
+    def _unusable(self, error: Exception) -> OutputError:
+        return OutputError(
+            self._path or "temporary index",
+            expected="a place for the index of DICOM headers, or a sound index there",
+            found=str(error),
+            remedy="delete the file, free space, or choose another --work",
+        )
 
     def _prepare(self) -> None:
         if self._store.execute("PRAGMA user_version").fetchone()[0] != VERSION:

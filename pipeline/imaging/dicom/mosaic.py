@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIEMENS_MOSAIC_IMAGES = (0x0019, 0x100A)
 MAXIMUM_TILES = 1024
+LEAST_STEP_MM = 0.05
 
 
 def is_mosaic(dataset: Dataset) -> bool:
@@ -48,10 +49,10 @@ def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
     count, normal = _csa_facts(path)
     side = tiles_a_side(count)
     step_mm = image.stated_step_mm or image.thickness_mm
-    if step_mm is None or image.rows % side or image.columns % side:
+    if not step_mm or step_mm < LEAST_STEP_MM or image.rows % side or image.columns % side:
         raise GeometryError(
             f"{path}: SpacingBetweenSlices, Rows, Columns",
-            expected=f"a distance between slices, and sides that {side} tiles divide",
+            expected=f"a positive distance between slices, and sides that {side} tiles divide",
             found=f"{step_mm} mm, {image.rows} x {image.columns}",
             remedy="export the series again as enhanced or as single-frame DICOM",
         )
@@ -86,12 +87,12 @@ def _csa_facts(path: Path) -> tuple[int, np.ndarray]:
     csa = csareader.get_csa_header(dataset, "image")
     count = csareader.get_n_mosaic(csa) if csa else None
     normal = csareader.get_slice_normal(csa) if csa else None
-    if count is None or normal is None or not 1 <= count <= MAXIMUM_TILES:
+    length = 0.0 if normal is None else float(np.linalg.norm(normal))
+    if count is None or not 1 <= count <= MAXIMUM_TILES or not 0.99 < length < 1.01:
         raise GeometryError(
             f"{path}: CSA image header",
             expected="the number of the tiled slices and the direction in which they follow",
             found="none, so that top and bottom could not be told apart",
             remedy="export the series with Siemens' private tags, or as single-frame DICOM",
         )
-    unit = np.asarray(normal, dtype=np.float64)
-    return int(count), unit / np.linalg.norm(unit)
+    return int(count), np.asarray(normal, dtype=np.float64) / length

@@ -107,4 +107,11 @@ def pixel_notes(dataset: Dataset) -> tuple[str, ...]:
     if modality != "MR":
         named = modality if re.fullmatch("[A-Z]{2,16}", modality) else "not stated"
         notes.append(f"modality is {named}, not MR")
+    if _is_suspicious(getattr(dataset, "preamble", None) or b""):
+        notes.append("the preamble is neither zeros nor TIFF: it may be a program, never run it")
     return tuple(notes)
+
+
+def _is_suspicious(preamble: bytes) -> bool:
+    # A DICOM file may be a TIFF file at the same time; PS3.10 allows for that.
+    return bool(preamble.strip(b"\0")) and preamble[:4] not in (b"II*\0", b"MM\0*")

@@ -73,15 +73,24 @@ def decode_series(
         ScanError: a file cannot be decoded, or is not what its header was when it was scanned.
         OSError: the target cannot be written.
     """
+    is_blank = True
     # Unbuffered, so that its size tells how far a decoder came that dies.
     with target.open("wb", buffering=0) as output:
-        for one, values in _values(slices, target.parent):
+        for one, values, is_padding in _values(slices, target.parent):
+            is_blank = is_blank and is_padding
             columns, rows = size
             if values.shape != (rows, columns):
                 raise _changed(one.path, f"{rows} x {columns} pixels", f"shape {values.shape}")
             if voxel_type != "float32" and not np.can_cast(values.dtype, voxel_type):
                 raise _changed(one.path, voxel_type, str(values.dtype))
             _write_all(output, np.ascontiguousarray(values, dtype=voxel_type))
+    if is_blank:
+        raise ScanError(
+            f"{slices[0].path}: PixelPaddingValue",
+            expected="an image",
+            found="padding in every pixel of the series",
+            remedy="export the series again, or leave it out",
+        )
 
 
 def _write_all(output: FileIO, values: Pixels) -> None:
@@ -91,18 +100,28 @@ def _write_all(output: FileIO, values: Pixels) -> None:
         remaining = remaining[output.write(remaining) :]
 
 
-def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pixels]]:
-    """Each slice with its rescaled values (rows, columns); a file is parsed once for its run."""
+def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pixels, bool]]:
+    """Each slice with its rescaled values (rows, columns), and whether they are all padding.
+
+    A file is parsed once for the slices of it that follow each other.
+    """
     for path, run in groupby(slices, key=lambda one: one.path):
         of_file = list(run)
         dataset = _dataset(path)
         if of_file[0].tiles:
-            image = _rescaled(path, dataset, _frame(path, dataset, 0, scratch))
-            yield from ((one, _tile(image, one)) for one in of_file)
+            stored = _frame(path, dataset, 0, scratch)
+            image, is_padding = _rescaled(path, dataset, stored), _is_padding(dataset, stored)
+            yield from ((one, _tile(image, one), is_padding) for one in of_file)
             continue
         for one in of_file:
             header = flat_frame(dataset, one.frame) if is_multi_frame(dataset) else dataset
-            yield one, _rescaled(path, header, _frame(path, dataset, one.frame, scratch))
+            stored = _frame(path, dataset, one.frame, scratch)
+            yield one, _rescaled(path, header, stored), _is_padding(dataset, stored)
+
+
+def _is_padding(dataset: Dataset, stored: Pixels) -> bool:
+    padding = dataset.get("PixelPaddingValue")
+    return padding is not None and bool((stored == padding).all())
 
 
 def _tile(image: Pixels, one: Slice) -> Pixels:

@@ -20,6 +20,8 @@ PROJECTION_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1.3.1",
 )
 THICKNESS_MM = 1.0
+RADIOGRAPH = "radiograph"
+"""Takes the place of the contrast in the name."""
 
 
 def is_projection(dataset: Dataset) -> bool:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+NO_SHIFT_PIXELS = 1e-5
+"""Shifts below it are rounding; undoing them would only blank the outermost pixels."""
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -47,7 +50,7 @@ def resampled(slices: NDArray[np.float32], places: Resampling) -> NDArray[np.flo
     upright = np.stack(
         [
             shift(slices[:, :, number], by, order=1, mode="constant", cval=outside)
-            if any(by)
+            if np.abs(by).max() > NO_SHIFT_PIXELS
             else slices[:, :, number]
             for number, by in enumerate(zip(places.columns, places.rows, strict=True))
         ],

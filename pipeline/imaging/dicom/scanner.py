@@ -154,7 +154,8 @@ def _scan_batch(batch: Batch, sandbox: Sandbox) -> list[tuple[FileState, FileCon
         held = sandbox.call(scan_headers, paths, where=paths[0], timeout_seconds=SECONDS_PER_FILE)
     except ChildDiedError as error:
         if len(batch) == 1:
-            return [(batch[0], FileContents(rejection=Rejection.of(paths[0], error)))]
+            rejection = Rejection.of(paths[0], error, may_pass=True)
+            return [(batch[0], FileContents(rejection=rejection))]
     else:
         return list(zip(batch, held, strict=True))
     # One hostile file must not take the others with it.

@@ -15,6 +15,7 @@ from pipeline.config import ReadingSection
 from pipeline.errors import ScanError
 from pipeline.imaging.dicom.grid import Grid, regular_grid
 from pipeline.imaging.dicom.header import pixel_digests
+from pipeline.imaging.dicom.projection import RADIOGRAPH
 from pipeline.imaging.dicom.resampling import Resampling
 from pipeline.imaging.dicom.slice_header import FileContents, Rejection, SliceHeader
 from pipeline.imaging.dicom.splitting import Stack, by_size, stacks, volumes_of
@@ -195,6 +196,8 @@ def _common_type(slices: Sequence[SliceHeader]) -> str:
 def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> str:
     number = first.series_number or 0
     plane = ("sagittal", "coronal", "axial")[int(np.abs(affine[:3, 2]).argmax())]
+    if first.contrast == RADIOGRAPH:
+        plane = ""
     size = "x".join(map(str, shape))
     facts = (f"s{abs(number) % 10**9:03d}", first.contrast, plane, size)
     return "_".join(fact for fact in facts if fact)

@@ -62,6 +62,7 @@ class Rejection:
         found: what was there instead.
         remedy: what the user can do about it.
         is_geometry: whether voxels and world do not fit together.
+        may_pass: whether the same file may be read another time.
         series_uid: of the series; empty where the file does not tell.
     """
 
@@ -71,14 +72,24 @@ class Rejection:
     found: str
     remedy: str
     is_geometry: bool = False
+    may_pass: bool = False
     series_uid: str = ""
 
     @classmethod
-    def of(cls, path: Path, error: ScanError, series_uid: str = "") -> Rejection:
+    def of(
+        cls, path: Path, error: ScanError, series_uid: str = "", *, may_pass: bool = False
+    ) -> Rejection:
         """The rejection that an error about a file means."""
-        tag = error.where.removeprefix(str(path)).removeprefix(": ")
-        is_geometry = isinstance(error, GeometryError)
-        return cls(path, tag, error.expected, error.found, error.remedy, is_geometry, series_uid)
+        return cls(
+            path,
+            tag=error.where.removeprefix(str(path)).removeprefix(": "),
+            expected=error.expected,
+            found=error.found,
+            remedy=error.remedy,
+            is_geometry=isinstance(error, GeometryError),
+            may_pass=may_pass,
+            series_uid=series_uid,
+        )
 
     @property
     def error(self) -> ScanError:

@@ -71,7 +71,7 @@ def finite_numbers(path: Path, dataset: Dataset, keyword: str, count: int) -> tu
         return numbers
     raise GeometryError(
         f"{path}: {keyword}",
-        expected=f"{count} finite numbers",
+        expected=f"{count} finite numbers in {keyword}",
         found="no such tag" if value is None else f"{len(numbers)} values, or not finite",
         remedy="export the series again with this tag",
     )

@@ -29,39 +29,30 @@ def walk(root: Path) -> Iterator[FileState | ScanError]:
     Hidden files and folders, ``DICOMDIR`` and what is no regular file (opening a pipe may never
     end) are left out. A link to a folder is followed unless that folder is searched anyway.
     """
-    if not root.is_dir():
-        yield from _states([root])
-        return
     waiting, searched = [root], set[tuple[int, int]]()
     while waiting:
-        folder = waiting.pop()
-        try:
-            place = folder.stat()
-            if (place.st_dev, place.st_ino) in searched:
-                continue
-            searched.add((place.st_dev, place.st_ino))
-            entries = sorted(entry.name for entry in os.scandir(folder))
-        except OSError as error:
-            yield cannot_open(folder, error)
-            continue
-        paths = [folder / name for name in entries if not name.startswith(".")]
-        # Links come last: a folder is found by its own name rather than by a link to it.
-        folders = sorted((path for path in paths if path.is_dir()), key=Path.is_symlink)
-        waiting[:0] = folders[::-1]
-        yield from _states(path for path in paths if path not in set(folders))
-
-
-def _states(paths: Iterator[Path] | list[Path]) -> Iterator[FileState | ScanError]:
-    for path in paths:
-        if path.name.upper() == "DICOMDIR" or path.name.lower().endswith(OTHER_SUFFIXES):
+        path = waiting.pop()
+        if path.name.startswith(".") and path != root:
             continue
         try:
             state = path.stat()
+            place = state.st_dev, state.st_ino
+            if stat.S_ISDIR(state.st_mode) and place not in searched:
+                searched.add(place)
+                # The last one is taken first. Links wait: a folder is found by its own name
+                # rather than by a link to it.
+                inside = sorted(path / entry.name for entry in os.scandir(path))
+                waiting[:0] = [entry for entry in inside[::-1] if entry.is_symlink()]
+                waiting += [entry for entry in inside[::-1] if not entry.is_symlink()]
+            elif stat.S_ISREG(state.st_mode) and not _is_other(path):
+                yield FileState(path, state.st_size, state.st_mtime_ns)
         except OSError as error:
             yield cannot_open(path, error)
-            continue
-        if stat.S_ISREG(state.st_mode):
-            yield FileState(path, state.st_size, state.st_mtime_ns)
+
+
+def _is_other(path: Path) -> bool:
+    name = path.name.lower()
+    return name == "dicomdir" or name.endswith(OTHER_SUFFIXES)
 
 
 def cannot_open(path: Path, error: OSError) -> ScanError:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ScanError, file_problem
+from pipeline.config import ReadingSection
+from pipeline.errors import ScanError
 from pipeline.imaging.nifti.forms import affine_of
+from pipeline.imaging.nifti.header import Header, dimensions, nifti_header, voxel_offset
+from pipeline.imaging.nifti.stream import read_range
 from pipeline.imaging.volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii")
-MAXIMUM_BYTES = 8 * 2**30
-MAXIMUM_OFFSET_BYTES = 64 * 2**20
-"""Room for the header with its extensions, before the first voxel."""
-_HEADER_BYTES = 540
 
-Header = nib.nifti1.Nifti1Header
+
+@dataclass(frozen=True)
+class NiftiVolume:
+    """One volume of a file with several.
+
+    Attributes:
+        path: of the file.
+        volume: counted from 0, in the order of the file; people read it counted from 1.
+    """
+
+    path: Path
+    volume: int
+
+    def __str__(self) -> str:
+        return f"{self.path}, volume {self.volume + 1}"
+
+    @property
+    def name(self) -> str:
+        """What the volume is called: the file's stem and the number, such as ``run_v001``."""
+        return f"{stem(self.path)}_v{self.volume + 1:03d}"
 
 
 def is_nifti(path: Path) -> bool:
@@ -38,139 +54,92 @@ def stem(path: Path) -> str:
     return path.name
 
 
+def volume_count(path: Path) -> int:
+    """How many volumes a file holds; only its header is read.
+
+    Raises:
+        ScanError: no NIfTI header, absurd sizes, or voxels that are no real numbers.
+    """
+    return dimensions(path, nifti_header(path))[1]
+
+
 # Absurd numbers in a header are found by the checks below; numpy need not warn of them, too.
 @np.errstate(invalid="ignore", over="ignore")
-def read_nifti(path: Path) -> Volume:
-    """Read one volume, checked to its last byte.
+def read_nifti(
+    path: Path, reading: ReadingSection = ReadingSection(), volume: int | None = None
+) -> Volume:
+    """Read one volume, from a file that is checked to its last byte.
 
     Args:
         path: ``.nii`` or ``.nii.gz``; four dimensions are fine where the fourth is 1.
+        reading: how faults are met.
+        volume: which one of a file with several, counted from 0.
 
     Returns:
-        Voxels (X, Y, Z): as they are stored where nothing is scaled, float32 otherwise.
+        Voxels (X, Y, Z): as they are stored where nothing is scaled, float32 otherwise. The
+        header is the file's own, even where the affine was repaired.
 
     Raises:
-        ScanError: damaged, absurd, complex, or several volumes in one file.
+        ScanError: damaged, absurd, complex, or several volumes in one file and none chosen.
         GeometryError: no usable affine, or two that disagree.
     """
     header = nifti_header(path)
-    shape = _shape(path, header)
-    stored_bytes = math.prod(shape) * header.get_data_dtype().itemsize
-    offset = _offset(path, header)
-    content = _content(path, offset + stored_bytes)
-    stored = np.frombuffer(content, header.get_data_dtype(), math.prod(shape), offset)
-    affine, warnings = affine_of(path, header, shape)
-    voxels, scaling_warnings = _scaled(stored.reshape(shape, order="F"), header)
-    return Volume(voxels, affine, stem(path), header, (*warnings, *scaling_warnings))
-
-
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
-
-
-def _damaged(path: Path, expected: str, found: str) -> ScanError:
-    return ScanError(path, expected=expected, found=found, remedy="copy or export the file again")
-
-
-def _read(path: Path, size: int, *, to_the_end: bool = False) -> bytes:
-    """At most ``size`` bytes of the uncompressed content, which bounds a bomb."""
-    try:
-        with _open(path) as stream:
-            content = bytes(stream.read(size))
-            if to_the_end and len(content) == size:
-                # Only the end of the stream tells whether the checksum fits.
-                _drain(path, stream)
-            return content
-    except EOFError:
-        raise _damaged(path, "a complete gzip stream", "it ends too early (truncated)") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(path, "an intact gzip stream", str(error)) from None
-    except OSError as error:
-        raise _damaged(path, "a readable file", file_problem(error)) from None
-
-
-def _drain(path: Path, stream: Any, allowance: int = 2**20) -> None:
-    if len(stream.read(allowance)) == allowance:
-        raise _damaged(path, "an end after the last voxel", f"more than {allowance} bytes after it")
-
-
-def nifti_header(path: Path) -> Header:
-    """The header of a file without its extensions; only its first bytes are read."""
-    start = _read(path, _HEADER_BYTES)
-    kind: Any = (
-        nib.Nifti2Header if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c") else Header
-    )
-    if len(start) < kind.sizeof_hdr:
-        raise _damaged(path, f"a NIfTI header of {kind.sizeof_hdr} bytes", f"{len(start)} bytes")
-    try:
-        # Extensions are left out: they may be long, and nothing here needs them.
-        header: Header = kind(start[: kind.sizeof_hdr], check=False)
-        header.get_data_dtype()
-    except Exception as error:  # nibabel raises many kinds on hostile headers
-        raise _damaged(path, "a NIfTI header", str(error) or type(error).__name__) from None
-    if header["magic"].item().rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
-        raise _damaged(path, "a single-file NIfTI header", "another or an empty header")
-    return header
-
-
-def _shape(path: Path, header: Header) -> tuple[int, int, int]:
-    """Three dimensions, checked before anything of that size is allocated."""
-    rank, *sizes = (int(value) for value in header["dim"])
-    sizes = sizes[:rank] if 1 <= rank <= 7 else []
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    sizes += [1] * (3 - len(sizes))
+    shape, count = dimensions(path, header)
+    _require_volume(path, count, volume)
     dtype = header.get_data_dtype()
-    where = f"{path}: dim"
-    if not 1 <= rank <= 7 or min(sizes) < 1:
-        raise _damaged(path, "1 to 7 dimensions of at least 1", f"dim {header['dim'].tolist()}")
-    if math.prod(sizes) * dtype.itemsize > MAXIMUM_BYTES:
+    size = math.prod(shape) * dtype.itemsize
+    start = voxel_offset(path, header)
+    content = read_range(path, start + (volume or 0) * size, size, start + count * size)
+    stored = np.frombuffer(content, dtype).reshape(shape, order="F")
+    affine, form_warnings = affine_of(path, header, shape, reading.nifti_form)
+    scaled, scaling_warnings = _scaled(stored, header)
+    voxels, filling_warnings = _filled(scaled, reading)
+    name = stem(path) if volume is None else NiftiVolume(path, volume).name
+    return Volume(
+        voxels, affine, name, header, (*form_warnings, *scaling_warnings, *filling_warnings)
+    )
+
+
+def _require_volume(path: Path, count: int, volume: int | None) -> None:
+    if volume is None and count > 1:
         raise ScanError(
-            where,
-            expected=f"at most {MAXIMUM_BYTES // 2**30} GiB of voxels",
-            found=f"{' x '.join(map(str, sizes))} voxels of {dtype.itemsize} bytes",
-            remedy="crop the scan, or export it again if the header is wrong",
-        )
-    if len(sizes) > 3:
-        raise ScanError(
-            where,
+            f"{path}: dim",
             expected="one volume",
-            found=f"{math.prod(sizes[3:])} volumes in one file",
-            remedy="write each volume into a file of its own",
+            found=f"{count} volumes in one file",
+            remedy="let find_scans split it, or write each volume into a file of its own",
         )
-    if dtype.kind not in "iuf":
+    if volume is not None and not 0 <= volume < count:
         raise ScanError(
-            f"{path}: datatype",
-            expected="real numbers",
-            found=f"{dtype} voxels",
-            remedy="export magnitude images",
+            f"{path}: dim",
+            expected=f"a volume {volume + 1}",
+            found=f"{count} volumes in the file",
+            remedy="look for the scans again; the file has changed",
         )
-    return sizes[0], sizes[1], sizes[2]
-
-
-def _offset(path: Path, header: Header) -> int:
-    """Where the voxels start; a NaN is outside any range, too."""
-    offset = float(header["vox_offset"])
-    if not header.sizeof_hdr <= offset <= MAXIMUM_OFFSET_BYTES:
-        expected = f"voxels that start {header.sizeof_hdr} to {MAXIMUM_OFFSET_BYTES} bytes in"
-        raise _damaged(path, expected, f"vox_offset {offset:g}")
-    return int(offset)
-
-
-def _content(path: Path, size: int) -> bytes:
-    content = _read(path, size, to_the_end=True)
-    if len(content) < size:
-        raise _damaged(path, f"{size} bytes of header and voxels", f"{len(content)} (truncated)")
-    return content
 
 
 def _scaled(stored: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The values that the stored ones mean.
+
+    A slope of 0 means values as stored, says the standard; so does one that is no number here.
+    Everyday files have neither: nibabel, ITK and dcm2niix write slope 1 and intercept 0 where
+    nothing is scaled. (The NaN that nibabel shows is its own, put there after reading.)
+    """
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or (math.isnan(slope) and math.isnan(intercept)):
-        return native, ()
-    if not (math.isfinite(slope) and math.isfinite(intercept)):
-        return native, (f"scaling {slope} * x + {intercept} in the header was ignored",)
+    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+        return native, (f"scaling {slope:g} * x + {intercept:g} in the header was ignored",)
     if (slope, intercept) == (1.0, 0.0):
         return native, ()
     return (native * slope + intercept).astype(np.float32), ()
+
+
+def _filled(voxels: NDArray[Any], reading: ReadingSection) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Zeros for what is no finite number, if that is asked for; who uses voxels refuses them."""
+    if reading.non_finite == "refuse" or voxels.dtype.kind != "f":
+        return voxels, ()
+    finite = np.isfinite(voxels)
+    count = int(finite.size - np.count_nonzero(finite))
+    if count == 0:
+        return voxels, ()
+    filled = np.where(finite, voxels, voxels.dtype.type(0))
+    return filled, (f"{count} NaN or infinite voxels were filled with 0",)

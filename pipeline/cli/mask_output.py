@@ -1,0 +1,156 @@
+"""A predicted mask in; out a file in the format that its scan and its user ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.imaging.dicom.seg.identity import Identity
+from pipeline.imaging.dicom.seg.segments import Algorithm
+from pipeline.imaging.dicom.seg.writing import write_segmentation
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.label_table import write_colour_table
+from pipeline.imaging.nifti.reading import NiftiVolume, is_nifti, stem
+from pipeline.imaging.nifti.writing import write_mask
+from pipeline.imaging.nrrd import write_segmentation_nrrd
+from pipeline.imaging.pictures import is_picture, mask_suffix, write_picture_mask
+from pipeline.imaging.scan import ScanSource, only_series
+from pipeline.imaging.structures import Structure
+from pipeline.imaging.volume import Volume
+
+
+class MaskFormat(StrEnum):
+    """What a mask is written as; the mask of a picture is a picture in any case."""
+
+    NIFTI = "nifti"
+    SEG_NRRD = "seg-nrrd"
+    DICOM_SEG = "dicom-seg"
+
+
+_SUFFIXES = {
+    MaskFormat.NIFTI: (".nii.gz", ".nii"),
+    MaskFormat.SEG_NRRD: (".seg.nrrd",),
+    MaskFormat.DICOM_SEG: (".dcm",),
+}
+_PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class MaskOutput:
+    """How the masks of one run are written.
+
+    Attributes:
+        format: of the masks of scans that are no pictures.
+        structures: what the values of the masks mean.
+        algorithm: what made the masks.
+        identity: what a DICOM SEG says about the patient.
+    """
+
+    format: MaskFormat
+    structures: tuple[Structure, ...]
+    algorithm: Algorithm
+    identity: Identity
+
+    def targets(self, scans: Mapping[str, ScanSource], out: Path) -> dict[str, Path]:
+        """Where each mask goes: into a folder, or the one file that is named; never onto a scan.
+
+        Raises:
+            UsageError: one file for several masks, a suffix that does not fit the format, a mask
+                in the place of a scan, or DICOM SEG for a scan that is no DICOM.
+        """
+        if self.format is MaskFormat.DICOM_SEG:
+            _require_dicom(scans)
+        named = _named_file(out)
+        if named and len(scans) > 1:
+            raise UsageError(
+                f"--out {out}",
+                expected=f"a folder for {len(scans)} masks",
+                found="the name of one file",
+                remedy="give a folder",
+            )
+        targets = {}
+        for name, source in scans.items():
+            suffixes = self._suffixes(source)
+            if named and not out.name.lower().endswith(suffixes):
+                raise UsageError(
+                    f"--out {out}",
+                    expected=f"a folder, or a name that ends in {' or '.join(suffixes)}",
+                    found=out.name,
+                    remedy="correct the suffix, or choose --format",
+                )
+            targets[name] = out if named else out / f"{name}{suffixes[0]}"
+        _require_apart(targets.values(), scans.values(), out)
+        return targets
+
+    def write(self, mask: Volume, scan: Volume, source: ScanSource, target: Path) -> None:
+        """Write the mask of a scan, checked against it before it takes its place.
+
+        Raises:
+            GeometryError, LabelError, ScanError, OutputError: see the writers of the formats.
+        """
+        if _is_picture(source):
+            write_picture_mask(mask, target)
+        elif self.format is MaskFormat.NIFTI:
+            write_mask(mask, scan, target)
+        elif self.format is MaskFormat.SEG_NRRD:
+            write_segmentation_nrrd(mask, self.structures, target)
+        else:
+            series = source if isinstance(source, DicomSeries) else only_series(path_of(source))
+            write_segmentation(mask, series, self.structures, self.algorithm, target, self.identity)
+
+    def write_labels(self, out: Path) -> None:
+        """Write what the values mean beside masks that do not say it themselves."""
+        if self.format is MaskFormat.NIFTI:
+            table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / "labels.ctbl"
+            write_colour_table(self.structures, table)
+
+    def _suffixes(self, source: ScanSource) -> tuple[str, ...]:
+        if not _is_picture(source):
+            return _SUFFIXES[self.format]
+        first = mask_suffix(path_of(source))
+        return (first, *(suffix for suffix in _PICTURE_SUFFIXES if suffix != first))
+
+
+def path_of(source: ScanSource) -> Path:
+    """File or folder of a scan."""
+    if isinstance(source, DicomSeries):
+        return source.folder
+    return source.path if isinstance(source, NiftiVolume) else source
+
+
+def _is_picture(source: ScanSource) -> bool:
+    return isinstance(source, Path) and source.is_file() and is_picture(source)
+
+
+def _named_file(out: Path) -> bool:
+    every = (*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many))
+    return out.name.lower().endswith(every) and not out.is_dir()
+
+
+def _require_dicom(scans: Mapping[str, ScanSource]) -> None:
+    for name, source in scans.items():
+        if isinstance(source, NiftiVolume) or is_nifti(path_of(source)) or _is_picture(source):
+            raise UsageError(
+                f"--format {MaskFormat.DICOM_SEG}, {name}",
+                expected="a scan that came from DICOM, for the segmentation to refer to",
+                found="another format",
+                remedy=f"leave it out, or choose --format {MaskFormat.SEG_NRRD}",
+            )
+
+
+def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
+    inputs = {path_of(source).resolve() for source in sources}
+    for source in sources:
+        if isinstance(source, DicomSeries):
+            inputs |= {path.resolve() for path in source.files}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise UsageError(
+                f"--out {out}",
+                expected="a place apart from the scans",
+                found=f"{target}, which is a scan",
+                remedy="choose another folder or file",
+            )

@@ -1,0 +1,41 @@
+"""How commands search for scans: with the index and the pseudonyms of their work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import TaskID
+
+from pipeline.cli.console import progress_bar
+from pipeline.config import ReadingSection
+from pipeline.imaging.dicom.scanner import DicomScanner
+from pipeline.imaging.files import private_folder
+from pipeline.imaging.pseudonyms import Pseudonyms
+
+_PRIVATE = "private"
+_FILES_WORTH_A_BAR = 500
+
+
+def pseudonyms_of(work: Path) -> Pseudonyms:
+    """The names of patients in a work folder: the same in every run, told by its key alone."""
+    return Pseudonyms.of(private_folder(work / _PRIVATE))
+
+
+@contextmanager
+def scanning(work: Path, reading: ReadingSection) -> Iterator[DicomScanner]:
+    """A scanner that remembers headers in the work folder; a bar counts long searches."""
+    folder = private_folder(work / _PRIVATE)
+    with progress_bar() as bar:
+        tasks: list[TaskID] = []
+
+        def show(done: int, total: int) -> None:
+            if total < _FILES_WORTH_A_BAR:
+                return
+            if not tasks:
+                tasks.append(bar.add_task("reading headers", total=total, detail=""))
+            bar.update(tasks[0], completed=done)
+
+        index = folder / "dicom-headers.sqlite"
+        yield DicomScanner(reading, index, pseudonyms_of(work), show)

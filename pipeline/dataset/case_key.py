@@ -1,0 +1,39 @@
+"""A case and its configuration in, the key of its slices in the cache out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pipeline.config import Config
+from pipeline.dataset.catalogue import Case
+from pipeline.dataset.preprocessing import FORMAT_VERSION
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.files import sha256_of
+from pipeline.imaging.nifti.reading import NiftiVolume
+from pipeline.imaging.scan import ScanSource
+
+
+def case_key(case: Case, config: Config) -> str:
+    """Digest of everything that decides what the slices of a case are."""
+    ingredients = {
+        "format": FORMAT_VERSION,
+        "reading": config.reading.model_dump(mode="json"),
+        "preprocessing": config.preprocessing.model_dump(mode="json"),
+        "labels": list(config.data.labels.values()),
+        "sources": [_digest(source) for source in (*case.images, case.label) if source],
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(source: ScanSource) -> str:
+    if isinstance(source, NiftiVolume):
+        return f"{sha256_of(source.path)}, volume {source.volume}"
+    if isinstance(source, DicomSeries):
+        # A file of many frames is listed once a frame.
+        files = {path: sha256_of(path) for path in dict.fromkeys(source.files)}
+        slices = [
+            (files[path], frame) for path, frame in zip(source.files, source.frames, strict=True)
+        ]
+        return hashlib.sha256(json.dumps(slices).encode()).hexdigest()
+    return sha256_of(source)

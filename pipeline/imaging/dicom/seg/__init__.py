@@ -1,0 +1,1 @@
+"""DICOM SEG: a label map out as segments that refer to their source, and back."""

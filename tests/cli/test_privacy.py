@@ -1,0 +1,189 @@
+"""Tokens planted where patients are named: none of them reaches anything meant to be shared."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from pipeline.dataset.demo_dicom import write_dicom_series
+from pipeline.imaging.dicom.scanner import DicomScanner
+from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
+from pipeline.imaging.dicom.seg.segments import Algorithm
+from pipeline.imaging.dicom.seg.writing import write_segmentation
+from pipeline.imaging.structures import Structure
+from pipeline.imaging.volume import Volume
+
+Slicewise = Callable[..., Any]
+
+TEXT_TAGS = (
+    "PatientName",
+    "PatientID",
+    "OtherPatientNames",
+    "PatientAddress",
+    "PatientComments",
+    "PatientMotherBirthName",
+    "AccessionNumber",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionalDepartmentName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "RequestingPhysician",
+    "StationName",
+    "DeviceSerialNumber",
+    "StudyID",
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImageComments",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+    "AdmissionID",
+)
+NIFTI_FIELDS = ("descrip", "aux_file", "intent_name", "db_name")
+TOKENS = (
+    *(f"ZQ{number:02d}TOKEN" for number in range(len(TEXT_TAGS))),
+    *(f"ZN{number}TOKEN" for number in range(len(NIFTI_FIELDS))),
+    "ZXTOKEN",  # header extension
+    "ZVTOKEN",  # private tag
+    "ZPTOKEN",  # path of DICOM input
+    "19310407",  # birth date
+)
+CONFIG = """
+name: private
+data: {layout: dicom, labels: {lesion: 5}, fold_count: 2}
+preprocessing: {plane: axial, foreground: all}
+network: {features: [4, 8], window: [16, 16]}
+training: {steps: 4, validations: 1, batch_size: 4}
+"""
+
+
+def write_study(root: Path, number: int, *, is_damaged: bool = False) -> None:
+    """One patient with a series and, in the identity of the source, its DICOM SEG."""
+    folder = root / f"ZPTOKEN^{number}" / "ZPTOKEN scan"
+    random = np.random.default_rng(number)
+    label = np.zeros((20, 18, 6), dtype=np.uint8)
+    label[5:12, 4:10, 1:5] = 5
+    voxels = (random.integers(0, 50, label.shape) + 200 * (label > 0)).astype(np.uint16)
+    scan = Volume(voxels, np.diag([-1.0, -1.2, 3.0, 1.0]), f"ZPTOKEN{number}")
+    write_dicom_series(scan, folder, f"private {number}")
+    for path in sorted(folder.iterdir()):
+        dataset = pydicom.dcmread(path)
+        for place, keyword in enumerate(TEXT_TAGS):
+            setattr(dataset, keyword, TOKENS[place] + str(number))
+        dataset.PatientBirthDate = "19310407"
+        dataset.add_new(0x00110010, "LO", "ZVTOKEN")
+        dataset.add_new(0x00111001, "LO", "ZVTOKEN")
+        dataset.save_as(path)
+        path.rename(path.with_name(f"ZPTOKEN{path.name}"))
+    if is_damaged:
+        sorted(folder.iterdir())[3].unlink()
+        return
+    series = DicomScanner().find(folder).series[0]
+    mask = Volume(label, series.affine)
+    write_segmentation(
+        mask,
+        series,
+        [Structure("lesion", 5, "#E69F00")],
+        Algorithm("drawn by hand", "1"),
+        folder.parent / "ZPTOKEN seg.dcm",
+        Identity(IdentityMode.SOURCE),
+    )
+
+
+def write_nifti(path: Path) -> None:
+    image = nib.Nifti1Image(np.random.default_rng(9).normal(100, 9, (20, 18, 6)), np.eye(4))
+    for place, name in enumerate(NIFTI_FIELDS):
+        image.header[name] = TOKENS[len(TEXT_TAGS) + place].encode()
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"ZXTOKEN"))
+    nib.save(image, path)
+
+
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below a folder, unpacked where it is packed, with its name."""
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        name = str(path.relative_to(folder))
+        content = path.read_bytes()
+        if path.name.endswith(".gz"):
+            content = gzip.decompress(content)
+        yield name, name.encode() + content
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.namelist():
+                    yield f"{name}/{member}", archive.read(member)
+
+
+def leaks(content: bytes) -> list[str]:
+    spellings = {
+        token: (token.encode(), token.lower().encode(), token.encode("utf-16-le"))
+        for token in TOKENS
+    }
+    return [token for token, many in spellings.items() if any(one in content for one in many)]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(95, "OK")
+def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> None:
+    studies, work, shared = tmp_path / "ZPTOKEN studies", tmp_path / "work", tmp_path / "shared"
+    for number in range(4):
+        write_study(studies, number)
+    write_study(studies, 4, is_damaged=True)
+    scan, config = tmp_path / "scan.nii.gz", tmp_path / "private.yaml"
+    write_nifti(scan)
+    config.write_text(CONFIG)
+    # The tokens are where they should be found, if anywhere.
+    planted = b"".join(content for _, content in [*contents(studies)]) + gzip.decompress(
+        scan.read_bytes()
+    )
+    assert leaks(planted) == list(TOKENS)
+
+    model = shared / "model"
+    place = ("--work", work)
+    calls: list[tuple[object, ...]] = [
+        ("train", config, "--set", f"data.root={studies}", "--out", model, *place),
+        ("check", studies, "--html", shared / "page.html", "--json", shared / "check.json",
+         "--config", config, *place),
+        ("convert", studies, "--out", shared / "converted", "--json", shared / "c.json", *place),
+        ("predict", model, studies, "--out", shared / "masks", *place),
+        ("predict", model, studies, "--out", shared / "seg", "--format", "dicom-seg", *place),
+        ("predict", model, studies, "--out", shared / "nrrd", "--format", "seg-nrrd", *place),
+        ("predict", model, scan, "--out", shared / "scan.nii.gz", "--probabilities", *place),
+        ("convert", scan, "--out", shared / "converted-nifti", *place),
+    ]  # fmt: skip
+    for call in calls:
+        done = slicewise(*call)
+        assert done.returncode in (0, 8), done.stderr
+        assert leaks((done.stdout + done.stderr).encode()) == [], call
+    found = {name: leaks(content) for name, content in contents(shared)}
+    assert len(list((shared / "seg").glob("*.dcm"))) == 4
+    assert len(list((shared / "masks").glob("*.nii.gz"))) == 4
+    assert {name: tokens for name, tokens in found.items() if tokens} == {}
+    tracked = {name: leaks(content) for name, content in contents(work / "mlflow")}
+    assert tracked
+    assert {name: tokens for name, tokens in tracked.items() if tokens} == {}
+
+
+@pytest.mark.slow
+def test_who_may_read_what_names_patients(slicewise: Slicewise, tmp_path: Path) -> None:
+    studies, work = tmp_path / "studies", tmp_path / "work"
+    write_study(studies, 1)
+    write_study(studies, 2, is_damaged=True)
+    done = slicewise("convert", studies, "--out", tmp_path / "out", "--work", work)
+    assert done.returncode == 8, done.stderr
+    private = [path for path in work.rglob("*") if path.is_file()]
+    assert any(leaks(path.read_bytes()) for path in private)
+    for path in private:
+        assert path.stat().st_mode & 0o077 == 0, path
+    quarantine = next(work.rglob("quarantine.jsonl"))
+    entry = json.loads(quarantine.read_text().splitlines()[0])
+    assert {"where", "reason", "remedy"} <= set(entry)

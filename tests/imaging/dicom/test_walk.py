@@ -1,0 +1,193 @@
+"""Which files below a folder are looked at."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import DataElement, Dataset, config, dcmwrite
+from pydicom.dataset import FileDataset
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from pipeline.errors import ScanError
+from pipeline.imaging.dicom.walk import FileState, walk
+
+Write = Callable[[list[FileDataset]], Path]
+Call = Callable[..., Any]
+
+NOBODY = 65534
+
+
+def found(root: Path) -> tuple[list[str], list[str]]:
+    """Names of files and of problems, relative to the root."""
+    items = list(walk(root))
+    files = [item.path for item in items if isinstance(item, FileState)]
+    problems = [Path(item.where) for item in items if isinstance(item, ScanError)]
+    # Every file once, whatever links lead to it.
+    assert len({path.resolve() for path in files}) == len(files)
+    return tuple(
+        sorted(os.path.relpath(path, root) for path in paths)  # type: ignore[return-value]
+        for paths in (files, problems)
+    )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("a/one", "a/two.dcm", "b/c/three.IMA", "four"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "tree"
+
+
+ALL = ["a/one", "a/two.dcm", "b/c/three.IMA", "four"]
+
+
+def test_every_file_below_a_folder(tree: Path) -> None:
+    assert found(tree) == (ALL, [])
+    states = {item.path.name: item for item in walk(tree) if isinstance(item, FileState)}
+    assert states["one"].size == 5
+    assert states["one"].modified_ns == (tree / "a" / "one").stat().st_mtime_ns
+
+
+def test_a_single_file(tree: Path) -> None:
+    assert [item.path for item in walk(tree / "four") if isinstance(item, FileState)] == [
+        tree / "four"
+    ]
+
+
+def test_what_is_certainly_no_dicom(tree: Path) -> None:
+    for name in ("x.nii", "x.nii.gz", "x.JSON", "x.txt", "x.png", ".hidden", ".git/x", "a/.x.dcm"):
+        path = tree / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    assert found(tree) == (ALL, [])
+
+
+@pytest.mark.fault(67, "Q")
+def test_broken_links_are_named(tree: Path) -> None:
+    (tree / "broken").symlink_to(tree / "nowhere")
+    (tree / "itself").symlink_to(tree / "itself")
+    assert found(tree) == (ALL, ["broken", "itself"])
+
+
+@pytest.mark.fault(67, "Q")
+def test_link_to_an_impossible_name(tree: Path) -> None:
+    (tree / "endless").symlink_to("x" * 300)
+    assert found(tree) == (ALL, ["endless"])
+
+
+@pytest.mark.fault(67, "OK")
+def test_link_loops_end(tree: Path) -> None:
+    (tree / "a" / "up").symlink_to(tree)
+    (tree / "b" / "c" / "up").symlink_to("..")
+    (tree / "here").symlink_to(".")
+    assert found(tree) == (ALL, [])
+
+
+def test_a_folder_is_found_by_its_own_name(tree: Path) -> None:
+    (tree / "A-first").symlink_to(tree / "b")
+    assert found(tree) == (ALL, [])
+
+
+def test_links_to_other_places_are_followed(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "five").write_bytes(b"5")
+    (tree / "a" / "link").symlink_to(tmp_path / "elsewhere")
+    (tree / "z").symlink_to(tmp_path / "elsewhere" / "deep")
+    files, problems = found(tree)
+    assert not problems
+    assert len(files) == 5
+    assert set(files) - set(ALL) <= {"a/link/deep/five", "z/five"}
+
+
+@pytest.mark.fault(67, "OK")
+def test_pipes_and_devices_are_not_opened(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.dcm")
+    (tree / "device.dcm").symlink_to("/dev/zero")
+    assert found(tree) == (ALL, [])
+
+
+@pytest.mark.fault(87, "OK")
+@pytest.mark.parametrize("name", ["DICOMDIR", "dicomdir", "DicomDir"])
+def test_index_of_a_disc_is_ignored_even_if_it_points_outside(
+    name: str,
+    phantom: Any,
+    write_dicom: Write,
+    only: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = tmp_path / "secret.dcm"
+    dcmwrite(secret, phantom.datasets(SeriesNumber=99)[0], enforce_file_format=True)
+    folder = write_dicom(phantom.datasets())
+    directory = phantom.datasets()[0]
+    directory.SOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    record = Dataset()
+    record.DirectoryRecordType = "IMAGE"
+    record.add(
+        DataElement("ReferencedFileID", "CS", ["..", "secret.dcm"], validation_mode=config.IGNORE)
+    )
+    directory.DirectoryRecordSequence = [record]
+    monkeypatch.setattr(config.settings, "writing_validation_mode", config.IGNORE)
+    dcmwrite(folder / name, directory, enforce_file_format=True)
+    series = only(folder)
+    assert series.name == "s012_axial_11x7x5"
+    assert {path.parent for path in series.files} == {folder}
+
+
+@contextmanager
+def ordinary_user() -> Iterator[Path]:
+    """A folder in which the file system refuses what it would not refuse to root."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        is_root = os.geteuid() == 0
+        try:
+            if is_root:
+                os.chown(folder, NOBODY, NOBODY)
+                os.seteuid(NOBODY)
+            yield folder
+        finally:
+            if is_root:
+                os.seteuid(0)
+
+
+@pytest.mark.fault(67, "Q")
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o400], ids=["closed", "search", "list"])
+def test_folder_without_permission(mode: int) -> None:
+    with ordinary_user() as folder:
+        (folder / "closed").mkdir()
+        (folder / "closed" / "x.dcm").write_bytes(b"x")
+        (folder / "open").write_bytes(b"x")
+        (folder / "closed").chmod(mode)
+        files, problems = found(folder)
+    assert files == ["open"]
+    assert len(problems) == 1
+    assert problems[0].startswith("closed")
+
+
+@pytest.mark.fault(67, "Q")
+def test_root_in_a_folder_without_permission() -> None:
+    with ordinary_user() as folder:
+        (folder / "closed" / "root").mkdir(parents=True)
+        (folder / "closed").chmod(0o000)
+        (problem,) = walk(folder / "closed" / "root")
+    assert isinstance(problem, ScanError)
+    assert "Permission denied" in problem.found
+
+
+def test_an_absent_folder_is_an_error(tmp_path: Path, find: Call) -> None:
+    with pytest.raises(ScanError, match="No such file"):
+        find(tmp_path / "absent")
+
+
+def test_an_empty_folder_holds_nothing(tmp_path: Path, find: Call) -> None:
+    scan = find(tmp_path)
+    assert (scan.series, scan.set_aside, scan.labels) == ((), (), ())

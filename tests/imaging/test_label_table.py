@@ -1,0 +1,54 @@
+"""Names and colours beside a mask: what each line says, as 3D Slicer splits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import StructureSection
+from pipeline.errors import OutputError
+from pipeline.imaging.label_table import write_colour_table
+from pipeline.imaging.structures import Structure, structures_of
+
+
+def test_every_line(tmp_path: Path) -> None:
+    structures = structures_of(
+        {"posterior": 12, "anterior": 5}, {"anterior": StructureSection(colour="#0A141e")}
+    )
+    write_colour_table(structures, tmp_path / "out" / "mask.ctbl")
+    assert (tmp_path / "out" / "mask.ctbl").read_text() == (
+        "# Color table file\n"
+        "# 3 values\n"
+        "0 Background 0 0 0 0\n"
+        "5 anterior 10 20 30 255\n"
+        "12 posterior 230 159 0 255\n"  # #E69F00, the first of the palette
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("left lobe", "left_lobe"),
+        ("  left \t lobe\nupper ", "left_lobe_upper"),
+        ("zone 'a'", "zone_a_"),
+        ("Läsion", "Läsion"),
+        ("# 7", "#_7"),
+    ],
+)
+def test_names_are_one_word(tmp_path: Path, name: str, word: str) -> None:
+    write_colour_table([Structure(name, 7, "#010203")], tmp_path / "mask.ctbl")
+    lines = (tmp_path / "mask.ctbl").read_text(encoding="utf-8").splitlines()
+    assert lines[3:] == [f"7 {word} 1 2 3 255"]
+    assert len(lines[3].split()) == 6
+
+
+def test_no_structures_leave_background(tmp_path: Path) -> None:
+    write_colour_table([], tmp_path / "mask.ctbl")
+    assert (tmp_path / "mask.ctbl").read_text().endswith("# 1 values\n0 Background 0 0 0 0\n")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError):
+        write_colour_table([], tmp_path / "file" / "mask.ctbl")
