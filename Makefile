@@ -23,7 +23,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check convert preprocess train evaluate predict demo test test-all lint format bench mlflow clean
+.PHONY: help setup data check convert preprocess train evaluate predict demo test test-all faults fuzz lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ test: $(READY) ## Run the tests that need neither time nor real scans.
 
 test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too, with coverage.
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+fuzz: $(READY) ## Damage 20,000 small DICOM files and read them; COUNT=number.
+	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
+
+faults: $(READY) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
+	$(BIN)/python tests/faults_table.py
 
 lint: $(READY) ## Check format, style, types and the direction of imports.
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

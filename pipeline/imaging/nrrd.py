@@ -133,7 +133,7 @@ def _triplet(term: CodedTerm | None) -> str:
 
 def _require_as_written(temporary: Path, path: Path, labels: NDArray[Any], lps: Affine) -> None:
     # Only who writes this format waits for its library.
-    import nrrd  # type: ignore[import-untyped]
+    import nrrd
 
     try:
         voxels, header = nrrd.read(str(temporary))

@@ -119,7 +119,7 @@ def read_scan(source: ScanSource, reading: ReadingSection = ReadingSection()) ->
         ScanError: damaged, or a path that does not hold exactly one volume.
     """
     if isinstance(source, DicomSeries):
-        return read_series(source)
+        return read_series(source, reading=reading)
     if isinstance(source, NiftiVolume):
         return read_nifti(source.path, reading, source.volume)
     if not source.exists():
@@ -128,7 +128,7 @@ def read_scan(source: ScanSource, reading: ReadingSection = ReadingSection()) ->
         return read_nifti(source, reading)
     if source.is_file() and is_picture(source):
         return read_picture(source, reading)
-    return read_series(only_series(source, reading))
+    return read_series(only_series(source, reading), reading=reading)
 
 
 def read_label(

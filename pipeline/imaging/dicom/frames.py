@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import GeometryError, ScanError
-from pipeline.imaging.dicom.tags import integer
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -58,8 +57,7 @@ def frame_count(path: Path, dataset: Dataset) -> int:
     Raises:
         ScanError: absurd, or not as many as the frames that are described.
     """
-    count = integer(dataset, "NumberOfFrames")
-    count = 1 if count is None else count
+    count = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= count <= MAXIMUM_FRAMES:
         raise ScanError(
             f"{path}: NumberOfFrames",
@@ -68,7 +66,7 @@ def frame_count(path: Path, dataset: Dataset) -> int:
             remedy="the header is damaged or malicious; export the series again",
         )
     described = len(dataset.get(PER_FRAME) or ())
-    if count > 1 and described != count:
+    if described != count and (count > 1 or described):
         raise GeometryError(
             f"{path}: {PER_FRAME}",
             expected=f"the position of each of the {count} frames",

@@ -18,7 +18,12 @@ from pipeline.imaging.dicom.frames import (
     frame_count,
     is_multi_frame,
 )
-from pipeline.imaging.dicom.mosaic import SIEMENS_MOSAIC_IMAGES, is_mosaic, tiles_of
+from pipeline.imaging.dicom.mosaic import (
+    SIEMENS_CREATOR,
+    SIEMENS_MOSAIC_IMAGES,
+    is_mosaic,
+    tiles_of,
+)
 from pipeline.imaging.dicom.pixel_header import (
     pixel_notes,
     require_grey_image,
@@ -48,6 +53,7 @@ PRIVATE_TAGS = (
     GE_COMPLEX_PART,
     GE_DIFFUSION,
     SIEMENS_DIFFUSION,
+    SIEMENS_CREATOR,
     SIEMENS_MOSAIC_IMAGES,
     PHILIPS_SCALE_SLOPE,
 )
@@ -94,10 +100,25 @@ KEYWORDS = (
     "ProtocolName",
     "ImagerPixelSpacing",
     "StackID",
+    "ComplexImageComponent",
     "ReferencedSeriesSequence",
     SHARED,
     PER_FRAME,
 )
+PIXEL_KEYWORDS = [
+    "PixelData",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+]
+FARTHEST_MM = 1e6
+LEAST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 
@@ -107,18 +128,26 @@ def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
     return [_scan(path) for path in paths]
 
 
-def pixel_digests(paths: Sequence[Path]) -> list[str]:
-    """Checksum of each file's pixel data as it is stored.
+def pixel_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
+    """Checksum of the pixels of frames, given as file and number, as they are stored.
 
     Raises:
         ScanError: a file has no pixel data that could be read.
     """
     import pydicom
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import pixel_array
 
     digests = []
-    for path in paths:
+    for path, frame in frames:
         try:
-            pixels = pydicom.dcmread(path, specific_tags=["PixelData"]).PixelData
+            dataset = pydicom.dcmread(path, specific_tags=PIXEL_KEYWORDS)
+            pixels = dataset.PixelData
+            frames_of_file = int(dataset.get("NumberOfFrames") or 1)
+            if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                pixels = get_frame(pixels, frame, number_of_frames=frames_of_file)
+            elif frames_of_file > 1:
+                pixels = pixel_array(dataset, index=frame).tobytes()
         except Exception as error:  # a hostile file can make the parser raise anything
             raise unreadable(path, "pixel data", error) from None
         digests.append(hashlib.sha256(pixels).hexdigest())
@@ -192,15 +221,17 @@ def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHe
         frame=0,
         tiles=0,
         patient_id=text(dataset, "PatientID"),
-        series_uid=text(dataset, "SeriesInstanceUID"),
+        # What names no series is at least not mixed with other patients and folders.
+        series_uid=text(dataset, "SeriesInstanceUID")
+        or f"{text(dataset, 'PatientID')} in {path.parent}",
         instance_uid=text(dataset, "SOPInstanceUID"),
         series_number=integer(dataset, "SeriesNumber"),
         instance_number=integer(dataset, "InstanceNumber"),
         contrast=contrast_of(dataset),
-        kind=_kind(dataset),
+        kind=_kind(path, dataset),
         moments=_moments(dataset),
         trigger_time_ms=trigger_time_ms,
-        position_mm=finite_numbers(path, dataset, "ImagePositionPatient", 3),
+        position_mm=_position_mm(path, dataset),
         orientation=finite_numbers(path, dataset, "ImageOrientationPatient", 6),
         row_spacing_mm=row_spacing_mm,
         column_spacing_mm=column_spacing_mm,
@@ -225,13 +256,13 @@ def _is_no_image(dataset: Dataset) -> bool:
     return name.endswith("Storage") and "Image" not in name
 
 
-def _kind(dataset: Dataset) -> tuple[float, str, str, str, str]:
-    echo_time = dataset.get("EchoTime")
+def _kind(path: Path, dataset: Dataset) -> tuple[float, str, str, str, str]:
+    echo_time_ms = number(path, dataset, "EchoTime")
     return (
-        -1.0 if echo_time in (None, "") else float(echo_time),
+        -1.0 if echo_time_ms is None else echo_time_ms,
         text(dataset, "EchoNumbers"),
         text(dataset, "ImageType"),
-        private_text(dataset, GE_COMPLEX_PART),
+        text(dataset, "ComplexImageComponent") + private_text(dataset, GE_COMPLEX_PART),
         text(dataset, "StackID"),
     )
 
@@ -254,12 +285,24 @@ def _moments(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _position_mm(path: Path, dataset: Dataset) -> tuple[float, ...]:
+    position_mm = finite_numbers(path, dataset, "ImagePositionPatient", 3)
+    if max(map(abs, position_mm)) > FARTHEST_MM:
+        raise GeometryError(
+            f"{path}: ImagePositionPatient",
+            expected=f"a position within {FARTHEST_MM:g} mm",
+            found="one far beyond",
+            remedy="correct the tag, or export the series again",
+        )
+    return position_mm
+
+
 def _spacing_mm(path: Path, dataset: Dataset) -> tuple[float, float]:
     row_mm, column_mm = finite_numbers(path, dataset, "PixelSpacing", 2)
-    if row_mm <= 0 or column_mm <= 0:
+    if not all(LEAST_PIXEL_MM <= value_mm <= LARGEST_PIXEL_MM for value_mm in (row_mm, column_mm)):
         raise GeometryError(
             f"{path}: PixelSpacing",
-            expected="two positive distances in millimetres",
+            expected=f"two distances from {LEAST_PIXEL_MM:g} to {LARGEST_PIXEL_MM:g} mm",
             found=f"{row_mm:g}, {column_mm:g}",
             remedy="correct the tag, or export the series again",
         )

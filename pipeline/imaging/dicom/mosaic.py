@@ -16,10 +16,12 @@ import numpy as np
 
 from pipeline.errors import GeometryError
 from pipeline.imaging.dicom.slice_header import SliceHeader
+from pipeline.imaging.dicom.tags import private_text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+SIEMENS_CREATOR = (0x0019, 0x0010)
 SIEMENS_MOSAIC_IMAGES = (0x0019, 0x100A)
 MAXIMUM_TILES = 1024
 LEAST_STEP_MM = 0.05
@@ -28,7 +30,9 @@ LEAST_STEP_MM = 0.05
 def is_mosaic(dataset: Dataset) -> bool:
     """Whether all slices of a volume are tiled into the image."""
     image_type = dataset.get("ImageType") or ()
-    return "MOSAIC" in image_type or SIEMENS_MOSAIC_IMAGES in dataset
+    # Another maker may keep anything under the same private tag.
+    is_siemens = private_text(dataset, SIEMENS_CREATOR).startswith("SIEMENS")
+    return "MOSAIC" in image_type or (is_siemens and SIEMENS_MOSAIC_IMAGES in dataset)
 
 
 def tiles_a_side(tiles: int) -> int:

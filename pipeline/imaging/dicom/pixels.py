@@ -20,6 +20,7 @@ from pipeline.imaging.dicom.pixel_header import rescale_of
 if TYPE_CHECKING:
     # At run time pydicom is imported inside the functions: the calling process never needs it.
     from pydicom import Dataset, FileDataset
+    from pydicom.uid import UID
 
 Pixels = NDArray[Any]
 
@@ -34,6 +35,7 @@ BARE_IMAGE_KEYWORDS = (
     "HighBit",
     "PixelRepresentation",
 )
+JPEG_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 GDCM_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)
 )
@@ -106,22 +108,35 @@ def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pix
     A file is parsed once for the slices of it that follow each other.
     """
     for path, run in groupby(slices, key=lambda one: one.path):
-        of_file = list(run)
-        dataset = _dataset(path)
-        if of_file[0].tiles:
-            stored = _frame(path, dataset, 0, scratch)
-            image, is_padding = _rescaled(path, dataset, stored), _is_padding(dataset, stored)
-            yield from ((one, _tile(image, one), is_padding) for one in of_file)
-            continue
-        for one in of_file:
-            header = flat_frame(dataset, one.frame) if is_multi_frame(dataset) else dataset
-            stored = _frame(path, dataset, one.frame, scratch)
-            yield one, _rescaled(path, header, stored), _is_padding(dataset, stored)
+        try:
+            yield from _values_of(path, list(run), scratch)
+        except ScanError:
+            raise
+        except Exception as error:  # a hostile file can make any of these steps raise anything
+            raise _undecodable(path, error) from None
+
+
+def _values_of(
+    path: Path, slices: Sequence[Slice], scratch: Path
+) -> Iterator[tuple[Slice, Pixels, bool]]:
+    import pydicom
+
+    # Large values, such as the pixels of many frames, stay in the file until they are needed.
+    dataset = pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
+    if slices[0].tiles:
+        stored = _frame(path, dataset, 0, scratch)
+        image, is_padding = _rescaled(path, dataset, stored), _is_padding(dataset, stored)
+        yield from ((one, _tile(image, one), is_padding) for one in slices)
+        return
+    for one in slices:
+        header = flat_frame(dataset, one.frame) if is_multi_frame(dataset) else dataset
+        stored = _frame(path, dataset, one.frame, scratch)
+        yield one, _rescaled(path, header, stored), _is_padding(dataset, stored)
 
 
 def _is_padding(dataset: Dataset, stored: Pixels) -> bool:
     padding = dataset.get("PixelPaddingValue")
-    return padding is not None and bool((stored == padding).all())
+    return padding is not None and bool(np.isin(stored, padding).all())
 
 
 def _tile(image: Pixels, one: Slice) -> Pixels:
@@ -142,49 +157,41 @@ def _rescaled(path: Path, dataset: Dataset, stored: Pixels) -> Pixels:
     return rescaled
 
 
-def _dataset(path: Path) -> FileDataset:
-    import pydicom
-
-    try:
-        # Large values, such as the pixels of many frames, stay in the file until they are needed.
-        return pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
-    except Exception as error:  # a hostile file can make the parser raise anything
-        raise _undecodable(path, error) from None
-
-
 def _frame(path: Path, dataset: FileDataset, number: int, scratch: Path) -> Pixels:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels import get_decoder, pixel_array
+    from pydicom.uid import UID
 
-    try:
-        try:
-            return pixel_array(dataset, index=number)
-        except (RuntimeError, NotImplementedError):
-            if dataset.file_meta.TransferSyntaxUID not in GDCM_SYNTAXES:
-                raise
-            # pydicom has no decoder of its own for this compression.
-            return _decoded_by_gdcm(dataset, number, scratch)
-    except Exception as error:  # a hostile file can make the decoder raise anything
-        _require_decoder(path, dataset)
-        raise _undecodable(path, error) from None
-
-
-def _require_decoder(path: Path, dataset: FileDataset) -> None:
-    from pydicom.pixels import get_decoder
-
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        lacking = "no package that could be installed"
-    else:
-        if decoder.is_available or syntax in GDCM_SYNTAXES:
-            return
-        lacking = "; or ".join(decoder.missing_dependencies)
-    raise ScanError(
+        raise _no_decoder(path, syntax, "no package that could be installed") from None
+    if not decoder.is_available and syntax not in GDCM_SYNTAXES:
+        raise _no_decoder(path, syntax, "; or ".join(decoder.missing_dependencies))
+    try:
+        pixels: Pixels = pixel_array(dataset, index=number)
+    except RuntimeError:
+        # pydicom's JPEG decoder knows 8 bits only.
+        if decoder.is_available and syntax not in JPEG_SYNTAXES:
+            raise
+        pixels = _decoded_by_gdcm(dataset, number, scratch)
+    if pixels.dtype.kind not in "iu":
+        raise ScanError(
+            path,
+            expected="pixels that are integers",
+            found=f"{pixels.dtype} pixels",
+            remedy="export the series with integers and a rescale slope",
+        )
+    return pixels
+
+
+def _no_decoder(path: Path, syntax: UID, packages: str) -> ScanError:
+    compression = syntax.name if syntax.name != syntax else "its compression"
+    return ScanError(
         f"{path}: TransferSyntaxUID",
-        expected=f"a decoder for {syntax.name if syntax.name != syntax else 'its compression'}",
+        expected=f"a decoder for {compression}",
         found="none in this environment",
-        remedy=f"install one: {lacking}; or export the series without compression",
+        remedy=f"install one: {packages}; or export the series without compression",
     )
 
 

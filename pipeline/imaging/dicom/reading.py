@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import ReadingSection
 from pipeline.errors import OutputError, ScanError, file_problem
 from pipeline.imaging.dicom.pixels import Slice, decode_series
 from pipeline.imaging.dicom.resampling import resampled
@@ -20,12 +21,17 @@ START_SECONDS = 60.0
 SECONDS_PER_SLICE = 2.0
 
 
-def read_series(series: DicomSeries, sandbox: Sandbox | None = None) -> Volume:
+def read_series(
+    series: DicomSeries,
+    sandbox: Sandbox | None = None,
+    reading: ReadingSection = ReadingSection(),
+) -> Volume:
     """Decode the pixels of a series.
 
     Args:
-        series: as ``find_series`` gives it.
+        series: as ``DicomScanner.find`` gives it.
         sandbox: where pixels are decoded; by default the one of this process.
+        reading: whether infinite voxels are filled.
 
     Returns:
         Voxels of shape (columns, rows, slices) in the series' ``voxel_type``: the stored integers
@@ -44,11 +50,12 @@ def read_series(series: DicomSeries, sandbox: Sandbox | None = None) -> Volume:
     voxels = flat.reshape(-1, rows, columns).transpose(2, 1, 0)  # (columns, rows, slices)
     if series.resampling is not None:
         voxels = resampled(voxels, series.resampling)
+    voxels, noticed = _finite(series, voxels, reading)
     return Volume(
         voxels=voxels,
         affine=series.affine,
         name=series.name,
-        warnings=(*series.warnings, *_value_warnings(series, voxels)),
+        warnings=(*series.warnings, *noticed, *_flat_warnings(voxels)),
     )
 
 
@@ -89,16 +96,28 @@ def _slices_written(series: DicomSeries, target: Path) -> int:
     return min(written_bytes // slice_bytes, len(series.members) - 1)
 
 
-def _value_warnings(series: DicomSeries, voxels: NDArray[Any]) -> tuple[str, ...]:
-    lowest, highest = voxels.min(), voxels.max()
-    # A NaN anywhere makes both of them NaN.
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
+def _finite(
+    series: DicomSeries, voxels: NDArray[Any], reading: ReadingSection
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    # A rescale slope may lead beyond the largest number.
+    broken = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+    if not broken:
+        return voxels, ()
+    if reading.non_finite == "refuse":
         raise ScanError(
             series.files[0],
             expected="finite grey values",
-            found="NaN or infinite voxels in the series",
-            remedy="correct the rescale slope and intercept, or export the series again",
+            found=f"{broken} NaN or infinite voxels in the series",
+            remedy="correct the rescale slope and intercept, export the series again, or fill "
+            "them: reading.non_finite=zero",
         )
-    if lowest == highest:
-        return (f"every voxel has the value {lowest:g}",)
-    return ()
+    filled = np.where(np.isfinite(voxels), voxels, voxels.dtype.type(0))
+    return filled, (f"{broken} NaN or infinite voxels were filled with 0",)
+
+
+def _flat_warnings(voxels: NDArray[Any]) -> tuple[str, ...]:
+    lowest, highest = voxels.min(axis=(0, 1)), voxels.max(axis=(0, 1))  # (slices,)
+    if lowest.min() == highest.max():
+        return (f"every voxel has the value {lowest[0]:g}",)
+    flat = int(np.count_nonzero(lowest == highest))
+    return (f"{flat} of {len(lowest)} slices have one value only",) if flat else ()

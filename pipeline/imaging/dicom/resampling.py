@@ -47,12 +47,12 @@ def resampled(slices: NDArray[np.float32], places: Resampling) -> NDArray[np.flo
     from scipy.ndimage import shift
 
     outside = float(slices.min())
+    shifts = np.column_stack([places.columns, places.rows])  # (slices, 2)
+    shifts[np.abs(shifts) < NO_SHIFT_PIXELS] = 0
     upright = np.stack(
         [
             shift(slices[:, :, number], by, order=1, mode="constant", cval=outside)
-            if np.abs(by).max() > NO_SHIFT_PIXELS
-            else slices[:, :, number]
-            for number, by in enumerate(zip(places.columns, places.rows, strict=True))
+            for number, by in enumerate(shifts)
         ],
         axis=2,
     )

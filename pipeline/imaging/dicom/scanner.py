@@ -118,7 +118,10 @@ class DicomScanner:
     def _named(self, series: DicomSeries, held: Sequence[FileContents]) -> DicomSeries:
         if self.pseudonyms is None:
             return series
-        patient_id = next(one.slices[0].patient_id for one in held if one.slices)
+        first = series.files[0]
+        patient_id = next(
+            one.patient_id for file in held for one in file.slices[:1] if one.path == first
+        )
         patient = self.pseudonyms.name(patient_id) if patient_id.strip() else ""
         name = f"{patient}_{series.name}" if patient else series.name
         return replace(series, patient=patient, name=name)

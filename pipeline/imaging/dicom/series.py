@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -112,12 +112,12 @@ def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
 
 
 def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """The slices by folder where folders hold copies of each other, otherwise all of them."""
+    """The slices by folder where one folder is a copy of another, otherwise all of them."""
     folders: dict[Path, list[SliceHeader]] = defaultdict(list)
     for one in slices:
         folders[one.path.parent].append(one)
-    instances = [uid for many in folders.values() for uid in {one.instance_uid for one in many}]
-    is_copied = any(uid and count > 1 for uid, count in Counter(instances).items())
+    held = [{one.instance_uid for one in many} - {""} for many in folders.values()]
+    is_copied = any(smaller and smaller <= larger for smaller, larger in permutations(held, 2))
     return [folders[folder] for folder in sorted(folders)] if is_copied else [list(slices)]
 
 
@@ -223,10 +223,3 @@ def _require_whole(stack: Stack, rejections: Sequence[Rejection]) -> None:
             found=f"{len(rejections)} files of it that are not, {len(stack)} that are",
             remedy="see the reasons given for those files; correct or remove them",
         )
-
-
-def find_series(path: Path, sandbox: Sandbox | None = None) -> Any:
-    """Every volume below a path."""
-    from pipeline.imaging.dicom.scanner import DicomScanner
-
-    return DicomScanner(sandbox=sandbox).find(path)

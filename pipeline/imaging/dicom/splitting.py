@@ -13,14 +13,15 @@ from pipeline.imaging.dicom.grid import COSINE_TOLERANCE, slots
 from pipeline.imaging.dicom.slice_header import SliceHeader
 
 Stack = list[SliceHeader]
-Digests = Callable[[Sequence[Path]], list[str]]
+Digests = Callable[[Sequence[tuple[Path, int]]], list[str]]
 
 
 def stacks(slices: Iterable[SliceHeader]) -> list[Stack]:
-    """Slices that share series, contrast and orientation, in an order that names do not change."""
+    """Slices that share series, patient, contrast and orientation; names change no order."""
     families: dict[tuple[object, ...], Stack] = defaultdict(list)
     for one in slices:
-        families[one.series_number or 0, one.series_uid, one.kind].append(one)
+        # Anonymised data may use one series identifier for several patients.
+        families[one.series_number or 0, one.series_uid, one.patient_id, one.kind].append(one)
     return [stack for key in sorted(families) for stack in _by_orientation(families[key])]
 
 
@@ -29,8 +30,8 @@ def volumes_of(stack: Stack, digests: Digests) -> tuple[list[Stack], tuple[str, 
 
     Args:
         stack: slices of one series, contrast and orientation.
-        digests: checksums of the pixels of files; asked only when nothing else tells
-            repetitions apart.
+        digests: checksums of the pixels of frames, given as file and frame; asked only when
+            nothing else tells repetitions apart.
 
     Returns:
         The volumes, in the order of time where there is one, and warnings about them.
@@ -38,18 +39,16 @@ def volumes_of(stack: Stack, digests: Digests) -> tuple[list[Stack], tuple[str, 
     Raises:
         GeometryError: a position repeats for no reason that the headers give.
     """
-    volumes = _volumes_by_header(stack)
-    if volumes:
-        return volumes, ()
+    told_apart = _told_apart(stack)
+    if told_apart:
+        return told_apart
+    # Only now: repetitions may well share pixels, such as those of an empty slice.
     kept, warnings = _without_copies(stack, digests)
-    volumes = _volumes_by_header(kept)
-    if volumes:
-        return volumes, warnings
-    volumes = _by_instance_number(kept)
-    if volumes:
-        text = f"{len(volumes)} volumes told apart by instance number alone"
-        return volumes, (*warnings, text)
-    raise _repeats(kept)
+    told_apart = _told_apart(kept)
+    if told_apart is None:
+        raise _repeats(kept)
+    volumes, more = told_apart
+    return volumes, (*warnings, *more)
 
 
 def by_size(stack: Stack) -> list[Stack]:
@@ -87,6 +86,16 @@ def _by_orientation(family: Stack) -> list[Stack]:
         else:
             groups.append([one])
     return groups
+
+
+def _told_apart(stack: Stack) -> tuple[list[Stack], tuple[str, ...]] | None:
+    volumes = _volumes_by_header(stack)
+    if volumes:
+        return volumes, ()
+    volumes = _by_instance_number(stack)
+    if volumes:
+        return volumes, (f"{len(volumes)} volumes told apart by instance number alone",)
+    return None
 
 
 def _volumes_by_header(stack: Stack) -> list[Stack] | None:
@@ -170,18 +179,18 @@ def _without_copies(stack: Stack, digests: Digests) -> tuple[Stack, tuple[str, .
     counts = Counter(numbers)
     repeated = [(one, n) for one, n in zip(stack, numbers, strict=True) if counts[n] > 1]
     repeated.sort(key=lambda pair: (pair[0].instance_number or 0, str(pair[0].path)))
-    checksums = digests([one.path for one, _ in repeated])
+    checksums = digests([(one.path, one.frame) for one, _ in repeated])
     seen: set[tuple[object, ...]] = set()
-    copies: set[Path] = set()
+    copies: set[tuple[Path, int]] = set()
     for (one, number), checksum in zip(repeated, checksums, strict=True):
         identity = (number, checksum, one.rescale, one.voxel_type, one.rows, one.columns)
         if identity in seen:
-            copies.add(one.path)
+            copies.add((one.path, one.frame))
         seen.add(identity)
     if not copies:
         return stack, ()
     text = f"{len(copies)} duplicate slices with the same pixels were left out"
-    return [one for one in stack if one.path not in copies], (text,)
+    return [one for one in stack if (one.path, one.frame) not in copies], (text,)
 
 
 def _repeats(stack: Stack) -> GeometryError:

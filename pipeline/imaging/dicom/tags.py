@@ -39,9 +39,11 @@ def _bounded(value: str) -> str:
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """A whole number; None where there is none."""
+    """A whole number; None where there is none, or one beyond the 32 bits of the standard."""
     value = dataset.get(keyword)
-    return None if value in (None, "") else int(value)
+    if value in (None, "") or not -(2**31) <= int(value) < 2**32:
+        return None
+    return int(value)
 
 
 def number(path: Path, dataset: Dataset, keyword: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Searches and reads folders in few words; builds enhanced multi-frame objects and mosaics."""
+"""Searches and reads folders in few words; builds enhanced, mosaic and compressed files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
+import SimpleITK
 from pydicom import Dataset
 from pydicom.dataset import FileDataset
-from pydicom.uid import EnhancedMRImageStorage, generate_uid
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    UID,
+    EnhancedMRImageStorage,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+    generate_uid,
+)
 
 from pipeline.errors import ScanError
 from pipeline.imaging.dicom.reading import read_series
@@ -21,6 +34,7 @@ from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.sandbox import Sandbox
 from pipeline.imaging.volume import Volume
 
+ITK_COMPRESSORS = {JPEGLosslessSV1: "JPEG", JPEG2000Lossless: "JPEG2000"}
 CSA_CREATOR = (0x0029, 0x0010)
 CSA_IMAGE_HEADER = (0x0029, 0x1010)
 
@@ -102,6 +116,41 @@ def mosaic(phantom: Any) -> Callable[..., FileDataset]:
     """One file whose image has the slices of the phantom as tiles, the first or the last first."""
     usual = phantom
     return lambda downwards=False, phantom=usual, **tags: mosaic_object(phantom, downwards, tags)
+
+
+@pytest.fixture
+def stored_as(tmp_path: Path) -> Callable[[FileDataset, UID], FileDataset]:
+    """The same image, or the same frames, in another transfer syntax."""
+
+    def stored_as(dataset: FileDataset, syntax: UID) -> FileDataset:
+        if syntax in (RLELossless, JPEGLSLossless, JPEGLSNearLossless):
+            dataset.compress(syntax, generate_instance_uid=False)
+            return dataset
+        pixels = dataset.pixel_array
+        if syntax in ITK_COMPRESSORS:
+            images = pixels if pixels.ndim == 3 else pixels[None]  # (frames, rows, columns)
+            frames = [compressed_by_itk(image, syntax, tmp_path) for image in images]
+            dataset.PixelData = encapsulate(frames)
+            dataset["PixelData"].is_undefined_length = True
+        elif syntax == ExplicitVRBigEndian:
+            dataset.PixelData = pixels.astype(">i2").tobytes()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        return dataset
+
+    return stored_as
+
+
+def compressed_by_itk(pixels: np.ndarray, syntax: UID, scratch: Path) -> bytes:
+    target = scratch / "compressed.dcm"
+    writer = SimpleITK.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(target))
+    writer.UseCompressionOn()
+    writer.SetCompressor(ITK_COMPRESSORS[syntax])
+    writer.Execute(SimpleITK.GetImageFromArray(pixels))
+    (frame,) = generate_frames(pydicom.dcmread(target).PixelData, number_of_frames=1)
+    target.unlink()
+    return frame
 
 
 def group(**tags: Any) -> list[Dataset]:

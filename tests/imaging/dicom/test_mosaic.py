@@ -153,7 +153,6 @@ def test_normal_that_is_none(mosaic: Call, write_dicom: Write, refused: Call) ->
     assert isinstance(refused(write_dicom([turned])), GeometryError)
 
 
-@pytest.mark.xfail(strict=True, reason="a private tag is believed whoever wrote it")
 def test_private_tag_of_another_vendor(phantom: Any, write_dicom: Write, read: Call) -> None:
     datasets = phantom.datasets()
     for dataset in datasets:

@@ -79,20 +79,8 @@ def test_uneven_distances(moved_mm: float, phantom: Any, write_dicom: Write, rea
 @pytest.mark.fault(9, "W")
 @pytest.mark.parametrize("degrees", [5, -12, 20])
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize(
-    "margin",
-    [
-        1,
-        pytest.param(
-            0,
-            marks=pytest.mark.xfail(
-                strict=True, reason="a rounding error across the tilt blanks the outer pixels"
-            ),
-        ),
-    ],
-)
 def test_tilted_stack(
-    margin: int, degrees: float, axis: int, phantom: Any, write_dicom: Write, read: Call
+    degrees: float, axis: int, phantom: Any, write_dicom: Write, read: Call
 ) -> None:
     large = replace(phantom, columns=23, rows=17, series_uid="1.2.3")
     shift_mm = 3.5 * np.tan(np.radians(degrees))
@@ -105,8 +93,7 @@ def test_tilted_stack(
     place = np.indices(volume.shape)[axis] - shift
     inside = (place > -1e-6) & (place < volume.shape[axis] - 1 + 1e-6)
     assert inside.mean() > 0.6
-    inner = (slice(margin, 23 - margin), slice(margin, 17 - margin))
-    assert ramp_error(volume)[inner][inside[inner]].max() < 1e-3
+    assert ramp_error(volume)[inside].max() < 1e-3
     assert np.unique(volume.voxels[~inside]).size == 1
     assert "found a stack tilted by" in volume.warnings[0]
 

@@ -153,13 +153,15 @@ def test_real_cine_becomes_one_volume_a_phase(test_data: Path, find: Call) -> No
 
 
 @pytest.mark.data
+@pytest.mark.fault(3, "Q")
+@pytest.mark.fault(9, "Q")
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        pytest.param("gantrytilting/001", "tilted by 14 degrees", marks=pytest.mark.fault(9, "Q")),
-        pytest.param("sliceincrement/001", "a gap of 10 mm", marks=pytest.mark.fault(3, "Q")),
-        pytest.param("sliceincrement/002", "a gap of 1.499 mm", marks=pytest.mark.fault(3, "Q")),
-        pytest.param("notavolume/001", "no positive value", marks=pytest.mark.fault(22, "Q")),
+        ("gantrytilting/001", "tilted by 14 degrees"),
+        ("sliceincrement/001", "a gap of 10 mm"),
+        ("sliceincrement/002", "a gap of 1.499 mm"),
+        ("notavolume/001", "no positive value"),
     ],
 )
 def test_real_failing_series_are_set_aside(

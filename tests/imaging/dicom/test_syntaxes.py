@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import SimpleITK
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -41,7 +40,6 @@ Call = Callable[..., Any]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Big Endian.*", "ignore:.*odd length.*")
 
-ITK_COMPRESSORS = {JPEGLosslessSV1: "JPEG", JPEG2000Lossless: "JPEG2000"}
 LOSSLESS = [
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -54,39 +52,12 @@ LOSSLESS = [
 ]
 
 
-def stored_as(dataset: FileDataset, syntax: UID, scratch: Path) -> FileDataset:
-    """The same image in another transfer syntax."""
-    if syntax in (RLELossless, JPEGLSLossless, JPEGLSNearLossless):
-        dataset.compress(syntax, generate_instance_uid=False)
-        return dataset
-    if syntax in ITK_COMPRESSORS:
-        pixels = compressed_by_itk(dataset.pixel_array, ITK_COMPRESSORS[syntax], scratch)
-        dataset.PixelData = encapsulate([pixels])
-        dataset["PixelData"].is_undefined_length = True
-    elif syntax == ExplicitVRBigEndian:
-        dataset.PixelData = dataset.pixel_array.astype(">i2").tobytes()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return dataset
-
-
-def compressed_by_itk(pixels: np.ndarray, compressor: str, scratch: Path) -> bytes:
-    target = scratch / "compressed.dcm"
-    writer = SimpleITK.ImageFileWriter()
-    writer.SetImageIO("GDCMImageIO")
-    writer.SetFileName(str(target))
-    writer.UseCompressionOn()
-    writer.SetCompressor(compressor)
-    writer.Execute(SimpleITK.GetImageFromArray(pixels))
-    (frame,) = generate_frames(pydicom.dcmread(target).PixelData, number_of_frames=1)
-    return frame
-
-
 @pytest.mark.fault(32, "OK")
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
 def test_lossless_syntaxes_give_the_same_voxels(
-    syntax: UID, phantom: Any, write_dicom: Write, read: Call, tmp_path: Path
+    syntax: UID, phantom: Any, write_dicom: Write, read: Call, stored_as: Call
 ) -> None:
-    datasets = [stored_as(dataset, syntax, tmp_path) for dataset in phantom.datasets()]
+    datasets = [stored_as(dataset, syntax) for dataset in phantom.datasets()]
     folder = write_dicom(datasets)
     written = {pydicom.dcmread(file).file_meta.TransferSyntaxUID for file in folder.iterdir()}
     assert written == {syntax}
@@ -100,29 +71,19 @@ def test_lossless_syntaxes_give_the_same_voxels(
 @pytest.mark.fault(32, "OK")
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.name)
 def test_lossless_frames_of_one_file(
-    syntax: UID, enhanced: Call, phantom: Any, write_dicom: Write, read: Call, tmp_path: Path
+    syntax: UID, enhanced: Call, phantom: Any, write_dicom: Write, read: Call, stored_as: Call
 ) -> None:
-    whole = enhanced([3, 1, 4, 0, 2])
-    if syntax in ITK_COMPRESSORS:
-        frames = [
-            compressed_by_itk(frame, ITK_COMPRESSORS[syntax], tmp_path)
-            for frame in whole.pixel_array
-        ]
-        whole.PixelData = encapsulate(frames)
-        whole["PixelData"].is_undefined_length = True
-        whole.file_meta.TransferSyntaxUID = syntax
-    else:
-        whole = stored_as(whole, syntax, tmp_path)
+    whole = stored_as(enhanced([3, 1, 4, 0, 2]), syntax)
     np.testing.assert_array_equal(read(write_dicom([whole])).voxels, phantom.voxels)
 
 
 @pytest.mark.fault(32, "OK")
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLosslessSV1], ids=lambda syntax: syntax.name)
 def test_syntaxes_may_differ_inside_a_series(
-    syntax: UID, phantom: Any, write_dicom: Write, read: Call, tmp_path: Path
+    syntax: UID, phantom: Any, write_dicom: Write, read: Call, stored_as: Call
 ) -> None:
     datasets = phantom.datasets()
-    stored_as(datasets[2], syntax, tmp_path)
+    stored_as(datasets[2], syntax)
     np.testing.assert_array_equal(read(write_dicom(datasets)).voxels, phantom.voxels)
 
 
@@ -214,40 +175,6 @@ def test_missing_decoder_is_named(
     assert remedy in caught.value.remedy
 
 
-@pytest.mark.fault(35, "Q")
-@pytest.mark.parametrize("syntax", LOSSLESS[4:], ids=lambda syntax: syntax.name)
-@pytest.mark.parametrize("kept", [0.1, 0.3])
-def test_truncated_compressed_pixels(
-    kept: float, syntax: UID, phantom: Any, write_dicom: Write, only: Call, sandbox: Sandbox,
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    datasets = [stored_as(dataset, syntax, tmp_path) for dataset in phantom.datasets()]
-    (frame,) = generate_frames(datasets[2].PixelData, number_of_frames=1)
-    datasets[2].PixelData = encapsulate([frame[: int(len(frame) * kept)]])
-    series = only(write_dicom(datasets))
-    with pytest.raises(ScanError, match="truncated or damaged") as caught:
-        read_series(series, sandbox)
-    assert caught.value.where == str(series.files[2])
-
-
-@pytest.mark.fault(35, "Q")
-def test_truncated_frames(enhanced: Call, write_dicom: Write, read: Call) -> None:
-    whole = enhanced()
-    whole.PixelData = whole.PixelData[:-100]
-    with pytest.raises(ScanError, match="truncated or damaged"):
-        read(write_dicom([whole]))
-
-
-@pytest.mark.fault(35, "Q")
-def test_lost_frames(enhanced: Call, write_dicom: Write, read: Call) -> None:
-    whole = enhanced()
-    whole.compress(RLELossless)
-    frames = list(generate_frames(whole.PixelData, number_of_frames=5))
-    whole.PixelData = encapsulate(frames[:4])
-    with pytest.raises(ScanError, match="truncated or damaged"):
-        read(write_dicom([whole]))
-
-
 @pytest.mark.data
 @pytest.mark.fault(32, "OK")
 def test_one_mosaic_in_seven_syntaxes(test_data: Path, sandbox: Sandbox) -> None:
@@ -275,7 +202,6 @@ def test_real_compressed_series(name: str, test_data: Path, read: Call) -> None:
 
 
 @pytest.mark.fault(34, "E")
-@pytest.mark.xfail(strict=True, reason="a missing tag is no named error", raises=AttributeError)
 def test_no_transfer_syntax(phantom: Any, write_dicom: Write, read: Call) -> None:
     folder = write_dicom(phantom.datasets())
     element = b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
@@ -286,19 +212,3 @@ def test_no_transfer_syntax(phantom: Any, write_dicom: Write, read: Call) -> Non
         file.write_bytes(content.replace(element, b"\x02\0\x12" + element[3:]))
     with pytest.raises(ScanError):
         read(folder)
-
-
-@pytest.mark.slow
-@pytest.mark.fault(35, "Q")
-@pytest.mark.xfail(strict=True, reason="GDCM takes long over what another decoder refused")
-def test_truncated_jpeg_ls_is_refused_quickly(
-    phantom: Any, write_dicom: Write, only: Call, sandbox: Sandbox
-) -> None:
-    datasets = [stored_as(dataset, JPEGLSLossless, Path()) for dataset in phantom.datasets()]
-    (frame,) = generate_frames(datasets[2].PixelData, number_of_frames=1)
-    datasets[2].PixelData = encapsulate([frame[: int(len(frame) * 0.8)]])
-    series = only(write_dicom(datasets))
-    started = time.monotonic()
-    with pytest.raises(ScanError, match="truncated or damaged"):
-        read_series(series, sandbox)
-    assert time.monotonic() - started < 3
