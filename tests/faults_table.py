@@ -1,6 +1,6 @@
 """The tests' fault markers in, the table of bad inputs and their outcomes out.
 
-    python tests/faults_table.py      writes tests/FAULTS.md
+python tests/faults_table.py      writes tests/FAULTS.md
 """
 
 from __future__ import annotations
