@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pipeline.imaging.dicom.tags import text
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -32,9 +34,7 @@ WORDS = {
 
 def contrast_of(dataset: Dataset) -> str:
     """A word such as ``t1`` or ``flair``; empty where neither words nor times tell."""
-    described = " ".join(
-        str(dataset.get(name) or "") for name in ("SeriesDescription", "ProtocolName")
-    )
+    described = f"{text(dataset, 'SeriesDescription')} {text(dataset, 'ProtocolName')}"
     words = re.split(r"[^a-z0-9*]+", described.lower()[:256])
     for name, pattern in WORDS.items():
         if any(re.fullmatch(pattern, word) for word in words):

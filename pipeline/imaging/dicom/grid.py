@@ -191,7 +191,7 @@ def _require_every_slice(ordered: Sequence[SliceHeader], step_mm: float) -> None
     """Refuse a stack from which slices are missing so regularly that its distances agree."""
     stated_mm = ordered[0].stated_step_mm
     numbers = [one.instance_number for one in ordered]
-    if not stated_mm or stated_mm <= 0 or None in numbers:
+    if not stated_mm or stated_mm < SAME_POSITION_MM or None in numbers:
         return
     times = round(step_mm / stated_mm)
     skipped = {abs(step) for step in np.diff(np.array(numbers, dtype=np.int64)).tolist()}

@@ -117,6 +117,7 @@ PIXEL_KEYWORDS = [
     "HighBit",
     "PixelRepresentation",
 ]
+META_LENGTH = b"\x02\0\0\0"
 FARTHEST_MM = 1e6
 LEAST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -161,6 +162,7 @@ def _scan(path: Path) -> FileContents:
 
     wanted = [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
     try:
+        _require_sound_start(path)
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
@@ -172,6 +174,14 @@ def _scan(path: Path) -> FileContents:
     except Exception as error:  # a hostile file can make the parser raise anything
         return _rejected(path, unreadable(path, "a DICOM header", error))
     return _slices_or_rejection(path, dataset)
+
+
+def _require_sound_start(path: Path) -> None:
+    """Refuse a length of the file meta information that is no number: pydicom prints it."""
+    with path.open("rb") as file:
+        start = file.read(138)
+    if start[128:136] == b"DICM" + META_LENGTH and start[136:138] != b"UL":
+        raise ValueError("file meta information without a length")
 
 
 def _rejected(path: Path, error: ScanError, series_uid: str = "") -> FileContents:

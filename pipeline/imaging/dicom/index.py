@@ -63,10 +63,19 @@ class HeaderIndex:
         if isinstance(error, sqlite3.Error):
             raise self._unusable(error) from error
 
-    def outdated(self, files: Iterable[FileState]) -> list[FileState]:
-        """Remember which files this search is about; those that are new or have changed."""
+    def outdated(self, root: Path, files: Iterable[FileState]) -> list[FileState]:
+        """Remember which files this search is about; those that are new or have changed.
+
+        What is no longer below the root is forgotten: the index names patients.
+        """
         rows = ((os.fsencode(file.path), file.size, file.modified_ns) for file in files)
         self._store.executemany("INSERT OR IGNORE INTO walked VALUES (?, ?, ?)", rows)
+        below = os.fsencode(root) + os.sep.encode()
+        self._store.execute(
+            "DELETE FROM files WHERE substr(path, 1, ?) = ? AND path NOT IN "
+            "(SELECT path FROM walked)",
+            (len(below), below),
+        )
         query = """
             SELECT walked.path, walked.size, walked.modified_ns FROM walked
             LEFT JOIN files USING (path)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIEMENS_CREATOR = (0x0019, 0x0010)
 SIEMENS_MOSAIC_IMAGES = (0x0019, 0x100A)
 MAXIMUM_TILES = 1024
-LEAST_STEP_MM = 0.05
+LEAST_STEP_MM, LARGEST_STEP_MM = 0.05, 1e3
 
 
 def is_mosaic(dataset: Dataset) -> bool:
@@ -53,10 +53,12 @@ def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
     count, normal = _csa_facts(path)
     side = tiles_a_side(count)
     step_mm = image.stated_step_mm or image.thickness_mm
-    if not step_mm or step_mm < LEAST_STEP_MM or image.rows % side or image.columns % side:
+    is_sound = step_mm is not None and LEAST_STEP_MM <= step_mm <= LARGEST_STEP_MM
+    if step_mm is None or not is_sound or image.rows % side or image.columns % side:
         raise GeometryError(
             f"{path}: SpacingBetweenSlices, Rows, Columns",
-            expected=f"a positive distance between slices, and sides that {side} tiles divide",
+            expected=f"{LEAST_STEP_MM:g} to {LARGEST_STEP_MM:g} mm between slices, and sides that "
+            f"{side} tiles divide",
             found=f"{step_mm} mm, {image.rows} x {image.columns}",
             remedy="export the series again as enhanced or as single-frame DICOM",
         )

@@ -165,7 +165,7 @@ def _frame(path: Path, dataset: FileDataset, number: int, scratch: Path) -> Pixe
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise _no_decoder(path, syntax, "no package that could be installed") from None
+        raise _no_decoder(path, syntax, "") from None
     if not decoder.is_available and syntax not in GDCM_SYNTAXES:
         raise _no_decoder(path, syntax, "; or ".join(decoder.missing_dependencies))
     try:
@@ -191,7 +191,7 @@ def _no_decoder(path: Path, syntax: UID, packages: str) -> ScanError:
         f"{path}: TransferSyntaxUID",
         expected=f"a decoder for {compression}",
         found="none in this environment",
-        remedy=f"install one: {packages}; or export the series without compression",
+        remedy=f"{packages and f'install one: {packages}; or '}export the series without compression",
     )
 
 

@@ -74,7 +74,8 @@ class DicomScanner:
         """
         problems: list[ScanError] = []
         with HeaderIndex(self.index) as index:
-            pending = index.outdated(_files(path.absolute(), problems))
+            root = path.absolute()
+            pending = index.outdated(root, _files(root, problems))
             with self._children(len(pending)) as sandbox:
                 self._scan(pending, index, sandbox)
                 return self._volumes(index, problems, sandbox)

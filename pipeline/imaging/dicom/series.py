@@ -10,6 +10,7 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import ReadingSection
 from pipeline.errors import ScanError
@@ -23,7 +24,11 @@ from pipeline.imaging.sandbox import Sandbox
 from pipeline.imaging.volume import Affine
 
 SECONDS_PER_FILE = 10.0
-MAXIMUM_VOXELS = 2**31
+CONTINUED = (
+    "a slice of this series with other facts lies where the next one would: it may belong to "
+    "this volume"
+)
+MAXIMUM_VOXELS = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +99,7 @@ def series_in(
                 found += _volumes(stack, reading, sandbox)
             except ScanError as error:
                 set_aside.append(error)
-    return _uniquely_named(found), set_aside
+    return _uniquely_named(_warned_of_neighbours(found)), set_aside
 
 
 def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
@@ -201,6 +206,25 @@ def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> st
     size = "x".join(map(str, shape))
     facts = (f"s{abs(number) % 10**9:03d}", first.contrast, plane, size)
     return "_".join(fact for fact in facts if fact)
+
+
+def _warned_of_neighbours(found: Sequence[DicomSeries]) -> list[DicomSeries]:
+    """Warn of a volume that ends where a slice of another contrast goes on."""
+    places_mm = [one.affine[:3, 3] for one in found if one.shape[2] == 1]
+    return [
+        replace(one, warnings=(*one.warnings, CONTINUED))
+        if any(_continues(place_mm, one) for place_mm in places_mm)
+        else one
+        for one in found
+    ]
+
+
+def _continues(place_mm: NDArray[np.float64], series: DicomSeries) -> bool:
+    count = series.shape[2]
+    step_mm = series.affine[:3, 2]
+    before_and_after = series.affine[:3, 3] + np.outer([-1, count], step_mm)  # (2, 3)
+    apart_mm = np.linalg.norm(before_and_after - place_mm, axis=1).min()
+    return count > 1 and bool(apart_mm < 0.1 * np.linalg.norm(step_mm))
 
 
 def _uniquely_named(found: Sequence[DicomSeries]) -> list[DicomSeries]:

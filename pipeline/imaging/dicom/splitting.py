@@ -40,7 +40,7 @@ def volumes_of(stack: Stack, digests: Digests) -> tuple[list[Stack], tuple[str, 
         GeometryError: a position repeats for no reason that the headers give.
     """
     told_apart = _told_apart(stack)
-    if told_apart:
+    if told_apart and not (told_apart[1] and _are_equal(told_apart[0][:2], digests)):
         return told_apart
     # Only now: repetitions may well share pixels, such as those of an empty slice.
     kept, warnings = _without_copies(stack, digests)
@@ -86,6 +86,18 @@ def _by_orientation(family: Stack) -> list[Stack]:
         else:
             groups.append([one])
     return groups
+
+
+def _are_equal(volumes: Sequence[Stack], digests: Digests) -> bool:
+    """Whether volumes that only their numbers tell apart are copies of each other."""
+    first, second = (
+        digests([(one.path, one.frame) for one in sorted(volume, key=_place)]) for volume in volumes
+    )
+    return first == second
+
+
+def _place(one: SliceHeader) -> tuple[float, ...]:
+    return one.position_mm
 
 
 def _told_apart(stack: Stack) -> tuple[list[Stack], tuple[str, ...]] | None:

@@ -22,20 +22,27 @@ def text(dataset: Dataset, keyword: str) -> str:
 
     Raises:
         ValueError: absurdly long.
+        TypeError: a sequence.
     """
     value = dataset.get(keyword)
-    return "" if value is None else _bounded(str(value))
+    return "" if value is None else _bounded(value)
 
 
 def private_text(dataset: Dataset, tag: tuple[int, int]) -> str:
     """A private value as text; empty where there is none."""
-    return _bounded(str(dataset[tag].value)) if tag in dataset else ""
+    return _bounded(dataset[tag].value) if tag in dataset else ""
 
 
-def _bounded(value: str) -> str:
-    if len(value) > MAXIMUM_TEXT:
+def _bounded(value: object) -> str:
+    from pydicom import Sequence as DicomSequence
+
+    # Writing out nested sequences costs twice as much a level, and a damaged one never ends.
+    if isinstance(value, DicomSequence):
+        raise TypeError("a sequence in the place of a text")
+    written = str(value)
+    if len(written) > MAXIMUM_TEXT:
         raise ValueError(f"more than {MAXIMUM_TEXT} characters")
-    return value
+    return written
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:

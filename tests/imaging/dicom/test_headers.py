@@ -96,6 +96,11 @@ def test_huge_instance_number(phantom: Any, write_dicom: Write, find: Call) -> N
     find(write_dicom(datasets))
 
 
+def test_tiny_stated_distance(phantom: Any, write_dicom: Write, only: Call) -> None:
+    series = only(write_dicom(phantom.datasets(SpacingBetweenSlices="1e-320")))
+    np.testing.assert_allclose(series.affine, phantom.affine, atol=1e-6)
+
+
 def test_positions_beyond_the_universe(phantom: Any, write_dicom: Write, refused: Call) -> None:
     datasets = phantom.datasets()[:2]
     datasets[0].ImagePositionPatient = ["1e308", "1e308", "1e308"]

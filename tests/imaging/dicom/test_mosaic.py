@@ -140,6 +140,11 @@ def test_negative_distance(phantom: Any, mosaic: Call, write_dicom: Write, find:
 
 
 @pytest.mark.fault(23, "Q")
+def test_distance_beyond_all_numbers(mosaic: Call, write_dicom: Write, refused: Call) -> None:
+    refused(write_dicom([mosaic(SpacingBetweenSlices="1e308")]))
+
+
+@pytest.mark.fault(23, "Q")
 def test_distance_below_what_is_a_new_position(
     mosaic: Call, write_dicom: Write, refused: Call
 ) -> None:

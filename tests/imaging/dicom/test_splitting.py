@@ -194,3 +194,25 @@ def test_patients_of_one_series_are_never_mixed(
         dataset.PatientID = "lower half" if number < 3 else "upper half"
     scan = find(write_dicom(datasets))
     assert (11, 7, 5) not in [one.shape for one in scan.series]
+
+
+@pytest.mark.fault(4, "W")
+def test_end_slice_of_another_contrast_is_noticed(
+    phantom: Any, write_dicom: Write, find: Call
+) -> None:
+    # As after damage to a single tag: the end of the scan is gone from its volume.
+    datasets = phantom.datasets()
+    datasets[4].ImageType = ["ORIGINAL", "PRIMARY", "M", "NORM"]
+    whole, single = sorted(find(write_dicom(datasets)).series, key=lambda one: -one.shape[2])
+    assert (whole.shape[2], single.shape[2]) == (4, 1)
+    assert whole.warnings
+
+
+@pytest.mark.fault(5, "W")
+def test_every_slice_twice(phantom: Any, write_dicom: Write, read: Call) -> None:
+    first, second = phantom.datasets(), phantom.datasets()
+    for number, dataset in enumerate(second):
+        dataset.InstanceNumber = 6 + number
+    volume = read(write_dicom(first + second))
+    np.testing.assert_array_equal(volume.voxels, phantom.voxels)
+    assert volume.warnings == ("5 duplicate slices with the same pixels were left out",)
