@@ -55,12 +55,13 @@ def check(
     """
     from pipeline.cli.checking_run import see_cases
     from pipeline.cli.console import tracked
-    from pipeline.cli.scanning import scanning
+    from pipeline.cli.scanning import require_outside, scanning
     from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside
     from pipeline.dataset.comparing import compare
     from pipeline.dataset.layouts import read_catalogue
     from pipeline.dataset.workers import default_workers
 
+    require_outside(data, {"--work": work})
     config = _config(data, config_file, overrides or [], allow_unpaired=allow_unpaired)
     with scanning(work, config.reading) as scanner:
         catalogue = read_catalogue(config.data, scanner)

@@ -10,7 +10,7 @@ import typer
 from pipeline.cli.options import DEFAULT_WORK, Overrides, Work, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pipeline.cli.converting_run import ConversionTask, Converted
     from pipeline.config import ReadingSection
@@ -49,7 +49,7 @@ def convert(
     """
     from pipeline.cli.console import tracked
     from pipeline.cli.converting_run import conversion_tasks, convert_scans
-    from pipeline.cli.scanning import scanning
+    from pipeline.cli.scanning import require_outside, scanning
     from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
     from pipeline.dataset.catalogue import SetAside
     from pipeline.dataset.workers import default_workers
@@ -57,7 +57,7 @@ def convert(
     from pipeline.imaging.scan import find_scans
 
     reading = _reading(overrides or [])
-    _require_outside(source, {"--out": out, "--work": work})
+    require_outside(source, {"--out": out, "--work": work})
     with scanning(work, reading) as scanner:
         found = find_scans(source, scanner)
     tasks = conversion_tasks(found.sources, out, reading)
@@ -98,20 +98,6 @@ def _reading(overrides: Sequence[str]) -> ReadingSection:
             )
     bare = "name: convert\ndata: {}\ntraining: {steps: 1}\n"
     return parse_config(bare, "convert", overrides).reading
-
-
-def _require_outside(source: Path, folders: Mapping[str, Path]) -> None:
-    """The input is never written to."""
-    from pipeline.errors import UsageError
-
-    for option, folder in folders.items():
-        if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
-            raise UsageError(
-                f"{option} {folder}",
-                expected="a folder outside of the input",
-                found=f"one inside of {source}",
-                remedy=f"choose another folder with {option}",
-            )
 
 
 def _require_nothing_there(tasks: Sequence[ConversionTask], out: Path) -> None:

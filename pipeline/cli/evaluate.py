@@ -43,12 +43,13 @@ def evaluate(
         config = load_config(config_file)
         structures, reading = config.data.labels, config.reading
     else:
-        structures = {f"label_{value}": value for value in label_values(pairing.pairs)}
+        read = tracked(pairing.pairs, "reading", len(pairing.pairs))
+        structures = {f"label_{value}": value for value in label_values(read)}
     scores = []
     noticed: dict[str, tuple[str, ...]] = {}
     for pair in tracked(pairing.pairs, "scoring", len(pairing.pairs)):
         try:
-            predicted, reference = read_pair(pair, reading)
+            predicted, reference = read_pair(pair, reading, structures)
             noticed[pair.name] = tuple(dict.fromkeys((*predicted.warnings, *reference.warnings)))
             scores += score_case(pair.name, predicted, reference, structures)
         except ScanError as error:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import ScanError, UsageError
 from pipeline.imaging.dicom.seg.identity import Identity
 from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
+from pipeline.imaging.dicom.seg.writing import require_referable, write_segmentation
 from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.label_table import write_colour_table
 from pipeline.imaging.nifti.reading import NiftiVolume, is_nifti, stem
@@ -58,11 +58,9 @@ class MaskOutput:
         """Where each mask goes: into a folder, or the one file that is named; never onto a scan.
 
         Raises:
-            UsageError: one file for several masks, a suffix that does not fit the format, a mask
-                in the place of a scan, or DICOM SEG for a scan that is no DICOM.
+            UsageError: one file for several masks, a suffix that does not fit the format, or a
+                mask in the place of a scan.
         """
-        if self.format is MaskFormat.DICOM_SEG:
-            _require_dicom(scans)
         named = _named_file(out)
         if named and len(scans) > 1:
             raise UsageError(
@@ -84,6 +82,24 @@ class MaskOutput:
             targets[name] = out if named else out / f"{name}{suffixes[0]}"
         _require_apart(targets.values(), scans.values(), out)
         return targets
+
+    def require_writable(self, source: ScanSource) -> None:
+        """Refuse a scan whose mask could not be written, before anything is computed.
+
+        Raises:
+            ScanError: DICOM SEG is wanted, and the scan has no slices that one could refer to.
+        """
+        if self.format is not MaskFormat.DICOM_SEG or _is_picture(source):
+            return
+        if isinstance(source, DicomSeries):
+            require_referable(source)
+        elif isinstance(source, NiftiVolume) or is_nifti(source):
+            raise ScanError(
+                path_of(source),
+                expected="a scan that came from DICOM, for the segmentation to refer to",
+                found="NIfTI",
+                remedy=f"leave it out, or choose --format {MaskFormat.SEG_NRRD}",
+            )
 
     def write(self, mask: Volume, scan: Volume, source: ScanSource, target: Path) -> None:
         """Write the mask of a scan, checked against it before it takes its place.
@@ -130,17 +146,6 @@ def _named_file(out: Path) -> bool:
     return out.name.lower().endswith(every) and not out.is_dir()
 
 
-def _require_dicom(scans: Mapping[str, ScanSource]) -> None:
-    for name, source in scans.items():
-        if isinstance(source, NiftiVolume) or is_nifti(path_of(source)) or _is_picture(source):
-            raise UsageError(
-                f"--format {MaskFormat.DICOM_SEG}, {name}",
-                expected="a scan that came from DICOM, for the segmentation to refer to",
-                found="another format",
-                remedy=f"leave it out, or choose --format {MaskFormat.SEG_NRRD}",
-            )
-
-
 def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
     inputs = {path_of(source).resolve() for source in sources}
     for source in sources:
@@ -154,3 +159,12 @@ def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: 
                 found=f"{target}, which is a scan",
                 remedy="choose another folder or file",
             )
+
+
+def probabilities_beside(target: Path) -> Path:
+    """Where the probabilities behind a mask go."""
+    every = sorted(
+        {*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many)}, key=len
+    )
+    suffix = next(one for one in reversed(every) if target.name.lower().endswith(one))
+    return target.with_name(f"{target.name[: -len(suffix)]}_probabilities.nii.gz")

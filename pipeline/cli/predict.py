@@ -35,13 +35,13 @@ def predict(
         ),
     ] = "nifti",
     identity: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--identity",
             metavar="MODE",
-            help="Patient in a DICOM SEG: pseudonym, source (for the PACS) or remap.",
+            help="Patient in a DICOM SEG: pseudonym (default), source (for the PACS) or remap.",
         ),
-    ] = "pseudonym",
+    ] = None,
     probabilities: Annotated[
         bool,
         typer.Option(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import __version__
-from pipeline.cli.mask_output import MaskFormat, MaskOutput, path_of
-from pipeline.cli.scanning import pseudonyms_of, scanning
+from pipeline.cli.mask_output import MaskFormat, MaskOutput, path_of, probabilities_beside
+from pipeline.cli.scanning import pseudonyms_of, require_outside, scanning
 from pipeline.cli.steps import model_paths
 from pipeline.config import Config, as_yaml, parse_config
 from pipeline.dataset.catalogue import SetAside
@@ -18,7 +18,6 @@ from pipeline.dataset.layouts import read_images
 from pipeline.errors import ScanError, UsageError
 from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
 from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.nifti.reading import stem
 from pipeline.imaging.nifti.writing import write_probabilities
 from pipeline.imaging.scan import ScanSource, find_scans, read_scan
 from pipeline.imaging.structures import structures_of
@@ -50,18 +49,29 @@ def predictor_of(model: str, overrides: Sequence[str], work: Path) -> Predictor:
     return predictor.with_reading(config.reading)
 
 
-def mask_output(predictor: Predictor, mask_format: str, identity: str, work: Path) -> MaskOutput:
+def mask_output(
+    predictor: Predictor, mask_format: str, identity: str | None, work: Path
+) -> MaskOutput:
     """How masks are written.
 
     Raises:
-        UsageError: an unknown format or identity.
+        UsageError: an unknown format or identity, or an identity that no format would hold.
     """
     config = predictor.config
+    chosen = _chosen("--format", mask_format, MaskFormat)
+    if identity is not None and chosen is not MaskFormat.DICOM_SEG:
+        raise UsageError(
+            f"--identity {identity}",
+            expected=f"--format {MaskFormat.DICOM_SEG}: no other format names a patient",
+            found=f"--format {chosen}",
+            remedy="leave it out, or choose the format",
+        )
+    mode = _chosen("--identity", identity or IdentityMode.PSEUDONYM, IdentityMode)
     return MaskOutput(
-        _chosen("--format", mask_format, MaskFormat),
+        chosen,
         structures_of(config.data.labels, config.structures),
         Algorithm(config.model_name, __version__),
-        Identity(_chosen("--identity", identity, IdentityMode), pseudonyms_of(work)),
+        Identity(mode, pseudonyms_of(work)),
     )
 
 
@@ -74,6 +84,7 @@ def inputs(source: Path, config: Config, out: Path, work: Path) -> tuple[Scans, 
     Raises:
         ScanError, DataError: nothing there, or another number of contrasts.
     """
+    require_outside(source, {"--work": work})
     with scanning(work, config.reading) as scanner:
         if not source.exists() or (source.is_file() and source.suffix.lower() != ".csv"):
             found = find_scans(source, scanner)
@@ -108,11 +119,11 @@ def write_prediction(
     probabilities: bool,
 ) -> tuple[str, ...]:
     """Predict and write; returns what was noticed when the scan was read."""
+    output.require_writable(contrasts[0])
     volumes = [read_scan(source, predictor.config.reading) for source in contrasts]
     prediction = predictor.predict_with_probabilities(*volumes)
     if probabilities:
-        beside = target.with_name(f"{stem(target)}_probabilities.nii.gz")
-        write_probabilities(prediction.probabilities, volumes[0], beside)
+        write_probabilities(prediction.probabilities, volumes[0], probabilities_beside(target))
     output.write(prediction.mask, volumes[0], contrasts[0], target)
     return tuple(text for volume in volumes for text in volume.warnings)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.progress import TaskID
 
 from pipeline.cli.console import progress_bar
 from pipeline.config import ReadingSection
+from pipeline.errors import UsageError
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.files import private_folder
 from pipeline.imaging.pseudonyms import Pseudonyms
@@ -21,6 +22,26 @@ _FILES_WORTH_A_BAR = 500
 def pseudonyms_of(work: Path) -> Pseudonyms:
     """The names of patients in a work folder: the same in every run, told by its key alone."""
     return Pseudonyms.of(private_folder(work / _PRIVATE))
+
+
+def require_outside(source: Path, folders: Mapping[str, Path]) -> None:
+    """Refuse to write into the input.
+
+    Args:
+        source: a file, or a folder of scans.
+        folders: option to the folder that it names.
+
+    Raises:
+        UsageError: a folder lies inside of the source.
+    """
+    for option, folder in folders.items():
+        if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+            raise UsageError(
+                f"{option} {folder}",
+                expected="a folder outside of the input",
+                found=f"one inside of {source}",
+                remedy=f"choose another folder with {option}",
+            )
 
 
 @contextmanager

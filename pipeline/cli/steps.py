@@ -11,7 +11,7 @@ from pipeline.cli.console import tracked
 from pipeline.cli.model_folder import checkpoints_in
 from pipeline.cli.scanning import scanning
 from pipeline.cli.tables import report_set_aside, report_warnings
-from pipeline.config import Config, ReadingSection
+from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside
 from pipeline.dataset.layouts import read_catalogue
@@ -74,7 +74,7 @@ def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) 
             assert case.label is not None
             mask = predictor.predict(*contrasts)
             _write_mask(mask, contrasts[0], mask_path(masks, case))
-            reference = read_label(case.label, contrasts[0], config.reading)
+            reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
             scores += score_case(case.name, mask, reference, config.data.labels)
         except ScanError as error:
             set_aside.append(SetAside.from_error(case.name, error))
@@ -90,7 +90,7 @@ def mask_path(folder: Path, case: Case) -> Path:
 
 
 def examples(
-    cases: Sequence[Case], scores: Sequence[Score], masks: Path, reading: ReadingSection
+    cases: Sequence[Case], scores: Sequence[Score], masks: Path, config: Config
 ) -> list[Example]:
     """A few scored cases, from the worst to the best, read again to be looked at."""
     by_name = {case.name: case for case in cases}
@@ -98,9 +98,10 @@ def examples(
     for name in _spread(scores):
         case = by_name[name]
         assert case.label is not None
-        scan = read_scan(case.images[0], reading)
-        mask = read_label(mask_path(masks, case), scan, reading)
-        chosen.append(Example(name, scan, mask, read_label(case.label, scan, reading)))
+        scan = read_scan(case.images[0], config.reading)
+        mask = read_label(mask_path(masks, case), scan, config.reading)
+        reference = read_label(case.label, scan, config.reading, config.data.labels)
+        chosen.append(Example(name, scan, mask, reference))
     return chosen
 
 

@@ -248,7 +248,7 @@ def _keep_results(
     final = {f"dice.{item.structure}": item.mean_dice for item in summaries}
     final |= {f"iou.{item.structure}": item.mean_iou for item in summaries}
     run.log_metrics(training.progress.step, {"dice": mean_dice(summaries), **final})
-    if shown := examples(cases, evaluated.scores, out / "masks", config.reading):
+    if shown := examples(cases, evaluated.scores, out / "masks", config):
         note_line = f"{config.name}, fold {fold}: held-out cases from the worst to the best"
         draw_examples(shown, config.data.labels, out / "examples.png", note_line)
         run.log_figure(out / "examples.png")

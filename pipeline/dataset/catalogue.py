@@ -139,10 +139,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
         raise DataError(
             listing.root,
             expected="a label for every image and an image for every label",
-            found="; ".join(
-                f"{listing.file_names.get(item.name, item.name)}: {item.reason}"
-                for item in unpaired
-            ),
+            found="; ".join(f"{item.name}: {item.reason}" for item in unpaired),
             remedy="add what is missing, or leave these out with data.allow_unpaired=true "
             "(check: --allow-unpaired)",
         )

@@ -108,7 +108,7 @@ def examine(case: Case, config: Config) -> Examined:
         image = volumes[0]
         _describe(volumes, config, checked)
         if case.label is not None:
-            label = read_label(case.label, image, config.reading)
+            label = read_label(case.label, image, config.reading, config.data.labels)
             _check_label(label, config, checked)
     except ScanError as error:
         checked.problems.append(error.reason)

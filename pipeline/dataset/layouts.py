@@ -22,7 +22,13 @@ from pipeline.dataset.catalogue import (
     require_contrasts,
 )
 from pipeline.dataset.manifest import read_manifest
-from pipeline.dataset.sources import by_name, scans_in, with_volumes_apart, without_dicom_names
+from pipeline.dataset.sources import (
+    by_name,
+    scans_in,
+    with_series_known,
+    with_volumes_apart,
+    without_dicom_names,
+)
 from pipeline.errors import DataError, file_problem
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.scan import ScanSource, find_scans, source_name, volumes_in
@@ -47,7 +53,7 @@ def read_catalogue(data: DataSection, scanner: DicomScanner = _PLAIN_SCANNER) ->
     Raises:
         ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
     """
-    listing = with_volumes_apart(_listing(data, scanner))
+    listing = with_series_known(with_volumes_apart(_listing(data, scanner)), scanner)
     if listing.patients is not None:
         listing = replace(listing, patients=merged_patients(listing.patients, listing.root))
     catalogue = assemble(data, listing)
@@ -64,7 +70,7 @@ def read_images(
     """
     data = DataSection(root=root, contrasts=contrasts, allow_unpaired=True)
     listing = replace(_listing(data, scanner), labels={}, patients=None, loose_labels=())
-    return with_volumes_apart(listing)
+    return with_series_known(with_volumes_apart(listing), scanner)
 
 
 def _listing(data: DataSection, scanner: DicomScanner) -> Listing:
@@ -75,7 +81,7 @@ def _listing(data: DataSection, scanner: DicomScanner) -> Listing:
 
 def _recognised(data: DataSection, root: Path) -> str:
     if root.is_file():
-        return "csv"
+        return "csv" if root.suffix.lower() == ".csv" else "dicom"
     if data.images is not None or data.labels_folder is not None:
         return "pair"
     if (root / "dataset.json").exists():
@@ -196,7 +202,7 @@ def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listin
             f"dicom-label-{number}",
             str(path),
             "a label of no series here, of several, or one of many",
-            "pair it with its image in a CSV manifest",
+            "leave one DICOM SEG a series, and one volume; or pair folders in a CSV manifest",
         )
         for number, path in enumerate(found.loose_labels, start=1)
     )

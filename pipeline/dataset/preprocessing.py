@@ -85,7 +85,7 @@ class Preprocessing:
         where = str(images[0])
         _require_finite(loaded["image"], where)
         if label is not None:
-            labels = VolumeReader(self.reading, labelled=reader.volumes[0])
+            labels = VolumeReader(self.reading, labelled=reader.volumes[0], names=self.data.labels)
             loaded |= _loading()({"label": [label]}, reader=labels)
             classes = self.classes_of(np.asarray(loaded["label"]), str(label))
             loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)

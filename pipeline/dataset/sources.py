@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.dataset.catalogue import Listing, label_name
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ScanError
+from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.nifti.reading import is_nifti
 from pipeline.imaging.pictures import is_picture
 from pipeline.imaging.scan import ScanSource, is_scan, source_name, volumes_in
@@ -75,6 +76,7 @@ def with_volumes_apart(listing: Listing) -> Listing:
         apart = [f"{name}_v{number:03d}" for number in range(1, len(volumes) + 1)]
         del images[name]
         labels.pop(name, None)
+        _require_free(set(apart) & (images.keys() | labels.keys()), first, apart)
         images |= {one: (volume,) for one, volume in zip(apart, volumes, strict=True)}
         labels |= dict(zip(apart, of_label, strict=False))
         file_names |= {one: file_names.get(name, name) for one in apart}
@@ -83,18 +85,39 @@ def with_volumes_apart(listing: Listing) -> Listing:
     return replace(listing, images=images, labels=labels, patients=patients, file_names=file_names)
 
 
-def without_dicom_names(listing: Listing, chosen: Collection[str] = ()) -> Listing:
-    """Call cases ``dicom-1`` and so on where only DICOM files or folders bear their names.
+def with_series_known(listing: Listing, scanner: DicomScanner) -> Listing:
+    """Replace DICOM files and folders among the images by the one series that each holds.
 
-    Such names may be those of patients, and the name of a case stands on masks and in tables. A
-    file in another format, such as a NIfTI label, bears a name that was given on purpose.
+    Its header is read once and tells the patient. What holds none or several stays as it is, and
+    is set aside with its reason when it is read.
+    """
+
+    def known(source: ScanSource) -> ScanSource:
+        if not _is_dicom(source) or not isinstance(source, Path):
+            return source
+        try:
+            found = scanner.find(source)
+        except ScanError:
+            return source
+        return found.series[0] if len(found.series) == 1 else source
+
+    images = {name: tuple(map(known, sources)) for name, sources in listing.images.items()}
+    return replace(listing, images=images)
+
+
+def without_dicom_names(listing: Listing, chosen: Collection[str] = ()) -> Listing:
+    """Call cases ``dicom-1`` and so on where DICOM files or folders bear their names.
+
+    Such names may be those of patients, and the name of a case stands on masks and in tables.
 
     Args:
         listing: as the files are called.
         chosen: names of cases that were given on purpose, too.
     """
     names = sorted({*listing.images, *listing.labels} - set(chosen))
-    unsafe = [name for name in names if all(map(_is_dicom, _sources(listing, name)))]
+    unsafe = [
+        name for name in names if any(_names(source, name) for source in _sources(listing, name))
+    ]
     new_names = dict(zip(unsafe, _neutral_names(names), strict=False))
     return replace(
         listing,
@@ -114,6 +137,21 @@ def _volumes(source: ScanSource) -> list[ScanSource]:
 def _sources(listing: Listing, name: str) -> list[ScanSource]:
     label = listing.labels.get(name)
     return [*listing.images.get(name, ()), *([] if label is None else [label])]
+
+
+def _require_free(taken: Collection[str], file: ScanSource, apart: Sequence[str]) -> None:
+    if taken:
+        raise DataError(
+            str(file),
+            expected=f"no other cases with the names of its volumes, {apart[0]} and so on",
+            found=f"{sorted(taken)[0]} as well",
+            remedy="rename one of the files",
+        )
+
+
+def _names(source: ScanSource, case: str) -> bool:
+    """Whether a case is called like the DICOM file or folder that it comes from."""
+    return isinstance(source, Path) and _is_dicom(source) and source_name(source) == case
 
 
 def _is_dicom(source: ScanSource) -> bool:

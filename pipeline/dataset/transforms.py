@@ -13,6 +13,7 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from pipeline.config import PreprocessingSection, ReadingSection
+from pipeline.imaging.dicom.seg.reading import NO_NAMES
 from pipeline.imaging.scan import ScanSource, read_label, read_scan
 from pipeline.imaging.volume import Volume, require_same_grid
 
@@ -23,13 +24,18 @@ class VolumeReader(ImageReader):
     Args:
         reading: how faults are met.
         labelled: the image whose label map is read; None reads images.
+        names: structure name to value, for labels that bear names.
     """
 
     def __init__(
-        self, reading: ReadingSection = ReadingSection(), labelled: Volume | None = None
+        self,
+        reading: ReadingSection = ReadingSection(),
+        labelled: Volume | None = None,
+        names: Mapping[str, int] = NO_NAMES,
     ) -> None:
         self.reading = reading
         self.labelled = labelled
+        self.names = names
         self.volumes: list[Volume] = []
         """What was read last."""
 
@@ -47,7 +53,7 @@ class VolumeReader(ImageReader):
     def _volume(self, source: ScanSource) -> Volume:
         if self.labelled is None:
             return read_scan(source, self.reading)
-        return read_label(source, self.labelled, self.reading)
+        return read_label(source, self.labelled, self.reading, self.names)
 
     def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """Stack contrasts into (C, X, Y, Z) with the affine that they share."""

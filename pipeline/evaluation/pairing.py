@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.config import ReadingSection
 from pipeline.dataset.catalogue import label_name
 from pipeline.errors import DataError, ScanError
+from pipeline.imaging.dicom.seg.reading import NO_NAMES
 from pipeline.imaging.nifti.reading import is_nifti
 from pipeline.imaging.pictures import is_picture, read_picture_mask
 from pipeline.imaging.scan import is_scan_file, read_label, read_scan, source_name
@@ -69,7 +70,11 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
 
 
-def read_pair(pair: Pair, reading: ReadingSection = ReadingSection()) -> tuple[Volume, Volume]:
+def read_pair(
+    pair: Pair,
+    reading: ReadingSection = ReadingSection(),
+    names: Mapping[str, int] = NO_NAMES,
+) -> tuple[Volume, Volume]:
     """Prediction and reference, both on the grid of the reference.
 
     A DICOM SEG lies on the grid of its scan; as a reference it is brought onto the grid of the
@@ -80,11 +85,18 @@ def read_pair(pair: Pair, reading: ReadingSection = ReadingSection()) -> tuple[V
         LabelError: values that are no whole numbers.
         ScanError: damaged.
     """
+    if _is_segmentation(pair.predicted) and _is_segmentation(pair.reference):
+        raise ScanError(
+            pair.predicted,
+            expected="masks of which one is NIfTI or a picture",
+            found="two DICOM SEG objects, which leave out what is empty, and so the grid",
+            remedy="predict with --format nifti to compare with a DICOM SEG",
+        )
     if is_nifti(pair.reference) or is_picture(pair.reference):
         reference = _read_mask(pair.reference, reading)
-        return read_label(pair.predicted, reference, reading), reference
+        return read_label(pair.predicted, reference, reading, names), reference
     predicted = _read_mask(pair.predicted, reading)
-    return predicted, read_label(pair.reference, predicted, reading)
+    return predicted, read_label(pair.reference, predicted, reading, names)
 
 
 def label_values(pairs: Iterable[Pair], reading: ReadingSection = ReadingSection()) -> list[int]:
@@ -109,12 +121,17 @@ def _readable(pair: Pair, reading: ReadingSection) -> Iterator[Volume]:
                 yield _read_mask(path, reading)
 
 
+def _is_segmentation(path: Path) -> bool:
+    return not (is_nifti(path) or is_picture(path) or path.is_dir())
+
+
 def _read_mask(path: Path, reading: ReadingSection) -> Volume:
     return read_picture_mask(path) if is_picture(path) else read_scan(path, reading)
 
 
 def _masks(path: Path) -> dict[str, Path]:
     if path.is_file():
+        _require_known_format([path])
         return {source_name(path): path}
     if not path.is_dir():
         raise DataError(
@@ -123,10 +140,28 @@ def _masks(path: Path) -> dict[str, Path]:
             found="no such file or folder",
             remedy="correct the path",
         )
-    files = [file for file in sorted(path.rglob("*")) if is_scan_file(file)]
+    files = [file for file in sorted(path.rglob("*")) if not _is_probability(file)]
+    _require_known_format(files)
+    files = [file for file in files if is_scan_file(file)]
     # As among scans: a picture beside masks shows something, but is none.
     files = [file for file in files if not is_picture(file)] or files
     # Of one mask in two formats, NIfTI is taken.
     files.sort(key=is_nifti)
     # Masks of scans in subfolders lie in subfolders.
     return {str(file.relative_to(path).parent / source_name(file)): file for file in files}
+
+
+def _is_probability(path: Path) -> bool:
+    # Written by `predict --probabilities` beside the masks.
+    return path.name.endswith("_probabilities.nii.gz")
+
+
+def _require_known_format(files: Iterable[Path]) -> None:
+    unknown = next((file for file in files if file.name.endswith(".nrrd")), None)
+    if unknown is not None:
+        raise DataError(
+            unknown,
+            expected="masks as NIfTI, pictures or DICOM SEG",
+            found="NRRD",
+            remedy="predict with --format nifti, or export the mask as NIfTI",
+        )

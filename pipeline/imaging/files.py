@@ -23,7 +23,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+        suffix = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
         handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{suffix}", dir=path.parent)
         os.close(handle)
     except OSError as error:

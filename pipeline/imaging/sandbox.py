@@ -146,9 +146,9 @@ class Sandbox:
 
 
 @cache
-def shared_sandbox() -> Sandbox:
+def shared_sandbox(children: int = 1) -> Sandbox:
     """The sandbox that all readers of this process use unless they are given another one."""
-    return Sandbox()
+    return Sandbox(children=children)
 
 
 def _prepare_child(memory_bytes: int) -> None:

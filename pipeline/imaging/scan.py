@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,7 @@ from pipeline.config import ReadingSection
 from pipeline.errors import GeometryError, ScanError, SlicewiseError
 from pipeline.imaging.dicom.reading import read_series
 from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
+from pipeline.imaging.dicom.seg.reading import NO_NAMES, read_segmentation
 from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.labels import INTEGER_TOLERANCE, whole_numbers
 from pipeline.imaging.nifti.reading import (
@@ -132,7 +133,10 @@ def read_scan(source: ScanSource, reading: ReadingSection = ReadingSection()) ->
 
 
 def read_label(
-    source: ScanSource, image: Volume, reading: ReadingSection = ReadingSection()
+    source: ScanSource,
+    image: Volume,
+    reading: ReadingSection = ReadingSection(),
+    names: Mapping[str, int] = NO_NAMES,
 ) -> Volume:
     """Read the label map of an image, on the very grid of the image.
 
@@ -144,6 +148,7 @@ def read_label(
         source: of the label map.
         image: what it labels.
         reading: how faults are met; labels are never resampled.
+        names: structure name to value, for a DICOM SEG whose segments bear these names.
 
     Returns:
         Whole numbers; the warnings are those of the label map alone.
@@ -153,8 +158,10 @@ def read_label(
         LabelError: values that are no whole numbers.
         ScanError: damaged, or not exactly one volume.
     """
-    stored = _stored_label(source, image, reading)
-    label = replace(stored.reoriented(image.orientation), name=str(source))
+    stored = replace(_stored_label(source, image, reading, names), name=str(source))
+    # Near 45 degrees the nearest anatomical axes of one grid may seem to be two.
+    is_on_grid = image.grid_difference_voxels(stored) <= NOTICED_VOXELS
+    label = stored if is_on_grid else stored.reoriented(image.orientation)
     require_same_grid(image, label)
     warnings = stored.warnings
     apart = image.grid_difference_voxels(label)
@@ -219,14 +226,14 @@ def _unused(name: str, taken: Container[str]) -> str:
     return next(other for n in count(2) if (other := f"{name}-{n}") not in taken)
 
 
-def _stored_label(source: ScanSource, image: Volume, reading: ReadingSection) -> Volume:
+def _stored_label(
+    source: ScanSource, image: Volume, reading: ReadingSection, names: Mapping[str, int]
+) -> Volume:
     if isinstance(source, Path) and source.is_file():
         if is_picture(source):
             return _picture_label(source, image)
         if not is_nifti(source):
-            from pipeline.imaging.dicom.seg.reading import read_segmentation
-
-            return read_segmentation(source, onto=image)
+            return read_segmentation(source, onto=image, names=names)
     # Interpolated labels may be whole numbers, and wrong.
     return read_scan(source, reading.model_copy(update={"irregular_slices": "refuse"}))
 

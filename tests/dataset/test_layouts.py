@@ -259,7 +259,7 @@ def test_manifest_with_a_dicom_folder(
     touch(tmp_path, "one.nii.gz")
     manifest(tmp_path, "image,label,patient", "dicom/one,one.nii.gz,7")
     (case,) = read(tmp_path).cases
-    assert (case.name, case.patient) == ("one", "7")
+    assert (case.name, case.patient) == ("dicom-1", "7")
     assert read_scan(case.images[0]).shape == (10, 13, 6)
 
 
@@ -327,9 +327,9 @@ def test_contrasts_of_one_case_share_their_patient(tmp_path: Path) -> None:
         read(manifest(tmp_path, "image,label,patient,contrast", *lines), contrasts=("T1", "T2"))
 
 
-def test_file_that_is_no_manifest(tmp_path: Path, scan: Any, write: Write) -> None:
-    with pytest.raises(DataError, match="a CSV manifest"):
-        read(write(tmp_path / "a.nii.gz", scan.voxels, scan.affine))
+def test_a_single_scan_is_a_data_set(tmp_path: Path, scan: Any, write: Write) -> None:
+    catalogue = read(write(tmp_path / "a.nii.gz", scan.voxels, scan.affine))
+    assert [case.name for case in catalogue.cases] == ["a"]
 
 
 # DICOM and loose scans

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Catalogue
@@ -252,7 +253,9 @@ def test_dicom_alone_names_no_case(
     catalogue = read(tmp_path)
     assert names(catalogue) == ["dicom-1", "dicom-2"]
     case = catalogue.case("dicom-1")
-    assert case.images == (tmp_path / "images" / "Doe",)
+    (series,) = case.images
+    assert isinstance(series, DicomSeries)
+    assert series.folder == tmp_path / "images" / "Doe"
     assert case.label == tmp_path / "labels" / "Doe.dcm"
     assert case.patient == "dicom-1"
     # A pattern is asked for, so it searches what the files are called.
@@ -262,25 +265,26 @@ def test_dicom_alone_names_no_case(
 
 
 @pytest.mark.fault(60, "E")
-def test_an_error_about_unpaired_dicom_names_the_files(
+def test_an_error_about_unpaired_dicom_names_no_file(
     tmp_path: Path, write_series: Callable[[Path, str], Path]
 ) -> None:
     for name in ("Roe", "Doe"):
         write_series(tmp_path / "images" / name, name)
     touch(tmp_path, "labels/Roe.dcm")
-    with pytest.raises(DataError, match="Doe: image without label"):
+    with pytest.raises(DataError, match="dicom-1: image without label") as caught:
         read(tmp_path)
+    assert "Doe" not in caught.value.found
     catalogue = read(tmp_path, allow_unpaired=True)
     assert names(catalogue) == ["dicom-2"]
     assert [item.name for item in catalogue.set_aside] == ["dicom-1"]
 
 
-def test_a_label_in_another_format_names_its_case(
+def test_a_label_called_like_a_dicom_folder_names_no_case(
     tmp_path: Path, write_series: Callable[[Path, str], Path]
 ) -> None:
     write_series(tmp_path / "images" / "case_7", "a")
     touch(tmp_path, "labels/case_7.nii.gz")
-    assert names(read(tmp_path)) == ["case_7"]
+    assert names(read(tmp_path)) == ["dicom-1"]
 
 
 @pytest.mark.parametrize(
@@ -305,7 +309,9 @@ def test_names_of_dicom_in_a_manifest(
     (tmp_path / "dataset.csv").write_text(f"{columns}\n{line}\n")
     (case,) = read(tmp_path).cases
     assert (case.name, case.patient) == expected
-    assert case.images == (tmp_path / PATIENT,)
+    (series,) = case.images
+    assert isinstance(series, DicomSeries)
+    assert series.folder == tmp_path / PATIENT
 
 
 def test_a_folder_of_dicom_with_a_dicom_seg_is_a_labelled_data_set(
@@ -328,3 +334,29 @@ def test_a_folder_of_dicom_with_a_dicom_seg_is_a_labelled_data_set(
     read_back = read_label(case.label, image)
     np.testing.assert_array_equal(read_back.voxels, label.voxels)
     assert PATIENT not in case.name + read_back.name
+
+
+def test_dicom_folders_of_pairs_tell_their_patients(
+    tmp_path: Path, write_series: Callable[[Path, str], Path]
+) -> None:
+    for name in ("one", "two"):
+        folder = write_series(tmp_path / "images" / name, name)
+        for path in folder.iterdir():
+            dataset = dcmread(path)
+            dataset.PatientID = "the same"
+            dataset.save_as(path)
+        touch(tmp_path, f"labels/{name}.nii.gz")
+    scanner = DicomScanner(pseudonyms=Pseudonyms(bytes(32)))
+    catalogue = read_catalogue(DataSection(root=tmp_path), scanner)
+    assert len({case.patient for case in catalogue.cases}) == 1
+
+
+@pytest.mark.fault(62, "E")
+def test_volumes_of_a_file_replace_no_other_case(tmp_path: Path, scan: Any) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        four = np.stack([scan.voxels, scan.voxels], axis=-1)
+        nib.save(nib.Nifti1Image(four, scan.affine), tmp_path / folder / "x.nii.gz")
+        nib.save(nib.Nifti1Image(scan.voxels, scan.affine), tmp_path / folder / "x_v001.nii.gz")
+    with pytest.raises(DataError, match="x_v001 as well"):
+        read(tmp_path)

@@ -165,11 +165,12 @@ def test_a_dicom_seg_is_read_onto_the_other_mask(
     other = next(path for path in paths.values() if path.suffix == ".nii")
     mask(other, 0, 1, 5)
 
-    def read_segmentation(path: Path, onto: Volume) -> Volume:
+    def read_segmentation(path: Path, onto: Volume, names: object) -> Volume:
+        del names
         assert path == tmp_path / "s.seg.dcm"
         return onto.with_voxels(np.array([0, 5, 5]).reshape(1, 1, 3))
 
-    module = "pipeline.imaging.dicom.seg.reading.read_segmentation"
+    module = "pipeline.imaging.scan.read_segmentation"
     monkeypatch.setattr(module, read_segmentation)
     predicted, reference = read_pair(Pair("a", **paths))
     masks = {"predicted": predicted, "reference": reference}

@@ -487,11 +487,12 @@ def test_a_dicom_seg_lies_on_the_grid_of_its_image(
     image = an_image(AFFINE)
     asked = []
 
-    def read_segmentation(path: Path, onto: Volume) -> Volume:
+    def read_segmentation(path: Path, onto: Volume, names: object) -> Volume:
+        del names
         asked.append((path, onto))
         return Volume(LABELS, AFFINE, PATIENT)
 
-    module = "pipeline.imaging.dicom.seg.reading.read_segmentation"
+    module = "pipeline.imaging.scan.read_segmentation"
     monkeypatch.setattr(module, read_segmentation)
     path = tmp_path / "labels_without_suffix"
     path.write_bytes(b"")

@@ -96,6 +96,7 @@ KEYWORDS = (
     "ModalityLUTSequence",
     "LossyImageCompression",
     "PatientID",
+    "StudyInstanceUID",
     "SeriesDescription",
     "ProtocolName",
     "ImagerPixelSpacing",
@@ -230,7 +231,7 @@ def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHe
         path=path,
         frame=0,
         tiles=0,
-        patient_id=text(dataset, "PatientID"),
+        patient_id=_patient_id(dataset),
         # What names no series is at least not mixed with other patients and folders.
         series_uid=text(dataset, "SeriesInstanceUID")
         or f"{text(dataset, 'PatientID')} in {path.parent}",
@@ -264,6 +265,12 @@ def _is_no_image(dataset: Dataset) -> bool:
     uid = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
     name = UID(uid).name
     return name.endswith("Storage") and "Image" not in name
+
+
+def _patient_id(dataset: Dataset) -> str:
+    """Number of the patient; who has none is known by the study, and so stays one patient."""
+    study_uid = text(dataset, "StudyInstanceUID")
+    return text(dataset, "PatientID").strip() or (f"study {study_uid}" if study_uid else "")
 
 
 def _kind(path: Path, dataset: Dataset) -> tuple[float, str, str, str, str]:

@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from pipeline.imaging.dicom.walk import FileState
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same file would give other facts: it empties every index."""
 
 NEVER = -1
@@ -110,9 +110,12 @@ class HeaderIndex:
 
         Only one series is held in memory.
         """
-        query = """
-            SELECT files.series_uid, path, files.content FROM walked JOIN files USING (path)
-            WHERE files.content != '' ORDER BY files.series_uid, path"""
+        # Copied first: a query that is held open would keep other processes from writing.
+        self._store.execute(
+            "CREATE TEMP TABLE found AS SELECT files.series_uid, path, files.content "
+            "FROM walked JOIN files USING (path) WHERE files.content != ''"
+        )
+        query = "SELECT series_uid, path, content FROM found ORDER BY series_uid, path"
         with closing(self._store.execute(query)) as rows:
             for series_uid, members in groupby(rows, key=lambda row: row[0]):
                 try:
@@ -130,14 +133,17 @@ class HeaderIndex:
         )
 
     def _prepare(self) -> None:
+        columns = "path BLOB PRIMARY KEY, size INTEGER, modified_ns INTEGER"
+        # Of two processes that begin at once, one makes the table.
+        self._store.execute("BEGIN IMMEDIATE")
         if self._store.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             self._store.execute("DROP TABLE IF EXISTS files")
             self._store.execute(f"PRAGMA user_version = {VERSION}")
-        columns = "path BLOB PRIMARY KEY, size INTEGER, modified_ns INTEGER"
         self._store.execute(
             f"CREATE TABLE IF NOT EXISTS files ({columns}, series_uid BLOB, content TEXT) "
             "WITHOUT ROWID"
         )
+        self._store.execute("COMMIT")
         self._store.execute(f"CREATE TEMP TABLE walked ({columns}) WITHOUT ROWID")
 
 

@@ -186,12 +186,13 @@ def _frame(path: Path, dataset: FileDataset, number: int, scratch: Path) -> Pixe
 
 
 def _no_decoder(path: Path, syntax: UID, packages: str) -> ScanError:
+    install = f"install one: {packages}; or " if packages else ""
     compression = syntax.name if syntax.name != syntax else "its compression"
     return ScanError(
         f"{path}: TransferSyntaxUID",
         expected=f"a decoder for {compression}",
         found="none in this environment",
-        remedy=f"{packages and f'install one: {packages}; or '}export the series without compression",
+        remedy=f"{install}export the series without compression",
     )
 
 

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,15 +75,9 @@ class DicomScanner:
         with HeaderIndex(self.index) as index:
             root = path.absolute()
             pending = index.outdated(root, _files(root, problems))
-            with self._children(len(pending)) as sandbox:
-                self._scan(pending, index, sandbox)
-                return self._volumes(index, problems, sandbox)
-
-    def _children(self, files: int) -> AbstractContextManager[Sandbox]:
-        if self.sandbox is not None:
-            return nullcontext(self.sandbox)
-        children = min(len(os.sched_getaffinity(0)), files // FILES_PER_CALL)
-        return Sandbox(children=children) if children > 1 else nullcontext(shared_sandbox())
+            sandbox = self.sandbox or _children_for(len(pending))
+            self._scan(pending, index, sandbox)
+            return self._volumes(index, problems, sandbox)
 
     def _scan(self, pending: Batch, index: HeaderIndex, sandbox: Sandbox) -> None:
         # Threads only wait for the children.
@@ -136,6 +129,12 @@ class DicomScanner:
             else:
                 mark = self.pseudonyms.name(one.series_uid)[1:7]
                 yield replace(one, name=f"{one.name}_{mark}")
+
+
+def _children_for(files: int) -> Sandbox:
+    """Children that stay for the next search; few files need no more than the usual one."""
+    children = min(len(os.sched_getaffinity(0)), files // FILES_PER_CALL)
+    return shared_sandbox(len(os.sched_getaffinity(0))) if children > 1 else shared_sandbox()
 
 
 def _files(root: Path, problems: list[ScanError]) -> Iterator[FileState]:

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +92,11 @@ def series_in(
     found: list[DicomSeries] = []
     set_aside = merged(rejections)
     for copy in _copies(slices):
-        for stack in stacks(copy):
+        of_copy = stacks(copy)
+        for stack in of_copy:
             try:
                 _require_whole(stack, rejections)
-                found += _volumes(stack, reading, sandbox)
+                found += _volumes(stack, reading, sandbox, is_alone=len(of_copy) == 1)
             except ScanError as error:
                 set_aside.append(error)
     return _uniquely_named(_warned_of_neighbours(found)), set_aside
@@ -117,16 +117,28 @@ def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
 
 
 def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """The slices by folder where one folder is a copy of another, otherwise all of them."""
+    """The slices of all folders but for copies, and of each folder that is a copy of them all."""
     folders: dict[Path, list[SliceHeader]] = defaultdict(list)
     for one in slices:
         folders[one.path.parent].append(one)
-    held = [{one.instance_uid for one in many} - {""} for many in folders.values()]
-    is_copied = any(smaller and smaller <= larger for smaller, larger in permutations(held, 2))
-    return [folders[folder] for folder in sorted(folders)] if is_copied else [list(slices)]
+    held = {folder: {one.instance_uid for one in many} - {""} for folder, many in folders.items()}
+    originals, copies = list[Path](), list[Path]()
+    # The largest first: a copy is a folder whose slices another one has, too.
+    for folder in sorted(folders, key=lambda folder: (-len(held[folder]), folder)):
+        is_copy = held[folder] and any(held[folder] <= held[other] for other in originals)
+        (copies if is_copy else originals).append(folder)
+    whole = set().union(*(held[folder] for folder in originals))
+    # A copy of the whole is a volume as well; one of a part would be a part of a volume.
+    alike = [folder for folder in copies if held[folder] == whole]
+    return [
+        [one for folder in sorted(originals) for one in folders[folder]],
+        *(folders[folder] for folder in sorted(alike)),
+    ]
 
 
-def _volumes(stack: Stack, reading: ReadingSection, sandbox: Sandbox) -> list[DicomSeries]:
+def _volumes(
+    stack: Stack, reading: ReadingSection, sandbox: Sandbox, *, is_alone: bool
+) -> list[DicomSeries]:
     found = []
     digests = partial(
         sandbox.call,
@@ -137,7 +149,7 @@ def _volumes(stack: Stack, reading: ReadingSection, sandbox: Sandbox) -> list[Di
     for same_size in by_size(stack):
         volumes, warnings = volumes_of(same_size, digests)
         grids = [regular_grid(volume, reading) for volume in volumes]
-        if len(grids) == 1:
+        if len(grids) == 1 and is_alone:
             warnings += _end_warnings(grids[0])
         found += [_series(grid, warnings) for grid in grids]
     return found

@@ -43,14 +43,14 @@ class NiftiVolume:
 
 def is_nifti(path: Path) -> bool:
     """Whether a name ends like a NIfTI file; ``._`` files are a file system's leftovers."""
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
 def stem(path: Path) -> str:
     """File name without its NIfTI suffix."""
     for suffix in SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
     return path.name
 
 

@@ -77,7 +77,7 @@ def _content_of(path: Path) -> Iterator[Any]:
 
 
 def _is_packed(path: Path) -> bool:
-    return path.name.endswith(".gz")
+    return path.name.lower().endswith(".gz")
 
 
 def _require_plausible(path: Path, end: int) -> None:

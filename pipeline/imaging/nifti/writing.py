@@ -78,7 +78,7 @@ def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
     # zeros say that no extension follows.
     stored = voxels.astype(header.get_data_dtype(), copy=False)
     content = header.binaryblock + bytes(4) + stored.tobytes(order="F")
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         # A fixed time stamp: the same mask is the same file.
         content = gzip.compress(content, compresslevel=4, mtime=0)
     with atomic_file(path) as temporary:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from pydicom.dataset import FileDataset
 
 from pipeline.errors import OutputError
 from pipeline.imaging.dicom import index as index_module
+from pipeline.imaging.dicom.index import HeaderIndex
 from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
+from pipeline.imaging.dicom.slice_header import FileContents
+from pipeline.imaging.dicom.walk import FileState, walk
 from pipeline.imaging.sandbox import ChildDiedError, Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
@@ -256,3 +260,19 @@ def test_a_file_that_could_not_be_read_once_is_tried_again(
     scan = DicomScanner(index=tmp_path / "work" / "index.sqlite", sandbox=Busy()).find(folder)
     assert len(scan.set_aside) == 5
     assert not search(folder).set_aside
+
+
+def test_another_process_may_write_while_series_are_made(
+    phantom: Any, write_dicom: Write, tmp_path: Path, search: Search
+) -> None:
+    folder, path = write_dicom(phantom.datasets()), tmp_path / "work" / "index.sqlite"
+    search(folder)
+    with HeaderIndex(path) as reader, HeaderIndex(path) as writer:
+        files = [item for item in walk(folder) if isinstance(item, FileState)]
+        reader.outdated(folder, files)
+        with closing(reader.by_series()) as series:
+            next(series)
+            writer.outdated(folder, files)
+            writer.store([(files[0], FileContents())])
+    # What the writer wrote is there: a slice is gone.
+    assert [one.shape for one in search(folder).series] != [(11, 7, 5)]

@@ -122,6 +122,22 @@ def test_patients_get_pseudonyms(phantom: Any, write_dicom: Write, sandbox: Sand
     assert "nna" not in "".join(names).replace(anna, "")
 
 
+def test_who_has_no_number_is_known_by_the_study(
+    phantom: Any, write_dicom: Write, sandbox: Sandbox
+) -> None:
+    folder = write_dicom(
+        [
+            *phantom.datasets(PatientID="", StudyInstanceUID="1.2.3"),
+            *phantom.datasets(StudyInstanceUID="1.2.3", SeriesInstanceUID="4", PatientID=""),
+            *phantom.datasets(StudyInstanceUID="1.2.4", SeriesInstanceUID="5", PatientID=""),
+        ]
+    )
+    scanner = DicomScanner(pseudonyms=Pseudonyms(bytes(range(32))), sandbox=sandbox)
+    patients = [one.patient for one in scanner.find(folder).series]
+    assert all(patients)
+    assert sorted(map(patients.count, patients)) == [1, 2, 2]
+
+
 def test_many_files_are_parsed_side_by_side(
     phantom: Any, write_dicom: Write, tmp_path: Path
 ) -> None:

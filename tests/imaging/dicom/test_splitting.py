@@ -172,6 +172,19 @@ def test_repetitions_with_an_empty_slice(phantom: Any, write_dicom: Write, read_
     assert [int(volume.voxels[5, 5, 0]) for volume in volumes] == [0, 100]
 
 
+@pytest.mark.fault(5, "OK")
+def test_copy_of_a_part_makes_no_part_of_a_volume(
+    phantom: Any, write_dicom: Write, read: Call
+) -> None:
+    folder = write_dicom(phantom.datasets())
+    for number, file in enumerate(sorted(folder.iterdir())):
+        for name in ("a", "copy of a") if number < 2 else ("b",):
+            (folder / name).mkdir(exist_ok=True)
+            (folder / name / file.name).write_bytes(file.read_bytes())
+        file.unlink()
+    assert read(folder).shape == (11, 7, 5)
+
+
 @pytest.mark.fault(5, "W")
 def test_series_in_two_folders_with_one_slice_in_both(
     phantom: Any, write_dicom: Write, read: Call

@@ -1,10 +1,11 @@
-"""A DICOM SEG in; out its labels on a grid, or what its header tells.
+"""A DICOM SEG in; out its labels on a grid.
 
 Runs in the sandbox's child process only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,13 @@ from numpy.typing import NDArray
 from pipeline.errors import GeometryError, LabelError, ScanError
 from pipeline.imaging.dicom.grid import LPS_TO_RAS
 from pipeline.imaging.dicom.seg.frames import (
-    SEGMENTATION_STORAGES,
     SegmentationFrame,
     frames_of,
     open_segmentation,
 )
 from pipeline.imaging.dicom.seg.placing import voxels_under
-from pipeline.imaging.dicom.seg.segments import label_values
-from pipeline.imaging.dicom.tags import text, unreadable
+from pipeline.imaging.dicom.seg.segments import is_automatic, label_values
+from pipeline.imaging.dicom.tags import unreadable
 from pipeline.imaging.volume import Affine, Volume
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 MAXIMUM_VOXELS = 2**31
-FACTS = ("SOPClassUID", "SegmentationType", "SegmentSequence", "ReferencedSeriesSequence")
+AUTOMATIC = "made by an algorithm, not drawn or corrected by a person"
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,15 @@ class LabelGrid:
     name: str
 
 
-@dataclass(frozen=True)
-class SegmentationFacts:
-    """What the header of a DICOM SEG tells.
-
-    Attributes:
-        kind: BINARY, LABELMAP or FRACTIONAL.
-        series_uids: of the series that it refers to; private.
-        instance_uids: of the objects in those series that it refers to; private.
-        labels: name of each segment, and its value in a label map.
-    """
-
-    kind: str
-    series_uids: tuple[str, ...]
-    instance_uids: frozenset[str]
-    labels: tuple[tuple[str, int], ...]
-
-
-def decode_segmentation(path: Path, onto: LabelGrid | None, target: Path) -> Affine:
-    """Write the labels of a segmentation to a file, and say where they lie.
+def decode_segmentation(
+    path: Path, onto: LabelGrid | None, names: Mapping[str, int], target: Path
+) -> tuple[Affine, tuple[str, ...]]:
+    """Write the labels of a segmentation to a file; say where they lie, and what to know.
 
     Args:
         path: of the DICOM SEG.
         onto: where labels are wanted; None takes the smallest grid that holds all frames.
+        names: structure name to value, as configured.
         target: ``.npy`` file to make, indexed (i, j, k).
 
     Raises:
@@ -83,7 +69,10 @@ def decode_segmentation(path: Path, onto: LabelGrid | None, target: Path) -> Aff
     segmentation = open_segmentation(path)
     try:
         grid = onto or _own_grid(path, segmentation)
-        table = _label_table(segmentation)
+        values, warnings = label_values(segmentation, names, path)
+        table = _label_table(segmentation, values)
+        if is_automatic(segmentation):
+            warnings += (AUTOMATIC,)
         smallest = np.min_scalar_type(int(table.max()))
         # Slice by slice in memory, as frames come.
         labels = Volume(np.zeros(grid.shape, smallest, order="F"), grid.affine, grid.name)
@@ -96,46 +85,7 @@ def decode_segmentation(path: Path, onto: LabelGrid | None, target: Path) -> Aff
     except Exception as error:  # a hostile file can make the parser raise anything
         raise unreadable(path, "a DICOM SEG", error) from None
     np.save(target, labels.voxels)
-    return grid.affine
-
-
-def scan_segmentation(path: Path) -> SegmentationFacts | None:
-    """What a file's header tells if it is a DICOM SEG; None for anything else.
-
-    Raises:
-        ScanError: DICOM, but damaged.
-        OSError: the file cannot be read.
-    """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(FACTS))
-        if text(dataset, "SOPClassUID") not in SEGMENTATION_STORAGES:
-            return None
-        return _facts(dataset)
-    except InvalidDicomError:
-        return None
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # a hostile file can make the parser raise anything
-        raise unreadable(path, "a DICOM header", error) from None
-
-
-def _facts(dataset: Dataset) -> SegmentationFacts:
-    series = dataset.get("ReferencedSeriesSequence") or ()
-    instances = [one for many in series for one in many.get("ReferencedInstanceSequence") or ()]
-    values = label_values(dataset)
-    return SegmentationFacts(
-        text(dataset, "SegmentationType"),
-        tuple(text(one, "SeriesInstanceUID") for one in series),
-        frozenset(text(one, "ReferencedSOPInstanceUID") for one in instances),
-        tuple(
-            (text(segment, "SegmentLabel"), values[int(segment.SegmentNumber)])
-            for segment in dataset.SegmentSequence
-            if int(segment.SegmentNumber) in values
-        ),
-    )
+    return grid.affine, warnings
 
 
 def _own_grid(path: Path, segmentation: Segmentation) -> LabelGrid:
@@ -181,10 +131,9 @@ def _voxels(
     return labels.voxels[:, :, 0].T
 
 
-def _label_table(segmentation: Dataset) -> NDArray[np.int32]:
+def _label_table(segmentation: Dataset, values: dict[int, int]) -> NDArray[np.int32]:
     """The label of each segment number; 0 for background, -1 for numbers of no segment."""
     table = np.full(2**16, -1, dtype=np.int32)
-    values = label_values(segmentation)
     table[list(values)] = list(values.values())
     table[[0, int(segmentation.get("PixelPaddingValue", 0))]] = 0
     return table

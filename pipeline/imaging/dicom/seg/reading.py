@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,26 @@ import numpy as np
 from pipeline.errors import ScanError, file_problem
 from pipeline.imaging.dicom.seg.decoding import (
     LabelGrid,
-    SegmentationFacts,
     decode_segmentation,
-    scan_segmentation,
 )
 from pipeline.imaging.sandbox import Sandbox, shared_sandbox
 from pipeline.imaging.volume import Volume
 
 SECONDS_PER_FILE = 300.0
-SECONDS_PER_HEADER = 30.0
+NO_NAMES: Mapping[str, int] = {}
 
 
 def read_segmentation(
-    path: Path, onto: Volume | None = None, sandbox: Sandbox | None = None
+    path: Path,
+    onto: Volume | None = None,
+    sandbox: Sandbox | None = None,
+    names: Mapping[str, int] = NO_NAMES,
 ) -> Volume:
     """Read a DICOM SEG, BINARY or LABELMAP, as a label map.
 
-    Values are those that ``write_segmentation`` was given; in files of other programs, the numbers
-    of the segments. Frames that the file leaves out are background.
+    Values are those that ``write_segmentation`` was given; in files of other programs, those of
+    the configured names that the segments bear, or else the numbers of the segments. Frames that
+    the file leaves out are background.
 
     Args:
         path: of the file.
@@ -35,6 +38,7 @@ def read_segmentation(
             frame must lie on its voxels within 0.01 voxel. None takes the smallest grid that
             holds all frames, (column, row, slice).
         sandbox: where the file is parsed; by default the one of this process.
+        names: structure name to value, as configured.
 
     Returns:
         Labels in the smallest unsigned type, on the grid of ``onto``.
@@ -49,10 +53,11 @@ def read_segmentation(
         # A file costs less than a pipe.
         target = Path(folder) / "labels.npy"
         try:
-            affine = (sandbox or shared_sandbox()).call(
+            affine, warnings = (sandbox or shared_sandbox()).call(
                 decode_segmentation,
                 path,
                 grid,
+                names,
                 target,
                 where=path,
                 timeout_seconds=SECONDS_PER_FILE,
@@ -60,25 +65,7 @@ def read_segmentation(
             labels = np.load(target)
         except OSError as error:
             raise _unreadable(path, error) from error
-    return Volume(labels, affine, path.stem)
-
-
-def segmentation_facts(path: Path, sandbox: Sandbox | None = None) -> SegmentationFacts | None:
-    """What a file's header tells if it is a DICOM SEG; None for anything else.
-
-    Args:
-        path: of any file.
-        sandbox: where the header is parsed; by default the one of this process.
-
-    Raises:
-        ScanError: the file cannot be read, or is damaged DICOM.
-    """
-    try:
-        return (sandbox or shared_sandbox()).call(
-            scan_segmentation, path, where=path, timeout_seconds=SECONDS_PER_HEADER
-        )
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    return Volume(labels, affine, path.stem, warnings=warnings)
 
 
 def _unreadable(path: Path, error: OSError) -> ScanError:

@@ -7,10 +7,13 @@ into its description, from which ``label_values`` restores it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import CodedTerm
+from pipeline.errors import LabelError
 from pipeline.imaging.structures import Structure
 
 if TYPE_CHECKING:
@@ -111,11 +114,22 @@ def described(structure: Structure, number: int, algorithm: Algorithm) -> Segmen
     return segment
 
 
-def label_values(segmentation: Dataset) -> dict[int, int]:
-    """Value in a label map of each segment number, the background's aside.
+def label_values(
+    segmentation: Dataset, names: Mapping[str, int], where: Path
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Value in a label map of each segment number, the background's aside; and what to know.
 
     The values are those that the segments were written from, where every description tells one
-    and no two the same; otherwise the numbers of the segments.
+    and no two the same; otherwise those of the names that the segments bear; otherwise, where
+    none bears such a name, the numbers of the segments.
+
+    Args:
+        segmentation: the DICOM SEG.
+        names: structure name to value, as configured; case and spaces do not matter.
+        where: the file that errors name.
+
+    Raises:
+        LabelError: some segments bear a configured name, and others do not.
     """
     background = {0, int(segmentation.get("PixelPaddingValue", 0))}
     segments = {
@@ -126,8 +140,32 @@ def label_values(segmentation: Dataset) -> dict[int, int]:
     told = [re.fullmatch(_VALUE.format(r"(\d{1,9})"), text) for text in segments.values()]
     values = [int(one[1]) for one in told if one]
     if len(set(values)) == len(segments):
-        return dict(zip(segments, values, strict=True))
-    return {number: number for number in segments}
+        return dict(zip(segments, values, strict=True)), ()
+    by_name = {_plain(name): value for name, value in names.items()}
+    labels = {int(one.SegmentNumber): one.SegmentLabel for one in segmentation.SegmentSequence}
+    named = {number: by_name.get(_plain(str(labels[number]))) for number in segments}
+    unnamed = [number for number, value in named.items() if value is None]
+    if not unnamed:
+        return {number: value for number, value in named.items() if value is not None}, ()
+    if len(unnamed) < len(segments):
+        raise LabelError(
+            where,
+            expected="the names of data.labels for every segment, or for none",
+            found=f"other names for the segments {unnamed}",
+            remedy="name these structures in data.labels, too",
+        )
+    text = "the numbers of the segments are taken as values: none bears a name of data.labels"
+    return {number: number for number in segments}, (text,) if names else ()
+
+
+def is_automatic(segmentation: Dataset) -> bool:
+    """Whether no person drew or corrected any of the segments."""
+    kinds = {one.get("SegmentAlgorithmType") for one in segmentation.SegmentSequence}
+    return kinds == {"AUTOMATIC"}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_]+", " ", name).strip().casefold()
 
 
 def _code(term: CodedTerm) -> Code:

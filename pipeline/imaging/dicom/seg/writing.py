@@ -67,7 +67,7 @@ def write_segmentation(
         ScanError: a source cannot be read or referred to.
         OutputError: the file cannot be written, or does not read back as it was written.
     """
-    _require_slices_of_their_own(series)
+    require_referable(series)
     require_same_grid(_grid_of(series), mask, tolerance_voxels=1e-3)
     _require_names(structures, algorithm)
     segments, numbers = _segments(mask, structures)
@@ -86,7 +86,12 @@ def write_segmentation(
         )
 
 
-def _require_slices_of_their_own(series: DicomSeries) -> None:
+def require_referable(series: DicomSeries) -> None:
+    """Refuse a series whose slices are no files or frames that a segmentation could refer to.
+
+    Raises:
+        GeometryError: a mosaic, or a resampled stack.
+    """
     if series.tiles:
         raise GeometryError(
             series.files[0],

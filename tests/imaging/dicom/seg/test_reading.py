@@ -22,7 +22,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
 
 from pipeline.errors import GeometryError, LabelError, ScanError
 from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.reading import read_segmentation, segmentation_facts
+from pipeline.imaging.dicom.seg.reading import read_segmentation
 from pipeline.imaging.dicom.seg.segments import Algorithm
 from pipeline.imaging.dicom.seg.writing import write_segmentation
 from pipeline.imaging.dicom.series import DicomSeries
@@ -276,25 +276,41 @@ def test_frames_at_uneven_places_need_an_image(
         read_segmentation(ours, image, sandbox)
 
 
-def test_facts_name_what_was_labelled(
-    ours: Path, sources: list[FileDataset], sandbox: Sandbox
-) -> None:
-    facts = segmentation_facts(ours, sandbox)
-    assert facts is not None
-    assert facts.kind == "BINARY"
-    assert facts.series_uids == (sources[0].SeriesInstanceUID,)
-    assert facts.instance_uids == {one.SOPInstanceUID for one in sources}
-    assert facts.labels == (("left_ventricle", 2), ("lesion", 5), ("liver", 9))
+def renamed(ours: Path, labels: list[str]) -> Path:
+    """As another program would write it: no values in the descriptions."""
+    dataset = dcmread(ours)
+    for segment, label in zip(dataset.SegmentSequence, labels, strict=True):
+        segment.SegmentLabel = label
+        segment.SegmentDescription = ""
+        segment.SegmentAlgorithmType = "MANUAL"
+    dataset.save_as(ours)
+    return ours
 
 
-def test_facts_of_anything_else_are_none(
-    series: DicomSeries, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    (tmp_path / "notes.txt").write_text("no DICOM")
-    assert segmentation_facts(tmp_path / "notes.txt", sandbox) is None
-    assert segmentation_facts(series.files[0], sandbox) is None
-    with pytest.raises(ScanError, match="No such file"):
-        segmentation_facts(tmp_path / "absent.dcm", sandbox)
+def test_names_of_segments_give_the_values(ours: Path, sandbox: Sandbox) -> None:
+    foreign = renamed(ours, ["Liver", "LEFT ventricle", "lesion"])
+    names = {"left_ventricle": 7, "lesion": 1, "liver": 4}
+    label = read_segmentation(foreign, sandbox=sandbox, names=names)
+    before = read_segmentation(foreign, sandbox=sandbox)
+    for number, value in ((1, 4), (2, 7), (3, 1)):
+        np.testing.assert_array_equal(label.voxels == value, before.voxels == number)
+    assert label.warnings == ()
+
+
+def test_segments_without_known_names_keep_their_numbers(ours: Path, sandbox: Sandbox) -> None:
+    label = read_segmentation(renamed(ours, ["a", "b", "c"]), sandbox=sandbox, names={"liver": 4})
+    assert set(np.unique(label.voxels)) == {0, 1, 2, 3}
+    assert "numbers of the segments" in label.warnings[0]
+
+
+def test_some_known_names_are_a_contradiction(ours: Path, sandbox: Sandbox) -> None:
+    with pytest.raises(LabelError) as caught:
+        read_segmentation(renamed(ours, ["liver", "b", "c"]), sandbox=sandbox, names={"liver": 4})
+    assert caught.value.found == "other names for the segments [2, 3]"
+
+
+def test_masks_of_an_algorithm_are_noticed(ours: Path, sandbox: Sandbox) -> None:
+    assert "made by an algorithm" in read_segmentation(ours, sandbox=sandbox).warnings[0]
 
 
 def test_image_truncated_and_absent_files_are_refused(
