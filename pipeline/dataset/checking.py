@@ -78,11 +78,6 @@ class CheckedCase:
     digest: str = ""
     label_digest: str = ""
 
-    @property
-    def has_findings(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.problems or self.warnings or self.notes)
-
 
 @dataclass(frozen=True)
 class Examined:

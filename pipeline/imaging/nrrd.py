@@ -18,7 +18,8 @@ from pipeline.imaging.nifti.writing import smallest_integers
 from pipeline.imaging.structures import Structure
 from pipeline.imaging.volume import Affine, Volume
 
-ANATOMICAL_STRUCTURE = CodedTerm(value="123037004", meaning="Anatomical Structure")
+# As 3D Slicer codes it in its own segmentations.
+SLICER_CATEGORY = CodedTerm(value="123037004", meaning="Anatomical Structure")
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LABELMAP = "Binary labelmap"
 
@@ -114,7 +115,7 @@ def _tags(structure: Structure) -> str:
         return "|"
     parts = (
         "Segmentation category and type - DICOM master list",
-        _triplet(structure.category or ANATOMICAL_STRUCTURE),
+        _triplet(structure.category or SLICER_CATEGORY),
         _triplet(structure.type),
         "^^",  # modifier of the type
         "Anatomic codes - DICOM master list",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,18 +105,6 @@ KEYWORDS = (
     SHARED,
     PER_FRAME,
 )
-PIXEL_KEYWORDS = [
-    "PixelData",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-]
 META_LENGTH = b"\x02\0\0\0"
 FARTHEST_MM = 1e6
 LEAST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3
@@ -128,32 +115,6 @@ LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
     """What each file holds: a header a slice, or a rejection; nothing where it is no image."""
     return [_scan(path) for path in paths]
-
-
-def pixel_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
-    """Checksum of the pixels of frames, given as file and number, as they are stored.
-
-    Raises:
-        ScanError: a file has no pixel data that could be read.
-    """
-    import pydicom
-    from pydicom.encaps import get_frame
-    from pydicom.pixels import pixel_array
-
-    digests = []
-    for path, frame in frames:
-        try:
-            dataset = pydicom.dcmread(path, specific_tags=PIXEL_KEYWORDS)
-            pixels = dataset.PixelData
-            frames_of_file = int(dataset.get("NumberOfFrames") or 1)
-            if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-                pixels = get_frame(pixels, frame, number_of_frames=frames_of_file)
-            elif frames_of_file > 1:
-                pixels = pixel_array(dataset, index=frame).tobytes()
-        except Exception as error:  # a hostile file can make the parser raise anything
-            raise unreadable(path, "pixel data", error) from None
-        digests.append(hashlib.sha256(pixels).hexdigest())
-    return digests
 
 
 def _scan(path: Path) -> FileContents:

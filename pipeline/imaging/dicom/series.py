@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.config import ReadingSection
 from pipeline.errors import ScanError
+from pipeline.imaging.dicom.digests import pixel_digests
 from pipeline.imaging.dicom.grid import Grid, regular_grid
-from pipeline.imaging.dicom.header import pixel_digests
 from pipeline.imaging.dicom.projection import RADIOGRAPH
 from pipeline.imaging.dicom.resampling import Resampling
 from pipeline.imaging.dicom.slice_header import FileContents, Rejection, SliceHeader
