@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -41,7 +42,10 @@ def run_in_workers(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
     with ProcessPool(
-        max_workers=min(workers, len(items)), initializer=_prepare_worker, context=context
+        max_workers=min(workers, len(items)),
+        initializer=_prepare_worker,
+        initargs=(function.__module__,),
+        context=context,
     ) as pool:
         waiting: dict[Future[Result], Item] = {
             pool.schedule(function, args=(item,)): item for item in items
@@ -73,8 +77,10 @@ def _result(future: Future[Result], item: object) -> Result | ScanError:
         return _died(item, death)
 
 
-def _prepare_worker() -> None:
-    # Work that needs no torch must not wait for it; work that does has imported it by now.
+def _prepare_worker(module: str) -> None:
+    # The server process of an earlier pool has loaded what that one needed.
+    importlib.import_module(module)
+    # Work that needs no torch must not wait for it.
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,14 @@ training: {steps: 4, validations: 1, batch_size: 4, keep: last}
 inference: {batch_size: 8}
 tracking: {experiment: tiny}
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers_that_know_every_command() -> None:
+    """One server process forks the workers of all commands; what it has loaded, they have."""
+    modules = ("dataset.cache", "cli.checking_run", "cli.converting_run")
+    multiprocessing.set_forkserver_preload([f"pipeline.{name}" for name in modules])
+    forkserver.ensure_running()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset import workers
 from pipeline.dataset.workers import default_workers, run_in_workers
 from pipeline.errors import ScanError
 
@@ -17,11 +16,6 @@ MISSING = (
     "__import__('pipeline.imaging.nifti.reading', fromlist=['x'])"
     ".read_nifti(__import__('pathlib').Path('absent.nii'))"
 )
-
-
-@pytest.fixture(autouse=True)
-def workers_start_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_prepare_worker", int)
 
 
 def counted(path: Path, expression: str) -> str:
