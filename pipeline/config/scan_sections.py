@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.config.base import Section
+from pipeline.config.base import PositiveFloat, Section
 
 
 class ReadingSection(Section):
@@ -33,7 +33,7 @@ class CodedTerm(Section):
 
 
 class StructureSection(Section):
-    """How one structure is coloured and coded in exported masks."""
+    """How one structure is coloured and coded in exported masks, and how it is scored."""
 
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
     """Colour as #rrggbb; empty takes the next one of a palette that colour-blind eyes tell
@@ -42,3 +42,8 @@ class StructureSection(Section):
     """Segmented property category of DICOM SEG; empty takes the one that the type belongs to."""
     type: CodedTerm | None = None
     """Segmented property type of DICOM SEG; empty looks the name up in SNOMED CT."""
+    surface_tolerance_mm: PositiveFloat = 1.0
+    """Largest distance of two surfaces that surface Dice still counts as agreement: what two
+    experts differ by."""
+    several_components: bool = False
+    """Whether separate pieces, such as lesions, are counted and scored one by one, too."""

@@ -21,6 +21,8 @@ class Structure:
         colour: #rrggbb.
         category: segmented property category; None takes the default of the format.
         type: segmented property type; None takes the default of the format.
+        surface_tolerance_mm: distance of surfaces that surface Dice counts as agreement.
+        several_components: whether its pieces are scored one by one, too.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Structure:
     colour: str
     category: CodedTerm | None = None
     type: CodedTerm | None = None
+    surface_tolerance_mm: float = 1.0
+    several_components: bool = False
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -45,13 +49,16 @@ def structures_of(
         labels: ``data.labels``: structure name to value.
         sections: ``structures``: what is said about some of them.
     """
+    said = {name: sections.get(name, StructureSection()) for name in labels}
     return tuple(
         Structure(
             name,
             value,
-            sections.get(name, StructureSection()).colour or COLOURS[place % len(COLOURS)],
-            sections.get(name, StructureSection()).category,
-            sections.get(name, StructureSection()).type,
+            said[name].colour or COLOURS[place % len(COLOURS)],
+            said[name].category,
+            said[name].type,
+            said[name].surface_tolerance_mm,
+            said[name].several_components,
         )
         for place, (name, value) in enumerate(labels.items())
     )
