@@ -32,6 +32,7 @@ def evaluate(
     from pipeline.errors import ScanError
     from pipeline.evaluation.pairing import label_values, pair_masks, read_pair
     from pipeline.evaluation.scores import score_case, summarize, write_scores
+    from pipeline.imaging.structures import structures_of
 
     pairing = pair_masks(predictions, labels)
     set_aside = [
@@ -41,17 +42,19 @@ def evaluate(
     reading = ReadingSection()
     if config_file is not None:
         config = load_config(config_file)
-        structures, reading = config.data.labels, config.reading
+        labels_of, reading = config.data.labels, config.reading
+        structures = structures_of(labels_of, config.structures)
     else:
         read = tracked(pairing.pairs, "reading", len(pairing.pairs))
-        structures = {f"label_{value}": value for value in label_values(read)}
+        labels_of = {f"label_{value}": value for value in label_values(read)}
+        structures = structures_of(labels_of, {})
     scores = []
     noticed: dict[str, tuple[str, ...]] = {}
     for pair in tracked(pairing.pairs, "scoring", len(pairing.pairs)):
         try:
-            predicted, reference = read_pair(pair, reading, structures)
+            predicted, reference = read_pair(pair, reading, labels_of)
             noticed[pair.name] = tuple(dict.fromkeys((*predicted.warnings, *reference.warnings)))
-            scores += score_case(pair.name, predicted, reference, structures)
+            scores += score_case(pair.name, predicted, reference, structures).scores
         except ScanError as error:
             if len(pairing.pairs) == 1:
                 raise

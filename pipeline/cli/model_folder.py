@@ -6,8 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+from pipeline.cli.run_folder import RUN_ID
 from pipeline.config import Config
 from pipeline.errors import ModelError, OutputError
+from pipeline.evaluation.results import HISTORY, LOSSES, MASKS, RESULTS, SCORES
 from pipeline.imaging.files import write_text
 
 FINISHED = "model.json"
@@ -72,9 +74,10 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             found="last.pt of an earlier training",
             remedy="go on with --resume, replace it with --overwrite, or choose another --out",
         )
-    for name in (FINISHED, "last.pt", "best.pt", "run.json", "history.jsonl", "scores.csv"):
+    checkpoints = ("last.pt", "best.pt")
+    for name in (FINISHED, *checkpoints, RUN_ID, HISTORY, LOSSES, SCORES, RESULTS):
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / "masks", ignore_errors=True)
+    shutil.rmtree(out / MASKS, ignore_errors=True)
 
 
 def require_no_single_fold(out: Path) -> None:

@@ -20,8 +20,11 @@ from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
 from pipeline.imaging.nifti.writing import write_mask
 from pipeline.imaging.pictures import is_picture, mask_suffix, write_picture_mask
+from pipeline.imaging.pseudonyms import Pseudonyms
 from pipeline.imaging.scan import read_label, read_scan
+from pipeline.imaging.structures import structures_of
 from pipeline.imaging.volume import Volume
+from pipeline.metrics.calibration import Reliability
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Predictor
 
@@ -34,10 +37,12 @@ class Evaluated:
 
     Attributes:
         scores: a row a case and structure.
+        reliability: structure to its probabilities against the truth, over all cases.
         set_aside: cases that could not be predicted or scored.
     """
 
     scores: list[Score]
+    reliability: dict[str, Reliability]
     set_aside: list[SetAside]
 
 
@@ -63,22 +68,41 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
     return catalogue, prepared
 
 
-def predict_and_score(predictor: Predictor, cases: Sequence[Case], masks: Path) -> Evaluated:
+def predict_and_score(
+    predictor: Predictor, cases: Sequence[Case], masks: Path, pseudonyms: Pseudonyms
+) -> Evaluated:
     """Predict labelled cases from their source files, write the masks, score on the native grid."""
     config = predictor.config
-    scores: list[Score] = []
-    set_aside: list[SetAside] = []
+    structures = structures_of(config.data.labels, config.structures)
+    evaluated = Evaluated([], {}, [])
     for case in tracked(cases, "predicting", len(cases)):
         try:
             contrasts = [read_scan(source, config.reading) for source in case.images]
             assert case.label is not None
-            mask = predictor.predict(*contrasts)
-            _write_mask(mask, contrasts[0], mask_path(masks, case))
+            prediction = predictor.predict_with_probabilities(*contrasts)
+            _write_mask(prediction.mask, contrasts[0], mask_path(masks, case))
             reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
-            scores += score_case(case.name, mask, reference, config.data.labels)
+            found = score_case(
+                case.name,
+                prediction.mask,
+                reference,
+                structures,
+                patient=shown_patient(case, pseudonyms),
+                probabilities=prediction.probabilities,
+            )
         except ScanError as error:
-            set_aside.append(SetAside.from_error(case.name, error))
-    return Evaluated(scores, set_aside)
+            evaluated.set_aside.append(SetAside.from_error(case.name, error))
+            continue
+        evaluated.scores.extend(found.scores)
+        for name, bins in found.reliability.items():
+            known = evaluated.reliability.get(name)
+            evaluated.reliability[name] = bins if known is None else known + bins
+    return evaluated
+
+
+def shown_patient(case: Case, pseudonyms: Pseudonyms) -> str:
+    """Whose case it is, as results may say it: a manifest's patients may be a hospital's."""
+    return case.name if case.patient == case.name else pseudonyms.name(case.patient)
 
 
 def mask_path(folder: Path, case: Case) -> Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline import __version__
 from pipeline.cli.console import figure, note, output, progress_bar
 from pipeline.cli.model_folder import (
     FINISHED,
@@ -15,6 +17,8 @@ from pipeline.cli.model_folder import (
     require_free,
     require_no_single_fold,
 )
+from pipeline.cli.run_folder import RUN_ID, remember_run
+from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import Evaluated, examples, predict_and_score, prepared_slices
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
@@ -23,6 +27,17 @@ from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold, shared_patients
 from pipeline.errors import UsageError
+from pipeline.evaluation.results import (
+    CONFIG,
+    HISTORY,
+    LOSSES,
+    MASKS,
+    RESULTS,
+    SCORES,
+    RunFacts,
+    write_losses,
+    write_results,
+)
 from pipeline.evaluation.scores import Score, mean_dice, read_scores, summarize, write_scores
 from pipeline.imaging.files import write_text
 from pipeline.reporting.pictures import draw_examples
@@ -44,6 +59,7 @@ class TrainingJob:
         catalogue: where the scans lie.
         prepared: their slices.
         store: where runs and models are tracked.
+        work: where private things lie, such as the key of the pseudonyms.
         resume: go on with what lies in the folder of a fold.
         overwrite: replace what lies there.
     """
@@ -52,6 +68,7 @@ class TrainingJob:
     catalogue: Catalogue
     prepared: Prepared
     store: Store
+    work: Path
     resume: bool
     overwrite: bool
 
@@ -96,7 +113,7 @@ def train_folds(
         _require_fold(config, int(chosen))
         require_free(out, resume=resume, overwrite=overwrite)
     catalogue, prepared = prepared_slices(config, work, workers)
-    job = TrainingJob(config, catalogue, prepared, open_store(work), resume, overwrite)
+    job = TrainingJob(config, catalogue, prepared, open_store(work), work, resume, overwrite)
     # Over the whole data set: a scan that is set aside must not move the others between folds.
     folds = make_folds(catalogue.labelled, config.data)
     if chosen == "all":
@@ -133,10 +150,19 @@ def train_fold(
             checkpoint = kept_checkpoint(out, config)
             held_out = job.cases(case.name for case in training.val_cases)
             evaluated = predict_and_score(
-                Predictor.from_checkpoint(checkpoint), held_out, out / "masks"
+                Predictor.from_checkpoint(checkpoint),
+                held_out,
+                out / MASKS,
+                pseudonyms_of(job.work),
             )
             report_set_aside(evaluated.set_aside)
-            _keep_results(training, evaluated, held_out, out, run)
+            write_results(
+                out,
+                _run_facts(job, fold, training, evaluated),
+                evaluated.scores,
+                evaluated.reliability,
+            )
+            _track_results(training, evaluated, held_out, out, run)
             version = register_model(
                 run,
                 checkpoint,
@@ -155,8 +181,8 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
     show_summary(f"Held-out cases of fold {fold.number} ({fold.kind})", summaries)
     lines = {
         "model": outcome.folder,
-        "masks": outcome.folder / "masks",
-        "scores": outcome.folder / "scores.csv",
+        "masks": outcome.folder / MASKS,
+        "scores": outcome.folder / SCORES,
         "picture": outcome.folder / "examples.png",
         "run": outcome.run_id,
         "registered": outcome.registered,
@@ -178,9 +204,9 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
             note(f"fold {fold.number} done, {fold.number + 1} of {len(folds)}: Dice {dice}")
         scores = [score for outcome in outcomes for score in outcome.evaluated.scores]
         summaries = summarize(scores)
-        write_scores(scores, out / "scores.csv")
+        write_scores(scores, out / SCORES)
         parent.log_metrics(0, {"dice": mean_dice(summaries)})
-        parent.log_artifact(out / "scores.csv")
+        parent.log_artifact(out / SCORES)
     show_summary(f"All cases, out of fold ({folds[0].kind})", summaries)
     return outcomes
 
@@ -201,7 +227,7 @@ def _training(job: TrainingJob, fold: Fold, out: Path) -> Training:
         f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
         f"{plan.config.training.precision}"
     )
-    write_text(out / "config.yaml", as_yaml(without_places(plan.config)))
+    write_text(out / CONFIG, as_yaml(without_places(plan.config)))
     return Training(plan.config, train, val, str(fold.number))
 
 
@@ -210,6 +236,7 @@ def _run(training: Training, out: Path, run: TrackedRun) -> None:
     with progress_bar() as bar:
         task = bar.add_task("training", total=steps, completed=training.progress.step, detail="")
         progress = training.run(out, Observer(bar, task, run))
+    write_losses(out / LOSSES, progress.losses)
     share = progress.data_seconds / max(progress.step_seconds, 1e-9)
     note(
         f"trained {progress.step} steps in {progress.seconds / 60:.1f} min with validation; "
@@ -223,36 +250,56 @@ def _tracked(
     job: TrainingJob, config: Config, fold: Fold, out: Path, parent: TrackedRun | None
 ) -> TrackedRun:
     """The run of a training; a resumed training goes on in the run that it began in."""
-    file = out / "run.json"
+    file = out / RUN_ID
     if job.resume and file.is_file():
         return continue_run(job.store, json.loads(file.read_text())["run_id"])
     name = f"{config.name} fold {fold.number}"
     tags = {"slicewise.folds": fold.kind}
     run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
-    write_text(file, json.dumps({"run_id": run.run_id}))
+    remember_run(job.work, run.run_id, out, job.config)
     return run
 
 
 def _finished(out: Path) -> Outcome:
     facts = json.loads((out / FINISHED).read_text())
-    scores = read_scores(out / "scores.csv")
-    return Outcome(out, Evaluated(scores, []), facts["run"], facts["registered"])
+    scores = read_scores(out / SCORES)
+    return Outcome(out, Evaluated(scores, {}, []), facts["run"], facts["registered"])
 
 
-def _keep_results(
+def _run_facts(job: TrainingJob, fold: Fold, training: Training, evaluated: Evaluated) -> RunFacts:
+    train, val = training.train_cases, training.val_cases
+    lost = [*job.prepared.set_aside, *evaluated.set_aside]
+    return RunFacts(
+        name=training.config.name,
+        kind="network",
+        fold=fold.number,
+        folds=fold.kind,
+        training_cases=len(train),
+        training_patients=len({case.patient for case in train}),
+        training_slices=sum(len(case.image) for case in train),
+        validation_cases=len(val),
+        validation_patients=len({case.patient for case in val}),
+        shared_patients=len(shared_patients(fold, job.cases((*fold.train, *fold.val)))),
+        set_aside={item.name: item.reason for item in lost},
+        seconds=training.progress.seconds,
+        version=__version__,
+        date=datetime.now(tz=UTC).date().isoformat(),
+    )
+
+
+def _track_results(
     training: Training, evaluated: Evaluated, cases: Sequence[Case], out: Path, run: TrackedRun
 ) -> None:
     config, fold = training.config, training.fold
-    write_scores(evaluated.scores, out / "scores.csv")
     summaries = summarize(evaluated.scores)
     final = {f"dice.{item.structure}": item.mean_dice for item in summaries}
     final |= {f"iou.{item.structure}": item.mean_iou for item in summaries}
     run.log_metrics(training.progress.step, {"dice": mean_dice(summaries), **final})
-    if shown := examples(cases, evaluated.scores, out / "masks", config):
+    if shown := examples(cases, evaluated.scores, out / MASKS, config):
         note_line = f"{config.name}, fold {fold}: held-out cases from the worst to the best"
         draw_examples(shown, config.data.labels, out / "examples.png", note_line)
         run.log_figure(out / "examples.png")
-    for name in ("config.yaml", "scores.csv", "history.jsonl"):
+    for name in (CONFIG, SCORES, RESULTS, HISTORY, LOSSES):
         run.log_artifact(out / name)
     run.log_checkpoint(kept_checkpoint(out, config))
 

@@ -11,37 +11,84 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pipeline.errors import DataError
 from pipeline.imaging.files import write_text
+from pipeline.imaging.structures import Structure
 from pipeline.imaging.volume import Volume
+from pipeline.metrics.calibration import Reliability
+from pipeline.metrics.components import ComponentCounts
 from pipeline.metrics.overlap import Overlap, overlaps
 
 
 @dataclass(frozen=True)
 class Score:
-    """One structure of one case.
+    """One structure of one case; what is undefined is NaN.
 
     Attributes:
         case: name of the case.
+        patient: whose it is, as a pseudonym; cases of one patient are not independent.
         structure: name of the structure.
+        state: ``detected``, ``missed``, ``invented`` or ``both empty``.
         dice: in [0, 1]; NaN when both masks are empty.
         iou: in [0, 1]; NaN when both masks are empty.
+        sensitivity: share of the reference that was found; NaN without a reference.
+        precision: share of the prediction that is right; NaN without a prediction.
+        hd95_mm: 95th percentile of the distances of the surfaces; NaN unless detected.
+        surface_distance_mm: average distance of the surfaces; NaN unless detected.
+        surface_dice: share of both surfaces within the structure's tolerance of the other; 0 when
+            missed or invented, NaN when both are empty.
         predicted_ml: volume of the prediction.
         reference_ml: volume of the reference.
-        state: ``detected``, ``missed``, ``invented`` or ``both empty``.
+        calibration_error: expected, see ``metrics.calibration``; NaN without probabilities.
+        confidence: mean probability of the predicted voxels; NaN without any.
+        components: pieces of the structure one by one, where it is made of several.
     """
 
     case: str
+    patient: str
     structure: str
+    state: str
     dice: float
     iou: float
+    sensitivity: float
+    precision: float
+    hd95_mm: float
+    surface_distance_mm: float
+    surface_dice: float
     predicted_ml: float
     reference_ml: float
-    state: str
+    calibration_error: float = math.nan
+    confidence: float = math.nan
+    components: ComponentCounts | None = None
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Predicted minus reference volume."""
+        return self.predicted_ml - self.reference_ml
+
+    @property
+    def relative_volume_error(self) -> float:
+        """Volume error over the reference; NaN without a reference."""
+        return self.volume_error_ml / self.reference_ml if self.reference_ml else math.nan
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """A case as a whole.
+
+    Attributes:
+        scores: a row a structure.
+        reliability: structure to its probabilities against the truth; empty without any.
+    """
+
+    scores: list[Score]
+    reliability: dict[str, Reliability]
 
 
 @dataclass(frozen=True)
@@ -70,25 +117,49 @@ class Summary:
 
 
 def score_case(
-    case: str, predicted: Volume, reference: Volume, labels: Mapping[str, int]
-) -> list[Score]:
+    case: str,
+    predicted: Volume,
+    reference: Volume,
+    structures: Sequence[Structure],
+    *,
+    patient: str = "",
+    probabilities: Sequence[Volume] = (),
+) -> CaseScores:
     """Score every structure of a case on the grid of the reference.
+
+    Args:
+        case: its name.
+        predicted: label map.
+        reference: label map on the same grid, axes in any order.
+        structures: what the values mean.
+        patient: pseudonym; empty takes the case for a patient of its own.
+        probabilities: background, then each structure, on the grid of the prediction.
 
     Raises:
         GeometryError: prediction and reference lie on different grids.
+        LabelError: one of them holds more than whole numbers.
     """
-    return [
+    assert not probabilities or len(probabilities) == len(structures) + 1
+    labels = {structure.name: structure.value for structure in structures}
+    scores = [
         Score(
-            case,
-            name,
-            counts.dice,
-            counts.iou,
-            counts.predicted * reference.voxel_volume_ml,
-            counts.reference * reference.voxel_volume_ml,
-            _state(counts),
+            case=case,
+            patient=patient or case,
+            structure=name,
+            state=_state(counts),
+            dice=counts.dice,
+            iou=counts.iou,
+            sensitivity=counts.common / counts.reference if counts.reference else math.nan,
+            precision=counts.common / counts.predicted if counts.predicted else math.nan,
+            hd95_mm=math.nan,
+            surface_distance_mm=math.nan,
+            surface_dice=math.nan,
+            predicted_ml=counts.predicted * reference.voxel_volume_ml,
+            reference_ml=counts.reference * reference.voxel_volume_ml,
         )
         for name, counts in overlaps(predicted, reference, labels).items()
     ]
+    return CaseScores(scores, {})
 
 
 def summarize(scores: Sequence[Score]) -> list[Summary]:
@@ -121,34 +192,45 @@ def mean_dice(summaries: Iterable[Summary]) -> float:
 
 
 def write_scores(scores: Sequence[Score], path: Path) -> None:
-    """Write the rows as CSV; undefined scores are empty cells.
+    """Write the rows as CSV; what is undefined is an empty cell.
 
     Raises:
         OutputError: the file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(Score.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*_FIELDS, *_DERIVED, *_COMPONENTS))
     for score in scores:
-        writer.writerow({key: _cell(value) for key, value in asdict(score).items()})
+        values = [getattr(score, name) for name in (*_FIELDS, *_DERIVED)]
+        counts = astuple(score.components) if score.components else [""] * len(_COMPONENTS)
+        writer.writerow([*map(_cell, values), *counts])
     write_text(path, text.getvalue())
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Read the rows that ``write_scores`` wrote."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [
-            Score(
-                row["case"],
-                row["structure"],
-                float(row["dice"] or "nan"),
-                float(row["iou"] or "nan"),
-                float(row["predicted_ml"]),
-                float(row["reference_ml"]),
-                row["state"],
-            )
-            for row in csv.DictReader(stream)
-        ]
+    """Read the rows that ``write_scores`` wrote.
+
+    Raises:
+        DataError: another table, or one that is damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [_score(row) for row in csv.DictReader(stream)]
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        raise DataError(
+            path,
+            expected=f"a table with the columns {', '.join(_FIELDS)}",
+            found=f"{type(error).__name__}: {error}",
+            remedy="write it again with `slicewise train` or `slicewise evaluate`",
+        ) from error
+
+
+def _score(row: Mapping[str, str]) -> Score:
+    counts = [row[name] for name in _COMPONENTS]
+    values: dict[str, Any] = {name: row[name] for name in _TEXTS}
+    values |= {name: float(row[name] or "nan") for name in _FIELDS if name not in _TEXTS}
+    components = ComponentCounts(*map(int, counts)) if counts[0] else None
+    return Score(**values, components=components)
 
 
 def _state(counts: Overlap) -> str:
@@ -163,3 +245,9 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return value
+
+
+_TEXTS = ("case", "patient", "structure", "state")
+_FIELDS = tuple(item.name for item in fields(Score) if item.name != "components")
+_DERIVED = ("volume_error_ml", "relative_volume_error")
+_COMPONENTS = tuple(f"{item.name}_components" for item in fields(ComponentCounts))

@@ -61,6 +61,7 @@ class Progress:
         step_seconds: of these, spent on steps.
         data_seconds: of these, spent on sampling and augmentation.
         history: a row a validation.
+        losses: of each step.
     """
 
     step: int = 0
@@ -71,6 +72,7 @@ class Progress:
     step_seconds: float = 0.0
     data_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
 
 class Training:
@@ -176,6 +178,7 @@ class Training:
         if self.average is not None:
             self.average.update_parameters(self.network)
         self.progress.step += 1
+        self.progress.losses.append(value)
         seconds = time.perf_counter() - started
         self.progress.seconds += seconds
         self.progress.step_seconds += seconds

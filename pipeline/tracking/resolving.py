@@ -35,6 +35,21 @@ def resolve_model(store: Store, text: str) -> Path | None:
     return None
 
 
+def resolve_run(store: Store, text: str) -> str | None:
+    """The id of the run that a text names, or None when it must be a path.
+
+    Args:
+        store: where runs and models are kept.
+        text: a run id, or a model as ``models:/name@alias``, which leads to its run.
+
+    Raises:
+        ModelError: the store knows no such model.
+    """
+    if _RUN_ID.fullmatch(text):
+        return text
+    return _found_version(store, text).run_id if text.startswith("models:/") else None
+
+
 def _from_run(store: Store, run_id: str) -> Path:
     from mlflow.exceptions import MlflowException
 
@@ -51,6 +66,12 @@ def _from_run(store: Store, run_id: str) -> Path:
 
 
 def _from_registry(store: Store, text: str) -> Path:
+    found = _found_version(store, text)
+    source = store.client.get_model_version_download_uri(found.name, found.version)
+    return _checkpoint(store, text, f"{source}/artifacts")
+
+
+def _found_version(store: Store, text: str) -> ModelVersion:
     from mlflow.exceptions import MlflowException
 
     parts = _MODEL.fullmatch(text)
@@ -62,8 +83,7 @@ def _from_registry(store: Store, text: str) -> Path:
             remedy=_known_models(store),
         )
     try:
-        found = _version(store, parts)
-        source = store.client.get_model_version_download_uri(found.name, found.version)
+        return _version(store, parts)
     except MlflowException as error:
         raise ModelError(
             text,
@@ -71,7 +91,6 @@ def _from_registry(store: Store, text: str) -> Path:
             found=_first_line(error),
             remedy=_known_models(store),
         ) from error
-    return _checkpoint(store, text, f"{source}/artifacts")
 
 
 def _version(store: Store, parts: re.Match[str]) -> ModelVersion:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,11 @@ from pipeline.evaluation.scores import (
     summarize,
     write_scores,
 )
+from pipeline.imaging.structures import structures_of
 from pipeline.imaging.volume import Volume
 
-LABELS = {"head": 1, "body": 2, "tail": 4, "ghost": 7}
+STRUCTURES = structures_of({"head": 1, "body": 2, "tail": 4, "ghost": 7}, {})
+HEAD = STRUCTURES[:1]
 
 
 def a_volume(*values: int) -> Volume:
@@ -31,7 +35,7 @@ def a_volume(*values: int) -> Volume:
 def scores() -> list[Score]:
     predicted = a_volume(1, 1, 0, 0, 4)
     reference = a_volume(1, 0, 0, 2, 0)
-    return score_case("case", predicted, reference, LABELS)
+    return score_case("case", predicted, reference, STRUCTURES).scores
 
 
 def test_one_row_a_structure(scores: list[Score]) -> None:
@@ -51,17 +55,17 @@ def test_volumes_in_millilitres(scores: list[Score]) -> None:
 
 
 def test_structures_side_by_side_are_detected_without_overlap() -> None:
-    (score,) = score_case("case", a_volume(1, 0), a_volume(0, 1), {"head": 1})
+    (score,) = score_case("case", a_volume(1, 0), a_volume(0, 1), HEAD).scores
     assert (score.state, score.dice) == ("detected", 0)
 
 
 def test_another_grid_is_refused() -> None:
     with pytest.raises(GeometryError):
-        score_case("case", a_volume(1, 0), a_volume(1, 0, 0), {"head": 1})
+        score_case("case", a_volume(1, 0), a_volume(1, 0, 0), HEAD)
 
 
 def row(structure: str, dice: float, state: str) -> Score:
-    return Score("case", structure, dice, dice / 2, 1, 1, state)
+    return Score("case", "p1", structure, state, dice, dice / 2, 1, 1, 2, 0.5, 0.9, 1, 1)
 
 
 def test_summary_counts_every_state() -> None:
@@ -97,13 +101,12 @@ def test_a_structure_that_no_case_has_is_undefined_and_left_out_of_the_mean() ->
 
 def test_csv(tmp_path: Path, scores: list[Score]) -> None:
     write_scores(scores, tmp_path / "deep" / "scores.csv")
-    assert (tmp_path / "deep" / "scores.csv").read_text() == (
-        "case,structure,dice,iou,predicted_ml,reference_ml,state\n"
-        "case,head,0.666667,0.5,0.2,0.1,detected\n"
-        "case,body,0,0,0,0.1,missed\n"
-        "case,tail,0,0,0.1,0,invented\n"
-        "case,ghost,,,0,0,both empty\n"
-    )
+    with (tmp_path / "deep" / "scores.csv").open(newline="") as stream:
+        head, body, tail, ghost = csv.DictReader(stream)
+    assert (head["dice"], head["iou"], head["reference_ml"]) == ("0.666667", "0.5", "0.1")
+    assert (body["state"], body["dice"], body["precision"]) == ("missed", "0", "")
+    assert (tail["state"], tail["sensitivity"]) == ("invented", "")
+    assert (ghost["dice"], ghost["predicted_ml"], ghost["found_components"]) == ("", "0", "")
 
 
 def test_rows_are_read_back(tmp_path: Path, scores: list[Score]) -> None:
@@ -116,8 +119,8 @@ def test_rows_are_read_back(tmp_path: Path, scores: list[Score]) -> None:
 
 
 def test_csv_of_an_awkward_name(tmp_path: Path) -> None:
-    write_scores([Score('a,"b"', "head", 1.0, 1.0, 1, 1, "detected")], tmp_path / "scores.csv")
-    assert '"a,""b""",head' in (tmp_path / "scores.csv").read_text()
+    write_scores([replace(row("head", 1, "detected"), case='a,"b"')], tmp_path / "scores.csv")
+    assert '"a,""b""",p1,head' in (tmp_path / "scores.csv").read_text()
 
 
 def test_csv_that_cannot_be_written(tmp_path: Path, scores: list[Score]) -> None:
