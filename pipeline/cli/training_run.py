@@ -252,10 +252,12 @@ def _tracked(
     """The run of a training; a resumed training goes on in the run that it began in."""
     file = out / RUN_ID
     if job.resume and file.is_file():
-        return continue_run(job.store, json.loads(file.read_text())["run_id"])
-    name = f"{config.name} fold {fold.number}"
-    tags = {"slicewise.folds": fold.kind}
-    run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
+        run = continue_run(job.store, json.loads(file.read_text())["run_id"])
+    else:
+        name = f"{config.name} fold {fold.number}"
+        tags = {"slicewise.folds": fold.kind}
+        run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
+    # Folder and data set may have moved since a training began.
     remember_run(job.work, run.run_id, out, job.config)
     return run
 
