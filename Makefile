@@ -23,7 +23,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check convert preprocess train evaluate predict demo test test-all faults fuzz lint format bench mlflow clean
+.PHONY: help setup data check convert preprocess train evaluate predict figures demo test test-all faults fuzz lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=fold
 
 predict: $(READY) ## Write masks for a scan or a folder: MODEL=model INPUT=path OUT=path.
 	$(SLICEWISE) predict "$(call needed,MODEL,model)" "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/predictions)" --work "$(WORK)" $(ARGS)
+
+figures: $(READY) ## Draw how a model works: MODEL=model INPUT=scan OUT=folder.
+	$(SLICEWISE) figures "$(call needed,MODEL,model)" "$(call needed,INPUT,scan)" --out "$(or $(OUT),$(WORK)/figures)" --work "$(WORK)" $(ARGS)
 
 demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks and figures.
 	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)

@@ -7,7 +7,19 @@ import sys
 import typer
 
 from pipeline import __version__
-from pipeline.cli import bench, check, convert, data, demo, describe, evaluate, page, predict, train
+from pipeline.cli import (
+    bench,
+    check,
+    convert,
+    data,
+    demo,
+    describe,
+    evaluate,
+    figures,
+    page,
+    predict,
+    train,
+)
 from pipeline.errors import SlicewiseError, file_problem
 
 app = typer.Typer(
@@ -43,6 +55,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("describe")(describe.describe)
+app.command("figures")(figures.figures)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.command("mlflow")(page.mlflow)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,10 @@ from pipeline.segmentation.device import (
     resolve_precision,
 )
 from pipeline.segmentation.unet import UNet
+
+Places = Sequence[Sequence[slice]]
+"""Of each window: its slice of the batch, all channels, its rows and its columns."""
+WindowObserver = Callable[[Places, torch.Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ class Predictor:
 
 @torch.inference_mode()
 def predict_slices(
-    network: nn.Module, slices: torch.Tensor, config: Config, device: torch.device
+    network: nn.Module,
+    slices: torch.Tensor,
+    config: Config,
+    device: torch.device,
+    on_windows: WindowObserver | None = None,
 ) -> torch.Tensor:
     """Probabilities of the slices of one volume.
 
@@ -133,6 +141,7 @@ def predict_slices(
         slices: normalised, shape (D, C, H, W).
         config: context, window, overlap and batch size.
         device: where the network is.
+        on_windows: is shown each batch of windows on its way into the blending.
 
     Returns:
         Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
@@ -140,10 +149,13 @@ def predict_slices(
     precision = resolve_precision(config.training, device)
     memory_format = memory_format_of(config.training)
 
-    def probabilities(windows: torch.Tensor) -> torch.Tensor:
+    def probabilities(windows: torch.Tensor, places: Places) -> torch.Tensor:
         with autocast(precision, device):
             logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        predicted = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        if on_windows is not None:
+            on_windows(places, predicted)
+        return predicted
 
     inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
     blended = [
@@ -155,6 +167,7 @@ def predict_slices(
             overlap=config.inference.overlap,
             mode="gaussian",
             padding_mode="replicate",
+            with_coord=True,
         )
         for batch in inputs.split(config.inference.batch_size)
     ]
