@@ -5,9 +5,15 @@ DATA ?=
 WORK ?= work
 MODEL ?=
 INPUT ?=
+MASKS ?=
 PREDICTIONS ?=
 LABELS ?=
 HTML ?=
+A ?=
+B ?=
+RUN ?=
+BASELINE ?=
+AGAINST ?=
 NAME ?= hippocampus
 OUT ?=
 FOLD ?=
@@ -23,7 +29,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check convert preprocess train evaluate predict figures demo test test-all faults fuzz lint format bench mlflow clean
+.PHONY: help setup data check convert preprocess train baseline evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,14 +51,26 @@ preprocess: $(READY) ## Fill the slice cache: CONFIG=file DATA=folder.
 train: $(READY) ## Train and track a model: CONFIG=file DATA=folder FOLD=0 OUT=folder.
 	$(SLICEWISE) train "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
 
+baseline: $(READY) ## Score thresholds and a prior where a network would be: CONFIG=file DATA=folder FOLD=0 OUT=folder.
+	$(SLICEWISE) baseline "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
+
 evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=folder OUT=file.csv.
 	$(SLICEWISE) evaluate "$(call needed,PREDICTIONS,folder)" "$(call needed,LABELS,folder)" --out "$(or $(OUT),$(WORK)/evaluation.csv)" $(ARGS)
+
+report: $(READY) ## Write a page and slides that tell how good a run is: RUN=run BASELINE=run AGAINST=run DATA=folder OUT=folder.
+	$(SLICEWISE) report "$(call needed,RUN,run)" --work "$(WORK)" $(if $(BASELINE),--baseline "$(BASELINE)") $(if $(AGAINST),--against "$(AGAINST)") $(if $(DATA),--data "$(DATA)") $(TO_OUT) $(ARGS)
+
+compare: $(READY) ## Tell which of two runs is better, and how sure that is: A=run B=run OUT=folder.
+	$(SLICEWISE) compare "$(call needed,A,run)" "$(call needed,B,run)" --work "$(WORK)" $(TO_OUT) $(ARGS)
 
 predict: $(READY) ## Write masks for a scan or a folder: MODEL=model INPUT=path OUT=path.
 	$(SLICEWISE) predict "$(call needed,MODEL,model)" "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/predictions)" --work "$(WORK)" $(ARGS)
 
 figures: $(READY) ## Draw how a model works: MODEL=model INPUT=scan OUT=folder.
 	$(SLICEWISE) figures "$(call needed,MODEL,model)" "$(call needed,INPUT,scan)" --out "$(or $(OUT),$(WORK)/figures)" --work "$(WORK)" $(ARGS)
+
+view: $(READY) ## Write a page that shows a scan with its masks: INPUT=path MASKS="paths" HTML=file.
+	$(SLICEWISE) view "$(call needed,INPUT,path)" $(MASKS) --out "$(or $(HTML),$(WORK)/view.html)" --work "$(WORK)" $(ARGS)
 
 demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks and figures.
 	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipeline.cli.options import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.evaluation.scores import Score
 
 
 def evaluate(
@@ -14,57 +21,73 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Row a case, structure.")],
     config_file: Annotated[
         Path | None,
-        typer.Option("--config", metavar="CONFIG", help="Names of the structures: data.labels."),
+        typer.Option(
+            "--config", metavar="CONFIG", help="Names and tolerances of structures; patients."
+        ),
     ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE.json", help="Means, intervals, quartiles, counts."),
+    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Dice and IoU of each case and structure, on the grid of the reference.
+    """Score each case and structure on the grid of the reference.
 
-    A missed or invented structure scores 0; where both masks are empty the score is undefined,
-    left empty in the CSV and counted.
+    Dice, IoU, sensitivity, precision, HD95, average surface distance, surface Dice and volumes;
+    for structures with several_components, each piece by itself, too.
+
+    A missed or invented structure scores 0 and has no distance; where both masks are empty nothing
+    is defined: the cell stays empty, and the case is counted.
+
+    Intervals are for patients: without data.patient_pattern in CONFIG, each case counts as one.
 
     Example:
       slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
     """
-    from pipeline.cli.console import note, tracked
-    from pipeline.cli.tables import SET_ASIDE, report_set_aside, report_warnings, show_summary
-    from pipeline.config import ReadingSection, load_config
-    from pipeline.dataset.catalogue import SetAside, listed
-    from pipeline.errors import ScanError
-    from pipeline.evaluation.pairing import label_values, pair_masks, read_pair
-    from pipeline.evaluation.scores import score_case, summarize, write_scores
-    from pipeline.imaging.structures import structures_of
+    from pipeline.cli.console import loading, note
+    from pipeline.cli.tables import SET_ASIDE, report_set_aside, report_warnings
+    from pipeline.config import load_config
 
+    with loading():
+        from pipeline.cli.evaluation_run import pair_tasks, score_pairs, write_summary
+        from pipeline.dataset.catalogue import SetAside, listed
+        from pipeline.dataset.workers import default_workers
+        from pipeline.evaluation.pairing import pair_masks
+        from pipeline.evaluation.scores import write_scores
+
+    config = load_config(config_file) if config_file else None
     pairing = pair_masks(predictions, labels)
     set_aside = [
         SetAside(name, str(predictions / name), "mask without reference", "add its reference")
         for name in pairing.only_predicted
     ]
-    reading = ReadingSection()
-    if config_file is not None:
-        config = load_config(config_file)
-        labels_of, reading = config.data.labels, config.reading
-        structures = structures_of(labels_of, config.structures)
-    else:
-        read = tracked(pairing.pairs, "reading", len(pairing.pairs))
-        labels_of = {f"label_{value}": value for value in label_values(read)}
-        structures = structures_of(labels_of, {})
-    scores = []
-    noticed: dict[str, tuple[str, ...]] = {}
-    for pair in tracked(pairing.pairs, "scoring", len(pairing.pairs)):
-        try:
-            predicted, reference = read_pair(pair, reading, labels_of)
-            noticed[pair.name] = tuple(dict.fromkeys((*predicted.warnings, *reference.warnings)))
-            scores += score_case(pair.name, predicted, reference, structures).scores
-        except ScanError as error:
-            if len(pairing.pairs) == 1:
-                raise
-            set_aside.append(SetAside.from_error(pair.name, error))
-    write_scores(scores, out)
-    report_warnings(noticed)
+    tasks = pair_tasks(pairing.pairs, config, workers or default_workers())
+    scored = score_pairs(tasks, workers or default_workers())
+    if len(scored.failures) == len(tasks) == 1:
+        raise scored.failures[tasks[0].name]
+    set_aside += [SetAside.from_error(name, error) for name, error in scored.failures.items()]
+    write_scores(scored.scores, out)
+    if json_file:
+        write_summary(scored.scores, set_aside, pairing.only_reference, json_file)
+    report_warnings(scored.warnings)
     report_set_aside(set_aside)
     if pairing.only_reference:
         note(f"not scored, no mask: {listed(pairing.only_reference)}")
-    scored = len({score.case for score in scores})
-    show_summary(f"{scored} cases, rows in {out}", summarize(scores))
+    _show(scored.scores, out)
     if set_aside:
-        raise typer.Exit(SET_ASIDE if scores else 1)
+        raise typer.Exit(SET_ASIDE if scored.scores else 1)
+
+
+def _show(scores: Sequence[Score], out: Path) -> None:
+    from pipeline.cli.console import note
+    from pipeline.cli.tables import counted, show_summary
+    from pipeline.evaluation.statistics import mean_dice_interval, summarize
+
+    if not scores:
+        note("no voxel of any mask has a label: there is nothing to score")
+        return
+    cases, patients = ({getattr(row, name) for row in scores} for name in ("case", "patient"))
+    title = f"{counted(len(cases), 'case')} of {counted(len(patients), 'patient')}"
+    show_summary(f"{title}, rows in {out}", summarize(scores), mean_dice_interval(scores))
+    if all(row.patient == row.case for row in scores):
+        note("each case counts as one patient; set data.patient_pattern if some share one")

@@ -8,8 +8,10 @@ import typer
 
 from pipeline import __version__
 from pipeline.cli import (
+    baseline,
     bench,
     check,
+    compare,
     convert,
     data,
     demo,
@@ -18,7 +20,9 @@ from pipeline.cli import (
     figures,
     page,
     predict,
+    report,
     train,
+    view,
 )
 from pipeline.errors import SlicewiseError, file_problem
 
@@ -52,10 +56,14 @@ app.command("check")(check.check)
 app.command("convert")(convert.convert)
 app.command("preprocess")(train.preprocess)
 app.command("train")(train.train)
+app.command("baseline")(baseline.baseline)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("describe")(describe.describe)
 app.command("figures")(figures.figures)
+app.command("report")(report.report)
+app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.command("mlflow")(page.mlflow)

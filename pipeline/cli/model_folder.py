@@ -56,7 +56,7 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse to replace a training unless that is wanted; then make room for the new one.
 
     Raises:
-        OutputError: the folder holds another training.
+        OutputError: the folder holds another training, or a baseline.
     """
     if any(out.glob("fold-*/last.pt")):
         raise OutputError(
@@ -64,6 +64,13 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             expected="a folder for one fold",
             found="the folders of all folds",
             remedy="choose another --out; the two would be taken for one model",
+        )
+    if (out / RESULTS).is_file() and not (out / "last.pt").exists():
+        raise OutputError(
+            out,
+            expected="a folder for a training",
+            found=f"{RESULTS} without a checkpoint: a baseline",
+            remedy="choose another --out",
         )
     if resume or not (out / "last.pt").exists():
         return

@@ -1,11 +1,14 @@
-"""The arguments and options that several commands share."""
+"""The arguments and options that several commands share, and what they ask of a configuration."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Experiment, such as configs/hippocampus.yaml.")
@@ -22,3 +25,20 @@ Workers = Annotated[
     typer.Option("--workers", min=1, metavar="N", help="Scans at a time; default: the cores."),
 ]
 DEFAULT_WORK = Path("work")
+
+
+def require_labels(config: Config) -> None:
+    """Refuse a configuration that names no structure.
+
+    Raises:
+        ConfigError: ``data.labels`` is empty.
+    """
+    from pipeline.errors import ConfigError
+
+    if not config.data.labels:
+        raise ConfigError(
+            "data.labels",
+            expected="at least one structure with its value",
+            found="none",
+            remedy="for example: labels: {lesion: 1}",
+        )

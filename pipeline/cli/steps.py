@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.cli.console import tracked
 from pipeline.cli.model_folder import checkpoints_in
@@ -26,9 +27,20 @@ from pipeline.imaging.structures import structures_of
 from pipeline.imaging.volume import Volume
 from pipeline.metrics.calibration import Reliability
 from pipeline.reporting.pictures import Example
-from pipeline.segmentation.inference import Predictor
+from pipeline.segmentation.inference import Prediction
 
 _EXAMPLES = 4
+
+
+class Segmenter(Protocol):
+    """What makes masks of scans: networks, or the classical baseline."""
+
+    @property
+    def config(self) -> Config:
+        """Contrasts, structures, and how faults of scans are met."""
+
+    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
+        """Mask on the scan's own grid; no probabilities where there are none."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +81,17 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
 
 
 def predict_and_score(
-    predictor: Predictor, cases: Sequence[Case], masks: Path, pseudonyms: Pseudonyms
+    segmenter: Segmenter, cases: Sequence[Case], masks: Path, pseudonyms: Pseudonyms
 ) -> Evaluated:
     """Predict labelled cases from their source files, write the masks, score on the native grid."""
-    config = predictor.config
+    config = segmenter.config
     structures = structures_of(config.data.labels, config.structures)
     evaluated = Evaluated([], {}, [])
     for case in tracked(cases, "predicting", len(cases)):
         try:
             contrasts = [read_scan(source, config.reading) for source in case.images]
             assert case.label is not None
-            prediction = predictor.predict_with_probabilities(*contrasts)
+            prediction = segmenter.predict_with_probabilities(*contrasts)
             _write_mask(prediction.mask, contrasts[0], mask_path(masks, case))
             reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
             found = score_case(

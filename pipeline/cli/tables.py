@@ -10,10 +10,11 @@ from pipeline.cli.console import figure, note, show_table
 
 if TYPE_CHECKING:
     from pipeline.dataset.catalogue import SetAside
-    from pipeline.evaluation.scores import Summary
+    from pipeline.evaluation.statistics import Distribution, StructureSummary
 
 SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
+_BESIDE = {"HD95 mm": "hd95_mm", "surface Dice": "surface_dice"}
 
 
 def report_set_aside(items: Sequence[SetAside], quarantine: Path | None = None) -> None:
@@ -52,24 +53,40 @@ def report_warnings(noticed: Mapping[str, Sequence[str]]) -> None:
         note(f"noticed: {text}: {names[0]}{more}")
 
 
-def show_summary(title: str, summaries: Sequence[Summary]) -> None:
-    """Print the table of results, Dice and IoU as means, with its policy."""
-    from pipeline.evaluation.scores import mean_dice
+def counted(number: int, noun: str) -> str:
+    """A number of things, such as 1 case or 2 cases."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
-    rows: list[tuple[str, ...]] = [
-        (
-            item.structure,
-            figure(item.mean_dice),
-            figure(item.median_dice),
-            figure(item.mean_iou),
-            str(item.cases),
-            str(item.missed),
-            str(item.invented),
-            str(item.undefined),
-        )
-        for item in summaries
-    ]
-    rows.append(("mean", figure(mean_dice(summaries)), *[""] * 6))
-    columns = ("structure", "Dice", "median", "IoU", "cases", "missed", "invented", "empty")
-    show_table(title, columns, rows)
-    note("Means over cases. Missed or invented structures count as 0; both empty is left out.")
+
+def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Distribution) -> None:
+    """Print the table of results with its policy.
+
+    Args:
+        title: above the table.
+        summaries: a row each.
+        overall: mean Dice over the structures.
+    """
+    rows = [_summary_row(item) for item in summaries]
+    columns = ("structure", "Dice", *_BESIDE, "cases", "missed", "invented", "empty")
+    show_table(
+        title, columns, [*rows, ("mean", _with_interval(overall), *[""] * (len(columns) - 2))]
+    )
+    note(
+        "Means over cases; in brackets their 95 % interval, patients drawn. Missed or invented "
+        "structures count as 0 and have no distance; both empty is left out."
+    )
+
+
+def _with_interval(item: Distribution) -> str:
+    """A mean, and its interval where there is one."""
+    interval = "" if item.low != item.low else f" [{figure(item.low)}, {figure(item.high)}]"
+    return figure(item.mean) + interval
+
+
+def _summary_row(item: StructureSummary) -> tuple[str, ...]:
+    from pipeline.evaluation.statistics import METRICS
+
+    dice = _with_interval(item.metrics["dice"])
+    others = (figure(item.metrics[key].mean, METRICS[key].digits) for key in _BESIDE.values())
+    counts = (item.cases, item.missed, item.invented, item.undefined)
+    return (item.structure, dice, *others, *map(str, counts))

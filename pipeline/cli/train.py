@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers
-
-if TYPE_CHECKING:
-    from pipeline.config import Config
+from pipeline.cli.options import (
+    DEFAULT_WORK,
+    ConfigFile,
+    Overrides,
+    Work,
+    Workers,
+    require_labels,
+)
 
 
 def preprocess(
@@ -70,7 +74,7 @@ def train(
     from pipeline.config import load_config
 
     config = load_config(config_file, overrides or ())
-    _require_labels(config)
+    require_labels(config)
     with loading():
         from pipeline.cli.training_run import train_folds
     if out is None:
@@ -79,15 +83,3 @@ def train(
     exit_code = train_folds(config, fold, out, work, workers, resume=resume, overwrite=overwrite)
     if exit_code:
         raise typer.Exit(exit_code)
-
-
-def _require_labels(config: Config) -> None:
-    from pipeline.errors import ConfigError
-
-    if not config.data.labels:
-        raise ConfigError(
-            "data.labels",
-            expected="at least one structure with its value",
-            found="none",
-            remedy="for example: labels: {lesion: 1}",
-        )

@@ -38,7 +38,13 @@ from pipeline.evaluation.results import (
     write_losses,
     write_results,
 )
-from pipeline.evaluation.scores import Score, mean_dice, read_scores, summarize, write_scores
+from pipeline.evaluation.scores import Score, read_scores, write_scores
+from pipeline.evaluation.statistics import (
+    final_metrics,
+    mean_dice,
+    mean_dice_interval,
+    summarize,
+)
 from pipeline.imaging.files import write_text
 from pipeline.reporting.pictures import draw_examples
 from pipeline.segmentation.budget import plan_run
@@ -177,8 +183,9 @@ def train_fold(
 
 def show_outcome(outcome: Outcome, fold: Fold) -> None:
     """Print scores and the places of the files."""
-    summaries = summarize(outcome.evaluated.scores)
-    show_summary(f"Held-out cases of fold {fold.number} ({fold.kind})", summaries)
+    scores = outcome.evaluated.scores
+    title = f"Held-out cases of fold {fold.number} ({fold.kind})"
+    show_summary(title, summarize(scores), mean_dice_interval(scores))
     lines = {
         "model": outcome.folder,
         "masks": outcome.folder / MASKS,
@@ -205,9 +212,10 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
         scores = [score for outcome in outcomes for score in outcome.evaluated.scores]
         summaries = summarize(scores)
         write_scores(scores, out / SCORES)
-        parent.log_metrics(0, {"dice": mean_dice(summaries)})
+        parent.log_metrics(0, final_metrics(summaries))
         parent.log_artifact(out / SCORES)
-    show_summary(f"All cases, out of fold ({folds[0].kind})", summaries)
+    title = f"All cases, out of fold ({folds[0].kind})"
+    show_summary(title, summaries, mean_dice_interval(scores))
     return outcomes
 
 
@@ -255,7 +263,7 @@ def _tracked(
         run = continue_run(job.store, json.loads(file.read_text())["run_id"])
     else:
         name = f"{config.name} fold {fold.number}"
-        tags = {"slicewise.folds": fold.kind}
+        tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
         run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
     # Folder and data set may have moved since a training began.
     remember_run(job.work, run.run_id, out, job.config)
@@ -294,9 +302,7 @@ def _track_results(
 ) -> None:
     config, fold = training.config, training.fold
     summaries = summarize(evaluated.scores)
-    final = {f"dice.{item.structure}": item.mean_dice for item in summaries}
-    final |= {f"iou.{item.structure}": item.mean_iou for item in summaries}
-    run.log_metrics(training.progress.step, {"dice": mean_dice(summaries), **final})
+    run.log_metrics(training.progress.step, final_metrics(summaries))
     if shown := examples(cases, evaluated.scores, out / MASKS, config):
         note_line = f"{config.name}, fold {fold}: held-out cases from the worst to the best"
         draw_examples(shown, config.data.labels, out / "examples.png", note_line)

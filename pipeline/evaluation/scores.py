@@ -1,8 +1,8 @@
-"""Masks and references in, one row a case and structure out, with a summary that hides nothing.
+"""Masks and references in, one row a case and structure out; and the table of such rows as CSV.
 
-Policy for empty masks: a structure that is wholly missed, or invented, has Dice and IoU 0. Where
-reference and prediction are both empty the scores are undefined: the row is kept, counted, and left
-out of the mean.
+Policy for empty masks: a structure that is wholly missed, or invented, has Dice, IoU and surface
+Dice 0 and no distance. Where reference and prediction are both empty the scores are undefined: the
+row is kept, counted, and left out of every mean.
 """
 
 from __future__ import annotations
@@ -10,20 +10,25 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, file_problem
 from pipeline.imaging.files import write_text
 from pipeline.imaging.structures import Structure
 from pipeline.imaging.volume import Volume
-from pipeline.metrics.calibration import Reliability
-from pipeline.metrics.components import ComponentCounts
-from pipeline.metrics.overlap import Overlap, overlaps
+from pipeline.metrics.calibration import Reliability, reliability
+from pipeline.metrics.components import ComponentCounts, component_counts
+from pipeline.metrics.masks import mask_pair, on_one_grid, with_axes_of
+from pipeline.metrics.overlap import Overlap, overlap
+from pipeline.metrics.surfaces import surface_agreement
+
+STATES = DETECTED, MISSED, INVENTED, BOTH_EMPTY = ("detected", "missed", "invented", "both empty")
+"""What holds something: prediction and reference, only the latter, only the former, neither."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Score:
 
     Attributes:
         case: name of the case.
-        patient: whose it is, as a pseudonym; cases of one patient are not independent.
+        patient: whose it is, as a pseudonym or as the name of the case tells; cases of one
+            patient are not independent.
         structure: name of the structure.
         state: ``detected``, ``missed``, ``invented`` or ``both empty``.
         dice: in [0, 1]; NaN when both masks are empty.
@@ -77,6 +83,21 @@ class Score:
         """Volume error over the reference; NaN without a reference."""
         return self.volume_error_ml / self.reference_ml if self.reference_ml else math.nan
 
+    @property
+    def component_sensitivity(self) -> float:
+        """Share of the reference's pieces that were found; NaN where none are counted."""
+        return self.components.sensitivity if self.components else math.nan
+
+    @property
+    def component_precision(self) -> float:
+        """Share of the predicted pieces that are right; NaN where none are counted."""
+        return self.components.precision if self.components else math.nan
+
+    @property
+    def component_f1(self) -> float:
+        """Harmonic mean of both; NaN where none are counted."""
+        return self.components.f1 if self.components else math.nan
+
 
 @dataclass(frozen=True)
 class CaseScores:
@@ -89,31 +110,6 @@ class CaseScores:
 
     scores: list[Score]
     reliability: dict[str, Reliability]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One structure over all cases.
-
-    Attributes:
-        structure: its name.
-        mean_dice: over the cases where it is defined; NaN where there is none.
-        median_dice: likewise.
-        mean_iou: likewise.
-        cases: rows, the undefined ones included.
-        missed: references without any prediction.
-        invented: predictions without any reference.
-        undefined: both empty.
-    """
-
-    structure: str
-    mean_dice: float
-    median_dice: float
-    mean_iou: float
-    cases: int
-    missed: int
-    invented: int
-    undefined: int
 
 
 def score_case(
@@ -140,55 +136,54 @@ def score_case(
         LabelError: one of them holds more than whole numbers.
     """
     assert not probabilities or len(probabilities) == len(structures) + 1
-    labels = {structure.name: structure.value for structure in structures}
-    scores = [
-        Score(
-            case=case,
-            patient=patient or case,
-            structure=name,
-            state=_state(counts),
-            dice=counts.dice,
-            iou=counts.iou,
-            sensitivity=counts.common / counts.reference if counts.reference else math.nan,
-            precision=counts.common / counts.predicted if counts.predicted else math.nan,
-            hd95_mm=math.nan,
-            surface_distance_mm=math.nan,
-            surface_dice=math.nan,
-            predicted_ml=counts.predicted * reference.voxel_volume_ml,
-            reference_ml=counts.reference * reference.voxel_volume_ml,
-        )
-        for name, counts in overlaps(predicted, reference, labels).items()
-    ]
-    return CaseScores(scores, {})
-
-
-def summarize(scores: Sequence[Score]) -> list[Summary]:
-    """One row a structure, in the order of their first appearance."""
-    summaries = []
-    for structure in dict.fromkeys(score.structure for score in scores):
-        rows = [score for score in scores if score.structure == structure]
-        dice = [row.dice for row in rows if not math.isnan(row.dice)]
-        iou = [row.iou for row in rows if not math.isnan(row.iou)]
-        states = [row.state for row in rows]
-        summaries.append(
-            Summary(
-                structure,
-                float(np.mean(dice)) if dice else math.nan,
-                float(np.median(dice)) if dice else math.nan,
-                float(np.mean(iou)) if iou else math.nan,
-                len(rows),
-                states.count("missed"),
-                states.count("invented"),
-                states.count("both empty"),
+    predicted, reference = on_one_grid(predicted, reference)
+    soft = [with_axes_of(item, reference) for item in probabilities[1:]]
+    found = CaseScores([], {})
+    for place, structure in enumerate(structures):
+        score = _score_structure(case, patient or case, structure, predicted, reference)
+        if soft:
+            bins = reliability(soft[place], _mask(reference, structure))
+            found.reliability[structure.name] = bins
+            score = replace(
+                score,
+                calibration_error=bins.expected_error,
+                confidence=_mean(soft[place], _mask(predicted, structure)),
             )
-        )
-    return summaries
+        found.scores.append(score)
+    return found
 
 
-def mean_dice(summaries: Iterable[Summary]) -> float:
-    """Mean of the structures' mean Dice; NaN where no structure has one."""
-    known = [item.mean_dice for item in summaries if not math.isnan(item.mean_dice)]
-    return float(np.mean(known)) if known else math.nan
+def _score_structure(
+    case: str, patient: str, structure: Structure, predicted: Volume, reference: Volume
+) -> Score:
+    pair = mask_pair(predicted, reference, structure.value)
+    counts = overlap(pair.predicted.voxels, pair.reference.voxels)
+    surfaces = surface_agreement(pair, structure.surface_tolerance_mm)
+    return Score(
+        case=case,
+        patient=patient,
+        structure=structure.name,
+        state=_state(counts),
+        dice=counts.dice,
+        iou=counts.iou,
+        sensitivity=counts.sensitivity,
+        precision=counts.precision,
+        hd95_mm=surfaces.hd95_mm,
+        surface_distance_mm=surfaces.distance_mm,
+        surface_dice=surfaces.dice,
+        predicted_ml=counts.predicted * reference.voxel_volume_ml,
+        reference_ml=counts.reference * reference.voxel_volume_ml,
+        components=component_counts(pair) if structure.several_components else None,
+    )
+
+
+def _mask(label_map: Volume, structure: Structure) -> Volume:
+    return label_map.with_voxels(label_map.voxels == structure.value)
+
+
+def _mean(probability: Volume, mask: Volume) -> float:
+    chosen = probability.voxels[mask.voxels]
+    return float(chosen.mean(dtype=np.float64)) if len(chosen) else math.nan
 
 
 def write_scores(scores: Sequence[Score], path: Path) -> None:
@@ -211,21 +206,34 @@ def read_scores(path: Path) -> list[Score]:
     """Read the rows that ``write_scores`` wrote.
 
     Raises:
-        DataError: another table, or one that is damaged.
+        DataError: no such file, another table, or one that is damaged.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return [_score(row) for row in csv.DictReader(stream)]
-    except (KeyError, ValueError, TypeError, OSError) as error:
-        raise DataError(
-            path,
-            expected=f"a table with the columns {', '.join(_FIELDS)}",
-            found=f"{type(error).__name__}: {error}",
-            remedy="write it again with `slicewise train` or `slicewise evaluate`",
-        ) from error
+            rows = csv.DictReader(stream)
+            absent = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+            if not absent:
+                return [_score(row) for row in rows]
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            found = f"no column {absent[0]}{more}"
+    except OSError as error:
+        found = file_problem(error)
+    except (ValueError, TypeError, csv.Error) as error:
+        found = str(error)
+    raise DataError(
+        path,
+        expected="scores, a row a case and structure, as slicewise writes them",
+        found=found,
+        remedy="score again with `slicewise evaluate`, or train again",
+    )
 
 
 def _score(row: Mapping[str, str]) -> Score:
+    # What the reader fills in where a row has too few cells, or too many.
+    if None in row or None in row.values():
+        raise ValueError(f"a row of another length: {row[_TEXTS[0]]}")
+    if row["state"] not in STATES:
+        raise ValueError(f"state {row['state']!r}, which is none of {', '.join(STATES)}")
     counts = [row[name] for name in _COMPONENTS]
     values: dict[str, Any] = {name: row[name] for name in _TEXTS}
     values |= {name: float(row[name] or "nan") for name in _FIELDS if name not in _TEXTS}
@@ -234,11 +242,9 @@ def _score(row: Mapping[str, str]) -> Score:
 
 
 def _state(counts: Overlap) -> str:
-    if counts.reference and counts.predicted:
-        return "detected"
     if counts.reference:
-        return "missed"
-    return "invented" if counts.predicted else "both empty"
+        return DETECTED if counts.predicted else MISSED
+    return INVENTED if counts.predicted else BOTH_EMPTY
 
 
 def _cell(value: object) -> object:
@@ -251,3 +257,4 @@ _TEXTS = ("case", "patient", "structure", "state")
 _FIELDS = tuple(item.name for item in fields(Score) if item.name != "components")
 _DERIVED = ("volume_error_ml", "relative_volume_error")
 _COMPONENTS = tuple(f"{item.name}_components" for item in fields(ComponentCounts))
+_COLUMNS = (*_FIELDS, *_COMPONENTS)

@@ -11,7 +11,11 @@ from pipeline.imaging.volume import Volume
 
 BINS = 15
 LEAST_PROBABILITY = 0.01
-"""Voxels below it that are no part of the structure either say nothing: they are left out."""
+"""Voxels below it are left out: air around a head would make every model look well calibrated.
+
+The truth has no say in this. Were missed voxels kept, and the background around them not, then a
+perfectly calibrated model would seem to be none.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ def reliability(probability: Volume, truth: Volume) -> Reliability:
         probability: in [0, 1], shape (X, Y, Z).
         truth: whether a voxel belongs to the structure, on the same grid.
     """
-    inside = truth.voxels.astype(bool)
-    counted = inside | (probability.voxels >= LEAST_PROBABILITY)
-    values, positive = probability.voxels[counted].astype(np.float64), inside[counted]
+    counted = probability.voxels >= LEAST_PROBABILITY
+    values = probability.voxels[counted].astype(np.float64)
+    positive = truth.voxels[counted].astype(bool)
     places = np.minimum((values * BINS).astype(int), BINS - 1)
     return Reliability(
         tuple(np.bincount(places, minlength=BINS).tolist()),

@@ -15,6 +15,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from pipeline.errors import OutputError
 from pipeline.imaging.files import atomic_file
+from pipeline.reporting.charts import INK, PAPER, QUIET
 from pipeline.segmentation.architecture import LayerRow
 
 FORMATS = (".svg", ".png")
@@ -29,16 +30,14 @@ _LEFT_EDGE = -1.0
 _TOP_EDGE = 0.75
 _LEGEND_WIDTH = 2.95
 _LEGEND_HEIGHT = 0.95
-_TEXT = "#333333"
-_MUTED = "#6b6b6b"
 
 _ENCODER = "#4c78a8"
-_BOTTLENECK = "#2f4b7c"
+_BOTTLENECK = "#4a62a0"
 _DECODER = "#59a14f"
 _SKIPPED = "#b8cce0"
 _ENDS = "#9a9a9a"
 _STEPS = {
-    "double convolution": ("#1f3a5f", "2 x (3x3 convolution, normalisation, activation)"),
+    "double convolution": (INK, "2 x (3x3 convolution, normalisation, activation)"),
     "max pool": ("#c44e52", "max pool 2"),
     "transposed": ("#3b7a32", "transposed convolution 2x2"),
     "skip": ("#8c8c8c", "skip: copy and concatenate"),
@@ -118,10 +117,16 @@ def draw_architecture(rows: Sequence[LayerRow], in_channels: int, path: Path) ->
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "slicewise"}),
         atomic_file(path) as temporary,
     ):
-        _figure(rows, in_channels).savefig(temporary, dpi=160, metadata=undated)
+        architecture_figure(rows, in_channels).savefig(temporary, dpi=160, metadata=undated)
 
 
-def _figure(rows: Sequence[LayerRow], in_channels: int) -> Figure:
+def architecture_figure(rows: Sequence[LayerRow], in_channels: int) -> Figure:
+    """The U as a figure, in inks that follow the light or dark scheme of a page.
+
+    Args:
+        rows: layer table of ``describe_layers``.
+        in_channels: channels of the input.
+    """
     figure = Figure(facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -139,6 +144,10 @@ def _figure(rows: Sequence[LayerRow], in_channels: int) -> Figure:
     axes.set_ylim(bottom, _TOP_EDGE)
     figure.set_size_inches(right + _MARGIN - _LEFT_EDGE, _TOP_EDGE - bottom)
     parameters = sum(row.parameters for row in rows)
+    figure.set_label(
+        f"The network: a U-Net of {len(levels) - 1} levels and a bottleneck of "
+        f"{levels[-1].shape[0]} channels, {parameters:,} parameters."
+    )
     _write(axes, ((outer[0].right + last.left) / 2, 0.4), f"U-Net, {parameters:,} parameters", 12)
     _draw_legend(axes)
     return figure
@@ -209,7 +218,7 @@ def _draw_box(axes: Axes, box: _Box, number: str | None = None) -> None:
             box.width,
             box.height,
             facecolor=box.color,
-            edgecolor="white",
+            edgecolor=PAPER,
             linewidth=1,
         )
     )
@@ -255,7 +264,7 @@ def _write(
     side: str = "center",
     weight: str = "normal",
 ) -> None:
-    color = _MUTED if size == 8 else _TEXT
+    color = QUIET if size == 8 else INK
     axes.text(*place, text, ha=side, va="center", fontsize=size, fontweight=weight, color=color)
 
 
@@ -287,5 +296,5 @@ def _draw_legend(axes: Axes) -> None:
         loc="lower right",
         fontsize=8,
         frameon=False,
-        labelcolor=_TEXT,
+        labelcolor=INK,
     )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from pipeline import __version__
 from pipeline.dataset.catalogue import SetAside, listed
 from pipeline.dataset.checking import CheckedCase
 from pipeline.dataset.comparing import ROBUST_Z, Overview, patient_numbers, rounded
-from pipeline.imaging.files import write_text
 from pipeline.imaging.structures import Structure
 from pipeline.reporting.histograms import histogram
+from pipeline.reporting.page_frame import data_address, write_page
 from pipeline.reporting.thumbnails import Thumbnail, outline_colours
 
 MOST_CARDS = 2000
@@ -92,48 +86,24 @@ def write_doctor_page(page: DoctorPage, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = (_own_text(environment, name) for name in ("doctor.css", "doctor.js"))
     cards = list(_cards(page))
     measures = page.overview.measures
-    text = environment.get_template("doctor.html.j2").render(
-        title=page.title,
-        version=__version__,
-        style=style,
-        script=script,
-        script_hash=_hash(script),
-        tiles=list(_tiles(page)),
-        findings=list(_findings_of_the_set(page.overview)),
-        set_aside=page.set_aside,
-        robust_z=ROBUST_Z,
-        histograms=[chart for chart in map(histogram, measures) if chart is not None],
-        uniform=[
+    content = {
+        "title": page.title,
+        "tiles": list(_tiles(page)),
+        "findings": list(_findings_of_the_set(page.overview)),
+        "set_aside": page.set_aside,
+        "robust_z": ROBUST_Z,
+        "histograms": [chart for chart in map(histogram, measures) if chart is not None],
+        "uniform": [
             f"{measure.name} {measure.shown(measure.median)}"
             for measure in measures
             if len(measure.values) > 1 and measure.is_uniform
         ],
-        cards=cards,
-        left_out=_left_out(page, cards),
-    )
-    # A file name may hold bytes that are no text.
-    write_text(path, text.encode(errors="replace").decode())
-
-
-def _own_text(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    # Our own style and script, the only text that is not escaped.
-    return Markup(environment.loader.get_source(environment, name)[0])
-
-
-def _hash(script: str) -> str:
-    """What a content security policy knows a script by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        "cards": cards,
+        "left_out": _left_out(page, cards),
+    }
+    write_page(path, "doctor.html.j2", content, ["doctor.css"], ["doctor.js"])
 
 
 def _tiles(page: DoctorPage) -> Iterator[_Tile]:
@@ -169,7 +139,7 @@ def _cards(page: DoctorPage) -> Iterator[_Card]:
     for case in ranked[:MOST_CARDS]:
         picture, thumbnail = "", page.thumbnails.get(case.name)
         if thumbnail is not None:
-            picture = "data:image/webp;base64," + base64.b64encode(thumbnail.content).decode()
+            picture = data_address(thumbnail.content, "image/webp")
             room -= len(picture)
         if room < 0:
             picture, room = "", 0

@@ -18,12 +18,19 @@ from numpy.typing import NDArray
 from pipeline.imaging.files import atomic_file
 from pipeline.imaging.structures import COLOURS
 from pipeline.imaging.volume import Volume
+from pipeline.reporting.planes import (
+    BORDERS,
+    fullest_slice,
+    greys,
+    has_sides,
+    in_plane,
+    picture_rows,
+)
 
 _OPACITY = 0.55
 _DARK = "#14171c"
 _LIGHT = "#e8eaed"
-# What is left and right, bottom and top, in a picture of the plane across each RAS axis.
-_BORDERS = {0: ("P", "A", "I", "S"), 1: ("R", "L", "I", "S"), 2: ("R", "L", "P", "A")}
+_WINDOW_PERCENTILES = (1.0, 99.0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ def draw_examples(
 ) -> None:
     """Draw the slice with most of the structures of each example.
 
-    Axial and coronal slices have the patient's right on the left; L and R stand at the borders.
+    Axial and coronal slices have the patient's right on the left; L and R stand at the borders,
+    unless the scan is a plain picture, which has no sides.
 
     Args:
         examples: rows.
@@ -88,9 +96,9 @@ def _draw_row(row: Sequence[Axes], example: Example, labels: Mapping[str, int]) 
     scan, mask = example.scan.reoriented("RAS"), example.mask.reoriented("RAS")
     reference = example.reference.reoriented("RAS") if example.reference else None
     axis = scan.thickest_axis
-    index = _fullest_slice((reference or mask).voxels, axis)
-    picture = _windowed(_plane(scan.voxels, axis, index))
-    height_mm, width_mm = (scan.spacing_mm[other] for other in _in_plane(axis)[::-1])
+    index = fullest_slice((reference or mask).voxels, axis)
+    picture = greys(picture_rows(scan.voxels, axis, index), _WINDOW_PERCENTILES) / 255
+    width_mm, height_mm = (scan.spacing_mm[other] for other in in_plane(axis))
     panels: list[tuple[str, Volume | None]] = [("scan", None)]
     if reference is not None:
         panels.append(("reference", reference))
@@ -98,39 +106,16 @@ def _draw_row(row: Sequence[Axes], example: Example, labels: Mapping[str, int]) 
     for axes, (name, overlay) in zip(row, panels, strict=False):
         shown = np.repeat(picture[..., None], 3, axis=-1)  # (H, W, 3)
         if overlay is not None:
-            shown = _overlaid(shown, _plane(overlay.voxels, axis, index), labels)
-        axes.imshow(shown, origin="lower", aspect=height_mm / width_mm, interpolation="nearest")
+            shown = _overlaid(shown, picture_rows(overlay.voxels, axis, index), labels)
+        axes.imshow(shown, origin="upper", aspect=height_mm / width_mm, interpolation="nearest")
         axes.set_title(name, color=_LIGHT, fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
-        _mark_borders(axes, axis)
+        if has_sides(example.scan):
+            _mark_borders(axes, axis)
     row[0].set_ylabel(example.title, color=_LIGHT, fontsize=8)
     for axes in row[len(panels) :]:
         axes.set_axis_off()
-
-
-def _in_plane(axis: int) -> tuple[int, int]:
-    first, second = (other for other in range(3) if other != axis)
-    return first, second
-
-
-def _plane(voxels: NDArray[Any], axis: int, index: int) -> NDArray[Any]:
-    """One slice as rows from bottom to top, shape (H, W), in radiological convention."""
-    picture: NDArray[Any] = np.take(voxels, index, axis).T
-    # Radiologists face the patient: the right side is on the left.
-    return picture if axis == 0 else picture[:, ::-1]
-
-
-def _fullest_slice(label: NDArray[Any], axis: int) -> int:
-    others = _in_plane(axis)
-    areas = np.count_nonzero(label, axis=others)
-    return int(areas.argmax()) if areas.any() else label.shape[axis] // 2
-
-
-def _windowed(picture: NDArray[Any]) -> NDArray[np.float64]:
-    low, high = np.percentile(picture, (1, 99))
-    windowed: NDArray[np.float64] = np.clip((picture - low) / max(high - low, 1e-9), 0, 1)
-    return windowed
 
 
 def _overlaid(
@@ -145,7 +130,7 @@ def _overlaid(
 
 
 def _mark_borders(axes: Axes, axis: int) -> None:
-    left, right, bottom, top = _BORDERS[axis]
+    left, right, bottom, top = BORDERS[axis]
     for x, y, text in (
         (0.03, 0.5, left),
         (0.97, 0.5, right),

@@ -12,10 +12,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from pipeline.dataset.plane import PLANES
 from pipeline.imaging.structures import COLOURS, Structure
 from pipeline.imaging.volume import Volume
+from pipeline.reporting.planes import (
+    eroded,
+    fullest_slice,
+    greys,
+    has_sides,
+    letter_borders,
+    picture_rows,
+    resized_label,
+    size_pixels,
+)
 
 SIDE_PIXELS = 240
 """Longer side of a picture."""
@@ -23,11 +34,6 @@ MOST_BYTES = 6144
 """Size that the quality is lowered for."""
 _QUALITIES = (80, 65, 50, 35, 20)
 _WINDOW_PERCENTILES = (1.0, 99.8)
-_NAMES = ("sagittal", "coronal", "axial")
-# What is left, right, bottom and top in a picture of the plane across each RAS axis.
-_BORDERS = (("P", "A", "I", "S"), ("R", "L", "I", "S"), ("R", "L", "P", "A"))
-_LETTERS = "#ffffff"
-_HALO = "#000000"
 _LETTER_PIXELS = 13
 
 
@@ -57,8 +63,9 @@ def draw_thumbnail(
 ) -> Thumbnail:
     """Draw the slice with the largest labelled area, or the middle one; outlines in colour.
 
-    Axial and coronal slices have the patient's right on the left. A pixel is as wide as it is
-    high: the proportions are those of the body.
+    Axial and coronal slices have the patient's right on the left, and letters say so unless the
+    scan is a plain picture. A pixel is as wide as it is high: the proportions are those of the
+    body.
 
     Args:
         scan: intensities.
@@ -66,16 +73,17 @@ def draw_thumbnail(
         plane: sagittal, coronal or axial.
         colours: #rrggbb of each label value; values without one are not outlined.
     """
-    axis = _NAMES.index(plane)
+    axis = PLANES.index(plane)
     upright = scan.reoriented("RAS")
     marked = None if label is None else label.reoriented("RAS").voxels
-    number = _telling_slice(marked, axis, upright.shape[axis])
-    size = _pixels(upright, axis)
-    grey = _windowed(_seen(upright.voxels, axis, number))
+    number = upright.shape[axis] // 2 if marked is None else fullest_slice(marked, axis)
+    size = size_pixels(upright, axis, SIDE_PIXELS)
+    grey = greys(picture_rows(upright.voxels, axis, number), _WINDOW_PERCENTILES)
     picture = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     if marked is not None:
-        picture = _outlined(picture, _seen(marked, axis, number), colours)
-    _letter(picture, axis)
+        picture = _outlined(picture, picture_rows(marked, axis, number), colours)
+    if has_sides(scan):
+        letter_borders(picture, axis, _LETTER_PIXELS)
     return Thumbnail(_encoded(picture), *size, plane, number + 1, upright.shape[axis])
 
 
@@ -87,76 +95,19 @@ def outline_colours(values: Iterable[int], structures: Sequence[Structure]) -> d
     }
 
 
-def _telling_slice(label: NDArray[Any] | None, axis: int, count: int) -> int:
-    if label is not None:
-        others = tuple(other for other in range(3) if other != axis)
-        areas = np.count_nonzero(label, axis=others)
-        if areas.any():
-            return int(areas.argmax())
-    return count // 2
-
-
-def _seen(voxels: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
-    """One slice of a RAS volume as rows from top to bottom, shape (H, W)."""
-    rows: NDArray[Any] = np.take(voxels, number, axis).T[::-1]
-    # Radiologists face the patient: the right side is on the left.
-    return rows if axis == 0 else rows[:, ::-1]
-
-
-def _pixels(scan: Volume, axis: int) -> tuple[int, int]:
-    """Width and height that give the slice its true proportions."""
-    width_mm, height_mm = (
-        scan.shape[other] * scan.spacing_mm[other] for other in range(3) if other != axis
-    )
-    scale = SIDE_PIXELS / max(width_mm, height_mm)
-    # A strip of a few slices stays visible.
-    return max(round(width_mm * scale), 24), max(round(height_mm * scale), 24)
-
-
-def _windowed(slice_: NDArray[Any]) -> NDArray[np.uint8]:
-    values = np.nan_to_num(slice_.astype(np.float64), posinf=0, neginf=0)
-    low, high = np.percentile(values, _WINDOW_PERCENTILES)
-    if high <= low:
-        low, high = values.min(), max(values.max(), values.min() + 1)
-    grey: NDArray[np.uint8] = np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(
-        np.uint8
-    )
-    return grey
-
-
 def _outlined(picture: Image.Image, label: NDArray[Any], colours: Mapping[int, str]) -> Image.Image:
     """Draw the border of each structure, voxel by voxel: nothing is smoothed away."""
     pixels = np.array(picture)  # (H, W, 3)
+    drawn = resized_label(label, picture.size)
     for value, colour in colours.items():
-        inside = Image.fromarray((label == value).astype(np.uint8))
-        mask = np.asarray(inside.resize(picture.size, Image.Resampling.NEAREST)).astype(bool)
-        pixels[mask & ~_eroded(_eroded(mask))] = _rgb(colour)
+        mask = drawn == value
+        pixels[mask & ~eroded(eroded(mask))] = _rgb(colour)
     return Image.fromarray(pixels)
-
-
-def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels whose four neighbours are inside, too; the border of the picture counts as outside."""
-    padded = np.pad(mask, 1)
-    return mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
-
-
-def _letter(picture: Image.Image, axis: int) -> None:
-    left, right, bottom, top = _BORDERS[axis]
-    width, height = picture.size
-    font = ImageFont.load_default(_LETTER_PIXELS)
-    draw = ImageDraw.Draw(picture)
-    for place, anchor, letter in (
-        ((3, height / 2), "lm", left),
-        ((width - 3, height / 2), "rm", right),
-        ((width / 2, height - 3), "mb", bottom),
-        ((width / 2, 3), "mt", top),
-    ):
-        draw.text(place, letter, _LETTERS, font, anchor=anchor, stroke_width=1, stroke_fill=_HALO)
 
 
 def _encoded(picture: Image.Image) -> bytes:

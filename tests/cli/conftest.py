@@ -43,7 +43,13 @@ tracking: {experiment: tiny}
 @pytest.fixture(scope="session", autouse=True)
 def _workers_that_know_every_command() -> None:
     """One server process forks the workers of all commands; what it has loaded, they have."""
-    modules = ("dataset.cache", "cli.checking_run", "cli.converting_run")
+    modules = (
+        "dataset.cache",
+        "cli.checking_run",
+        "cli.converting_run",
+        "cli.evaluation_run",
+        "evaluation.baseline.search",
+    )
     multiprocessing.set_forkserver_preload([f"pipeline.{name}" for name in modules])
     forkserver.ensure_running()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    "data", "check", "convert", "preprocess", "train", "predict", "evaluate", "describe", "demo",
-    "bench", "mlflow",
+    "data", "check", "convert", "preprocess", "train", "predict", "evaluate", "compare",
+    "baseline", "report", "describe", "figures", "demo", "bench", "mlflow", "view",
 )  # fmt: skip
 HEAVY = ("torch", "monai", "mlflow", "nibabel", "pydicom", "numpy", "matplotlib", "nilearn")
 

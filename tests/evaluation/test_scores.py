@@ -1,4 +1,4 @@
-"""Rows and summaries that hide neither missed nor undefined structures."""
+"""Rows that hide neither missed nor undefined structures, and their table."""
 
 from __future__ import annotations
 
@@ -10,23 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import GeometryError, OutputError
-from pipeline.evaluation.scores import (
-    Score,
-    mean_dice,
-    read_scores,
-    score_case,
-    summarize,
-    write_scores,
-)
+from pipeline.config import StructureSection
+from pipeline.errors import DataError, GeometryError, OutputError
+from pipeline.evaluation.scores import Score, read_scores, score_case, write_scores
 from pipeline.imaging.structures import structures_of
 from pipeline.imaging.volume import Volume
+from pipeline.metrics.components import ComponentCounts
 
 STRUCTURES = structures_of({"head": 1, "body": 2, "tail": 4, "ghost": 7}, {})
 HEAD = STRUCTURES[:1]
 
 
-def a_volume(*values: int) -> Volume:
+def a_volume(*values: float) -> Volume:
     # Voxels of 2 x 5 x 10 mm: a tenth of a millilitre.
     return Volume(np.array(values).reshape(1, 1, -1), np.diag([2, 5, 10, 1.0]), "mask")
 
@@ -64,39 +59,56 @@ def test_another_grid_is_refused() -> None:
         score_case("case", a_volume(1, 0), a_volume(1, 0, 0), HEAD)
 
 
-def row(structure: str, dice: float, state: str) -> Score:
-    return Score("case", "p1", structure, state, dice, dice / 2, 1, 1, 2, 0.5, 0.9, 1, 1)
+def test_figures_of_every_door(scores: list[Score]) -> None:
+    head, body, tail, ghost = scores
+    assert (head.sensitivity, head.precision) == (1, 0.5)
+    # Surfaces at voxel 0 and 1 against voxel 0, along 10 mm voxels.
+    assert head.surface_distance_mm == pytest.approx(10 / 3)
+    assert head.hd95_mm == pytest.approx(9.5)
+    assert head.surface_dice == pytest.approx(2 / 3)
+    assert (body.surface_dice, tail.surface_dice) == (0, 0)
+    assert head.volume_error_ml == pytest.approx(0.1)
+    assert head.relative_volume_error == pytest.approx(1)
+    assert all(math.isnan(row.hd95_mm) for row in (body, tail, ghost))
+    assert math.isnan(tail.relative_volume_error)
+    assert math.isnan(ghost.surface_dice)
+    assert math.isnan(head.calibration_error)
+    assert math.isnan(head.component_f1)
 
 
-def test_summary_counts_every_state() -> None:
-    rows = [
-        row("b", 0.9, "detected"),
-        row("a", 0.5, "detected"),
-        row("b", 0.0, "missed"),
-        row("b", 0.0, "invented"),
-        row("b", math.nan, "both empty"),
-        row("b", 0.6, "detected"),
-        row("b", math.nan, "both empty"),
-    ]
-    b, a = summarize(rows)
-    assert (b.structure, a.structure) == ("b", "a")
-    assert b.mean_dice == pytest.approx((0.9 + 0 + 0 + 0.6) / 4)
-    assert b.median_dice == pytest.approx(0.3)
-    assert b.mean_iou == pytest.approx((0.45 + 0.3) / 4)
-    assert (b.cases, b.missed, b.invented, b.undefined) == (6, 1, 1, 2)
-    assert (a.cases, a.missed, a.invented, a.undefined) == (1, 0, 0, 0)
-    assert mean_dice([b, a]) == pytest.approx((0.375 + 0.5) / 2)
+def test_tolerance_and_pieces_are_those_of_the_structure() -> None:
+    section = StructureSection(surface_tolerance_mm=10, several_components=True)
+    structures = structures_of({"head": 1}, {"head": section})
+    predicted, reference = a_volume(1, 1, 0, 0, 1), a_volume(1, 0, 0, 1, 0)
+    (score,) = score_case("case", predicted, reference, structures).scores
+    assert score.surface_dice == 1
+    assert score.components == ComponentCounts(reference=2, found=1, predicted=2, invented=1)
+    assert (score.component_sensitivity, score.component_precision) == (0.5, 0.5)
 
 
-def test_a_structure_that_no_case_has_is_undefined_and_left_out_of_the_mean() -> None:
-    ghost, head = summarize([row("ghost", math.nan, "both empty"), row("head", 0.8, "detected")])
-    assert math.isnan(ghost.mean_dice)
-    assert math.isnan(ghost.median_dice)
-    assert math.isnan(ghost.mean_iou)
-    assert ghost.undefined == 1
-    assert mean_dice([ghost, head]) == pytest.approx(0.8)
-    assert math.isnan(mean_dice([ghost]))
-    assert math.isnan(mean_dice([]))
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SAR"])
+def test_probabilities(codes: str) -> None:
+    values = np.array([0.9, 0.7, 0.2, 0.4, 0.0], dtype=np.float32)
+    soft = [a_volume(*column) for column in (1 - values, values)]
+    predicted, reference = a_volume(1, 1, 0, 0, 0), a_volume(1, 0, 0, 1, 0)
+    turned = [volume.reoriented(codes) for volume in (predicted, *soft)]
+    case = score_case("case", turned[0], reference, HEAD, probabilities=turned[1:])
+    (score,) = case.scores
+    assert score.confidence == pytest.approx(0.8)
+    # In ranges of their own: 0.1, 0.7, 0.2 and 0.6 away from the truth; the fifth says nothing.
+    assert score.calibration_error == pytest.approx((0.1 + 0.7 + 0.2 + 0.6) / 4)
+    assert sum(case.reliability["head"].positives) == 2
+
+
+def test_nothing_predicted_has_no_confidence() -> None:
+    soft = [a_volume(*column) for column in ((1, 1), (0, 0))]
+    (score,) = score_case("case", a_volume(0, 0), a_volume(0, 1), HEAD, probabilities=soft).scores
+    assert math.isnan(score.confidence)
+    assert math.isnan(score.calibration_error)
+
+
+def test_without_a_patient_the_case_is_one(scores: list[Score]) -> None:
+    assert {row.patient for row in scores} == {"case"}
 
 
 def test_csv(tmp_path: Path, scores: list[Score]) -> None:
@@ -118,9 +130,46 @@ def test_rows_are_read_back(tmp_path: Path, scores: list[Score]) -> None:
         assert ours.reference_ml == pytest.approx(theirs.reference_ml)
 
 
-def test_csv_of_an_awkward_name(tmp_path: Path) -> None:
-    write_scores([replace(row("head", 1, "detected"), case='a,"b"')], tmp_path / "scores.csv")
+def test_pieces_are_read_back(tmp_path: Path, scores: list[Score]) -> None:
+    counted = replace(scores[0], components=ComponentCounts(5, 4, 3, 2))
+    write_scores([counted, scores[1]], tmp_path / "scores.csv")
+    again = read_scores(tmp_path / "scores.csv")
+    assert [row.components for row in again] == [ComponentCounts(5, 4, 3, 2), None]
+
+
+def test_csv_of_an_awkward_name(tmp_path: Path, scores: list[Score]) -> None:
+    awkward = replace(scores[0], case='a,"b"', patient="p1")
+    write_scores([awkward], tmp_path / "scores.csv")
     assert '"a,""b""",p1,head' in (tmp_path / "scores.csv").read_text()
+    assert read_scores(tmp_path / "scores.csv")[0].case == 'a,"b"'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        (",patient,", ",", "no column patient"),
+        ("case,patient", "name,person", "no column case and 1 more"),
+        ("detected", "seen", "state 'seen'"),
+        ("0.666667", "much", "could not convert"),
+        ("\ncase,case,tail", "\ncase,case\ncase,case,tail", "another length"),
+    ],
+)
+def test_csv_that_is_none_of_ours(
+    tmp_path: Path, scores: list[Score], before: str, after: str, found: str
+) -> None:
+    path = tmp_path / "scores.csv"
+    write_scores(scores, path)
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    with pytest.raises(DataError) as caught:
+        read_scores(path)
+    assert found in caught.value.found
+
+
+def test_csv_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_scores(tmp_path / "scores.csv")
 
 
 def test_csv_that_cannot_be_written(tmp_path: Path, scores: list[Score]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import StructureSection
-from pipeline.errors import OutputError
-from pipeline.imaging.label_table import write_colour_table
+from pipeline.errors import LabelError, OutputError
+from pipeline.imaging.label_table import read_colour_table, write_colour_table
 from pipeline.imaging.structures import Structure, structures_of
 
 
@@ -52,3 +52,49 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError):
         write_colour_table([], tmp_path / "file" / "mask.ctbl")
+
+
+def test_a_written_table_is_read_back(tmp_path: Path) -> None:
+    structures = (
+        Structure("anterior", 5, "#0a141e"),
+        Structure("Läsion", 12, "#e69f00"),
+        Structure("#_7", 300, "#ffffff"),
+    )
+    write_colour_table(structures, tmp_path / "mask.ctbl")
+    assert read_colour_table(tmp_path / "mask.ctbl") == structures
+
+
+def test_a_table_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "GenericColors.ctbl"
+    path.write_bytes(
+        b"\xef\xbb\xbf# Color table file GenericColors.txt\r\n\r\n"
+        b"0 background 0 0 0 0\r\n  4\tbone   241 214 145 255\r\n2 tissue 128 174 128\r\n"
+    )
+    assert read_colour_table(path) == (
+        Structure("bone", 4, "#f1d691"),
+        Structure("tissue", 2, "#80ae80"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("3 core 1 2", "line 2"),
+        ("core 3 1 2 3 255", "line 2"),
+        ("3 core 1 2 256 255", "line 2"),
+        ("3 core 1 2 3 255\n3 rim 1 2 3 255", "line 3"),
+        ("3 left core 1 2 3 255", "line 2"),
+    ],
+)
+def test_a_spoilt_table_names_the_line(tmp_path: Path, line: str, where: str) -> None:
+    (tmp_path / "mask.ctbl").write_text(f"# table\n{line}\n")
+    with pytest.raises(LabelError, match=f"mask.ctbl: {where}"):
+        read_colour_table(tmp_path / "mask.ctbl")
+
+
+def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="No such file"):
+        read_colour_table(tmp_path / "none.ctbl")
+    (tmp_path / "binary.ctbl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabelError, match="no UTF-8"):
+        read_colour_table(tmp_path / "binary.ctbl")

@@ -1,4 +1,4 @@
-"""Dice and IoU against values by hand and against MONAI."""
+"""Dice, IoU and the like against values by hand, against MONAI and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_dice, compute_iou
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from pipeline.errors import GeometryError, LabelError
 from pipeline.imaging.volume import Volume
-from pipeline.metrics.overlap import Overlap, overlap, overlaps
+from pipeline.metrics.masks import on_one_grid
+from pipeline.metrics.overlap import Overlap, overlap
 
 AFFINE = np.array([[0, -3, 0.5, 7], [2, 0, 0.25, -4], [0.1, 0, 5, 9], [0, 0, 0, 1]])
 label_maps = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
@@ -25,6 +27,12 @@ label_maps = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
 
 def a_volume(voxels: Any, name: str = "mask") -> Volume:
     return Volume(np.asarray(voxels), AFFINE, name)
+
+
+def overlaps(predicted: Volume, reference: Volume, labels: dict[str, int]) -> dict[str, Overlap]:
+    """Of each structure of two label maps, whatever the order of their axes."""
+    ours, theirs = on_one_grid(predicted, reference)
+    return {name: overlap(ours.voxels, theirs.voxels, value) for name, value in labels.items()}
 
 
 def line(*values: float) -> NDArray[Any]:
@@ -108,6 +116,24 @@ def test_agrees_with_monai(seed: int) -> None:
     for number, name in enumerate(labels):
         assert found[name].dice == pytest.approx(float(dice[number]), abs=1e-6)
         assert found[name].iou == pytest.approx(float(iou[number]), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_scikit_learn(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    ours, theirs = (random.random((7, 5, 9)) < share for share in (0.3, 0.6))
+    found, masks = overlap(ours, theirs), (theirs.ravel(), ours.ravel())
+    assert found.dice == pytest.approx(f1_score(*masks))
+    assert found.iou == pytest.approx(jaccard_score(*masks))
+    assert found.sensitivity == pytest.approx(recall_score(*masks))
+    assert found.precision == pytest.approx(precision_score(*masks))
+
+
+def test_sensitivity_needs_a_reference_and_precision_a_prediction() -> None:
+    missed, invented = overlap(line(0, 0), line(1, 0)), overlap(line(1, 0), line(0, 0))
+    assert (missed.sensitivity, invented.precision) == (0, 0)
+    assert math.isnan(missed.precision)
+    assert math.isnan(invented.sensitivity)
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA", "AIR"])

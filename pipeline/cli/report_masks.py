@@ -1,0 +1,126 @@
+"""A folder of masks without scores in, a report of volumes and pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cli.console import note, tracked
+from pipeline.cli.report_cases import CaseReader, reported_cases
+from pipeline.cli.scanning import scanning
+from pipeline.cli.viewing_run import structures_beside
+from pipeline.config import Config, parse_config
+from pipeline.dataset.layouts import read_images
+from pipeline.errors import DataError, ScanError, SlicewiseError
+from pipeline.imaging.nifti.reading import is_nifti
+from pipeline.imaging.pictures import is_picture, read_picture_mask
+from pipeline.imaging.scan import ScanSource, read_scan, source_name
+from pipeline.imaging.structures import COLOURS, Structure
+from pipeline.imaging.volume import Volume
+from pipeline.reporting.failures import odd_volumes
+from pipeline.reporting.report import Report
+
+_PROBABILITIES = "_probabilities"
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """Name to path of each mask that `slicewise predict` left as NIfTI or picture."""
+    files = (path for path in sorted(folder.iterdir()) if is_nifti(path) or is_picture(path))
+    named = {source_name(path): path for path in files}
+    return {name: path for name, path in named.items() if not name.endswith(_PROBABILITIES)}
+
+
+def report_of_masks(
+    folder: Path, data_root: Path | None, work: Path, *, with_viewer: bool
+) -> Report:
+    """Volumes of each structure, what is odd among them, and pictures where the scans are given.
+
+    Raises:
+        DataError: no mask can be read.
+    """
+    paths = masks_in(folder)
+    masks: dict[str, dict[int, float]] = {}
+    for name, path in tracked(paths.items(), "reading masks", len(paths)):
+        try:
+            masks[name] = _volumes_ml(path)
+        except ScanError as error:
+            note(f"left out: {name}: {error.reason}")
+    if not masks:
+        raise DataError(
+            folder, expected="masks", found="none that can be read", remedy="see the reasons"
+        )
+    first = next(iter(paths.values()))
+    structures = _structures(first, sorted({value for found in masks.values() for value in found}))
+    volumes_ml = {
+        item.name: {name: found.get(item.value, 0.0) for name, found in masks.items()}
+        for item in structures
+    }
+    config = parse_config("name: masks\ndata: {}\ntraining: {steps: 1}\n", "report")
+    report = Report(
+        name="Masks",
+        folds=(),
+        structures=structures,
+        scores=(),
+        summaries=(),
+        headline=None,
+        volumes_ml=volumes_ml,
+        failures=tuple(odd_volumes(volumes_ml)),
+        compared=(),
+        cases=(),
+        viewer=None,
+        network=None,
+        notes=(
+            "These masks have no scores: there is no reference that they were compared with. "
+            "`slicewise evaluate` scores them where there is one.",
+        ),
+        provenance={"what": f"{len(masks)} masks"},
+    )
+    images, reason = _images(data_root, config, work, list(masks))
+    reader = CaseReader(config, structures, images, {}, paths, reason)
+    return reported_cases(report, reader, with_viewer=with_viewer)
+
+
+def _volumes_ml(path: Path) -> dict[int, float]:
+    mask = _stored(path)
+    values, counts = np.unique(mask.voxels, return_counts=True)
+    return {
+        int(value): int(count) * mask.voxel_volume_ml
+        for value, count in zip(values, counts, strict=True)
+        if value
+    }
+
+
+def _stored(path: Path) -> Volume:
+    return read_picture_mask(path) if is_picture(path) else read_scan(path)
+
+
+def _structures(mask: Path, values: Sequence[int]) -> tuple[Structure, ...]:
+    """What a colour table beside the masks names, and the values that it does not name."""
+    named = structures_beside(mask, None)
+    known = {structure.value for structure in named}
+    return (
+        *named,
+        *(
+            Structure(f"label {value}", value, COLOURS[(value - 1) % len(COLOURS)])
+            for value in values
+            if value not in known
+        ),
+    )
+
+
+def _images(
+    root: Path | None, config: Config, work: Path, names: Sequence[str]
+) -> tuple[dict[str, ScanSource], str]:
+    again = "Report again with --data DIR, the folder of the scans."
+    if root is None:
+        return {}, f"No pictures of cases: the scans are not given. {again}"
+    try:
+        with scanning(work, config.reading) as scanner:
+            listing = read_images(root, config.data.contrasts, scanner)
+    except SlicewiseError as error:
+        note(f"the scans cannot be read: {error}")
+        return {}, f"No pictures of cases: the scans cannot be read. {again}"
+    found = {name: listing.images[name][0] for name in names if name in listing.images}
+    return found, "" if found else f"No pictures of cases: no scan is called like a mask. {again}"

@@ -1,0 +1,279 @@
+"""``slicewise report``: from a run, a folder of masks or the ruins of either to one page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.report_cases import Choice, choose_cases
+from pipeline.cli.report_masks import masks_in
+from pipeline.evaluation.results import read_results, write_results
+from pipeline.imaging.scan import read_scan
+
+pytestmark = pytest.mark.slow
+
+Slicewise = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def page(slicewise: Slicewise, model: Path, work: Path, tmp_path_factory: Any) -> str:
+    """The report of the small training beside itself as another run."""
+    out = tmp_path_factory.mktemp("report") / "out"
+    done = slicewise("report", model, "--work", work, "--out", out, "--against", model)
+    assert done.returncode == 0, done.stderr
+    assert "page: " in done.stderr
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert len(list((out / "figures").glob("*.png"))) > 8
+    return (out / "report.html").read_text()
+
+
+@pytest.fixture
+def run(model: Path, tmp_path: Path) -> Path:
+    """A copy of the run without its checkpoints, to be changed."""
+    ignored = shutil.ignore_patterns("*.pt", "report", ".lock")
+    return Path(shutil.copytree(model, tmp_path / "run", ignore=ignored))
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "report.html").read_text()
+
+
+def test_the_page_of_a_run(page: str) -> None:
+    assert "Mean Dice" in page
+    assert "Is it better than the other run?" in page
+    assert page.count("data:image/webp") >= 6
+    assert "data-part" in page  # the viewer
+    assert "Held out: fold 0" in page
+
+
+def test_neither_paths_nor_patients_are_told(page: str, scans: Path, work: Path) -> None:
+    for text in (str(scans), str(work), str(Path.home()), str(scans.parent)):
+        assert text not in page
+
+
+def test_out_stands_in_the_run_unless_it_is_named(
+    slicewise: Slicewise, run: Path, work: Path
+) -> None:
+    assert slicewise("report", run, "--work", work).returncode == 0
+    assert (run / "report" / "report.html").is_file()
+    # Again, over the first.
+    assert slicewise("report", run, "--work", work, "--no-viewer").returncode == 0
+    assert 'id="viewer"' not in text_of(run / "report")
+    assert {path.name for path in (run / "report").iterdir()} == {
+        "report.html",
+        "report.pdf",
+        "figures",
+    }
+
+
+def test_without_its_data_set(slicewise: Slicewise, run: Path, tmp_path: Path) -> None:
+    done = slicewise("report", run, "--work", tmp_path / "other")
+    assert done.returncode == 0, done.stderr
+    assert "where the data set lies is not remembered" in done.stderr
+    page = text_of(run / "report")
+    assert "Report again with --data DIR." in page
+    assert "Mean Dice" in page
+    assert "data:image/webp" not in page
+
+
+def test_the_data_set_may_be_given(
+    slicewise: Slicewise, run: Path, scans: Path, tmp_path: Path
+) -> None:
+    done = slicewise("report", run, "--work", tmp_path / "other", "--data", scans)
+    assert done.returncode == 0, done.stderr
+    assert "data:image/webp" in text_of(run / "report")
+
+
+def test_some_references_are_gone(
+    slicewise: Slicewise, run: Path, scans: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(scans, data)
+    (fold,) = read_results(run)
+    (data / "labels" / f"{fold.scores[0].case}.nii.gz").unlink()
+    done = slicewise("report", run, "--work", tmp_path / "other", "--data", data)
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    assert page.count("the reference of this case is not there") == 1
+    assert "differences" in page
+
+
+def test_a_mask_is_gone(slicewise: Slicewise, run: Path, scans: Path, tmp_path: Path) -> None:
+    (fold,) = read_results(run)
+    name = fold.scores[0].case
+    (run / "masks" / f"{name}.nii.gz").unlink()
+    done = slicewise("report", run, "--work", tmp_path / "other", "--data", scans)
+    assert done.returncode == 0, done.stderr
+    assert f"No picture could be made of {name}." in text_of(run / "report")
+
+
+def test_a_run_that_did_not_come_to_its_scores(slicewise: Slicewise, run: Path, work: Path) -> None:
+    for name in ("scores.csv", "results.json", "model.json"):
+        (run / name).unlink()
+    done = slicewise("report", run, "--work", work)
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    assert "This run did not come to its scores" in page
+    assert "Training loss" in page
+    assert 'id="table"' not in page
+
+
+def test_one_case_only(slicewise: Slicewise, run: Path, work: Path) -> None:
+    (fold,) = read_results(run)
+    assert fold.facts is not None
+    write_results(run, fold.facts, fold.scores[:1], fold.reliability)
+    done = slicewise("report", run, "--work", work)
+    assert done.returncode == 0, done.stderr
+    assert "the only case" in text_of(run / "report")
+
+
+def test_every_fold(slicewise: Slicewise, model: Path, work: Path, tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("*.pt", "report", ".lock")
+    for number in (0, 1):
+        shutil.copytree(model, tmp_path / "all" / f"fold-{number}", ignore=ignored)
+    second = tmp_path / "all" / "fold-1"
+    (fold,) = read_results(second)
+    assert fold.facts is not None
+    facts = replace(fold.facts, fold=1, shared_patients=1)
+    renamed = [replace(score, case=f"other{score.case}") for score in fold.scores]
+    write_results(second, facts, renamed, fold.reliability)
+    done = slicewise("report", tmp_path / "all", "--work", work, "--no-viewer")
+    assert done.returncode == 0, done.stderr
+    page = text_of(tmp_path / "all" / "report")
+    assert "U-Net, folds 0, 1" in page
+    assert "Held out: folds 0, 1." in page
+    assert 'class="alarm"' in page
+    assert "3 of 6 cases do not lie in the data set any more" in page
+
+
+def test_masks_alone(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    done = slicewise("report", model / "masks", "--data", scans, "--work", work, "--out", out)
+    assert done.returncode == 0, done.stderr
+    page = text_of(out)
+    assert "These masks have no scores" in page
+    assert "Predicted volumes" in page
+    assert "data:image/webp" in page
+    for path in masks_in(model / "masks").values():
+        mask = read_scan(path)
+        volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml
+        assert f"<td>label 3</td><td>predicted</td><td>{volume_ml:.3f}</td>" in page
+
+
+def test_masks_without_their_scans(
+    slicewise: Slicewise, model: Path, work: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    done = slicewise("report", model / "masks", "--work", work, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "the scans are not given" in text_of(out)
+
+
+def test_a_baseline_that_lies_there_is_hinted_at(
+    slicewise: Slicewise, run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "w" / "runs" / "tiny-baseline" / "fold-0").mkdir(parents=True)
+    done = slicewise("report", run, "--work", tmp_path / "w")
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    assert "report again with --baseline WORK/runs/tiny-baseline/fold-0" in page
+    assert str(tmp_path) not in page
+
+
+def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path: Path) -> None:
+    baseline = Path(shutil.copytree(run, tmp_path / "baseline"))
+    (fold,) = read_results(baseline)
+    assert fold.facts is not None
+    worse = [replace(score, dice=score.dice / 2) for score in fold.scores]
+    write_results(baseline, replace(fold.facts, kind="baseline"), worse, {})
+    done = slicewise("report", run, "--work", work, "--baseline", baseline, "--no-viewer")
+    assert done.returncode == 0, done.stderr
+    assert "network beside baseline, on the same cases" in text_of(run / "report")
+    # And the baseline itself.
+    done = slicewise("report", baseline, "--work", work, "--no-viewer")
+    assert done.returncode == 0, done.stderr
+    page = text_of(baseline / "report")
+    assert "classical baseline, fold 0" in page
+    assert "<h3>Network</h3>" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nowhere"], 1, "none of these"),
+        (["RUN/scores.csv"], 2, "found:    a file"),
+        (["RUN", "--data", "nowhere"], 2, "no such file or folder"),
+        (["RUN", "--out", "RUN"], 1, "an older report is replaced, and nothing else"),
+        (["RUN", "--against", "nowhere"], 1, "none of these"),
+        (["RUN", "--baseline", "OTHER"], 1, "cases and structures that both have scored"),
+        (["RUN/masks", "--against", "RUN"], 2, "which holds masks alone"),
+        (["EMPTY"], 1, "the folder of a run"),
+    ],
+)
+def test_mistakes(
+    slicewise: Slicewise, run: Path, work: Path, tmp_path: Path,
+    arguments: list[str], code: int, said: str,
+) -> None:  # fmt: skip
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    (fold,) = read_results(other)
+    assert fold.facts is not None
+    write_results(other, fold.facts, [replace(s, case="x" + s.case) for s in fold.scores], {})
+    (tmp_path / "empty").mkdir()
+    places = {"RUN": run, "OTHER": other, "EMPTY": tmp_path / "empty"}
+    given = [
+        str(places[text.split("/")[0]] / text.partition("/")[2])
+        if text.split("/")[0] in places
+        else text
+        for text in arguments
+    ]
+    done = slicewise("report", *given, "--work", work)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (run / "report").exists()
+
+
+def test_a_damaged_run(slicewise: Slicewise, run: Path, work: Path) -> None:
+    (run / "results.json").write_text(json.dumps({"facts": {}}))
+    done = slicewise("report", run, "--work", work)
+    assert done.returncode == 1
+    assert "as the run wrote them" in done.stderr
+
+
+class Judged:
+    """What choosing asks of a report."""
+
+    def __init__(self, dice: dict[str, float], failures: tuple[Any, ...] = ()) -> None:
+        self.volumes_ml: dict[str, dict[str, float]] = {}
+        self.scores = [
+            type("Row", (), {"case": case, "dice": value}) for case, value in dice.items()
+        ]
+        self.failures = failures
+
+
+def test_best_median_worst_and_failures_are_shown() -> None:
+    failed = tuple(
+        type("Failure", (), {"case": case, "kind": kind})
+        for case, kind in (("b", "missed"), ("b", "leaked"), ("e", "leaked"))
+    )
+    dice = dict(zip("abcde", (0.5, 0.6, 0.7, 0.8, 0.9), strict=True)) | {"none": float("nan")}
+    chosen = choose_cases(Judged(dice, failed))  # type: ignore[arg-type]
+    assert chosen == [
+        Choice("e", "best", by_errors=False),
+        Choice("c", "median", by_errors=False),
+        Choice("a", "worst", by_errors=True),
+        Choice("b", "missed", by_errors=True),
+    ]
+    assert [one.role for one in choose_cases(Judged({"a": 0.5, "b": 0.6}))] == [  # type: ignore[arg-type]
+        "best",
+        "worst",
+    ]
+    assert choose_cases(Judged({"a": float("nan")})) == []  # type: ignore[arg-type]

@@ -1,0 +1,103 @@
+"""A report is there as a whole, or the old one is: never a half, and never at another's cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import OutputError
+from pipeline.reporting import report_folder
+from pipeline.reporting.report import Report
+from pipeline.reporting.report_folder import FIGURES, PAGE, SLIDES, write_report
+
+MakeReport = Callable[..., Report]
+
+
+@pytest.fixture
+def small(a_report: MakeReport) -> Report:
+    return a_report(folds=(), scores=(), headline=None, summaries=(), failures=(), cases=())
+
+
+def content(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_page_slides_and_pictures(small: Report, tmp_path: Path) -> None:
+    write_report(small, tmp_path / "deep" / "out")
+    assert content(tmp_path) == {
+        f"deep/out/{PAGE}",
+        f"deep/out/{SLIDES}",
+        f"deep/out/{FIGURES}/01-title.png",
+    }
+
+
+def test_an_older_report_is_replaced_as_a_whole(small: Report, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / FIGURES).mkdir(parents=True)
+    (out / FIGURES / "99-old.png").write_text("old")
+    (out / PAGE).write_text("old")
+    write_report(small, out)
+    assert content(tmp_path) == {f"out/{PAGE}", f"out/{SLIDES}", f"out/{FIGURES}/01-title.png"}
+    assert (out / PAGE).read_text() != "old"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OutputError])
+def test_an_interrupted_report_leaves_the_old_one(
+    small: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    out = tmp_path / "out"
+    write_report(small, out)
+    before = (out / PAGE).read_bytes()
+
+    def interrupted(*_: Any) -> None:
+        # The new page is there by now, and another.
+        pages = [path.read_bytes() for path in tmp_path.glob(f".report.*.part/new/{PAGE}")]
+        assert pages
+        raise error(**_texts(error))
+
+    monkeypatch.setattr(report_folder, "write_slides", interrupted)
+    with pytest.raises(error):
+        write_report(small, out)
+    assert (out / PAGE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupted_first_report_leaves_nothing(
+    small: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report_folder, "write_slides", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(small, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_what_is_no_report_is_not_replaced(small: Report, tmp_path: Path, is_file: bool) -> None:
+    out = tmp_path / "thesis"
+    if is_file:
+        out.write_text("precious")
+    else:
+        out.mkdir()
+        (out / "chapter.docx").write_text("precious")
+    before = content(tmp_path)
+    with pytest.raises(OutputError, match=r"thesis|chapter\.docx"):
+        write_report(small, out)
+    assert content(tmp_path) == before
+
+
+def test_a_place_that_cannot_be_written(small: Report, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError):
+        write_report(small, tmp_path / "file" / "out")
+
+
+def _texts(error: type[BaseException]) -> dict[str, str]:
+    if error is not OutputError:
+        return {}
+    return {"expected": "room", "found": "none", "remedy": "free some", "where": "disk"}
