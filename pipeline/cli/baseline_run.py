@@ -6,37 +6,31 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import __version__
 from pipeline.cli.console import note, output, tracked
+from pipeline.cli.fold_run import PICTURE, FoldCases, show_places, track_results
 from pipeline.cli.model_folder import FINISHED
 from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
-from pipeline.cli.steps import Evaluated, examples, predict_and_score, prepared_slices
+from pipeline.cli.steps import Evaluated, predict_and_score, prepared_slices
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from pipeline.config import Config, as_yaml, without_places
-from pipeline.dataset.cache import CachedCase, Prepared
-from pipeline.dataset.catalogue import Case, Catalogue
-from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold, shared_patients
+from pipeline.dataset.splits import choose_fold, make_folds, no_such_fold
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import DataError, OutputError
 from pipeline.evaluation.baseline.segmenter import Baseline
 from pipeline.evaluation.baseline.workforce import Workforce
-from pipeline.evaluation.results import CONFIG, MASKS, RESULTS, SCORES, RunFacts, write_results
-from pipeline.evaluation.statistics import final_metrics, mean_dice_interval, summarize
+from pipeline.evaluation.results import CONFIG, MASKS, RESULTS, SCORES, write_results
+from pipeline.evaluation.statistics import mean_dice_interval, summarize
 from pipeline.imaging.files import write_text
-from pipeline.reporting.pictures import draw_examples
 from pipeline.segmentation.resuming import sole_user
-from pipeline.tracking.runs import TrackedRun, start_run
+from pipeline.tracking.runs import start_run
 from pipeline.tracking.store import open_store
 
 CHOICE = "baseline.json"
 """What the search chose, in words and in figures."""
-PICTURE = "examples.png"
 
 
 @dataclass(frozen=True)
@@ -60,20 +54,6 @@ class BaselineJob:
     overwrite: bool
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """The usable cases of a fold."""
-
-    fold: Fold
-    catalogue: Catalogue
-    prepared: Prepared
-    train: list[CachedCase]
-    val: list[CachedCase]
-
-    def case(self, cached: CachedCase) -> Case:
-        return self.catalogue.case(cached.name)
-
-
 def run_baseline(job: BaselineJob) -> int:
     """Fit, score, track and show a baseline; returns the exit code.
 
@@ -87,8 +67,7 @@ def run_baseline(job: BaselineJob) -> int:
     require_no_network(job.out)
     with sole_user(job.out):
         _make_room(job.out, overwrite=job.overwrite)
-        sides = _sides(job)
-        set_aside = _fit_and_score(job, sides)
+        set_aside = _fit_and_score(job, _cases(job))
     return SET_ASIDE if set_aside else 0
 
 
@@ -122,13 +101,14 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
     shutil.rmtree(out / MASKS, ignore_errors=True)
 
 
-def _sides(job: BaselineJob) -> _Sides:
+def _cases(job: BaselineJob) -> FoldCases:
     config = job.config
     catalogue, prepared = prepared_slices(config, job.work, job.workers)
     fold = choose_fold(make_folds(catalogue.labelled, config.data), job.fold)
-    train, val = prepared.chosen(fold.train), prepared.chosen(fold.val)
-    note(f"fold {fold.number} ({fold.kind}): {len(train)} training, {len(val)} held out")
-    for name, names, usable in (("training", fold.train, train), ("held-out", fold.val, val)):
+    cases = FoldCases(fold, catalogue, prepared)
+    cases.announce()
+    sides = (("training", fold.train, cases.train), ("held-out", fold.val, cases.val))
+    for name, names, usable in sides:
         if not usable:
             raise DataError(
                 f"fold {fold.number}",
@@ -136,44 +116,40 @@ def _sides(job: BaselineJob) -> _Sides:
                 found=f"none of {len(names)}",
                 remedy="see what was set aside, or choose another fold",
             )
-    sides = _Sides(fold, catalogue, prepared, train, val)
-    if shared := _shared(sides):
-        note(f"{shared} patients on both sides, so the score flatters")
-    return sides
+    return cases
 
 
-def _fit_and_score(job: BaselineJob, sides: _Sides) -> bool:
+def _fit_and_score(job: BaselineJob, cases: FoldCases) -> bool:
     """Everything from fitting to the files; returns whether a case was set aside."""
-    config, fold, out = job.config, sides.fold, job.out
+    config, fold, out = job.config, cases.fold, job.out
     tags = {"slicewise.folds": fold.kind, "slicewise.kind": "baseline"}
     name = f"{config.name} baseline fold {fold.number}"
     run = start_run(open_store(job.work), config, name, fold=fold.number, tags=tags)
     remember_run(job.work, run.run_id, out, config)
     write_text(out / CONFIG, as_yaml(without_places(config)))
     with run:
-        run.log_cases("training", {case.name: case.key for case in sides.train}, config.name)
-        run.log_cases("validation", {case.name: case.key for case in sides.val}, config.name)
+        cases.track(run, config.name)
         begun = time.monotonic()
-        baseline = _fitted(job, sides)
+        baseline = _fitted(job, cases)
         seconds = time.monotonic() - begun
         write_text(out / CHOICE, json.dumps(_choice(baseline), indent=2) + "\n")
         note(f"fitted in {seconds / 60:.1f} min")
-        held_out = [sides.case(cached) for cached in sides.val]
-        evaluated = predict_and_score(baseline, held_out, out / MASKS, pseudonyms_of(job.work))
+        names = pseudonyms_of(job.work)
+        evaluated = predict_and_score(baseline, cases.held_out, out / MASKS, names)
         report_set_aside(evaluated.set_aside)
-        facts = _facts(job, sides, evaluated, seconds)
+        facts = cases.facts(config.name, "baseline", evaluated, seconds)
         write_results(out, facts, evaluated.scores, evaluated.reliability)
-        _track(job, run, evaluated, held_out)
-    _show(job, sides, baseline, evaluated, run.run_id)
-    return bool(sides.prepared.set_aside or evaluated.set_aside)
+        track_results(run, 0, config, cases, evaluated, out, [CHOICE])
+    _show(job, cases, baseline, evaluated, run.run_id)
+    return bool(cases.prepared.set_aside or evaluated.set_aside)
 
 
-def _fitted(job: BaselineJob, sides: _Sides) -> Baseline:
+def _fitted(job: BaselineJob, cases: FoldCases) -> Baseline:
     """A baseline that has seen the training side alone."""
-    cases = [(cached, sides.case(cached)) for cached in sides.train]
+    training = [(cached, cases.source(cached)) for cached in cases.train]
     with tempfile.TemporaryDirectory() as folder:
         workforce = Workforce(job.workers or default_workers(), Path(folder), tracked)
-        baseline = Baseline.fitted(cases, job.config, workforce)
+        baseline = Baseline.fitted(training, job.config, workforce)
     if baseline.is_of_one_patient:
         note("one training patient only: the choice is made on the labels that made the prior")
     return baseline
@@ -191,62 +167,21 @@ def _choice(baseline: Baseline) -> dict[str, object]:
     }
 
 
-def _shared(sides: _Sides) -> int:
-    cases = [sides.catalogue.case(name) for name in (*sides.fold.train, *sides.fold.val)]
-    return len(shared_patients(sides.fold, cases))
-
-
-def _facts(job: BaselineJob, sides: _Sides, evaluated: Evaluated, seconds: float) -> RunFacts:
-    lost = [*sides.prepared.set_aside, *evaluated.set_aside]
-    return RunFacts(
-        name=job.config.name,
-        kind="baseline",
-        fold=sides.fold.number,
-        folds=sides.fold.kind,
-        training_cases=len(sides.train),
-        training_patients=len({case.patient for case in sides.train}),
-        training_slices=sum(len(case.image) for case in sides.train),
-        validation_cases=len(sides.val),
-        validation_patients=len({case.patient for case in sides.val}),
-        shared_patients=_shared(sides),
-        set_aside={item.name: item.reason for item in lost},
-        seconds=seconds,
-        version=__version__,
-        date=datetime.now(tz=UTC).date().isoformat(),
-    )
-
-
-def _track(
-    job: BaselineJob, run: TrackedRun, evaluated: Evaluated, held_out: Sequence[Case]
-) -> None:
-    config, out = job.config, job.out
-    run.log_metrics(0, final_metrics(summarize(evaluated.scores)))
-    if shown := examples(held_out, evaluated.scores, out / MASKS, config):
-        title = (
-            f"{config.name} baseline, fold {job.fold}: held-out cases from the worst to the best"
-        )
-        draw_examples(shown, config.data.labels, out / PICTURE, title)
-        run.log_figure(out / PICTURE)
-    for name in (CONFIG, SCORES, RESULTS, CHOICE):
-        run.log_artifact(out / name)
-
-
 def _show(
-    job: BaselineJob, sides: _Sides, baseline: Baseline, evaluated: Evaluated, run_id: str
+    job: BaselineJob, cases: FoldCases, baseline: Baseline, evaluated: Evaluated, run_id: str
 ) -> None:
-    scores, fold = evaluated.scores, sides.fold
+    scores, fold = evaluated.scores, cases.fold
     title = f"Classical baseline, held-out cases of fold {fold.number} ({fold.kind})"
     show_summary(title, summarize(scores), mean_dice_interval(scores))
-    searched = f"{baseline.searched_cases} of {len(sides.train)} training cases"
+    searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
     output.print(f"chosen on {searched}:", markup=False, soft_wrap=True)
-    for name, words in baseline.words().items():
-        output.print(f"{name:>10}: {words}", markup=False, soft_wrap=True)
-    lines = {
-        "results": job.out,
-        "masks": job.out / MASKS,
-        "scores": job.out / SCORES,
-        "picture": job.out / PICTURE,
-        "run": run_id,
-    }
-    for name, place in lines.items():
-        output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
+    show_places(baseline.words())
+    show_places(
+        {
+            "results": job.out,
+            "masks": job.out / MASKS,
+            "scores": job.out / SCORES,
+            "picture": job.out / PICTURE,
+            "run": run_id,
+        }
+    )

@@ -17,7 +17,7 @@ def demo(
     subjects: Annotated[int, typer.Option("--subjects", min=8, help="Subjects to make.")] = 24,
     overrides: Overrides = None,
 ) -> None:
-    """Make a synthetic cohort, check it, train, predict, evaluate, track and register.
+    """Make a synthetic cohort, check it, train, predict, evaluate, track, register and report.
 
     The cohort is good for a trial, not for accuracy claims. About five minutes on two cores.
 
@@ -27,6 +27,7 @@ def demo(
     from pipeline.cli.check import check
     from pipeline.cli.console import loading, note
     from pipeline.cli.data import make_demo
+    from pipeline.cli.report import report
     from pipeline.config import load_config
 
     cohort = work / "demo" / "cohort"
@@ -38,7 +39,10 @@ def demo(
     with loading():
         from pipeline.cli.training_run import train_folds
     exit_code = train_folds(config, "0", work / "demo" / "model", work, None, overwrite=True)
+    if not exit_code:
+        report(str(work / "demo" / "model"), work=work)
     note("All of this is synthetic: good for a trial, not for accuracy claims.")
     note("Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz, or make mlflow")
+    note("Would thresholds do? slicewise baseline configs/demo.yaml, then slicewise report again")
     if exit_code:
         raise typer.Exit(exit_code)

@@ -109,6 +109,8 @@ def reported_cases(report: Report, reader: CaseReader, *, with_viewer: bool) -> 
     chosen = [choice for choice in wanted if choice.name in reader.images]
     if reader.reason:
         report = replace(report, notes=(*report.notes, reader.reason))
+    if not chosen:
+        return report
     cases: list[ReportedCase] = []
     views: list[ViewedScan] = []
     failed: list[str] = []

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import __version__
-from pipeline.cli.console import figure, note, output, progress_bar
+from pipeline.cli.console import figure, note, progress_bar
+from pipeline.cli.fold_run import PICTURE, FoldCases, show_places, track_results
 from pipeline.cli.model_folder import (
     FINISHED,
     finish,
@@ -19,22 +18,20 @@ from pipeline.cli.model_folder import (
 )
 from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
-from pipeline.cli.steps import Evaluated, examples, predict_and_score, prepared_slices
+from pipeline.cli.steps import Evaluated, predict_and_score, prepared_slices
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, without_places
-from pipeline.dataset.cache import CachedCase, Prepared
-from pipeline.dataset.catalogue import Case, Catalogue
-from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold, shared_patients
+from pipeline.dataset.cache import Prepared
+from pipeline.dataset.catalogue import Catalogue
+from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from pipeline.errors import UsageError
 from pipeline.evaluation.results import (
     CONFIG,
     HISTORY,
     LOSSES,
     MASKS,
-    RESULTS,
     SCORES,
-    RunFacts,
     write_losses,
     write_results,
 )
@@ -46,7 +43,6 @@ from pipeline.evaluation.statistics import (
     summarize,
 )
 from pipeline.imaging.files import write_text
-from pipeline.reporting.pictures import draw_examples
 from pipeline.segmentation.budget import plan_run
 from pipeline.segmentation.inference import Predictor
 from pipeline.segmentation.resuming import resume_training, sole_user
@@ -77,10 +73,6 @@ class TrainingJob:
     work: Path
     resume: bool
     overwrite: bool
-
-    def cases(self, names: Iterable[str]) -> list[Case]:
-        """The cases of some names."""
-        return [self.catalogue.case(name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -141,34 +133,26 @@ def train_fold(
         OutputError: ``out`` holds another training, or belongs to another process.
         TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
     """
-    config = job.config
+    config, cases = job.config, FoldCases(fold, job.catalogue, job.prepared)
     with sole_user(out):
         require_free(out, resume=job.resume, overwrite=job.overwrite)
-        _announce(fold, job)
-        training = _training(job, fold, out)
+        cases.announce()
+        training = _training(job, cases, out)
         if job.resume and (out / FINISHED).is_file():
             note(f"{out} came to its end already")
             return _finished(out)
         with _tracked(job, training.config, fold, out, parent) as run:
-            run.log_cases("training", _keys(training.train_cases), config.name)
-            run.log_cases("validation", _keys(training.val_cases), config.name)
+            cases.track(run, config.name)
             _run(training, out, run)
             checkpoint = kept_checkpoint(out, config)
-            held_out = job.cases(case.name for case in training.val_cases)
-            evaluated = predict_and_score(
-                Predictor.from_checkpoint(checkpoint),
-                held_out,
-                out / MASKS,
-                pseudonyms_of(job.work),
-            )
+            predictor, names = Predictor.from_checkpoint(checkpoint), pseudonyms_of(job.work)
+            evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, names)
             report_set_aside(evaluated.set_aside)
-            write_results(
-                out,
-                _run_facts(job, fold, training, evaluated),
-                evaluated.scores,
-                evaluated.reliability,
-            )
-            _track_results(training, evaluated, held_out, out, run)
+            results = cases.facts(config.name, "network", evaluated, training.progress.seconds)
+            write_results(out, results, evaluated.scores, evaluated.reliability)
+            step = training.progress.step
+            track_results(run, step, training.config, cases, evaluated, out, (HISTORY, LOSSES))
+            run.log_checkpoint(checkpoint)
             version = register_model(
                 run,
                 checkpoint,
@@ -186,16 +170,16 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
     scores = outcome.evaluated.scores
     title = f"Held-out cases of fold {fold.number} ({fold.kind})"
     show_summary(title, summarize(scores), mean_dice_interval(scores))
-    lines = {
-        "model": outcome.folder,
-        "masks": outcome.folder / MASKS,
-        "scores": outcome.folder / SCORES,
-        "picture": outcome.folder / "examples.png",
-        "run": outcome.run_id,
-        "registered": outcome.registered,
-    }
-    for name, place in lines.items():
-        output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
+    show_places(
+        {
+            "model": outcome.folder,
+            "masks": outcome.folder / MASKS,
+            "scores": outcome.folder / SCORES,
+            "picture": outcome.folder / PICTURE,
+            "run": outcome.run_id,
+            "registered": outcome.registered,
+        }
+    )
 
 
 def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
@@ -219,9 +203,9 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
     return outcomes
 
 
-def _training(job: TrainingJob, fold: Fold, out: Path) -> Training:
-    config = job.config
-    train, val = job.prepared.chosen(fold.train), job.prepared.chosen(fold.val)
+def _training(job: TrainingJob, cases: FoldCases, out: Path) -> Training:
+    config, fold = job.config, cases.fold
+    train, val = cases.train, cases.val
     if job.resume:
         training = resume_training(config, train, val, str(fold.number), out)
         steps = training.config.training.steps
@@ -276,62 +260,9 @@ def _finished(out: Path) -> Outcome:
     return Outcome(out, Evaluated(scores, {}, []), facts["run"], facts["registered"])
 
 
-def _run_facts(job: TrainingJob, fold: Fold, training: Training, evaluated: Evaluated) -> RunFacts:
-    train, val = training.train_cases, training.val_cases
-    lost = [*job.prepared.set_aside, *evaluated.set_aside]
-    return RunFacts(
-        name=training.config.name,
-        kind="network",
-        fold=fold.number,
-        folds=fold.kind,
-        training_cases=len(train),
-        training_patients=len({case.patient for case in train}),
-        training_slices=sum(len(case.image) for case in train),
-        validation_cases=len(val),
-        validation_patients=len({case.patient for case in val}),
-        shared_patients=len(shared_patients(fold, job.cases((*fold.train, *fold.val)))),
-        set_aside={item.name: item.reason for item in lost},
-        seconds=training.progress.seconds,
-        version=__version__,
-        date=datetime.now(tz=UTC).date().isoformat(),
-    )
-
-
-def _track_results(
-    training: Training, evaluated: Evaluated, cases: Sequence[Case], out: Path, run: TrackedRun
-) -> None:
-    config, fold = training.config, training.fold
-    summaries = summarize(evaluated.scores)
-    run.log_metrics(training.progress.step, final_metrics(summaries))
-    if shown := examples(cases, evaluated.scores, out / MASKS, config):
-        note_line = f"{config.name}, fold {fold}: held-out cases from the worst to the best"
-        draw_examples(shown, config.data.labels, out / "examples.png", note_line)
-        run.log_figure(out / "examples.png")
-    for name in (CONFIG, SCORES, RESULTS, HISTORY, LOSSES):
-        run.log_artifact(out / name)
-    run.log_checkpoint(kept_checkpoint(out, config))
-
-
-def _keys(cases: Sequence[CachedCase]) -> dict[str, str]:
-    return {case.name: case.key for case in cases}
-
-
 def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
     dice = mean_dice(summarize(scores))
     return {"dice": figure(dice), "fold": str(fold.number), "folds": fold.kind}
-
-
-def _announce(fold: Fold, job: TrainingJob) -> None:
-    cases = job.cases((*fold.train, *fold.val))
-    train, val = job.prepared.chosen(fold.train), job.prepared.chosen(fold.val)
-    text = f"fold {fold.number} ({fold.kind}): {len(train)} training, {len(val)} held out"
-    if lost := len(cases) - len(train) - len(val):
-        text += f", {lost} set aside"
-    if shared := shared_patients(fold, cases):
-        text += f"; {len(shared)} patients on both sides, so the score flatters"
-    note(text)
-    if all(case.patient == case.name for case in cases):
-        note("each case counts as one patient; set data.patient_pattern if some share one")
 
 
 def _require_fold(config: Config, number: int) -> None:

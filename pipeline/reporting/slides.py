@@ -31,7 +31,7 @@ _LEFT, _RIGHT = 0.05, 0.95
 _INNER = (0.04, 0.04, 0.92, 0.92)
 """What a chart fills: left, bottom, width and height, as shares of the page."""
 _MOST_STRUCTURES = 8
-_LETTERS_A_LINE = 96
+_LETTERS_A_LINE = 112
 _MOST_CASES = 40
 
 
@@ -72,7 +72,7 @@ def _slides(report: Report) -> Iterator[Slide]:
     for item in every_chart(report):
         item.figure.set_size_inches(*PAGE_INCHES)
         item.figure.set_layout_engine("constrained", rect=_INNER)
-        item.figure.suptitle(item.title, x=_LEFT, ha="left", fontweight="bold")
+        item.figure.suptitle(item.title, x=_LEFT, y=0.975, ha="left", fontweight="bold")
         yield Slide(item.key, item.figure)
     if report.network is not None:
         yield Slide("network", _in_wide_page(report.network))

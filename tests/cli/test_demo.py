@@ -41,6 +41,8 @@ def test_demo_leaves_masks_scores_picture_and_model(work: Path) -> None:
     assert (model / "examples.png").stat().st_size > 50_000
     assert len(list((model / "masks").glob("*.nii.gz"))) == 2
     assert len((model / "scores.csv").read_text().splitlines()) == 1 + 2 * 3
+    assert "white_matter" in (model / "report" / "report.html").read_text()
+    assert list((model / "report" / "figures").glob("*case*.png"))
 
 
 def test_registered_demo_model_predicts_a_dicom_series(work: Path, tmp_path: Path) -> None:

@@ -55,8 +55,8 @@
   headings.forEach((heading, column) => {
     heading.querySelector("button").addEventListener("click", () => sort(column));
   });
-  for (const control of [wanted, structure, only]) {
-    control.addEventListener("input", show);
-  }
+  wanted.addEventListener("input", show);
+  structure.addEventListener("change", show);
+  only.addEventListener("change", show);
   show();
 })();
