@@ -218,10 +218,10 @@ def _maps(scan: Volume, errors: NDArray[np.bool_], marked: NDArray[np.bool_]) ->
     colours = mpl.colormaps["inferno"]
     for axis in (2, 1, 0):
         size = size_pixels(scan, axis, MAP_PIXELS)
-        shares = resized_label(as_rows(sums[axis], axis), size) / max(most_mm, 1e-9)
+        shares = resized_label(as_rows(sums[axis]), size) / max(most_mm, 1e-9)
         # A thin seam of errors is seen beside a thick one, too.
         pixels = np.rint(colours(np.sqrt(shares))[..., :3] * 255).astype(np.uint8)  # (H, W, 3)
-        silhouette = resized_label(as_rows(np.any(marked, axis=axis), axis), size)
+        silhouette = resized_label(as_rows(np.any(marked, axis=axis)), size)
         pixels[silhouette & ~eroded(silhouette)] = _RIM_GREY
         picture = Image.fromarray(pixels)
         if has_sides(scan):

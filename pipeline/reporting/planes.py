@@ -1,6 +1,6 @@
 """A volume in, one slice of it as radiologists see it out: rows of pixels, greys, letters.
 
-Axial and coronal slices have the patient's right on the left, sagittal ones the back.
+Axial and coronal slices have the patient's right on the left, sagittal ones the front.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.dataset.plane import PLANES
 from pipeline.imaging.pictures import NO_GEOMETRY
 from pipeline.imaging.volume import Volume
 
 # What is left, right, bottom and top in a picture of the plane across each RAS axis.
-BORDERS = (("P", "A", "I", "S"), ("R", "L", "I", "S"), ("R", "L", "P", "A"))
+BORDERS = (("A", "P", "I", "S"), ("R", "L", "I", "S"), ("R", "L", "P", "A"))
 _LETTERS = "#ffffff"
 _HALO = "#000000"
 _LEAST_PIXELS = 24
@@ -30,14 +29,17 @@ def picture_rows(voxels: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
         axis: of ``PLANES``, across the slice.
         number: of the slice.
     """
-    return as_rows(np.take(voxels, number, axis), axis)
+    return as_rows(np.take(voxels, number, axis))
 
 
-def as_rows(plane: NDArray[Any], axis: int) -> NDArray[Any]:
-    """A plane across an axis of a RAS volume as rows from top to bottom, shape (H, W)."""
-    rows: NDArray[Any] = plane.T[::-1]
-    # Radiologists face the patient: the right side is on the left.
-    return rows if axis == PLANES.index("sagittal") else rows[:, ::-1]
+def as_rows(plane: NDArray[Any]) -> NDArray[Any]:
+    """A plane across an axis of a RAS volume as rows from top to bottom, shape (H, W, ...).
+
+    Radiologists face the patient, whose right side is on the left, and see the nose on the left
+    from the side: every plane is mirrored.
+    """
+    rows: NDArray[Any] = plane.swapaxes(0, 1)[::-1, ::-1]
+    return rows
 
 
 def fullest_slice(marked: NDArray[Any], axis: int) -> int:

@@ -79,7 +79,8 @@ def alarms(report: Report) -> list[str]:
     if shared := sum(facts.shared_patients for facts in report.facts):
         texts.append(
             f"{_count(shared, 'patient')} with scans on both sides, in training and among the "
-            "held-out cases. The figures flatter: they say how known patients are segmented, not new ones."
+            "held-out cases. The figures flatter: they say how known patients are segmented, not "
+            "new ones."
         )
     if any(fold.config.training.keep == "best" and fold.facts for fold in report.folds):
         texts.append(

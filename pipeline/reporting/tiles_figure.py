@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.imaging.files import atomic_file
 from pipeline.imaging.structures import COLOURS, Structure
+from pipeline.reporting.planes import as_rows
 from pipeline.segmentation.tiles import Tile, TiledSlice
 
 _DARK = "#14171c"
@@ -41,7 +42,7 @@ def draw_tiles(sliced: TiledSlice, structures: Sequence[Structure], path: Path) 
 def tiles_figure(sliced: TiledSlice, structures: Sequence[Structure]) -> Figure:
     """The windows of a slice, what each says under its weight, and the blended result.
 
-    Radiological: the patient's right is on the left, unless the slice is sagittal.
+    As radiologists see it: the patient's right is on the left, or the front of a sagittal slice.
 
     Args:
         sliced: a slice that is larger than its window.
@@ -109,7 +110,7 @@ class _Drawing:
             x = lefts.index(left) * across * (1 + _GAP)
             y = tops.index(top) * up * (1 + _GAP) * self.aspect
             extent = (x, x + across, y + up * self.aspect, y)
-            axes.imshow(self._seen(picture), extent=extent, interpolation="nearest")
+            axes.imshow(as_rows(picture), extent=extent, interpolation="nearest")
             frame = Rectangle((x, y), across, up * self.aspect, fill=False, linewidth=1.6)
             frame.set_edgecolor(COLOURS[number % len(COLOURS)])
             axes.add_patch(frame)
@@ -129,16 +130,10 @@ class _Drawing:
         return picture
 
     def _show(self, axes: Axes, picture: NDArray[Any]) -> None:
-        axes.imshow(self._seen(picture), aspect=self.aspect, interpolation="nearest")
-
-    def _seen(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """(H, W, 3) in RAS to rows from top to bottom, as radiologists see them."""
-        rows = picture.swapaxes(0, 1)[::-1]
-        return rows if self.sliced.axis == 0 else rows[:, ::-1]
+        axes.imshow(as_rows(picture), aspect=self.aspect, interpolation="nearest")
 
     def _corner(self, tile: Tile) -> tuple[int, int]:
         """Top and left of a window in the picture as it is seen."""
         across, up = self.sliced.weights.shape
         width, height = self.sliced.picture.shape
-        left = tile.top if self.sliced.axis == 0 else width - tile.top - across
-        return height - tile.left - up, left
+        return height - tile.left - up, width - tile.top - across

@@ -41,7 +41,6 @@ class TiledSlice:
     """A slice as the network sees it, in RAS: rows along the first axis that remains.
 
     Attributes:
-        axis: RAS axis across the slice.
         picture: normalised intensities of the first contrast, shape (H, W); where a slice is
             narrower than the window, with its edges repeated, as in inference.
         spacing_mm: between rows and between columns.
@@ -50,7 +49,6 @@ class TiledSlice:
         probabilities: after the blending, shape (K, H, W).
     """
 
-    axis: int
     picture: NDArray[np.float32]
     spacing_mm: tuple[float, float]
     tiles: tuple[Tile, ...]
@@ -95,7 +93,6 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     in_plane = [other for other in range(3) if other != axis]
     row_mm, column_mm = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)[in_plane]
     return TiledSlice(
-        axis,
         slices[number, 0].numpy(),
         (float(row_mm), float(column_mm)),
         tuple(tiles),

@@ -74,7 +74,7 @@ def test_png_has_the_right_side_on_the_left(tmp_path: Path, codes: str) -> None:
         # Rows count from the top, columns from the left.
         ("axial", (16, 12), ("above", "left")),
         ("coronal", (20, 12), ("below", "left")),
-        ("sagittal", (20, 16), ("below", "right")),
+        ("sagittal", (20, 16), ("below", "left")),
     ],
 )
 def test_planes(

@@ -29,7 +29,7 @@ SCAN = Volume(np.arange(60.0).reshape(SHAPE), np.diag([*SPACING_MM, 1.0]))
     # Indices (i, j, k) of a RAS volume at the left, right, bottom and top of the picture.
     ("axis", "top_left", "bottom_right", "shape"),
     [
-        (0, (1, 0, 4), (1, 3, 0), (5, 4)),  # back on the left, front on the right
+        (0, (1, 3, 4), (1, 0, 0), (5, 4)),  # front on the left, back on the right
         (1, (2, 1, 4), (0, 1, 0), (5, 3)),  # the highest i is the patient's right
         (2, (2, 3, 1), (0, 0, 1), (4, 3)),
     ],

@@ -69,7 +69,7 @@ def centre(picture: NDArray[np.int64], colour: str) -> NDArray[np.float64]:
     [
         ("axial", (12, 24), ("above", "left")),
         ("coronal", (12, 10), ("below", "left")),
-        ("sagittal", (24, 10), ("below", "right")),
+        ("sagittal", (24, 10), ("below", "left")),
     ],
 )
 def test_planes_are_seen_as_radiologists_do(
@@ -94,7 +94,7 @@ def test_planes_are_seen_as_radiologists_do(
 
 
 @pytest.mark.parametrize(
-    ("plane", "letters"), [("axial", "RLPA"), ("coronal", "RLIS"), ("sagittal", "PAIS")]
+    ("plane", "letters"), [("axial", "RLPA"), ("coronal", "RLIS"), ("sagittal", "APIS")]
 )
 def test_letters_stand_at_the_borders(
     monkeypatch: pytest.MonkeyPatch, plane: str, letters: str

@@ -42,7 +42,6 @@ def test_weighted_mean_of_the_tiles_is_the_blended_slice(
     assert len(sliced.tiles) > 1
     assert weights.min() > 0
     assert torch.allclose(total / weights, sliced.probabilities, atol=1e-5)
-    assert sliced.axis == 2
     assert sliced.spacing_mm == pytest.approx((1.5, 1.2))
 
 
