@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,6 +61,8 @@ TOKENS = (
     "ZPTOKEN",  # path of DICOM input
     "19310407",  # birth date
 )
+# Volumes and pictures inside of a page.
+_PACKED = re.compile(rb"[A-Za-z0-9+/]{400,}={0,2}")
 CONFIG = """
 name: private
 data: {layout: dicom, labels: {lesion: 5}, fold_count: 2}
@@ -117,10 +121,18 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
         if path.name.endswith(".gz"):
             content = gzip.decompress(content)
         yield name, name.encode() + content
+        if path.suffix == ".html":
+            for number, packed in enumerate(_PACKED.findall(content)):
+                inner = base64.b64decode(packed)
+                yield f"{name}/{number}", _unpacked(inner)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for member in archive.namelist():
                     yield f"{name}/{member}", archive.read(member)
+
+
+def _unpacked(content: bytes) -> bytes:
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
 def leaks(content: bytes) -> list[str]:
@@ -159,6 +171,13 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
         ("predict", model, studies, "--out", shared / "nrrd", "--format", "seg-nrrd", *place),
         ("predict", model, scan, "--out", shared / "scan.nii.gz", "--probabilities", *place),
         ("convert", scan, "--out", shared / "converted-nifti", *place),
+        ("baseline", config, "--set", f"data.root={studies}", "--out", shared / "base", *place),
+        ("report", model, "--baseline", shared / "base", "--out", shared / "report", *place),
+        ("report", shared / "masks", "--data", studies, "--out", shared / "report-masks", *place),
+        ("compare", shared / "base", model, "--out", shared / "compare", *place),
+        ("evaluate", shared / "masks", shared / "masks", "--out", shared / "scores.csv"),
+        ("view", studies / "ZPTOKEN^1", "--out", shared / "view.html", *place),
+        ("view", scan, shared / "scan.nii.gz", "--out", shared / "view-nifti.html", *place),
     ]  # fmt: skip
     for call in calls:
         done = slicewise(*call)
@@ -167,6 +186,8 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
     found = {name: leaks(content) for name, content in contents(shared)}
     assert len(list((shared / "seg").glob("*.dcm"))) == 4
     assert len(list((shared / "masks").glob("*.nii.gz"))) == 4
+    assert {"report/report.pdf", "report-masks/report.html", "view.html"} <= set(found)
+    assert any(name.startswith("view.html/") for name in found)
     assert {name: tokens for name, tokens in found.items() if tokens} == {}
     tracked = {name: leaks(content) for name, content in contents(work / "mlflow")}
     assert tracked
