@@ -79,7 +79,7 @@ test: $(READY) ## Run the tests that need neither time nor real scans.
 	$(BIN)/pytest -m "not slow and not data" $(ARGS)
 
 test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too, with coverage.
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest --cov --cov-report=term --durations=12 $(ARGS)
 
 fuzz: $(READY) ## Damage 20,000 small DICOM files and read them; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)

@@ -22,7 +22,7 @@ from pipeline.dataset.workers import default_workers
 from pipeline.errors import DataError, OutputError
 from pipeline.evaluation.baseline.segmenter import Baseline
 from pipeline.evaluation.baseline.workforce import Workforce
-from pipeline.evaluation.results import CONFIG, MASKS, RESULTS, SCORES, write_results
+from pipeline.evaluation.results import CONFIG, MASKS, REPORT, RESULTS, SCORES, write_results
 from pipeline.evaluation.statistics import mean_dice_interval, summarize
 from pipeline.imaging.files import write_text
 from pipeline.segmentation.resuming import sole_user
@@ -98,7 +98,8 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
         )
     for name in (CHOICE, CONFIG, RUN_ID, SCORES, RESULTS, PICTURE):
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / MASKS, ignore_errors=True)
+    for folder in (MASKS, REPORT):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
 
 def _cases(job: BaselineJob) -> FoldCases:

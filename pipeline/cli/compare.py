@@ -9,6 +9,12 @@ import typer
 
 from pipeline.cli.options import DEFAULT_WORK, Work
 
+_METRICS = (
+    "dice, iou, sensitivity, precision, hd95_mm, surface_distance_mm, surface_dice, "
+    "volume_error_ml, relative_volume_error, component_sensitivity, component_precision, "
+    "component_f1, calibration_error"
+)
+"""The keys of ``METRICS``, which takes too long to import for a help text."""
 _RUN = "Folder of a run, a run id, models:/name@alias, or a CSV of scores."
 
 
@@ -17,9 +23,7 @@ def compare(
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Likewise.")],
     metric: Annotated[
         str,
-        typer.Option(
-            "--metric", metavar="METRIC", help="dice, hd95_mm, surface_dice, ...; a column."
-        ),
+        typer.Option("--metric", metavar="METRIC", help=f"One of {_METRICS}."),
     ] = "dice",
     out: Annotated[
         Path | None,
@@ -39,7 +43,7 @@ def compare(
     from pipeline.cli.console import loading, note
 
     with loading():
-        from pipeline.cli.comparison_run import caveats, run_names, scored_run, show_comparison
+        from pipeline.cli.comparison_run import caveats, names_of, scored_run, show_comparison
         from pipeline.evaluation.comparison import (
             compare,
             metric_of,
@@ -50,7 +54,7 @@ def compare(
 
     metric_of(metric)
     first, second = scored_run(run_a, work), scored_run(run_b, work)
-    comparison = compare(first.scores, second.scores, run_names(run_a, run_b), metric)
+    comparison = compare(first.scores, second.scores, names_of(first, second), metric)
     folder = out or work / "compare"
     pairs = pair_scores(first.scores, second.scores, metric)
     write_differences(pairs, folder / "differences.csv")

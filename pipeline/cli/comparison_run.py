@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.cli.console import figure, note, output, show_table
-from pipeline.cli.run_folder import find_run
+from pipeline.cli.run_folder import RUN_ID, find_run
 from pipeline.cli.tables import counted
 from pipeline.dataset.catalogue import listed
 from pipeline.errors import DataError
 from pipeline.evaluation.comparison import RunComparison, StructureComparison
-from pipeline.evaluation.results import SCORES, RunFacts, read_results
+from pipeline.evaluation.results import Results, RunFacts, read_results
 from pipeline.evaluation.scores import Score, read_scores
+from pipeline.evaluation.verdicts import SIGNIFICANT, verdict
 
-SIGNIFICANT = 0.05
 FEWEST_PATIENTS = 6
 """With fewer, a two-sided test cannot come below 0.05, however they differ: 2 / 2^5 = 0.0625."""
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_SHORT_ID = 8
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,23 @@ class ScoredRun:
     Attributes:
         scores: rows of all its folds.
         facts: about its folds; empty where only its scores are known.
+        name: of its configuration, or of the file of its scores; empty where only facts are known.
+        run_id: first letters of the id of its first fold; empty where it has none.
     """
 
     scores: list[Score]
     facts: list[RunFacts]
+    name: str = ""
+    run_id: str = ""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What it may be called, from short to telling; never a folder, which may name patients."""
+        name = self.name or next((facts.name for facts in self.facts), "run")
+        kinds = " and ".join(sorted({facts.kind for facts in self.facts}))
+        numbers = ", ".join(str(facts.fold) for facts in self.facts)
+        texts = (name, f"{name} {kinds}", f"{name} {kinds} fold {numbers}", f"{name} {self.run_id}")
+        return texts if self.facts else (name, name, name, texts[-1])
 
 
 def scored_run(run: str, work: Path) -> ScoredRun:
@@ -48,11 +63,9 @@ def scored_run(run: str, work: Path) -> ScoredRun:
         ModelError: an id or a model that the store does not know.
     """
     if run.endswith(".csv"):
-        found = ScoredRun(read_scores(Path(run)), [])
+        found = ScoredRun(read_scores(Path(run)), [], Path(run).stem)
     else:
-        folds = read_results(find_run(run, work).folder)
-        scores = [score for fold in folds for score in fold.scores]
-        found = ScoredRun(scores, [fold.facts for fold in folds if fold.facts])
+        found = _of_folds(read_results(find_run(run, work).folder))
     if not found.scores:
         raise DataError(
             run,
@@ -63,14 +76,21 @@ def scored_run(run: str, work: Path) -> ScoredRun:
     return found
 
 
-def run_names(first: str, second: str) -> tuple[str, str]:
-    """What two runs are called beside each other: no more of a path than tells them apart."""
-    parts = [_parts(text) for text in (first, second)]
-    for count in range(1, max(map(len, parts)) + 1):
-        one, other = ("/".join(part[-count:]) for part in parts)
+def names_of(first: ScoredRun, second: ScoredRun) -> tuple[str, str]:
+    """What two runs are called beside each other: no more than tells them apart."""
+    for one, other in zip(first.titles, second.titles, strict=True):
         if one != other:
-            return one, other
-    return f"{parts[0][-1]} (first)", f"{parts[1][-1]} (second)"
+            return one.strip(), other.strip()
+    return "first", "second"
+
+
+def run_names(first: str, second: str) -> tuple[str, str]:
+    """What two runs are called beside each other that are named by a user; see ``names_of``.
+
+    Raises:
+        DataError: the folder of no run, or of a damaged one.
+    """
+    return names_of(_unscored(first), _unscored(second))
 
 
 def show_comparison(comparison: RunComparison) -> None:
@@ -79,16 +99,18 @@ def show_comparison(comparison: RunComparison) -> None:
     unit = f" in {metric.unit}" if metric.unit else ""
     show_table(
         f"{metric.title}{unit}: {comparison.second} minus {comparison.first}",
-        ("structure", "cases", "patients", comparison.first, comparison.second,
+        ("structure", "cases", "left out", "patients", comparison.first, comparison.second,
          "difference", "effect", "p", "corrected p"),
         (_cells(row, metric.digits) for row in comparison.rows),
     )  # fmt: skip
     for row in comparison.rows:
-        output.print(_verdict(row, comparison), markup=False, soft_wrap=True)
+        text = verdict(row, metric, (comparison.first, comparison.second))
+        output.print(text, markup=False, soft_wrap=True)
     note(
-        "Difference: mean over cases and its 95 % interval, patients drawn. Effect: rank-biserial "
-        "correlation of the patients' mean differences, -1 to 1. p: sign-flip "
-        "permutation test of these; corrected over structures by Holm."
+        "Cases: those where both runs have a value; left out: the other cases of both. Difference: "
+        "mean over cases and its 95 % interval, patients drawn. p: permutation test of this "
+        "difference, signs flipped patient by patient; corrected over structures by Holm. "
+        "Effect: rank-biserial correlation of the patients' sums of differences, -1 to 1."
     )
 
 
@@ -101,12 +123,15 @@ def caveats(comparison: RunComparison, first: ScoredRun, second: ScoredRun) -> I
             yield f"left out, as only {name} has scored them: {listed(cases)}"
     for row in comparison.rows:
         if row.undefined:
-            missing = counted(row.undefined, "case")
-            yield f"{row.structure}: left out, as undefined in a run: {missing}"
+            yield f"{row.structure}: left out, as undefined in a run: {_left_out(row, comparison)}"
     yield from _about_structures(runs)
     yield from _about_folds(runs)
-    if 0 < max(row.patients for row in comparison.rows) < FEWEST_PATIENTS:
-        yield f"fewer than {FEWEST_PATIENTS} patients: no p-value can be below {SIGNIFICANT}"
+    few = [row.structure for row in comparison.rows if 0 < row.patients < FEWEST_PATIENTS]
+    if few:
+        yield (
+            f"fewer than {FEWEST_PATIENTS} patients: no p-value can be below {SIGNIFICANT}: "
+            f"{listed(few)}"
+        )
     if all(score.patient == score.case for run in runs.values() for score in run.scores):
         yield "each case counts as one patient; if some share one, the p-values are too small"
 
@@ -141,6 +166,7 @@ def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
     return (
         row.structure,
         str(row.cases),
+        str(row.undefined),
         str(row.patients),
         figure(row.first_mean, digits),
         figure(row.second_mean, digits),
@@ -151,19 +177,10 @@ def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
     )
 
 
-def _verdict(row: StructureComparison, comparison: RunComparison) -> str:
-    metric = comparison.metric
-    if not row.cases:
-        return f"{row.structure}: {metric.title} is undefined in every case."
-    if not any(row.differences.values()):
-        return f"{row.structure}: both runs are equal in every case."
-    certainty = f"corrected p = {row.p_corrected:.4f}"
-    if row.p_corrected >= SIGNIFICANT:
-        return f"{row.structure}: nothing can be said about which run is better ({certainty})."
-    gain = row.difference if metric.better == "higher" else -row.difference
-    winner = comparison.second if gain > 0 else comparison.first
-    size = f"{abs(row.difference):.{metric.digits}f} {metric.unit}".rstrip()
-    return f"{row.structure}: {winner} is better, {metric.title} by {size} ({certainty})."
+def _left_out(row: StructureComparison, comparison: RunComparison) -> str:
+    alone = ((comparison.first, row.missed_first), (comparison.second, row.missed_second))
+    parts = [f"{count} in {name} alone" for name, count in alone if count]
+    return counted(row.undefined, "case") + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _signed(value: float, digits: int) -> str:
@@ -177,11 +194,29 @@ def _interval(row: StructureComparison, digits: int) -> str:
     return f"[{_signed(row.low, digits)}, {_signed(row.high, digits)}]"
 
 
-def _parts(run: str) -> tuple[str, ...]:
-    if run.startswith("models:/"):
-        return (run,)
+def _of_folds(folds: Sequence[Results]) -> ScoredRun:
+    return ScoredRun(
+        [score for fold in folds for score in fold.scores],
+        [fold.facts for fold in folds if fold.facts],
+        folds[0].config.name,
+        _id_in(folds[0].folder / RUN_ID),
+    )
+
+
+def _unscored(run: str) -> ScoredRun:
+    if Path(run).is_dir():
+        return _of_folds(read_results(Path(run)))
+    if run.endswith(".csv"):
+        return ScoredRun([], [], Path(run).stem)
     if _RUN_ID.fullmatch(run):
-        return (run[:8],)
-    path = Path(run).resolve()
-    folder = path.parent if path.name == SCORES else path.with_suffix("")
-    return folder.parts[1:] or (run,)
+        return ScoredRun([], [], run[:_SHORT_ID])
+    return ScoredRun([], [], run if run.startswith("models:/") else "")
+
+
+def _id_in(path: Path) -> str:
+    """First letters of the id; a record that is damaged is none, as it serves the name alone."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(content["run_id"])[:_SHORT_ID]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.cli.run_folder import RUN_ID
 from pipeline.config import Config
 from pipeline.errors import ModelError, OutputError
-from pipeline.evaluation.results import HISTORY, LOSSES, MASKS, RESULTS, SCORES
+from pipeline.evaluation.results import HISTORY, LOSSES, MASKS, REPORT, RESULTS, SCORES
 from pipeline.imaging.files import write_text
 
 FINISHED = "model.json"
@@ -84,7 +84,8 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
     checkpoints = ("last.pt", "best.pt")
     for name in (FINISHED, *checkpoints, RUN_ID, HISTORY, LOSSES, SCORES, RESULTS):
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / MASKS, ignore_errors=True)
+    for folder in (MASKS, REPORT):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
 
 def require_no_single_fold(out: Path) -> None:

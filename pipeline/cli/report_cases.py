@@ -21,7 +21,7 @@ from pipeline.imaging.structures import Structure
 from pipeline.reporting.case_panels import ShownCase, draw_case
 from pipeline.reporting.report import Report, ReportedCase
 from pipeline.reporting.stray import stray_notes
-from pipeline.reporting.viewer import ViewedMask, ViewedScan, ViewerParts, viewer_parts
+from pipeline.reporting.viewer import ViewedMask, ViewedScan, viewer_parts
 
 MOST_FAILURES = 9
 MOST_VIEWER_BYTES = 6_000_000
@@ -114,6 +114,7 @@ def reported_cases(report: Report, reader: CaseReader, *, with_viewer: bool) -> 
     cases: list[ReportedCase] = []
     views: list[ViewedScan] = []
     failed: list[str] = []
+    too_large: list[str] = []
     for choice in tracked(chosen, "drawing cases", len(chosen)):
         try:
             shown = reader.read(choice.name)
@@ -124,14 +125,16 @@ def reported_cases(report: Report, reader: CaseReader, *, with_viewer: bool) -> 
             continue
         views.append(_view(shown, choice.role))
         if sum(view.scan.voxels.size for view in views) > _MOST_VIEWED_VOXELS:
-            views.pop()
+            too_large.append(views.pop().title)
     notes = [f"No picture could be made of {listed(failed)}."] if failed else []
     viewer = viewer_parts(views, MOST_VIEWER_BYTES) if with_viewer and views else None
+    if with_viewer:
+        notes += _left_out([*too_large, *(viewer.left_out if viewer else ())])
     return replace(
         report,
         cases=tuple(cases),
         viewer=viewer,
-        notes=(*report.notes, *notes, *_left_out(viewer)),
+        notes=(*report.notes, *_not_all(report, chosen), *notes),
     )
 
 
@@ -212,11 +215,20 @@ def _view(shown: ShownCase, role: str) -> ViewedScan:
     return ViewedScan(f"{shown.name} ({role})", shown.scan, tuple(masks))
 
 
-def _left_out(viewer: ViewerParts | None) -> Iterator[str]:
-    if viewer is not None and viewer.left_out:
+def _left_out(titles: Sequence[str]) -> list[str]:
+    if not titles:
+        return []
+    return [f"The viewer has no room for {listed(titles)}; `slicewise view` shows any scan."]
+
+
+def _not_all(report: Report, chosen: Sequence[Choice]) -> Iterator[str]:
+    """Says that more cases stand out than are shown."""
+    failing = {failure.case for failure in report.failures}
+    shown = failing & {choice.name for choice in chosen}
+    if 0 < len(shown) < len(failing):
         yield (
-            f"The viewer has no room for {listed(viewer.left_out)}; "
-            "`slicewise view` shows any scan."
+            f"Pictures of the {len(shown)} worst of {len(failing)} cases that stand out; the list "
+            "of failures names all."
         )
 
 

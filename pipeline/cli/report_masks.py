@@ -13,7 +13,8 @@ from pipeline.cli.scanning import scanning
 from pipeline.cli.viewing_run import structures_beside
 from pipeline.config import Config, parse_config
 from pipeline.dataset.layouts import read_images
-from pipeline.errors import DataError, ScanError, SlicewiseError
+from pipeline.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
+from pipeline.imaging.labels import whole_numbers
 from pipeline.imaging.nifti.reading import is_nifti
 from pipeline.imaging.pictures import is_picture, read_picture_mask
 from pipeline.imaging.scan import ScanSource, read_scan, source_name
@@ -23,12 +24,29 @@ from pipeline.reporting.failures import odd_volumes
 from pipeline.reporting.report import Report
 
 _PROBABILITIES = "_probabilities"
+_MOST_VALUES = 256
+"""More values than any label map has; a scan has more."""
 
 
 def masks_in(folder: Path) -> dict[str, Path]:
-    """Name to path of each mask that `slicewise predict` left as NIfTI or picture."""
-    files = (path for path in sorted(folder.iterdir()) if is_nifti(path) or is_picture(path))
-    named = {source_name(path): path for path in files}
+    """Name to path of each mask that `slicewise predict` left as NIfTI or picture.
+
+    Raises:
+        DataError: two of one name.
+    """
+    named: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not (is_nifti(path) or is_picture(path)):
+            continue
+        name = source_name(path)
+        if name in named:
+            raise DataError(
+                folder,
+                expected="one mask of each name",
+                found=f"{named[name].name} and {path.name}",
+                remedy="rename or remove one of them",
+            )
+        named[name] = path
     return {name: path for name, path in named.items() if not name.endswith(_PROBABILITIES)}
 
 
@@ -38,7 +56,8 @@ def report_of_masks(
     """Volumes of each structure, what is odd among them, and pictures where the scans are given.
 
     Raises:
-        DataError: no mask can be read.
+        DataError: no mask can be read, or two have one name.
+        UsageError: what lies there are no masks.
     """
     paths = masks_in(folder)
     masks: dict[str, dict[int, float]] = {}
@@ -83,13 +102,36 @@ def report_of_masks(
 
 
 def _volumes_ml(path: Path) -> dict[int, float]:
+    """Volume of each label.
+
+    Raises:
+        ScanError: the mask cannot be read.
+        UsageError: its values are those of a scan.
+    """
     mask = _stored(path)
-    values, counts = np.unique(mask.voxels, return_counts=True)
+    try:
+        labels = whole_numbers(mask.voxels, path.name)
+    except LabelError as error:
+        raise _no_mask(path, error.found) from error
+    values, counts = np.unique(labels, return_counts=True)
+    if values[0] < 0:
+        raise _no_mask(path, "negative values")
+    if len(values) > _MOST_VALUES:
+        raise _no_mask(path, f"{len(values)} different values")
     return {
         int(value): int(count) * mask.voxel_volume_ml
         for value, count in zip(values, counts, strict=True)
         if value
     }
+
+
+def _no_mask(path: Path, found: str) -> UsageError:
+    return UsageError(
+        path.name,
+        expected=f"a mask: at most {_MOST_VALUES} whole numbers, none of them negative",
+        found=found,
+        remedy="give the folder of the masks as RUN, and that of the scans by --data",
+    )
 
 
 def _stored(path: Path) -> Volume:

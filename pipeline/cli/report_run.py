@@ -15,7 +15,7 @@ from pipeline.cli.report_cases import CaseReader, reported_cases
 from pipeline.cli.report_masks import masks_in, report_of_masks
 from pipeline.cli.run_folder import RUN_ID, find_run
 from pipeline.errors import UsageError
-from pipeline.evaluation.comparison import compare
+from pipeline.evaluation.comparison import RunComparison, compare
 from pipeline.evaluation.results import CONFIG, Results, read_results
 from pipeline.evaluation.statistics import mean_dice_interval, summarize
 from pipeline.imaging.structures import structures_of
@@ -143,10 +143,12 @@ def _beside(job: ReportJob, own: ScoredRun, run: str, kind: str) -> Compared:
             job.run,
             expected="a run with scores, to be compared",
             found="one that did not come to its scores",
-            remedy="go on with `slicewise train --resume`, or leave the other run out",
+            remedy="let the run come to its end, or leave the other run out",
         )
     other = scored_run(run, job.work)
     is_baseline = kind == "baseline"
+    if is_baseline:
+        _require_baseline(run, other)
     is_network = all(facts.kind == "network" for facts in own.facts)
     names = ("baseline", "network") if is_baseline and is_network else run_names(run, job.run)
     comparisons = tuple(compare(other.scores, own.scores, names, key) for key in COMPARED_METRICS)
@@ -155,19 +157,46 @@ def _beside(job: ReportJob, own: ScoredRun, run: str, kind: str) -> Compared:
         names[0],
         mean_dice_interval(other.scores),
         comparisons,
-        tuple(caveats(comparisons[0], other, own)),
+        tuple(_caveats(comparisons, other, own)),
     )
+
+
+def _require_baseline(run: str, other: ScoredRun) -> None:
+    kinds = sorted({facts.kind for facts in other.facts})
+    if kinds != ["baseline"]:
+        raise UsageError(
+            f"--baseline {run}",
+            expected="a classical baseline, as `slicewise baseline` leaves it",
+            found=f"a {' and a '.join(kinds)}" if kinds else "scores of unknown origin",
+            remedy="name any other run by --against",
+        )
+
+
+def _caveats(
+    comparisons: Sequence[RunComparison], first: ScoredRun, second: ScoredRun
+) -> Iterator[str]:
+    """What weakens every comparison, then what weakens that of one metric."""
+    found = [list(caveats(comparison, first, second)) for comparison in comparisons]
+    common = [text for text in found[0] if all(text in texts for texts in found)]
+    yield from common
+    for comparison, texts in zip(comparisons, found, strict=True):
+        for text in texts:
+            if text not in common:
+                yield f"{comparison.metric.title}: {text}"
 
 
 def _notes(job: ReportJob, folds: Sequence[Results]) -> Iterator[str]:
     unscored = [fold for fold in folds if not fold.scores]
     if unscored:
-        yield (
-            "This run did not come to its scores: only its training is shown. Go on with "
-            "`slicewise train --resume`, then report again."
-            if len(unscored) == len(folds)
-            else f"{len(unscored)} of {len(folds)} folds did not come to their scores."
-        )
+        if len(unscored) < len(folds):
+            yield f"{len(unscored)} of {len(folds)} folds did not come to their scores."
+        elif any(map(_is_network, folds)):
+            yield (
+                "This run did not come to its scores: only its training is shown. Go on with "
+                "`slicewise train --resume`, then report again."
+            )
+        else:
+            yield "This run did not come to its scores. Let it come to its end, then report again."
     facts = folds[0].facts
     if job.baseline is None and facts is not None and facts.kind == "network":
         place = f"runs/{facts.name}-baseline/fold-{facts.fold}"
@@ -181,8 +210,9 @@ def _notes(job: ReportJob, folds: Sequence[Results]) -> Iterator[str]:
 def _provenance(folds: Sequence[Results]) -> Iterator[tuple[str, str]]:
     facts = [fold.facts for fold in folds if fold.facts is not None]
     config = folds[0].config
-    is_baseline = bool(facts) and all(item.kind == "baseline" for item in facts)
-    what = "classical baseline" if is_baseline else "U-Net"
+    is_network = any(map(_is_network, folds))
+    is_baseline = bool(facts) and not is_network
+    what = "U-Net" if is_network else "classical baseline" if is_baseline else "unfinished run"
     numbers = ", ".join(str(item.fold) for item in facts)
     yield "what", f"{what}, fold{'s' * (len(facts) > 1)} {numbers}" if facts else what
     if facts:
@@ -191,7 +221,7 @@ def _provenance(folds: Sequence[Results]) -> Iterator[tuple[str, str]]:
     ids = [_json_of(fold.folder / RUN_ID).get("run_id", "") for fold in folds]
     if any(ids):
         yield "run", "run " + ", ".join(text[:_SHORT_ID] for text in ids if text)
-    if not is_baseline and config.training.steps:
+    if is_network and config.training.steps:
         yield "steps", f"{config.training.steps:,} steps"
     if facts:
         minutes = sum(item.seconds for item in facts) / 60
@@ -210,8 +240,15 @@ def _json_of(path: Path) -> dict[str, str]:
 
 
 def _network(folds: Sequence[Results]) -> Figure | None:
-    if all(fold.facts is not None and fold.facts.kind == "baseline" for fold in folds):
+    if not any(map(_is_network, folds)):
         return None
     config = folds[0].config
     rows = describe_layers(UNet.from_config(config), *config.network.window)
     return architecture_figure(rows, config.in_channels)
+
+
+def _is_network(fold: Results) -> bool:
+    """Whether a network was trained, as far as the folder tells; a baseline leaves no training."""
+    if fold.facts is not None:
+        return fold.facts.kind == "network"
+    return (fold.folder / "last.pt").is_file() or bool(fold.losses or fold.validations)

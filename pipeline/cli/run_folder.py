@@ -54,15 +54,13 @@ def find_run(run: str, work: Path) -> RunPlace:
         work: the work folder that the run began with.
 
     Raises:
-        DataError: no such folder, or a run whose folder is not remembered or gone.
+        DataError: no such folder, a run whose folder is not remembered or gone, or a damaged
+            record of it.
         ModelError: an id or a model that the store does not know.
     """
     folder = Path(run)
     if folder.is_dir():
-        first = min(folder.glob(f"fold-*/{RUN_ID}"), default=folder / RUN_ID)
-        known = (
-            _remembered(work, json.loads(first.read_text())["run_id"]) if first.is_file() else None
-        )
+        known = _remembered(work, _id_in(folder))
         return RunPlace(folder, known.data_root if known else None)
     run_id = resolve_run(open_store(work), run)
     if run_id is None:
@@ -85,14 +83,28 @@ def find_run(run: str, work: Path) -> RunPlace:
 
 def _id_in(folder: Path) -> str:
     """The id of a run, or of its first fold; empty where the folder tells none."""
-    file = min(folder.glob(f"fold-*/{RUN_ID}"), default=folder / RUN_ID)
-    return str(json.loads(file.read_text(encoding="utf-8"))["run_id"]) if file.is_file() else ""
+    file = folder / RUN_ID
+    if not file.is_file():
+        file = min(folder.glob(f"fold-*/{RUN_ID}"), default=file)
+    return _text_in(file, "run_id") if file.is_file() else ""
 
 
 def _remembered(work: Path, run_id: str) -> RunPlace | None:
     path = work / "private" / "runs" / f"{run_id}.json"
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    root = content["data_root"]
-    return RunPlace(Path(content["folder"]), Path(root) if root else None)
+    root = _text_in(path, "data_root")
+    return RunPlace(Path(_text_in(path, "folder")), Path(root) if root else None)
+
+
+def _text_in(path: Path, key: str) -> str:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(
+            path,
+            expected=f"JSON with {key}, as a run writes it",
+            found=f"{type(error).__name__}: {error}",
+            remedy="remove the file; then give the folder of the run, and --data where asked for",
+        ) from error
+    return str(value or "")

@@ -186,6 +186,7 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
     require_no_single_fold(out)
     outcomes: list[Outcome] = []
     with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
+        remember_run(job.work, parent.run_id, out, job.config)
         for fold in folds:
             folder = out / f"fold-{fold.number}"
             begun = (folder / "last.pt").exists()

@@ -19,7 +19,7 @@ from pipeline.dataset.catalogue import listed
 from pipeline.errors import DataError, UsageError
 from pipeline.evaluation.paired_tests import holm, rank_biserial, sign_flip_p
 from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import METRICS, Metric, mean_interval, patient_sums
+from pipeline.evaluation.statistics import METRICS, Metric, case_values, mean_interval, patient_sums
 from pipeline.imaging.files import write_text
 
 
@@ -60,12 +60,17 @@ class StructureComparison:
         difference: second minus first.
         low: end of the 95 % interval of the difference, patients drawn; NaN with fewer than two.
         high: the other end.
-        effect_size: matched-pairs rank-biserial correlation of the patients' mean differences, from
-            -1 (the second is lower in every patient) over 0 to 1 (higher in every patient).
-        p_value: of a sign-flip permutation test of the patients' mean differences, two-sided.
+        effect_size: matched-pairs rank-biserial correlation of the patients' sums of differences,
+            from -1 (the second is lower in every patient) over 0 to 1 (higher in every patient).
+        p_value: two-sided, of a permutation test of ``difference``: whole patients have their signs
+            flipped, so what is tested are their sums of differences, which over the number of
+            cases are the difference.
         p_corrected: over the structures, by Holm.
         differences: case to second minus first.
-        undefined: cases of both runs where one of them leaves the metric undefined.
+        undefined: cases of both runs where one of them leaves the metric undefined, or both.
+        missed_first: of these, cases that the first run alone leaves undefined; of distances, those
+            that it alone missed.
+        missed_second: cases that the second run alone leaves undefined.
     """
 
     structure: str
@@ -81,6 +86,8 @@ class StructureComparison:
     p_corrected: float
     differences: Mapping[str, float]
     undefined: int = 0
+    missed_first: int = 0
+    missed_second: int = 0
 
 
 @dataclass(frozen=True)
@@ -209,16 +216,11 @@ def _content(scores: Sequence[Score]) -> str:
 
 
 def _values(scores: Sequence[Score], metric: Metric) -> dict[tuple[str, str], float]:
-    """Structure and case to the value, the mean of the defined ones if there are several."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for score in scores:
-        value = float(getattr(score, metric.key))
-        known = found.setdefault((score.structure, score.case), [])
-        if math.isfinite(value):
-            known.append(abs(value) if metric.better == "zero" else value)
-    return {
-        place: float(np.mean(values)) if values else math.nan for place, values in found.items()
-    }
+    def value(score: Score) -> float:
+        figure = float(getattr(score, metric.key))
+        return abs(figure) if metric.better == "zero" else figure
+
+    return case_values(scores, value)
 
 
 def _patients(scores: Sequence[Score], places: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -236,7 +238,7 @@ def _compared(pairs: Sequence[PairedScore], seed: int) -> StructureComparison:
     sums, counts = patient_sums(
         [pair.structure for pair in known], patients, [pair.difference for pair in known]
     )
-    of_patients = (sums / counts).ravel()
+    of_patients = sums.ravel()
     low, high = mean_interval(sums, counts, np.random.default_rng(seed))
     return StructureComparison(
         structure=pairs[0].structure,
@@ -252,6 +254,8 @@ def _compared(pairs: Sequence[PairedScore], seed: int) -> StructureComparison:
         p_corrected=math.nan,
         differences={pair.case: pair.difference for pair in known},
         undefined=len(pairs) - len(known),
+        missed_first=sum(math.isnan(pair.first) and not math.isnan(pair.second) for pair in pairs),
+        missed_second=sum(math.isnan(pair.second) and not math.isnan(pair.first) for pair in pairs),
     )
 
 

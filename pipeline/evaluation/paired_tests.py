@@ -1,4 +1,4 @@
-"""A difference a patient in, how large and how sure it is out; and p-values corrected."""
+"""A difference of each patient in, how large and how sure all are out; and p-values corrected."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 PERMUTATIONS = 9999
 """Up to 13 patients, these are all that there are, and the p-value is exact."""
 _DRAWN_AT_ONCE = 1000
+_DIGITS = 12
 
 
 def rank_biserial(differences: Floats) -> float:
@@ -21,6 +22,9 @@ def rank_biserial(differences: Floats) -> float:
 
     Patients are ranked by the size of their difference. The sum of the ranks of increases, minus
     that of decreases, is divided by the sum of all ranks; a difference of 0 speaks for neither.
+
+    Args:
+        differences: one a patient, such as the sum over the patient's cases.
 
     Returns:
         1 where all differences are increases, -1 where all are decreases; NaN without any.
@@ -30,15 +34,20 @@ def rank_biserial(differences: Floats) -> float:
     """
     if not len(differences):
         return math.nan
-    ranks = rankdata(np.abs(differences))
-    return float((np.sign(differences) * ranks).sum() / ranks.sum())
+    # What differs by the last digits of arithmetic alone is equal, and what remains of them is 0.
+    rounded = np.round(differences, _DIGITS)
+    ranks = rankdata(np.abs(rounded))
+    return float((np.sign(rounded) * ranks).sum() / ranks.sum())
 
 
 def sign_flip_p(differences: Floats, generator: np.random.Generator) -> float:
-    """P-value of a mean difference, when it might as well have had the other sign in any patient.
+    """P-value of a sum of differences, when any of them might as well have had the other sign.
+
+    With the sum over a patient's cases as the difference of the patient, it is about the mean over
+    cases: both sums differ only by the number of cases, which no flip changes.
 
     Like Wilcoxon's signed-rank test it takes differences to be symmetric about 0 if there is none;
-    unlike that, it is about the mean that is reported, and exact with ties and zeros. With n
+    unlike that, it is about the figure that is reported, and exact with ties and zeros. With n
     patients no p-value is below 2 / 2^n.
     """
     if len(differences) < 2:
@@ -46,7 +55,7 @@ def sign_flip_p(differences: Floats, generator: np.random.Generator) -> float:
     return float(
         permutation_test(
             (differences,),
-            np.mean,
+            _rounded_sum,
             permutation_type="samples",
             vectorized=True,
             n_resamples=PERMUTATIONS,
@@ -55,6 +64,12 @@ def sign_flip_p(differences: Floats, generator: np.random.Generator) -> float:
             rng=generator,
         ).pvalue
     )
+
+
+def _rounded_sum(differences: Floats, axis: int) -> Floats:
+    """A sum without the last digits of arithmetic, which would tell equal sums apart."""
+    total: Floats = np.round(differences.sum(axis=axis), _DIGITS)
+    return total
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

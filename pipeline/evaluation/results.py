@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,7 @@ CONFIG = "config.yaml"
 HISTORY = "history.jsonl"
 LOSSES = "losses.csv"
 MASKS = "masks"
+REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -148,25 +150,37 @@ def read_results(run: Path) -> list[Results]:
 
 
 def _read_fold(folder: Path) -> Results:
+    config, results = folder / CONFIG, folder / RESULTS
+    with _whole(config):
+        text = config.read_text(encoding="utf-8")
+    with _whole(results):
+        content = _CONTENT.validate_json(results.read_bytes()) if results.is_file() else None
+    with _whole(folder / HISTORY):
+        validations = _json_lines(folder / HISTORY)
+    with _whole(folder / LOSSES):
+        losses = _losses(folder / LOSSES)
+    return Results(
+        folder,
+        content.facts if content else None,
+        parse_config(text, str(config)),
+        tuple(read_scores(folder / SCORES)) if (folder / SCORES).is_file() else (),
+        content.reliability if content else {},
+        tuple(validations),
+        tuple(losses),
+    )
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Name the file that cannot be read."""
     try:
-        file = folder / RESULTS
-        content = _CONTENT.validate_json(file.read_bytes()) if file.is_file() else None
-        scores = read_scores(folder / SCORES) if (folder / SCORES).is_file() else []
-        return Results(
-            folder,
-            content.facts if content else None,
-            parse_config((folder / CONFIG).read_text(encoding="utf-8"), str(folder / CONFIG)),
-            tuple(scores),
-            content.reliability if content else {},
-            tuple(_json_lines(folder / HISTORY)),
-            tuple(_losses(folder / LOSSES)),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            folder,
-            expected=f"{RESULTS}, {SCORES}, {HISTORY} and {LOSSES} as the run wrote them",
+            path,
+            expected="what the run wrote",
             found=f"{type(error).__name__}: {error}",
-            remedy="train again, or restore the files",
+            remedy="restore the file, or train again",
         ) from error
 
 

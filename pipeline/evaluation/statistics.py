@@ -9,7 +9,7 @@ kin stays defined when all values are equal).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from pipeline.evaluation.scores import BOTH_EMPTY, INVENTED, MISSED, Score
+from pipeline.evaluation.scores import BOTH_EMPTY, INVENTED, MISSED, STATES, Score
 
 Floats = NDArray[np.float64]
 
@@ -116,11 +116,11 @@ class StructureSummary:
 
     Attributes:
         structure: its name.
-        cases: rows, the undefined ones included.
+        cases: the undefined ones included.
         patients: whose they are.
-        missed: references without any prediction.
-        invented: predictions without any reference.
-        undefined: both empty.
+        missed: cases with a reference and, in a fold at least, no prediction.
+        invented: cases with a prediction, in a fold at least, and no reference.
+        undefined: cases where both are empty, in every fold that scored them.
         metrics: key of each of ``METRICS`` to its distribution.
         volume: agreement of the volumes.
     """
@@ -137,6 +137,8 @@ class StructureSummary:
 
 def summarize(scores: Sequence[Score], seed: int = 0) -> list[StructureSummary]:
     """One summary a structure, in the order of their first appearance.
+
+    Of a case that several folds scored, as split files may have it, the mean counts, once.
 
     Args:
         scores: rows of any number of structures.
@@ -156,17 +158,18 @@ def mean_dice(summaries: Sequence[StructureSummary]) -> float:
 def mean_dice_interval(scores: Sequence[Score], seed: int = 0) -> Distribution:
     """Mean of the structures' mean Dice with its interval: the headline of a run.
 
-    Median and quartiles are those of the cases' mean Dice over their structures.
+    Median and quartiles are those of the cases' mean Dice over their structures. Each counts once.
     """
-    known = [score for score in scores if not math.isnan(score.dice)]
+    known = _defined(case_values(scores, lambda score: score.dice))
     of_cases: dict[str, list[float]] = {}
-    for score in known:
-        of_cases.setdefault(score.case, []).append(score.dice)
+    for (_, case), dice in known.items():
+        of_cases.setdefault(case, []).append(dice)
     means = np.array([np.mean(values) for values in of_cases.values()])
+    owners = {score.case: score.patient for score in scores}
     sums, counts = patient_sums(
-        [score.structure for score in known],
-        [score.patient for score in known],
-        [score.dice for score in known],
+        [structure for structure, _ in known],
+        [owners[case] for _, case in known],
+        list(known.values()),
     )
     mean = float(np.mean(sums.sum(1) / counts.sum(1))) if known else math.nan
     return _distribution(means, mean, mean_interval(sums, counts, np.random.default_rng(seed)))
@@ -181,6 +184,18 @@ def final_metrics(summaries: Sequence[StructureSummary]) -> dict[str, float]:
         final[f"missed.{item.structure}"] = item.missed
         final[f"invented.{item.structure}"] = item.invented
     return final
+
+
+def case_values(
+    scores: Sequence[Score], value: Callable[[Score], float]
+) -> dict[tuple[str, str], float]:
+    """Structure and case to a value, the mean of the defined ones of several folds, or NaN."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for score in scores:
+        known = found.setdefault((score.structure, score.case), [])
+        if math.isfinite(figure := value(score)):
+            known.append(figure)
+    return {place: float(np.mean(known)) if known else math.nan for place, known in found.items()}
 
 
 def patient_sums(
@@ -242,25 +257,29 @@ def mean_interval(
 
 
 def _summary(rows: Sequence[Score], seed: int) -> StructureSummary:
-    states = [row.state for row in rows]
+    in_state = {state: {row.case for row in rows if row.state == state} for state in STATES}
     return StructureSummary(
         structure=rows[0].structure,
-        cases=len(rows),
+        cases=len({row.case for row in rows}),
         patients=len({row.patient for row in rows}),
-        missed=states.count(MISSED),
-        invented=states.count(INVENTED),
-        undefined=states.count(BOTH_EMPTY),
+        missed=len(in_state[MISSED]),
+        invented=len(in_state[INVENTED]),
+        undefined=len(in_state[BOTH_EMPTY] - in_state[INVENTED]),
         metrics={key: _of_metric(rows, key, seed) for key in METRICS},
         volume=_volume_agreement([row for row in rows if row.state != BOTH_EMPTY]),
     )
 
 
 def _of_metric(rows: Sequence[Score], key: str, seed: int) -> Distribution:
-    known = [row for row in rows if math.isfinite(getattr(row, key))]
-    values = [float(getattr(row, key)) for row in known]
-    sums, counts = patient_sums([key] * len(known), [row.patient for row in known], values)
+    known = _defined(case_values(rows, lambda row: float(getattr(row, key))))
+    owners, values = {row.case: row.patient for row in rows}, list(known.values())
+    sums, counts = patient_sums([key] * len(known), [owners[case] for _, case in known], values)
     interval = mean_interval(sums, counts, np.random.default_rng(seed))
     return _distribution(np.array(values), float(np.mean(values)) if values else math.nan, interval)
+
+
+def _defined(values: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    return {place: value for place, value in values.items() if not math.isnan(value)}
 
 
 def _distribution(values: Floats, mean: float, interval: tuple[float, float]) -> Distribution:
@@ -270,8 +289,8 @@ def _distribution(values: Floats, mean: float, interval: tuple[float, float]) ->
 
 
 def _volume_agreement(rows: Sequence[Score]) -> VolumeAgreement:
-    predicted = np.array([row.predicted_ml for row in rows])
-    reference = np.array([row.reference_ml for row in rows])
+    predicted = np.array([*case_values(rows, lambda row: row.predicted_ml).values()])
+    reference = np.array([*case_values(rows, lambda row: row.reference_ml).values()])
     apart = predicted - reference
     bias = float(apart.mean()) if len(apart) else math.nan
     reach = 1.96 * float(apart.std(ddof=1)) if len(apart) > 1 else math.nan

@@ -7,26 +7,29 @@ from pathlib import Path
 
 from pipeline.errors import OutputError, file_problem
 from pipeline.reporting.report import Report
-from pipeline.reporting.report_page import write_report_page
+from pipeline.reporting.report_page import GENERATOR, write_report_page
 from pipeline.reporting.slides import write_slides
 
 PAGE, SLIDES, FIGURES = "report.html", "report.pdf", "figures"
+_HEAD_BYTES = 65_536
+"""Of a page; its generator stands within."""
 
 
 def require_replaceable(out: Path) -> None:
-    """Refuse a folder that holds anything but a report: it would be lost.
+    """Refuse what is neither empty nor a report that slicewise made: it would be lost.
 
     Raises:
         OutputError: such a folder, or a file.
     """
     if not out.exists():
         return
-    foreign = [out.name] if out.is_file() else sorted(_names(out) - {PAGE, SLIDES, FIGURES})
-    if foreign:
+    names = {out.name} if out.is_file() else {path.name for path in out.iterdir()}
+    foreign = sorted(names - {PAGE, SLIDES, FIGURES})
+    if foreign or (names and not _is_own(out / PAGE)):
         raise OutputError(
             out,
             expected="a folder for the report alone, or none yet",
-            found=", ".join(foreign[:4]),
+            found=", ".join(foreign[:4]) or f"no {PAGE} of slicewise beside {min(names)}",
             remedy="choose another --out: an older report is replaced, and nothing else",
         )
 
@@ -47,9 +50,7 @@ def write_report(report: Report, out: Path) -> None:
             fresh.mkdir()
             write_report_page(report, fresh / PAGE)
             write_slides(report, fresh / SLIDES, fresh / FIGURES)
-            if out.exists():
-                out.rename(old)
-            fresh.rename(out)
+            _swap(fresh, out, old)
     except OSError as error:
         raise OutputError(
             out,
@@ -59,5 +60,22 @@ def write_report(report: Report, out: Path) -> None:
         ) from error
 
 
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+def _swap(fresh: Path, out: Path, old: Path) -> None:
+    """Put one folder into the place of another; whatever comes between, one of them is there."""
+    try:
+        if out.exists():
+            out.rename(old)
+        fresh.rename(out)
+    except BaseException:
+        # An interrupt too: the old folder is about to be cleaned up.
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+
+
+def _is_own(page: Path) -> bool:
+    """Whether slicewise wrote a page."""
+    if not page.is_file():
+        return False
+    with page.open("rb") as stream:
+        return f'<meta name="generator" content="{GENERATOR}">'.encode() in stream.read(_HEAD_BYTES)

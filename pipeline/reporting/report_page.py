@@ -41,8 +41,11 @@ from pipeline.reporting.report_text import (
     figure,
     folds_text,
     meaning,
+    patients_unknown,
 )
 
+GENERATOR = "slicewise report"
+"""Stands in the head of the page, so that an older report is known as one."""
 _DIFFERENCES = (
     (AGREEMENT, "agreement"),
     (EXTRA, "predicted, but not in the reference"),
@@ -126,6 +129,7 @@ def _content(report: Report) -> dict[str, Any]:
     anchors = {case.panels.case: f"case-{n}" for n, case in enumerate(report.cases, start=1)}
     return {
         "title": f"{report.name}: segmentation report",
+        "generator": GENERATOR,
         "report": report,
         "kinds": KINDS,
         "headline": report.headline and figure(report.headline.mean, 3),
@@ -173,7 +177,8 @@ def _tiles(report: Report) -> Iterator[_Tile]:
     if cases:
         yield _Tile(str(cases), "held-out cases" if report.folds else "cases")
     if report.scores:
-        yield _Tile(str(len({score.patient for score in report.scores})), "patients")
+        if not patients_unknown(report):
+            yield _Tile(str(len({score.patient for score in report.scores})), "patients")
         for text in ("missed", "invented"):
             count = sum(getattr(item, text) for item in report.summaries)
             yield _Tile(str(count), text, "problem" if count else "")
@@ -248,16 +253,18 @@ def _names(report: Report) -> list[str]:
 
 
 def _data(report: Report) -> Iterator[tuple[str, str]]:
+    told = not patients_unknown(report)
     for facts in report.facts:
         prefix = f"fold {facts.fold}: " if len(report.facts) > 1 else ""
         slices = f", {facts.training_slices:,} slices" if facts.training_slices else ""
         yield (
             f"{prefix}learned from",
-            f"{facts.training_cases} cases of {facts.training_patients} patients{slices}",
+            f"{facts.training_cases} cases"
+            f"{f' of {facts.training_patients} patients' * told}{slices}",
         )
         yield (
             f"{prefix}held out",
-            f"{facts.validation_cases} cases of {facts.validation_patients} patients",
+            f"{facts.validation_cases} cases{f' of {facts.validation_patients} patients' * told}",
         )
     if report.folds:
         config = report.folds[0].config
@@ -280,7 +287,7 @@ def _preprocessing(report: Report) -> Iterator[tuple[str, str]]:
         f"({section.foreground}), then one mean and deviation a volume",
     )
     yield "crop to foreground", "yes" if section.crop_foreground else "no"
-    if report.facts and all(facts.kind == "baseline" for facts in report.facts):
+    if report.network is None and all(facts.kind == "baseline" for facts in report.facts):
         return
     neighbours = config.network.context_slices
     plural = "s" * (neighbours > 1)

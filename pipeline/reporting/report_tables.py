@@ -12,9 +12,11 @@ from pipeline.evaluation.statistics import METRICS, Metric
 from pipeline.reporting.charts import shown_name
 from pipeline.reporting.report import Compared, Report
 from pipeline.reporting.report_text import (
+    cases_text,
     digits_of,
     figure,
     p_text,
+    verdict_condition,
     verdict_word,
     with_interval,
 )
@@ -38,17 +40,31 @@ class StructureRow:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One metric of one structure in two runs; ``verdict`` is better, worse, unclear or equal."""
+    """One metric of one structure in two runs.
+
+    Attributes:
+        metric: title.
+        structure: name.
+        cases: that count, of those that both runs scored.
+        first: mean of the first run.
+        second: mean of the second run.
+        difference: with its interval.
+        effect: rank-biserial correlation.
+        p_value: corrected.
+        verdict: better, worse, unclear or equal.
+        condition: where the verdict holds; empty where no case was left out.
+    """
 
     metric: str
     structure: str
-    cases: int
+    cases: str
     first: str
     second: str
     difference: str
     effect: str
     p_value: str
     verdict: str
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -186,13 +202,14 @@ def _comparison_row(row: StructureComparison, metric: Metric) -> ComparisonRow:
     return ComparisonRow(
         _title(metric),
         shown_name(row.structure),
-        row.cases,
+        cases_text(row),
         figure(row.first_mean, digits),
         figure(row.second_mean, digits),
         difference,
         figure(row.effect_size, 2, signed=True),
         p_text(row.p_corrected),
         verdict_word(row, metric),
+        verdict_condition(row, metric),
     )
 
 

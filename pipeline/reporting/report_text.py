@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.dataset.catalogue import listed
 from pipeline.evaluation.comparison import RunComparison, StructureComparison
+from pipeline.evaluation.results import Results
 from pipeline.evaluation.statistics import Distribution, Metric, StructureSummary
+from pipeline.evaluation.verdicts import direction
 from pipeline.reporting.charts import shown_name
 from pipeline.reporting.report import Compared, Report
 
@@ -28,7 +30,8 @@ _SPACE = "\N{NO-BREAK SPACE}"
 _DASH = "\N{EN DASH}"
 _FEW_PATIENTS = 10
 _MOST_STRUCTURES = 6
-_SIGNIFICANT = 0.05
+_DISTANCES = ("hd95_mm", "surface_distance_mm")
+"""Undefined where a structure is missed, so that bad cases drop out of their means."""
 
 
 def figure(value: float, digits: int, *, signed: bool = False) -> str:
@@ -82,7 +85,12 @@ def alarms(report: Report) -> list[str]:
             "held-out cases. The figures flatter: they say how known patients are segmented, not "
             "new ones."
         )
-    if any(fold.config.training.keep == "best" and fold.facts for fold in report.folds):
+    if unscored := sum(map(_unscored, report.folds)):
+        texts.append(
+            f"{_count(unscored, 'held-out case')} could not be scored, such as where prediction "
+            "failed. They count in no figure."
+        )
+    if any(fold.config.training.keep == "best" and _is_network(fold) for fold in report.folds):
         texts.append(
             "The checkpoint was chosen as the best on the same held-out cases that are scored "
             "here (training.keep: best). The figures flatter."
@@ -93,7 +101,21 @@ def alarms(report: Report) -> list[str]:
             f"Only {_count(len(patients), 'patient')}: means and intervals of so few say little "
             "about others."
         )
+    if patients_unknown(report):
+        texts.append(
+            "Each case counts as one patient; set data.patient_pattern if some share one: "
+            "then intervals are too narrow, and a patient may be both trained on and held out."
+        )
     return texts
+
+
+def patients_unknown(report: Report) -> bool:
+    """Whether nothing tells which cases share a patient."""
+    return (
+        bool(report.scores)
+        and all(score.patient == score.case for fold in report.folds for score in fold.scores)
+        and all(fold.config.data.patient_pattern is None for fold in report.folds)
+    )
 
 
 def folds_text(report: Report) -> str:
@@ -109,6 +131,11 @@ def folds_text(report: Report) -> str:
             f"Folds were made {kinds}; {_count(shared, 'patient')} on both sides. "
             f"Held out: {which}."
         )
+    if patients_unknown(report):
+        return (
+            f"Folds were made {kinds}, each case taken for a patient of its own; no held-out case "
+            f"was trained on. Held out: {which}."
+        )
     return (
         f"Folds were made {kinds}; no patient of the held-out cases was trained on. "
         f"Held out: {which}."
@@ -119,8 +146,8 @@ def comparison_sentence(other: Compared) -> str:
     """Which of two runs is better, in one metric, in words."""
     comparison = other.comparisons[0]
     title = comparison.metric.title
-    better = [row for row in comparison.rows if _verdict(row, comparison.metric) > 0]
-    worse = [row for row in comparison.rows if _verdict(row, comparison.metric) < 0]
+    better = [row for row in comparison.rows if direction(row, comparison.metric) > 0]
+    worse = [row for row in comparison.rows if direction(row, comparison.metric) < 0]
     than = "simple thresholding" if other.kind == "baseline" else other.name
     if not better and not worse:
         return f"No structure shows a clear difference in {title} from {than}."
@@ -139,15 +166,19 @@ def verdict_word(row: StructureComparison, metric: Metric) -> str:
     """Better, worse, unclear or equal."""
     if not any(row.differences.values()):
         return "equal"
-    return ("unclear", "better", "worse")[_verdict(row, metric)]
+    return ("unclear", "better", "worse")[direction(row, metric)]
 
 
-def _verdict(row: StructureComparison, metric: Metric) -> int:
-    """1 better, -1 worse, 0 where chance may explain the difference."""
-    if not row.p_corrected < _SIGNIFICANT or not row.difference:
-        return 0
-    higher_is_better = metric.better == "higher"
-    return 1 if (row.difference > 0) == higher_is_better else -1
+def verdict_condition(row: StructureComparison, metric: Metric) -> str:
+    """Where a verdict holds; empty where no case was left out."""
+    if not row.undefined:
+        return ""
+    return "where both found it" if metric.key in _DISTANCES else "where both are defined"
+
+
+def cases_text(row: StructureComparison) -> str:
+    """The cases that count, of those that both runs scored."""
+    return f"{row.cases} of {row.cases + row.undefined}" if row.undefined else str(row.cases)
 
 
 def _differences(rows: Sequence[StructureComparison], comparison: RunComparison) -> str:
@@ -155,7 +186,8 @@ def _differences(rows: Sequence[StructureComparison], comparison: RunComparison)
     return listed(
         [
             f"{shown_name(row.structure)} ({figure(row.difference, digits, signed=True)}, "
-            f"p{_SPACE}{_relation(row.p_corrected)})"
+            f"p{_SPACE}{_relation(row.p_corrected)}"
+            f"{f', in {cases_text(row)} cases' * bool(row.undefined)})"
             for row in rows
         ],
         _MOST_STRUCTURES,
@@ -177,8 +209,9 @@ def _level(report: Report, headline: Distribution) -> Iterator[str]:
     if math.isfinite(headline.low):
         interval = f" (95 % interval {headline.low:.3f} to {headline.high:.3f})"
     over = " over the structures" if len(report.summaries) > 1 else ""
+    of_patients = "" if patients_unknown(report) else f" of {_count(patients, 'patient')}"
     yield (
-        f"In {_count(cases, 'held-out case')} of {_count(patients, 'patient')} the mean Dice"
+        f"In {_count(cases, 'held-out case')}{of_patients} the mean Dice"
         f"{over} is {headline.mean:.3f}{interval}."
     )
     if headline.count > 1:
@@ -195,7 +228,9 @@ def _losses(summaries: Sequence[StructureSummary]) -> str:
         for word, count in (("missed", item.missed), ("invented", item.invented))
         if count
     ]
-    return f"{'; '.join(parts)}." if parts else "No structure was missed, and none was invented."
+    more = f"; and {len(parts) - _MOST_STRUCTURES} more" if len(parts) > _MOST_STRUCTURES else ""
+    text = "; ".join(parts[:_MOST_STRUCTURES]) + more
+    return f"{text}." if parts else "No structure was missed, and none was invented."
 
 
 def _to_look_at(report: Report) -> str:
@@ -205,6 +240,17 @@ def _to_look_at(report: Report) -> str:
     share = f"{cases} of {len(report.case_names)} cases"
     verb = "stands" if cases == 1 else "stand"
     return f"{share} {verb} out and should be looked at; the list of failures says why."
+
+
+def _is_network(fold: Results) -> bool:
+    return fold.facts is not None and fold.facts.kind == "network"
+
+
+def _unscored(fold: Results) -> int:
+    """Held-out cases of a scored fold that have no scores."""
+    if fold.facts is None or not fold.scores:
+        return 0
+    return max(fold.facts.validation_cases - len({score.case for score in fold.scores}), 0)
 
 
 def _count(number: int, noun: str) -> str:

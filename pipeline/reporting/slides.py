@@ -22,7 +22,7 @@ from pipeline.reporting.charts import INK, LINE, QUIET, WORSE, chart, chart_styl
 from pipeline.reporting.outlines import AGREEMENT, CONFUSED, EXTRA, LACKING
 from pipeline.reporting.report import Report, ReportedCase
 from pipeline.reporting.report_charts import every_chart
-from pipeline.reporting.report_tables import headline_columns, structure_rows
+from pipeline.reporting.report_tables import StructureRow, headline_columns, structure_rows
 from pipeline.reporting.report_text import alarms, folds_text, meaning
 
 PAGE_INCHES = (8.0, 4.5)
@@ -30,8 +30,13 @@ PAGE_INCHES = (8.0, 4.5)
 _LEFT, _RIGHT = 0.05, 0.95
 _INNER = (0.04, 0.04, 0.92, 0.92)
 """What a chart fills: left, bottom, width and height, as shares of the page."""
-_MOST_STRUCTURES = 8
 _LETTERS_A_LINE = 112
+_LINE_HEIGHT, _PARAGRAPH_GAP = 0.046, 0.018
+_TEXT_TOP, _BOTTOM = 0.84, 0.07
+"""Where the first line of a text begins, and the last one at the lowest."""
+_HEADING_POINTS, _LETTERS_OF_HEADING = 20, 40
+_MOST_WARNINGS = 4
+_ROWS_A_PAGE, _ROW_HEIGHT, _LETTERS_OF_NAME = 8, 0.09, 20
 _MOST_CASES = 40
 
 
@@ -68,7 +73,10 @@ def write_slides(report: Report, pdf: Path, pictures: Path) -> None:
 
 
 def _slides(report: Report) -> Iterator[Slide]:
-    yield Slide("title", _title_figure(report))
+    for figure in _text_figures(report):
+        yield Slide("title", figure)
+    for figure in _table_figures(report):
+        yield Slide("structures", figure)
     for item in every_chart(report):
         item.figure.set_size_inches(*PAGE_INCHES)
         item.figure.set_layout_engine("constrained", rect=_INNER)
@@ -80,56 +88,74 @@ def _slides(report: Report) -> Iterator[Slide]:
         yield Slide(f"case-{number}", _case_figure(case, report))
 
 
-@chart
-def _title_figure(report: Report) -> Figure:
-    """Name, headline and the table of structures."""
+def _text_figures(report: Report) -> Iterator[Figure]:
+    """Name and headline in words; what does not fit goes on below the same name."""
+    figure, top = _headed(report.name), _TEXT_TOP
+    for text, colour in _paragraphs(report):
+        for line in textwrap.wrap(text, _LETTERS_A_LINE):
+            if top < _BOTTOM:
+                yield figure
+                figure, top = _headed(report.name), _TEXT_TOP
+            figure.text(_LEFT, top, line, fontsize=8.5, color=colour, va="top")
+            top -= _LINE_HEIGHT
+        top -= _PARAGRAPH_GAP
+    yield figure
+
+
+def _paragraphs(report: Report) -> Iterator[tuple[str, str]]:
+    """Text and colour of each."""
+    yield " · ".join(report.provenance.values()), QUIET
+    warnings = [*alarms(report), *report.notes]
+    for text in warnings[:_MOST_WARNINGS]:
+        yield f"Careful. {text}", WORSE
+    if len(warnings) > _MOST_WARNINGS:
+        yield f"and {len(warnings) - _MOST_WARNINGS} more, on the page", WORSE
+    yield " ".join(meaning(report)), INK
+    yield folds_text(report), QUIET
+
+
+def _headed(name: str) -> Figure:
     figure = Figure(figsize=PAGE_INCHES)
-    figure.text(_LEFT, 0.88, report.name, fontsize=20, fontweight="bold")
-    top = _paragraph(figure, " · ".join(report.provenance.values()), 0.84, QUIET)
-    for text in [*alarms(report), *report.notes]:
-        top = _paragraph(figure, f"Careful. {text}", top, WORSE)
-    top = _paragraph(figure, " ".join(meaning(report)), top - 0.01, INK)
-    top = _paragraph(figure, folds_text(report), top, QUIET)
-    if report.summaries:
-        _draw_table(figure, report, top)
+    size = _HEADING_POINTS * min(1.0, _LETTERS_OF_HEADING / max(len(name), 1))
+    figure.text(_LEFT, 0.88, name, fontsize=size, fontweight="bold")
     return figure
 
 
-def _paragraph(figure: Figure, text: str, top: float, colour: str) -> float:
-    """Write some lines; returns where the next ones begin."""
-    lines = textwrap.wrap(text, _LETTERS_A_LINE)
-    figure.text(
-        _LEFT, top, "\n".join(lines), fontsize=8.5, color=colour, va="top", linespacing=1.35
-    )
-    return top - 0.048 * len(lines) - 0.015
-
-
-def _draw_table(figure: Figure, report: Report, top: float) -> None:
+def _table_figures(report: Report) -> Iterator[Figure]:
+    """The table of structures, so many rows a page."""
     rows = list(structure_rows(report))
-    columns = ["structure", *headline_columns(report), "missed", "invented"]
-    cells = [
-        [row.name, *row.figures, str(row.missed), str(row.invented)]
-        for row in rows[:_MOST_STRUCTURES]
-    ]
-    if len(rows) > _MOST_STRUCTURES:
-        cells.append([f"and {len(rows) - _MOST_STRUCTURES} more", *[""] * (len(columns) - 1)])
-    height = min(0.065 * (len(cells) + 1), top - 0.03)
-    axes = figure.add_axes((_LEFT, top - height, _RIGHT - _LEFT, height))
+    for start in range(0, len(rows), _ROWS_A_PAGE):
+        yield _table_figure(report, rows[start : start + _ROWS_A_PAGE])
+
+
+@chart
+def _table_figure(report: Report, rows: list[StructureRow]) -> Figure:
+    figure = Figure(figsize=PAGE_INCHES)
+    title = "Mean of each structure with its 95 % interval"
+    figure.suptitle(title, x=_LEFT, y=0.975, ha="left", fontweight="bold")
+    height = _ROW_HEIGHT * (len(rows) + 1)
+    axes = figure.add_axes((_LEFT, 0.9 - height, _RIGHT - _LEFT, height))
     axes.set_axis_off()
     table = axes.table(
-        cells,
-        colLabels=columns,
+        [[_in_lines(row.name), *row.figures, str(row.missed), str(row.invented)] for row in rows],
+        colLabels=["structure", *headline_columns(report), "missed", "invented"],
         cellLoc="left",
         colLoc="left",
         edges="horizontal",
         bbox=Bbox.from_bounds(0, 0, 1, 1),
-        colWidths=[0.13, 0.19, 0.19, 0.165, 0.205, 0.055, 0.065],
+        colWidths=[0.15, 0.16, 0.205, 0.155, 0.2, 0.06, 0.07],
     )
     table.auto_set_font_size(False)
-    table.set_fontsize(6.8)
-    for (row, _), cell in table.get_celld().items():
+    table.set_fontsize(6.4)
+    for (number, _), cell in table.get_celld().items():
         cell.set_edgecolor(LINE)
-        cell.get_text().set_color(QUIET if row == 0 else INK)
+        cell.get_text().set_color(QUIET if number == 0 else INK)
+    return figure
+
+
+def _in_lines(name: str) -> str:
+    """A name as broad as its column and no higher than its row."""
+    return "\n".join(textwrap.wrap(name, _LETTERS_OF_NAME, max_lines=3, placeholder="…"))
 
 
 def _in_wide_page(figure: Figure) -> Figure:

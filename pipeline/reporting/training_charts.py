@@ -38,7 +38,7 @@ def loss_figure(folds: Mapping[str, Losses]) -> Figure:
 
 @chart
 def validation_figure(folds: Mapping[str, Validations], colours: Mapping[str, str]) -> Figure:
-    """Draw the Dice of slices of the validation cases over the steps.
+    """Draw the Dice of whole volumes of the validation cases over the steps.
 
     Args:
         folds: name of each fold to its rows of step, mean Dice and Dice of each structure.

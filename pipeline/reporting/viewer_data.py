@@ -21,6 +21,7 @@ from pipeline.errors import LabelError, ScanError
 from pipeline.imaging.nifti.skew import ROUNDING_RADIANS
 from pipeline.imaging.structures import COLOURS, Structure
 from pipeline.imaging.volume import Volume, require_same_grid
+from pipeline.reporting.planes import has_sides
 
 MOST_MASKS = 4
 """Of one scan: a texel on the graphics card holds the labels of so many."""
@@ -85,6 +86,7 @@ def viewed_json(viewed: ViewedScan) -> Markup:
     content = {
         "title": viewed.title,
         "notes": [text for text in (viewed.note, _plane_note(viewed.scan)) if text],
+        "has_sides": has_sides(viewed.scan),
         "shape": upright.shape,
         "spacing_mm": upright.spacing_mm,
         "affine": upright.affine.tolist(),
@@ -208,6 +210,8 @@ def _window(scan: Volume) -> dict[str, float]:
 
 def _plane_note(scan: Volume) -> str:
     """What should be known of planes that are not those of the body."""
+    if not has_sides(scan):
+        return "A plain picture: left and right are unknown, and a pixel is taken for 1 mm."
     axes = scan.reoriented("RAS").affine[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     notes = []

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.imaging.pictures import NO_GEOMETRY
 from pipeline.imaging.structures import Structure
 from pipeline.imaging.volume import Volume
 from pipeline.reporting.viewer import ViewedMask, ViewedScan, viewer_parts, write_viewer_page
@@ -120,6 +121,15 @@ def put(page: Any, selector: str, value: object, event: str = "input") -> None:
 
 def show(page: Any, plane: str) -> None:
     put(page, "[data-part=view]", plane, "change")
+
+
+def choose_second(page: Any) -> None:
+    """Go on to the second scan of the page."""
+    page.run(
+        "const chooser = document.querySelector('[data-part=scan]'); chooser.selectedIndex = 1;"
+        "chooser.dispatchEvent(new Event('change'))"
+    )
+    ready(page)
 
 
 def coloured(page: Any, colour: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -410,11 +420,7 @@ def test_names_with_markup_do_nothing(open_page: OpenPage, path: Path) -> None:
 
 def test_another_scan_of_the_page(open_page: OpenPage, path: Path) -> None:
     page = ready(open_page(path))
-    page.run(
-        "const chooser = document.querySelector('[data-part=scan]'); chooser.selectedIndex = 1;"
-        "chooser.dispatchEvent(new Event('change'))"
-    )
-    ready(page)
+    choose_second(page)
     # One slice: its plane alone is shown, and no mask.
     assert page.find("[data-part=view]").get_attribute("value") == "axial"
     assert not page.find("[data-part=masks]").is_displayed()
@@ -430,6 +436,21 @@ def test_another_scan_of_the_page(open_page: OpenPage, path: Path) -> None:
     shown = grey[grey > 8]
     assert shown[-40:].mean() > shown[:40].mean() + 50
     assert page.errors() == []
+
+
+def test_a_plain_picture_has_no_left_and_right(open_page: OpenPage, tmp_path: Path) -> None:
+    voxels = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30, 1)
+    affine = np.diag([-1.0, -1, 1, 1])
+    known = ViewedScan("slice", Volume(voxels, affine))
+    picture = ViewedScan("radiograph", Volume(voxels, affine, warnings=(NO_GEOMETRY,)))
+    write_viewer_page([known, picture], tmp_path / "view.html")
+    page = ready(open_page(tmp_path / "view.html"))
+    assert page.run("return document.querySelectorAll('[data-part=letters] span').length") > 0
+    assert page.run("return !document.querySelector('[data-part=sides]').hidden")
+    choose_second(page)
+    page.wait("document.querySelectorAll('[data-part=letters] span').length === 0")
+    assert page.run("return document.querySelector('[data-part=sides]').hidden")
+    assert "left and right are unknown" in page.find("[data-part=notes]").text
 
 
 @pytest.mark.parametrize("shape", [(61, 43, 5), (37, 29, 600), (1, 50, 40)])

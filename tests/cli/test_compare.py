@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli.comparison_run import run_names
+from pipeline.cli.compare import _METRICS as METRIC_NAMES
+from pipeline.cli.comparison_run import ScoredRun, names_of, run_names
 from pipeline.evaluation.results import CONFIG, RunFacts, write_results
 from pipeline.evaluation.scores import Score, write_scores
+from pipeline.evaluation.statistics import METRICS
 
 Slicewise = Callable[..., Any]
 
@@ -35,13 +37,14 @@ def scores(dice: Sequence[float] = LEVELS, structure: str = "core", start: int =
 
 @pytest.fixture
 def a_run(tmp_path: Path, tiny: Path) -> Callable[..., Path]:
-    """Write the folder of a run: its scores, and some of its facts."""
+    """Write the folder of a run whose configuration bears its name."""
 
     def write(name: str, rows: list[Score], **facts: Any) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
-        shutil.copy(tiny, folder / CONFIG)
-        write_results(folder, replace(FACTS, **facts), rows, {})
+        text = tiny.read_text(encoding="utf-8").replace("name: tiny", f"name: {name.split('/')[0]}")
+        (folder / CONFIG).write_text(text, encoding="utf-8")
+        write_results(folder, replace(FACTS, name=name.split("/")[0], **facts), rows, {})
         return folder
 
     return write
@@ -89,7 +92,34 @@ def test_few_patients_allow_no_words(a_run: Callable[..., Path], compare: Slicew
     assert done.returncode == 0, done.stderr
     assert "core: nothing can be said about which run is better" in done.stdout
     assert "p = 0.0625" in done.stdout
-    assert "fewer than 6 patients: no p-value can be below 0.05" in done.stderr
+    assert "fewer than 6 patients: no p-value can be below 0.05: core" in done.stderr
+
+
+def test_each_structure_of_few_patients_is_named(
+    a_run: Callable[..., Path], compare: Slicewise
+) -> None:
+    old, new = (scores(dice) + scores(dice[:3], "rim") for dice in (LEVELS, LEVELS[::-1]))
+    done = compare(a_run("old", old), a_run("new", new))
+    assert done.returncode == 0, done.stderr
+    assert "fewer than 6 patients: no p-value can be below 0.05: rim\n" in done.stderr
+
+
+def test_what_a_run_missed_is_said(a_run: Callable[..., Path], compare: Slicewise) -> None:
+    nearer = [
+        replace(row, hd95_mm=math.nan if row.case == "c7" else row.hd95_mm - 1) for row in scores()
+    ]
+    done = compare(a_run("old", scores()), a_run("new", nearer), "--metric", "hd95_mm")
+    assert done.returncode == 0, done.stderr
+    assert "left out" in done.stdout
+    assert (
+        "core: new is better where both found it, HD95 by 1.00 mm (corrected p = 0.0156); "
+        "old alone missed 0, new alone 1."
+    ) in done.stdout
+    assert "core: left out, as undefined in a run: 1 case (1 in new alone)" in done.stderr
+
+
+def test_the_help_lists_every_metric() -> None:
+    assert METRIC_NAMES.split(", ") == list(METRICS)
 
 
 def test_a_run_beside_itself(a_run: Callable[..., Path], compare: Slicewise) -> None:
@@ -97,14 +127,14 @@ def test_a_run_beside_itself(a_run: Callable[..., Path], compare: Slicewise) -> 
     done = compare(folder, folder)
     assert done.returncode == 0, done.stderr
     assert "core: both runs are equal in every case." in done.stdout
-    assert "same (second) minus same (first)" in done.stdout
+    assert "second minus first" in done.stdout
 
 
 def test_a_metric_that_no_run_knows(a_run: Callable[..., Path], compare: Slicewise) -> None:
     folder = a_run("same", scores())
     done = compare(folder, folder, "--metric", "calibration_error")
     assert done.returncode == 0, done.stderr
-    assert "core: calibration error is undefined in every case." in done.stdout
+    assert "core: no case has the calibration error in both runs." in done.stdout
     assert "core: left out, as undefined in a run: 8 cases" in done.stderr
 
 
@@ -143,24 +173,54 @@ def test_a_trained_run_by_its_id(
     run_id = json.loads((model / "run.json").read_text())["run_id"]
     done = slicewise("compare", run_id, model, "--work", work)
     assert done.returncode == 0, done.stderr
-    assert f"{model.name} minus {run_id[:8]}" in done.stdout
+    assert "second minus first" in done.stdout
+    table = tmp_path / "patient Doe" / "table.csv"
+    table.parent.mkdir()
+    table.write_bytes((model / "scores.csv").read_bytes())
+    assert "table minus tiny" in slicewise("compare", run_id, table, "--work", work).stdout
     assert (work / "compare" / "differences.png").is_file()
     assert str(tmp_path) not in done.stdout
+
+
+def test_names_are_those_of_configurations_and_no_folders(a_run: Callable[..., Path]) -> None:
+    old, new = a_run("old", []), a_run("new", [])
+    folders = [old.parents[1] / "patient Doe" / name for name in ("a", "b")]
+    folders[0].parent.mkdir()
+    for folder in folders:
+        old.rename(folder) if folder.name == "a" else new.rename(folder)
+    assert run_names(*map(str, folders)) == ("old", "new")
 
 
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ("runs/old", "runs/new/", ("old", "new")),
-        ("a/model", "b/model", ("a/model", "b/model")),
-        ("a/scores.csv", "b/scores.csv", ("a", "b")),
-        ("a/unet.csv", "a/baseline.csv", ("unet", "baseline")),
-        ("same", "./same", ("same (first)", "same (second)")),
-        ("models:/m@champion", "models:/m/2", ("models:/m@champion", "models:/m/2")),
-        ("0" * 32, "model", ("0" * 8, "model")),
+        ({}, {"fold": 1}, ("tiny network fold 0", "tiny network fold 1")),
+        ({}, {"kind": "baseline"}, ("tiny network", "tiny baseline")),
+        ({}, {"name": "large"}, ("tiny", "large")),
     ],
 )
-def test_names_tell_runs_apart(first: str, second: str, expected: tuple[str, str]) -> None:
+def test_facts_tell_runs_of_one_name_apart(
+    first: dict[str, Any], second: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    runs = (ScoredRun([], [replace(FACTS, **facts)]) for facts in (first, second))
+    assert names_of(*runs) == expected
+
+
+def test_ids_tell_apart_what_facts_do_not() -> None:
+    runs = (ScoredRun([], [FACTS], "tiny", run_id) for run_id in ("0123abcd", ""))
+    assert names_of(*runs) == ("tiny 0123abcd", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("a/scores.csv", "b/scores.csv", ("first", "second")),
+        ("a/unet.csv", "a/baseline.csv", ("unet", "baseline")),
+        ("models:/m@champion", "models:/m/2", ("models:/m@champion", "models:/m/2")),
+        ("0" * 32, "1" * 32, ("0" * 8, "1" * 8)),
+    ],
+)
+def test_names_of_what_is_no_folder(first: str, second: str, expected: tuple[str, str]) -> None:
     assert run_names(first, second) == expected
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from pipeline.cli import report_cases
 from pipeline.cli.report_cases import Choice, choose_cases
 from pipeline.cli.report_masks import masks_in
 from pipeline.evaluation.results import read_results, write_results
@@ -124,6 +128,21 @@ def test_a_run_that_did_not_come_to_its_scores(slicewise: Slicewise, run: Path, 
     assert 'id="table"' not in page
 
 
+def test_of_a_run_that_only_began_nothing_is_guessed(
+    slicewise: Slicewise, run: Path, work: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copy(run / "config.yaml", begun)
+    done = slicewise("report", begun, "--work", work)
+    assert done.returncode == 0, done.stderr
+    page = text_of(begun / "report")
+    assert "unfinished run" in page
+    assert "Let it come to its end" in page
+    for text in ("U-Net", "--resume", "<h3>Network</h3>", "context<"):
+        assert text not in page
+
+
 def test_one_case_only(slicewise: Slicewise, run: Path, work: Path) -> None:
     (fold,) = read_results(run)
     assert fold.facts is not None
@@ -166,6 +185,103 @@ def test_masks_alone(
         mask = read_scan(path)
         volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml
         assert f"<td>label 3</td><td>predicted</td><td>{volume_ml:.3f}</td>" in page
+
+
+def write_nifti(path: Path, voxels: Any) -> None:
+    nib.Nifti1Image(voxels, np.eye(4)).to_filename(path)
+
+
+def scan_like(kind: str) -> Any:
+    values = np.arange(6 * 7 * 8).reshape(6, 7, 8)
+    return {
+        "fractions": (values / 10).astype(np.float32),
+        "negative values": (values % 5 - 2).astype(np.int16),
+        "336 different values": values.astype(np.int16),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["fractions", "negative values", "336 different values"])
+def test_scans_are_not_taken_for_masks(
+    slicewise: Slicewise, work: Path, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "scans").mkdir()
+    write_nifti(tmp_path / "scans" / "a.nii.gz", scan_like(kind))
+    done = slicewise("report", tmp_path / "scans", "--work", work)
+    assert done.returncode == 2, done.stderr
+    assert f"found:    {kind}" in done.stderr
+    assert "give the folder of the masks as RUN, and that of the scans by --data" in done.stderr
+
+
+def test_labels_saved_as_floating_point_are_masks(
+    slicewise: Slicewise, work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "masks").mkdir()
+    voxels = np.zeros((6, 7, 8), np.float32)
+    voxels[1:3, 1:6, 2:7] = 2.9999
+    write_nifti(tmp_path / "masks" / "a.nii.gz", voxels)
+    done = slicewise("report", tmp_path / "masks", "--work", work)
+    assert done.returncode == 0, done.stderr
+    # 2 x 5 x 5 voxels of 1 mm.
+    found = "<td>label 3</td><td>predicted</td><td>0.050</td>"
+    assert found in text_of(tmp_path / "masks" / "report")
+
+
+def test_two_masks_of_one_name(slicewise: Slicewise, work: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for name in ("a.nii", "a.nii.gz"):
+        write_nifti(tmp_path / "masks" / name, np.ones((3, 4, 5), np.uint8))
+    done = slicewise("report", tmp_path / "masks", "--work", work)
+    assert done.returncode == 1, done.stderr
+    assert "found:    a.nii and a.nii.gz" in done.stderr
+
+
+@pytest.mark.parametrize("room", [0, 5000])
+def test_scans_too_large_for_the_viewer_are_named(
+    slicewise: Slicewise, run: Path, work: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr(report_cases, "_MOST_VIEWED_VOXELS", room)
+    done = slicewise("report", run, "--work", work)
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    (names,) = re.findall("The viewer has no room for (.*?);", page)
+    # A scan has 22 x 19 x 5 = 2090 voxels, so that two fit into 5000.
+    assert names.count("case") == (3 if room == 0 else 1)
+    assert ('id="viewer"' in page) == (room > 0)
+
+
+def test_failures_without_pictures_are_counted(
+    slicewise: Slicewise, run: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fold,) = read_results(run)
+    assert fold.facts is not None
+    rows = [replace(s, state="missed", dice=0.0, predicted_ml=0.0) for s in fold.scores]
+    copies = [replace(rows[0], case=f"gone{n}", patient=f"q{n}") for n in range(4)]
+    facts = replace(fold.facts, validation_cases=len(rows) + 6)
+    write_results(run, facts, [*rows, *copies], {})
+    monkeypatch.setattr(report_cases, "MOST_FAILURES", 0)
+    done = slicewise("report", run, "--work", work, "--no-viewer")
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    assert re.search(r"Pictures of the [123] worst of 7 cases that stand out", page)
+    assert "2 held-out cases could not be scored" in page
+
+
+def test_what_is_left_out_is_told_for_each_metric(
+    slicewise: Slicewise, run: Path, work: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    (fold,) = read_results(other)
+    assert fold.facts is not None
+    nan = float("nan")
+    missed = replace(fold.scores[0], state="missed", dice=0.0, hd95_mm=nan, predicted_ml=0.0)
+    write_results(other, fold.facts, [missed, *fold.scores[1:]], {})
+    done = slicewise("report", run, "--work", work, "--against", other, "--no-viewer")
+    assert done.returncode == 0, done.stderr
+    page = text_of(run / "report")
+    assert "HD95: core: left out" in page
+    assert "Dice: core: left out" not in page
+    assert "<td>2 of 3</td>" in page
+    assert "where both found it" in page
 
 
 def test_masks_without_their_scans(
@@ -213,7 +329,10 @@ def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path
         (["RUN", "--data", "nowhere"], 2, "no such file or folder"),
         (["RUN", "--out", "RUN"], 1, "an older report is replaced, and nothing else"),
         (["RUN", "--against", "nowhere"], 1, "none of these"),
-        (["RUN", "--baseline", "OTHER"], 1, "cases and structures that both have scored"),
+        (["RUN", "--baseline", "OTHER"], 2, "name any other run by --against"),
+        (["RUN", "--baseline", "OTHER/scores.csv"], 2, "scores of unknown origin"),
+        (["RUN", "--baseline", "BEGUN"], 1, "found:    none"),
+        (["RUN", "--against", "OTHER"], 1, "cases and structures that both have scored"),
         (["RUN/masks", "--against", "RUN"], 2, "which holds masks alone"),
         (["EMPTY"], 1, "the folder of a run"),
     ],
@@ -227,7 +346,11 @@ def test_mistakes(
     assert fold.facts is not None
     write_results(other, fold.facts, [replace(s, case="x" + s.case) for s in fold.scores], {})
     (tmp_path / "empty").mkdir()
-    places = {"RUN": run, "OTHER": other, "EMPTY": tmp_path / "empty"}
+    (tmp_path / "begun").mkdir()
+    shutil.copy(run / "config.yaml", tmp_path / "begun")
+    places = {
+        "RUN": run, "OTHER": other, "EMPTY": tmp_path / "empty", "BEGUN": tmp_path / "begun",
+    }  # fmt: skip
     given = [
         str(places[text.split("/")[0]] / text.partition("/")[2])
         if text.split("/")[0] in places
@@ -245,7 +368,7 @@ def test_a_damaged_run(slicewise: Slicewise, run: Path, work: Path) -> None:
     (run / "results.json").write_text(json.dumps({"facts": {}}))
     done = slicewise("report", run, "--work", work)
     assert done.returncode == 1
-    assert "as the run wrote them" in done.stderr
+    assert "what the run wrote" in done.stderr
 
 
 class Judged:

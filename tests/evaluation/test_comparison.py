@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import DataError, UsageError
 from pipeline.evaluation.comparison import compare, pair_scores, write_differences
-from pipeline.evaluation.paired_tests import sign_flip_p
 from pipeline.evaluation.scores import Score
+from pipeline.evaluation.statistics import METRICS
+from pipeline.evaluation.verdicts import direction, verdict
 
 NAN = math.nan
 NAMES = ("old", "new")
@@ -70,9 +74,50 @@ def test_patients_count_once() -> None:
     (row,) = compare(before, after, NAMES).rows
     assert (row.cases, row.patients) == (4, 3)
     assert row.difference == pytest.approx((0.4 + 0.2 - 0.1 + 0.1) / 4)
-    # Of the patients: 0.3, -0.1, 0.1.
-    expected = sign_flip_p(np.array([0.3, -0.1, 0.1]), np.random.default_rng(0))
-    assert row.p_value == pytest.approx(expected)
+    # Sums of the patients: 0.6, -0.1, 0.1, ranks 3, 1.5, 1.5. Of the 8 sums with signs flipped,
+    # six are 0.6 or 0.8 in size: all but 0.6 - 0.1 - 0.1 and its opposite.
+    assert row.p_value == pytest.approx(6 / 8)
+    assert row.effect_size == pytest.approx(3 / 6)
+
+
+def test_one_patient_of_many_cases_against_all_others() -> None:
+    gains = [0.02] * 12 + [-0.02] * 50
+    before = [replace(row, patient=_owner(n)) for n, row in enumerate(numbered([0.5] * 62))]
+    after = [
+        replace(row, patient=_owner(n))
+        for n, row in enumerate(numbered([0.5 + gain for gain in gains]))
+    ]
+    (row,) = compare(before, after, NAMES).rows
+    assert (row.cases, row.patients) == (62, 13)
+    assert row.difference == pytest.approx((12 * 0.02 - 50 * 0.02) / 62)
+    # Whatever signs are flipped, the one sum of 1.0 outweighs twelve of 0.02: none is smaller.
+    assert row.p_value == 1
+    metric = METRICS["dice"]
+    assert direction(row, metric) == 0
+    assert "nothing can be said" in verdict(row, metric, NAMES)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-9, 9)), min_size=2, max_size=30))
+def test_test_and_difference_are_about_one_figure(cases: list[tuple[int, int]]) -> None:
+    owners = [f"p{owner}" for owner, _ in cases]
+    before, after = numbered([0.5] * len(cases)), numbered([0.5 + gain / 20 for _, gain in cases])
+    before, after = (
+        [replace(row, patient=owner) for row, owner in zip(run, owners, strict=True)]
+        for run in (before, after)
+    )
+    (row,) = compare(before, after, NAMES).rows
+    gain_of = dict.fromkeys(owners, 0)
+    for owner, (_, gain) in zip(owners, cases, strict=True):
+        gain_of[owner] += gain
+    sums = np.array(list(gain_of.values()))
+    assert row.difference == pytest.approx(sums.sum() / 20 / len(cases))
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(sums))))
+    reached = np.abs(signs @ sums) >= abs(sums.sum())
+    assert row.p_value == pytest.approx(float(reached.mean()))
+
+
+def _owner(number: int) -> str:
+    return f"p{number}" if number < 12 else "q"
 
 
 @pytest.mark.parametrize("informed", [0, 1])
@@ -97,8 +142,16 @@ def test_undefined_in_either_is_left_out_and_counted() -> None:
     comparison = compare(numbered((0.5, NAN, 0.7, 0.2)), numbered((0.6, 0.7, NAN, 0.4)), NAMES)
     (row,) = comparison.rows
     assert (row.cases, row.undefined) == (2, 2)
+    assert (row.missed_first, row.missed_second) == (1, 1)
     assert row.difference == pytest.approx(0.15)
     assert list(row.differences) == ["c0", "c3"]
+
+
+def test_undefined_cases_are_counted_by_run() -> None:
+    first = numbered((0.5, NAN, NAN, NAN, 0.2))
+    (row,) = compare(first, numbered((0.6, 0.7, 0.8, NAN, NAN)), NAMES).rows
+    assert (row.cases, row.undefined) == (1, 4)
+    assert (row.missed_first, row.missed_second) == (2, 1)
 
 
 def test_undefined_everywhere() -> None:
@@ -106,6 +159,7 @@ def test_undefined_everywhere() -> None:
     comparison = compare(scores, scores, NAMES, "calibration_error")
     (row,) = comparison.rows
     assert (row.cases, row.patients, row.undefined) == (0, 0, 2)
+    assert (row.missed_first, row.missed_second) == (0, 0)
     assert all(math.isnan(value) for value in (row.difference, row.low, row.p_corrected))
 
 

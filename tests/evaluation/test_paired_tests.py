@@ -63,6 +63,13 @@ def test_rank_biserial_by_hand() -> None:
     assert found == pytest.approx((2.5 + 4 - 1 - 2.5) / 10)
 
 
+def test_rank_biserial_takes_for_equal_what_only_rounding_tells_apart() -> None:
+    # 0.1 + 0.2 - 0.3 is not quite 0, and 0.1 + 0.2 not quite 0.3. Ranks 1, 2.5, 2.5.
+    found = rank_biserial(np.array([0.1 + 0.2 - 0.3, 0.1 + 0.2, -0.3]))
+    assert found == 0
+    assert rank_biserial(np.array([0.1 + 0.2 - 0.3, 1.0])) == pytest.approx(2 / 3)
+
+
 def test_rank_biserial_at_its_ends() -> None:
     assert rank_biserial(np.array([0.1, 0.2, 5])) == 1
     assert rank_biserial(np.array([-0.1, -0.2, -5])) == -1

@@ -95,6 +95,31 @@ def test_values_that_are_no_numbers_are_left_out(odd: float) -> None:
     assert summary.metrics["hd95_mm"].mean == 3
 
 
+def test_a_case_of_several_folds_counts_once() -> None:
+    twice = [
+        row(0.4, case="c0", state="missed", volumes=(0, 4)),
+        row(0.8, case="c0", volumes=(2, 4)),
+        row(0.9, case="c1", volumes=(5, 4)),
+        row(NAN, case="c2", state="both empty", volumes=(0, 0)),
+        row(0.0, case="c2", state="invented", volumes=(1, 0)),
+    ]
+    (summary,) = summarize(twice)
+    assert (summary.cases, summary.patients) == (3, 3)
+    assert (summary.missed, summary.invented, summary.undefined) == (1, 1, 0)
+    dice = summary.metrics["dice"]
+    assert (dice.count, dice.mean) == (3, pytest.approx((0.6 + 0.9 + 0.0) / 3))
+    assert summary.volume.count == 3
+    # Predicted 1 of 4, 5 of 4, and 1 of 0 as the empty one of two is left out.
+    assert summary.volume.bias_ml == pytest.approx((-3 + 1 + 1) / 3)
+    headline = mean_dice_interval(twice)
+    assert (headline.count, headline.mean) == (3, pytest.approx(0.5))
+    once = [row(0.6, case="c0"), row(0.9, case="c1"), row(0.0, case="c2")]
+    assert (headline.low, headline.high) == (
+        mean_dice_interval(once).low,
+        mean_dice_interval(once).high,
+    )
+
+
 def test_one_patient_has_no_interval() -> None:
     rows = [row(0.5, case="c0", patient="p"), row(0.7, case="c1", patient="p")]
     dice = summarize(rows)[0].metrics["dice"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,13 @@ def test_page_slides_and_pictures(small: Report, tmp_path: Path) -> None:
 
 def test_an_older_report_is_replaced_as_a_whole(small: Report, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (out / FIGURES).mkdir(parents=True)
+    out.mkdir()  # empty: nothing is lost
+    write_report(replace(small, name="old"), out)
     (out / FIGURES / "99-old.png").write_text("old")
-    (out / PAGE).write_text("old")
+    assert "<h1>old</h1>" in (out / PAGE).read_text()
     write_report(small, out)
     assert content(tmp_path) == {f"out/{PAGE}", f"out/{SLIDES}", f"out/{FIGURES}/01-title.png"}
-    assert (out / PAGE).read_text() != "old"
+    assert "<h1>phantom</h1>" in (out / PAGE).read_text()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OutputError])
@@ -62,6 +64,33 @@ def test_an_interrupted_report_leaves_the_old_one(
     with pytest.raises(error):
         write_report(small, out)
     assert (out / PAGE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("moved", ["new", "out"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupt_at_the_swap_leaves_the_old_one(
+    small: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException], moved: str,
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    write_report(replace(small, name="old"), out)
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "new" and moved == "new":
+            raise error
+        result = rename(path, target)
+        if path == out:
+            raise error
+        return result
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(error):
+        write_report(small, out)
+    monkeypatch.undo()
+    assert "<h1>old</h1>" in (out / PAGE).read_text()
+    assert (out / SLIDES).is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -89,6 +118,16 @@ def test_what_is_no_report_is_not_replaced(small: Report, tmp_path: Path, is_fil
     with pytest.raises(OutputError, match=r"thesis|chapter\.docx"):
         write_report(small, out)
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("file", [f"{FIGURES}/fig1.txt", f"{FIGURES}/01-title.png", PAGE, SLIDES])
+def test_names_of_a_report_alone_make_no_report(small: Report, tmp_path: Path, file: str) -> None:
+    mine = tmp_path / "mine" / file
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    with pytest.raises(OutputError, match=f"no {PAGE} of slicewise"):
+        write_report(small, tmp_path / "mine")
+    assert mine.read_text() == "precious"
 
 
 def test_a_place_that_cannot_be_written(small: Report, tmp_path: Path) -> None:

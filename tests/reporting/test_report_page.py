@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
+from pipeline.evaluation.statistics import METRICS
 from pipeline.imaging.structures import Structure
 from pipeline.imaging.volume import Volume
 from pipeline.reporting.report import Compared, Report
@@ -102,9 +103,11 @@ def test_the_headline_stands_at_the_top(usual: Page) -> None:
     assert usual.texts_in("h1") == ["phantom"]
     assert usual.text.index("0.855") < usual.text.index("Mean of each structure")
     assert "95 % interval 0.83" in usual.text
-    for text in ("rim zone", "12 held-out cases", "12 patients", "0 missed", "0 invented"):
+    for text in ("rim zone", "12 held-out cases", "0 missed", "0 invented"):
         assert text in usual.text
-    assert "Folds were made by patient" in usual.text
+    assert "Folds were made by patient, each case taken for a patient of its own" in usual.text
+    # Nothing tells which cases share a patient.
+    assert not re.search(r"\d patients", usual.text)
     assert "a structure that is wholly missed, or invented, has dice" in usual.text.lower()
 
 
@@ -123,12 +126,18 @@ def test_a_baseline_stands_beside(
     a_report: MakeReport, compared: Callable[[Report], Compared], written: Written
 ) -> None:
     report = a_report()
-    page = written(replace(report, compared=(compared(report),)))
+    beside = compared(report)
+    (dice,) = beside.comparisons
+    rows = (replace(dice.rows[0], undefined=3), *dice.rows[1:])
+    distance = replace(dice, metric=METRICS["hd95_mm"], rows=rows)
+    page = written(replace(report, compared=(replace(beside, comparisons=(dice, distance)),)))
     assert "Is it better than simple thresholding?" in page.texts_in("h2")
     assert "network beside baseline, on the same cases" in page.texts_in("caption")
     cells = page.texts_in("td")
     place = cells.index("0.655")
-    assert cells[place : place + 2] == ["0.655", "0.855"]
+    assert cells[place - 1 : place + 2] == ["12", "0.655", "0.855"]
+    assert "12 of 15" in cells
+    assert page.text.count("where both found it") == 1
     assert cells[place + 2].startswith("+0.200")
     assert "better" in cells
     assert "few" in page.texts_in("li")
@@ -198,7 +207,7 @@ def test_charts_have_words_and_ids_of_their_own(usual: Page) -> None:
 
 def test_how_it_was_made(usual: Page) -> None:
     facts = dict(zip(usual.texts_in("dt"), usual.texts_in("dd"), strict=True))
-    assert facts["learned from"] == "30 cases of 25 patients, 900 slices"
+    assert facts["learned from"] == "30 cases, 900 slices"
     assert facts["contrasts"] == "T2"
     assert facts["slices"] == "axial"
     assert facts["what"] == "U-Net, fold 2"

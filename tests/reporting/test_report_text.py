@@ -14,11 +14,13 @@ from pipeline.evaluation.statistics import METRICS
 from pipeline.reporting.report import Compared, Report
 from pipeline.reporting.report_text import (
     alarms,
+    cases_text,
     comparison_sentence,
     figure,
     folds_text,
     meaning,
     p_text,
+    verdict_condition,
     verdict_word,
     with_interval,
 )
@@ -30,6 +32,14 @@ def with_facts(report: Report, **values: Any) -> Report:
     (fold,) = report.folds
     assert fold.facts is not None
     return replace(report, folds=(replace(fold, facts=replace(fold.facts, **values)),))
+
+
+def with_pattern(report: Report) -> Report:
+    """The same with something that tells which cases share a patient."""
+    (fold,) = report.folds
+    data = fold.config.data.model_copy(update={"patient_pattern": "(.*)"})
+    config = fold.config.model_copy(update={"data": data})
+    return replace(report, folds=(replace(fold, config=config),))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +64,7 @@ def test_p_values() -> None:
 
 
 def test_the_level(a_report: MakeReport) -> None:
-    report = a_report()
+    report = with_pattern(a_report())
     text = " ".join(meaning(report))
     # Dice 0.80 to 0.91 in steps of 0.01.
     assert "In 12 held-out cases of 12 patients the mean Dice over the structures is 0.855" in text
@@ -85,10 +95,12 @@ def test_nothing_to_say_without_scores(a_report: MakeReport) -> None:
 
 
 def test_alarms(a_report: MakeReport) -> None:
-    assert alarms(a_report()) == []
-    (shared,) = alarms(with_facts(a_report(), shared_patients=3))
+    assert alarms(with_pattern(a_report())) == []
+    (shared,) = alarms(with_facts(with_pattern(a_report()), shared_patients=3))
     assert shared.startswith("3 patients with scans on both sides")
-    report = a_report()
+    (unscored,) = alarms(with_facts(with_pattern(a_report()), validation_cases=14))
+    assert unscored.startswith("2 held-out cases could not be scored")
+    report = with_pattern(a_report())
     (fold,) = report.folds
     training = fold.config.training.model_copy(update={"keep": "best"})
     chosen = replace(fold, config=fold.config.model_copy(update={"training": training}))
@@ -97,12 +109,31 @@ def test_alarms(a_report: MakeReport) -> None:
 
 
 def test_few_patients_are_an_alarm(a_report: MakeReport, a_score: Any) -> None:
-    (text,) = alarms(a_report(scores=(a_score(),)))
+    facts = {"validation_cases": 1}
+    (text,) = alarms(with_facts(with_pattern(a_report(scores=(a_score(),))), **facts))
     assert text.startswith("Only 1 patient:")
 
 
+def test_cases_that_are_taken_for_patients(a_report: MakeReport, a_score: Any) -> None:
+    (text,) = alarms(a_report())
+    assert text.startswith("Each case counts as one patient; set data.patient_pattern if")
+    assert meaning(a_report())[0].startswith("In 12 held-out cases the mean Dice")
+    assert "no patient" not in folds_text(a_report())
+    # Headers may tell it without a pattern.
+    rows = tuple(a_score(f"c{n}", patient=f"p{n // 2}") for n in range(24))
+    known = with_facts(a_report(scores=rows), validation_cases=24)
+    assert alarms(known) == []
+    assert meaning(known)[0].startswith("In 24 held-out cases of 12 patients the mean")
+
+
+def test_losses_of_many_structures_are_cut(a_report: MakeReport, a_score: Any) -> None:
+    rows = [a_score("c", f"s{n}", state="missed", dice=0.0, predicted_ml=0.0) for n in range(9)]
+    text = " ".join(meaning(a_report(scores=tuple(rows))))
+    assert "s5 was missed in 1 case; and 3 more." in text
+
+
 def test_folds(a_report: MakeReport) -> None:
-    assert folds_text(a_report()) == (
+    assert folds_text(with_pattern(a_report())) == (
         "Folds were made by patient; no patient of the held-out cases was trained on. "
         "Held out: fold 2."
     )
@@ -119,8 +150,11 @@ def test_interval_only_where_there_is_one(a_report: MakeReport) -> None:
 
 def a_row(name: str, difference: float, p_corrected: float) -> StructureComparison:
     values = {"a": difference, "b": difference}
+    # Interval and effect on the side of the difference.
+    low, high = sorted((difference / 2, difference * 2))
+    effect = 0.5 if difference > 0 else -0.5
     return StructureComparison(
-        name, 2, 2, 0.5, 0.6, difference, -1, 1, 0.5, 0.01, p_corrected, values
+        name, 2, 2, 0.5, 0.6, difference, low, high, effect, 0.01, p_corrected, values
     )
 
 
@@ -142,6 +176,15 @@ def test_comparisons_in_words() -> None:
     assert said("dice", a_row("a", 0.2, 0.01), a_row("b", 0.1, 0.5)).endswith(
         "; 1 structure without a clear difference."
     )
+
+
+def test_cases_that_are_left_out_are_told_with_the_verdict() -> None:
+    row = replace(a_row("core", -0.5, 0.01), undefined=3)
+    assert verdict_condition(row, METRICS["hd95_mm"]) == "where both found it"
+    assert verdict_condition(row, METRICS["dice"]) == "where both are defined"
+    assert verdict_condition(a_row("core", -0.5, 0.01), METRICS["hd95_mm"]) == ""
+    assert cases_text(row) == "2 of 5"
+    assert "p = 0.010, in 2 of 5 cases)" in said("hd95_mm", row)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib import image as images
 
 from pipeline.errors import OutputError
+from pipeline.imaging.structures import Structure
 from pipeline.reporting.architecture_figure import architecture_figure
 from pipeline.reporting.report import Compared, Report
-from pipeline.reporting.slides import write_slides
+from pipeline.reporting.slides import _text_figures, write_slides
 from pipeline.segmentation.architecture import describe_layers
 from pipeline.segmentation.unet import UNet
 
@@ -39,6 +41,7 @@ def test_all_that_the_page_draws(
     report = replace(report, compared=(compared(report),), network=network)
     assert slides(report, tmp_path) == [
         "title",
+        "structures",
         "against-baseline",
         "spread-dice",
         "spread-surface-dice",
@@ -57,6 +60,42 @@ def test_all_that_the_page_draws(
     for path in (tmp_path / "figures").iterdir():
         height, width, _ = images.imread(path).shape
         assert width / height == pytest.approx(16 / 9, rel=0.01)
+
+
+@pytest.mark.slow
+def test_many_structures_with_long_names_and_many_warnings(
+    a_report: MakeReport, a_score: Any, compared: Callable[[Report], Compared], tmp_path: Path
+) -> None:
+    names = [f"left_superior_frontal_gyrus_of_part_{n:02}" for n in range(12)]
+    rows = tuple(
+        a_score(f"case{n}", name, dice=0.8 + 0.01 * n + 0.001 * place)
+        for n in range(9) for place, name in enumerate(names)
+    )  # fmt: skip
+    rows = (a_score("case0", names[0], state="missed", dice=0.0, predicted_ml=0.0), *rows[1:])
+    structures = tuple(Structure(name, n + 1, "#123456") for n, name in enumerate(names))
+    report = replace(a_report(scores=rows, cases=()), structures=structures)
+    (fold,) = report.folds
+    assert fold.facts is not None
+    fold = replace(
+        fold, facts=replace(fold.facts, shared_patients=3), losses=(), validations=(),
+        reliability={},
+    )  # fmt: skip
+    beside = compared(report)
+    others = (beside, replace(beside, kind="other run", name="an_older_run"))
+    report = replace(report, folds=(fold,), compared=others, notes=tuple("abcdef"))
+    # Twelve rows: eight, then four.
+    assert [name for name in slides(report, tmp_path) if name.startswith(("ti", "st"))][-2:] == [
+        "structures",
+        "structures",
+    ]
+    for figure in _text_figures(report):
+        lowest = [text.get_window_extent().y0 for text in figure.texts]
+        assert min(lowest) > 0
+    said = [text.get_text() for figure in _text_figures(report) for text in figure.texts]
+    careful = [text for text in said if text.startswith("Careful.")]
+    assert len(careful) == 4
+    # Three alarms and six notes, less the four.
+    assert "and 6 more, on the page" in said
 
 
 def test_masks_alone_and_names_with_markup(a_report: MakeReport, tmp_path: Path) -> None:

@@ -163,7 +163,8 @@ class Viewer extends Controls {
   // Mark the ends of the planes that are drawn.
   letter() {
     const { width, height } = this.canvas;
-    const letters = this.renderer.screenSlices.flatMap(({ axCorSag, leftTopWidthHeight }) => {
+    const slices = this.scan.has_sides ? this.renderer.screenSlices : [];
+    const letters = slices.flatMap(({ axCorSag, leftTopWidthHeight }) => {
       const [left, top, wide, high] = leftTopWidthHeight;
       const [across, upwards] = SCREEN_AXES[axCorSag];
       return [

@@ -30,6 +30,7 @@ class Controls {
   // Fill the controls with what the scan has.
   fill() {
     const { notes, masks, window: range } = this.scan;
+    this.part("sides").hidden = !this.scan.has_sides;
     this.part("notes").replaceChildren(...notes.map((text) => element("p", {}, text)));
     const span = range.highest - range.lowest;
     const step = span > 500 ? 1 : rounded(span / 500, 1);
