@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +46,17 @@ def write_page(
     Raises:
         OutputError: the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    texts = [*(_own_text(environment, name) for name in scripts), *more_scripts]
-    text = environment.get_template(template).render(
-        content,
-        version=__version__,
-        styles=[_own_text(environment, name) for name in ("frame.css", *styles)],
-        scripts=texts,
-        security_policy=_policy(texts, more_policy or {}),
+    texts = [*(own_text(name) for name in scripts), *more_scripts]
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            content,
+            version=__version__,
+            styles=[own_text(name) for name in ("frame.css", *styles)],
+            scripts=texts,
+            security_policy=content_policy(_POLICY, more_policy or {}, scripts=texts),
+        )
     )
     # A file name may hold bytes that are no text.
     write_text(path, text.encode(errors="replace").decode())
@@ -74,21 +72,40 @@ def data_address(content: bytes, kind: str) -> str:
     return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
-def _own_text(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    # Our own style and scripts, the only text that is not escaped.
-    return Markup(environment.loader.get_source(environment, name)[0])
+@cache
+def environment() -> Environment:
+    """Templates of this room; every text in them is escaped, and a missing one is an error."""
+    return Environment(
+        loader=PackageLoader("pipeline.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
-def _policy(scripts: Sequence[str], more: Mapping[str, str]) -> str:
-    """A content security policy: nothing is fetched, and scripts are known by their hashes."""
-    hashes = " ".join(f"'{_hash(script)}'" for script in scripts)
-    directives = {**_POLICY, "script-src": hashes}
-    for name, value in more.items():
-        known = directives.get(name, "").split()
-        directives[name] = " ".join(dict.fromkeys([*known, *value.split()]))
-    return "; ".join(f"{name} {value}" for name, value in directives.items())
+def own_text(name: str) -> Markup:
+    """Our own style, script or licence beside the templates: the only text that is not escaped."""
+    loader = environment().loader
+    assert loader is not None
+    return Markup(loader.get_source(environment(), name)[0])
 
 
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def content_policy(*directives: Mapping[str, str], scripts: Sequence[str]) -> str:
+    """A content security policy: nothing is fetched, and scripts are known by their hashes.
+
+    Args:
+        directives: name to sources; what several name is allowed together.
+        scripts: text of each script of the page.
+    """
+    joined: dict[str, str] = {}
+    own = {"script-src": " ".join(f"'{text_hash(script)}'" for script in scripts)}
+    for name, value in (item for part in (*directives, own) for item in part.items()):
+        known = joined.get(name, "").split()
+        joined[name] = " ".join(dict.fromkeys([*known, *value.split()]))
+    return "; ".join(f"{name} {value}" for name, value in joined.items())
+
+
+def text_hash(text: str) -> str:
+    """What a content security policy knows a script or a style by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

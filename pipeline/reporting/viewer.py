@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.errors import OutputError
 from pipeline.imaging.files import write_text
+from pipeline.reporting.page_frame import content_policy, environment, own_text, text_hash
 from pipeline.reporting.viewer_data import ViewedMask, ViewedScan, viewed_json
 from pipeline.reporting.viewer_script import renderer_script, renderer_version
 
@@ -81,26 +79,25 @@ def write_viewer_page(
             found="none",
             remedy="crop the scan, or store its voxels as whole numbers",
         )
-    style = _own_text("viewer_page.css") + parts.style
+    style = own_text("viewer_page.css") + parts.style
     text = (
-        _environment()
+        environment()
         .get_template("viewer_page.html.j2")
         .render(
             title=title,
             style=style,
             markup=parts.markup,
             scripts=parts.scripts,
-            policy=_policy(parts, style),
+            policy=content_policy(
+                {"default-src": "'none'", "style-src": f"'{text_hash(style)}'"},
+                parts.policy,
+                scripts=parts.scripts,
+            ),
         )
     )
     # A file name may hold bytes that are no text.
     write_text(path, text.encode(errors="replace").decode())
     return parts.left_out
-
-
-def text_hash(text: str) -> str:
-    """What a content security policy knows a script or a style by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> ViewerParts:
@@ -117,7 +114,7 @@ def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> View
     if not kept:
         return ViewerParts(Markup(), Markup(), (), {}, tuple(left_out))
     markup = (
-        _environment()
+        environment()
         .get_template("viewer.html.j2")
         .render(
             titles=[title for title, _ in kept],
@@ -125,41 +122,13 @@ def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> View
             left_out=left_out,
             alone=alone,
             version=renderer_version(),
-            licence=_own_text("niivue_licence.txt"),
+            licence=own_text("niivue_licence.txt"),
         )
     )
-    return ViewerParts(Markup(markup), _own_text("viewer.css"), _scripts(), POLICY, tuple(left_out))
-
-
-def _policy(parts: ViewerParts, style: str) -> str:
-    hashes = " ".join(f"'{text_hash(script)}'" for script in parts.scripts)
-    directives = {
-        "default-src": "'none'",
-        **parts.policy,
-        "style-src": f"'{text_hash(style)}'",
-        "script-src": hashes,
-    }
-    return "; ".join(f"{name} {sources}" for name, sources in directives.items())
+    return ViewerParts(Markup(markup), own_text("viewer.css"), _scripts(), POLICY, tuple(left_out))
 
 
 @cache
 def _scripts() -> tuple[Markup, ...]:
-    own = "\n".join(_own_text(name) for name in _OWN_SCRIPTS)
+    own = "\n".join(own_text(name) for name in _OWN_SCRIPTS)
     return Markup(renderer_script()), Markup(f'(() => {{\n"use strict";\n{own}}})();')
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _own_text(name: str) -> Markup:
-    environment = _environment()
-    assert environment.loader is not None
-    # Our own styles and scripts, and the licence; nothing that a name could be part of.
-    return Markup(environment.loader.get_source(environment, name)[0])
