@@ -29,7 +29,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check convert preprocess train baseline evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
+.PHONY: help setup data check plan convert preprocess train baseline evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ data: $(READY) ## Fetch a public data set: NAME=hippocampus OUT=folder.
 
 check: $(READY) ## Tell what a folder of scans holds and what is wrong with it: DATA=folder HTML=file.
 	$(SLICEWISE) check "$(call needed,DATA,folder)" --work "$(WORK)" $(if $(HTML),--html "$(HTML)") $(ARGS)
+
+plan: $(READY) ## Write a configuration that fits a data set and this machine: DATA=folder OUT=file.
+	$(SLICEWISE) plan "$(call needed,DATA,folder)" --out "$(call needed,OUT,file)" --work "$(WORK)" $(ARGS)
 
 convert: $(READY) ## Write DICOM as NIfTI with its acquisition facts: INPUT=path OUT=folder.
 	$(SLICEWISE) convert "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/nifti)" --work "$(WORK)" $(ARGS)

@@ -16,7 +16,7 @@ from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import Evaluated, predict_and_score, prepared_slices
 from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
-from pipeline.config import Config, as_yaml, without_places
+from pipeline.config import FOLD_KINDS, Config, as_yaml, without_places
 from pipeline.dataset.splits import choose_fold, make_folds, no_such_fold
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import DataError, OutputError
@@ -62,7 +62,7 @@ def run_baseline(job: BaselineJob) -> int:
         DataError: no usable case on one side of the fold.
     """
     data = job.config.data
-    if data.folds in ("patient", "published") and job.fold >= data.fold_count:
+    if data.folds in FOLD_KINDS and job.fold >= data.fold_count:
         raise no_such_fold(job.fold, data.fold_count)
     require_no_network(job.out)
     with sole_user(job.out):
@@ -105,7 +105,8 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
 def _cases(job: BaselineJob) -> FoldCases:
     config = job.config
     catalogue, prepared = prepared_slices(config, job.work, job.workers)
-    fold = choose_fold(make_folds(catalogue.labelled, config.data), job.fold)
+    folds = make_folds(catalogue.labelled, config.data, prepared.structures_ml)
+    fold = choose_fold(folds, job.fold)
     cases = FoldCases(fold, catalogue, prepared)
     cases.announce()
     sides = (("training", fold.train, cases.train), ("held-out", fold.val, cases.val))

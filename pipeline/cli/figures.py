@@ -34,7 +34,7 @@ def figures(
 
     with loading():
         from pipeline.cli.prediction_run import inputs, predictor_of
-        from pipeline.imaging.scan import read_scan
+        from pipeline.dataset.contrasts import read_contrasts
         from pipeline.imaging.structures import structures_of
         from pipeline.reporting.architecture_figure import draw_architecture
         from pipeline.reporting.pictures import Example, draw_examples
@@ -53,7 +53,7 @@ def figures(
             remedy="give the path of one of them",
         )
     (sources,) = found.values()
-    contrasts = [read_scan(source, config.reading) for source in sources]
+    contrasts = read_contrasts(sources, config.data.contrasts, config.reading)
     structures = structures_of(config.data.labels, config.structures)
     rows = describe_layers(UNet.from_config(config), *config.network.window)
     draw_architecture(rows, config.in_channels, out / "network.svg")

@@ -34,6 +34,7 @@ KEYS = {
     "cases[].notes": "in what it differs from the other cases",
     "cases[].digest": "SHA-256 of its voxels in RAS order as float32; empty where unreadable",
     "cases[].label_digest": "the same of its label map",
+    "cases[].intensity_step": "smallest difference of two intensities of the first contrast",
     "set_aside[]": "what is no case: name, reason, remedy",
 }
 """What each key means; the file itself begins with this."""

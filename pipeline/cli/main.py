@@ -8,6 +8,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.cli import (
+    ablate,
     baseline,
     bench,
     check,
@@ -19,6 +20,7 @@ from pipeline.cli import (
     evaluate,
     figures,
     page,
+    plan,
     predict,
     report,
     train,
@@ -53,9 +55,11 @@ def _common(
 
 app.command("data")(data.data)
 app.command("check")(check.check)
+app.command("plan")(plan.plan)
 app.command("convert")(convert.convert)
 app.command("preprocess")(train.preprocess)
 app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("baseline")(baseline.baseline)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)

@@ -163,8 +163,24 @@ def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: 
 
 def probabilities_beside(target: Path) -> Path:
     """Where the probabilities behind a mask go."""
+    return _beside(target, "probabilities.nii.gz")
+
+
+def uncertainty_beside(target: Path) -> Path:
+    """Where the map of uncertainty of a mask goes."""
+    return _beside(target, "uncertainty.nii.gz")
+
+
+def confidence_table(out: Path, *, wanted: bool) -> Path | None:
+    """Where the table of all scans goes: into a folder, or beside one named file if asked for."""
+    if not _named_file(out):
+        return out / "confidence.csv"
+    return _beside(out, "confidence.csv") if wanted else None
+
+
+def _beside(target: Path, ending: str) -> Path:
     every = sorted(
         {*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many)}, key=len
     )
     suffix = next(one for one in reversed(every) if target.name.lower().endswith(one))
-    return target.with_name(f"{target.name[: -len(suffix)]}_probabilities.nii.gz")
+    return target.with_name(f"{target.name[: -len(suffix)]}_{ending}")

@@ -10,10 +10,15 @@ from pipeline.cli.run_folder import RUN_ID
 from pipeline.config import Config
 from pipeline.errors import ModelError, OutputError
 from pipeline.evaluation.results import HISTORY, LOSSES, MASKS, REPORT, RESULTS, SCORES
+from pipeline.evaluation.selection.choosing import CHOICES
+from pipeline.evaluation.selection.evidence import EVIDENCE
+from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.imaging.files import write_text
 
 FINISHED = "model.json"
 """Lies beside the checkpoints of a training that came to its end."""
+INITIAL = "initial.json"
+"""Lies beside the checkpoints of a training that started from another model."""
 
 
 def kept_checkpoint(folder: Path, config: Config) -> Path:
@@ -82,10 +87,20 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             remedy="go on with --resume, replace it with --overwrite, or choose another --out",
         )
     checkpoints = ("last.pt", "best.pt")
-    for name in (FINISHED, *checkpoints, RUN_ID, HISTORY, LOSSES, SCORES, RESULTS):
+    files = (FINISHED, *checkpoints, RUN_ID, HISTORY, LOSSES, SCORES, RESULTS, EVIDENCE, INITIAL)
+    for name in files:
         (out / name).unlink(missing_ok=True)
+    if out.name.startswith("fold-"):
+        # They were made with the network that is replaced now.
+        forget_choices(out.parent)
     for folder in (MASKS, REPORT):
         shutil.rmtree(out / folder, ignore_errors=True)
+
+
+def forget_choices(out: Path) -> None:
+    """Remove what the held-out cases of all folds have chosen."""
+    for name in (INFERENCE, CHOICES):
+        (out / name).unlink(missing_ok=True)
 
 
 def require_no_single_fold(out: Path) -> None:

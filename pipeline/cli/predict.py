@@ -48,10 +48,24 @@ def predict(
             "--probabilities", help="Write probabilities, too: NAME_probabilities.nii.gz."
         ),
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Write a map, too: NAME_uncertainty.nii.gz, 0 to 1."),
+    ] = False,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="MODEL", help="Predict with this model, too; repeatable."),
+    ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """Write the mask of each scan on the scan's own grid.
+
+    The folder of `train --fold all` and models named by --also predict together: the mean of their
+    probabilities counts. They may see other planes, but name the same structures.
+
+    Beside the masks lies confidence.csv: how sure the model is of each structure, the scans to look
+    at first standing first. Beside a mask named by --out it lies where --uncertainty asks for it.
 
     --set takes the keys of the section reading, such as reading.nifti_form=sform.
 
@@ -59,6 +73,8 @@ def predict(
       slicewise predict model scan.nii.gz --out mask.nii.gz
 
       slicewise predict models:/hippocampus@champion dicom_folder --out masks --format dicom-seg
+
+      slicewise predict axial scans --also coronal --also sagittal --out masks --uncertainty
     """
     from pipeline.cli.console import loading, note, tracked
     from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
@@ -67,32 +83,41 @@ def predict(
     from pipeline.imaging.files import private_folder
 
     with loading():
+        from pipeline.cli.confidence_table import show_first, write_confidences
+        from pipeline.cli.mask_output import confidence_table
         from pipeline.cli.prediction_run import (
+            Extras,
             inputs,
             mask_output,
             predictor_of,
             write_prediction,
             write_sources,
         )
-    predictor = predictor_of(model, overrides or [], work)
+        from pipeline.segmentation.confidence import StructureConfidence
+    predictor = predictor_of(model, overrides or [], work, also or [])
     output = mask_output(predictor, mask_format, identity, work)
     scans, set_aside = inputs(source, predictor.config, out, work)
     targets = output.targets({name: contrasts[0] for name, contrasts in scans.items()}, out)
     failures: list[ScanError] = []
     warnings: dict[str, tuple[str, ...]] = {}
+    confidences: dict[str, list[StructureConfidence]] = {}
+    extras = Extras(probabilities, uncertainty)
     for name, contrasts in tracked(scans.items(), "predicting", len(scans)):
         try:
-            warnings[name] = write_prediction(
-                predictor, output, contrasts, targets[name], probabilities=probabilities
-            )
+            written = write_prediction(predictor, output, contrasts, targets[name], extras)
         except ScanError as error:
             failures.append(error)
             set_aside.append(SetAside.from_error(name, error))
+            continue
+        warnings[name], confidences[name] = written.warnings, written.confidences
     write_sources(private_folder(work / "predictions") / "sources.jsonl", scans, targets)
     if len(failures) == len(scans) == 1:
         raise failures[0]
     if len(failures) < len(scans):
         output.write_labels(out)
+        if table := confidence_table(out, wanted=uncertainty):
+            write_confidences(confidences, table)
+        show_first(confidences)
     report_warnings(warnings)
     report_set_aside(set_aside, quarantined(set_aside, work, "predictions"))
     note(f"{len(scans) - len(failures)} masks written to {out}")

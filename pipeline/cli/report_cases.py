@@ -178,13 +178,16 @@ def _cases(folds: Sequence[Results], root: Path | None, work: Path) -> tuple[dic
         return {}, f"No pictures of cases: the data set is not where it was. {again}"
     wanted = {score.case for fold in folds for score in fold.scores}
     config = folds[0].config
-    data = config.data.model_copy(update={"root": root, "allow_unpaired": True})
+    # Only the first contrast is drawn.
+    changes = {"root": root, "allow_unpaired": True, "missing_contrasts": "zero"}
+    data = config.data.model_copy(update=changes)
     try:
         with scanning(work, config.reading) as scanner:
             found = {case.name: case for case in read_catalogue(data, scanner).cases}
             if wanted - set(found):
                 # Cases whose reference is gone.
-                for name, sources in read_images(root, data.contrasts, scanner).images.items():
+                listing = read_images(root, data.contrasts, scanner, data.missing_contrasts)
+                for name, sources in listing.images.items():
                     found.setdefault(name, Case(name, name, sources, None))
     except SlicewiseError as error:
         note(f"the data set cannot be read: {error}")

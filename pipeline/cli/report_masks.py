@@ -23,7 +23,8 @@ from pipeline.imaging.volume import Volume
 from pipeline.reporting.failures import odd_volumes
 from pipeline.reporting.report import Report
 
-_PROBABILITIES = "_probabilities"
+_NO_MASKS = ("_probabilities", "_uncertainty")
+"""What the maps end in that `slicewise predict` writes beside masks."""
 _MOST_VALUES = 256
 """More values than any label map has; a scan has more."""
 
@@ -47,7 +48,7 @@ def masks_in(folder: Path) -> dict[str, Path]:
                 remedy="rename or remove one of them",
             )
         named[name] = path
-    return {name: path for name, path in named.items() if not name.endswith(_PROBABILITIES)}
+    return {name: path for name, path in named.items() if not name.endswith(_NO_MASKS)}
 
 
 def report_of_masks(
@@ -160,7 +161,8 @@ def _images(
         return {}, f"No pictures of cases: the scans are not given. {again}"
     try:
         with scanning(work, config.reading) as scanner:
-            listing = read_images(root, config.data.contrasts, scanner)
+            # Only the first contrast is drawn.
+            listing = read_images(root, config.data.contrasts, scanner, missing_contrasts="zero")
     except SlicewiseError as error:
         note(f"the scans cannot be read: {error}")
         return {}, f"No pictures of cases: the scans cannot be read. {again}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +15,13 @@ from pipeline.cli.tables import report_set_aside, report_warnings
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside
+from pipeline.dataset.contrasts import read_contrasts
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
 from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
+from pipeline.evaluation.selection.evidence import CaseEvidence
+from pipeline.evaluation.selection.gathering import Gatherer, HeldOutCase
 from pipeline.imaging.nifti.writing import write_mask
 from pipeline.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from pipeline.imaging.pseudonyms import Pseudonyms
@@ -51,11 +54,13 @@ class Evaluated:
         scores: a row a case and structure.
         reliability: structure to its probabilities against the truth, over all cases.
         set_aside: cases that could not be predicted or scored.
+        evidence: of each case, where it was asked for: what other masks would have come to.
     """
 
     scores: list[Score]
     reliability: dict[str, Reliability]
     set_aside: list[SetAside]
+    evidence: list[CaseEvidence] = field(default_factory=list)
 
 
 def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Catalogue, Prepared]:
@@ -81,27 +86,43 @@ def prepared_slices(config: Config, work: Path, workers: int | None) -> tuple[Ca
 
 
 def predict_and_score(
-    segmenter: Segmenter, cases: Sequence[Case], masks: Path, pseudonyms: Pseudonyms
+    segmenter: Segmenter,
+    cases: Sequence[Case],
+    masks: Path,
+    pseudonyms: Pseudonyms,
+    gatherer: Gatherer | None = None,
 ) -> Evaluated:
-    """Predict labelled cases from their source files, write the masks, score on the native grid."""
+    """Predict labelled cases from their source files, write the masks, score on the native grid.
+
+    Args:
+        segmenter: makes the masks that are scored.
+        cases: none of them seen by the segmenter before.
+        masks: folder that takes them.
+        pseudonyms: of the patients.
+        gatherer: gathers evidence with the networks of the segmenter; None gathers none.
+    """
     config = segmenter.config
     structures = structures_of(config.data.labels, config.structures)
     evaluated = Evaluated([], {}, [])
     for case in tracked(cases, "predicting", len(cases)):
         try:
-            contrasts = [read_scan(source, config.reading) for source in case.images]
+            contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
             assert case.label is not None
             prediction = segmenter.predict_with_probabilities(*contrasts)
             _write_mask(prediction.mask, contrasts[0], mask_path(masks, case))
             reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
+            patient = shown_patient(case, pseudonyms)
             found = score_case(
                 case.name,
                 prediction.mask,
                 reference,
                 structures,
-                patient=shown_patient(case, pseudonyms),
+                patient=patient,
                 probabilities=prediction.probabilities,
             )
+            if gatherer is not None:
+                held_out = HeldOutCase(case.name, patient, contrasts, reference)
+                evaluated.evidence.append(gatherer.evidence(held_out, prediction))
         except ScanError as error:
             evaluated.set_aside.append(SetAside.from_error(case.name, error))
             continue

@@ -57,11 +57,23 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a training that lies in --out.")
     ] = False,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from its weights: folder or checkpoint, run id, or models:/name@alias.",
+        ),
+    ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
     """Train, score the held-out patients on their own grids, track the run, register the model.
+
+    After --fold all, the held-out cases choose the temperature of the probabilities, mirroring and
+    post-processing, each only where it significantly helps; they learn how the Dice of a case can
+    be foretold. `slicewise predict` follows what they chose when it is given the folder.
 
     Examples:
       slicewise train configs/hippocampus.yaml --set data.root=Task04_Hippocampus --out model
@@ -69,6 +81,8 @@ def train(
       slicewise train configs/hippocampus.yaml --fold all --set training.budget_minutes=5
 
       slicewise train configs/hippocampus.yaml --out model --resume
+
+      slicewise train mine.yaml --from models:/hippocampus@champion --out tuned
     """
     from pipeline.cli.console import loading
     from pipeline.config import load_config
@@ -80,6 +94,15 @@ def train(
     if out is None:
         out = work / "runs" / config.name
         out = out if fold == "all" else out / f"fold-{fold}"
-    exit_code = train_folds(config, fold, out, work, workers, resume=resume, overwrite=overwrite)
+    exit_code = train_folds(
+        config,
+        fold,
+        out,
+        work,
+        workers,
+        resume=resume,
+        overwrite=overwrite,
+        initial=initial,
+    )
     if exit_code:
         raise typer.Exit(exit_code)

@@ -1,95 +1,27 @@
-"""One training from slices to a scored, tracked and registered model."""
+"""One training: a fold, or all of them and what their held-out cases choose."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.cli.console import figure, note, progress_bar
-from pipeline.cli.fold_run import PICTURE, FoldCases, show_places, track_results
-from pipeline.cli.model_folder import (
-    FINISHED,
-    finish,
-    kept_checkpoint,
-    require_free,
-    require_no_single_fold,
-)
-from pipeline.cli.run_folder import RUN_ID, remember_run
-from pipeline.cli.scanning import pseudonyms_of
-from pipeline.cli.steps import Evaluated, predict_and_score, prepared_slices
-from pipeline.cli.tables import SET_ASIDE, report_set_aside, show_summary
-from pipeline.cli.training_observer import Observer
-from pipeline.config import Config, as_yaml, without_places
-from pipeline.dataset.cache import Prepared
-from pipeline.dataset.catalogue import Catalogue
+from pipeline.cli.choosing_run import choose_and_show
+from pipeline.cli.console import figure, note
+from pipeline.cli.fold_training import Outcome, TrainingJob, show_outcome, train_fold
+from pipeline.cli.initial_model import find_initial, require_same_start
+from pipeline.cli.model_folder import forget_choices, require_free, require_no_single_fold
+from pipeline.cli.run_folder import remember_run
+from pipeline.cli.steps import prepared_slices
+from pipeline.cli.tables import SET_ASIDE, show_summary
+from pipeline.config import FOLD_KINDS, Config
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from pipeline.errors import UsageError
-from pipeline.evaluation.results import (
-    CONFIG,
-    HISTORY,
-    LOSSES,
-    MASKS,
-    SCORES,
-    write_losses,
-    write_results,
-)
-from pipeline.evaluation.scores import Score, read_scores, write_scores
-from pipeline.evaluation.statistics import (
-    final_metrics,
-    mean_dice,
-    mean_dice_interval,
-    summarize,
-)
-from pipeline.imaging.files import write_text
-from pipeline.segmentation.budget import plan_run
-from pipeline.segmentation.inference import Predictor
-from pipeline.segmentation.resuming import resume_training, sole_user
-from pipeline.segmentation.training import Training
-from pipeline.tracking.registry import register_model
-from pipeline.tracking.runs import TrackedRun, continue_run, start_run
-from pipeline.tracking.store import Store, open_store
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What the folds of one training share.
-
-    Attributes:
-        config: as it was given.
-        catalogue: where the scans lie.
-        prepared: their slices.
-        store: where runs and models are tracked.
-        work: where private things lie, such as the key of the pseudonyms.
-        resume: go on with what lies in the folder of a fold.
-        overwrite: replace what lies there.
-    """
-
-    config: Config
-    catalogue: Catalogue
-    prepared: Prepared
-    store: Store
-    work: Path
-    resume: bool
-    overwrite: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a fold left behind.
-
-    Attributes:
-        folder: checkpoints, configuration, masks, scores, picture.
-        evaluated: of the held-out cases.
-        run_id: of the tracked run.
-        registered: version and alias of the registered model.
-    """
-
-    folder: Path
-    evaluated: Evaluated
-    run_id: str
-    registered: str
+from pipeline.evaluation.results import SCORES
+from pipeline.evaluation.scores import write_scores
+from pipeline.evaluation.statistics import final_metrics, mean_dice, mean_dice_interval, summarize
+from pipeline.tracking.runs import start_run
+from pipeline.tracking.store import open_store
 
 
 def train_folds(
@@ -101,8 +33,25 @@ def train_folds(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    initial: str | None = None,
 ) -> int:
-    """Train one fold into ``out``, or all into ``out/fold-K``; returns the exit code."""
+    """Train one fold into ``out``, or all into ``out/fold-K``; returns the exit code.
+
+    Args:
+        config: the experiment.
+        chosen: number of a fold, or ``all``.
+        out: folder of the model.
+        work: place of slice cache, runs and store.
+        workers: scans at a time; None takes as many as there are cores.
+        resume: go on where the training in ``out`` stopped.
+        overwrite: replace a training that lies in ``out``.
+        initial: model whose weights the training starts from; None starts at random.
+
+    Raises:
+        UsageError: no such fold, or an initial model of several networks.
+        OutputError: ``out`` holds something else.
+        SlicewiseError: whatever else stops a training.
+    """
     if not chosen.isdigit() and chosen != "all":
         raise UsageError(
             f"--fold {chosen}", expected="a number or all", found=chosen, remedy="correct it"
@@ -110,10 +59,11 @@ def train_folds(
     if chosen != "all":
         _require_fold(config, int(chosen))
         require_free(out, resume=resume, overwrite=overwrite)
+    start = None if initial is None else find_initial(initial, config, work)
     catalogue, prepared = prepared_slices(config, work, workers)
-    job = TrainingJob(config, catalogue, prepared, open_store(work), work, resume, overwrite)
+    job = TrainingJob(config, catalogue, prepared, open_store(work), work, resume, overwrite, start)
     # Over the whole data set: a scan that is set aside must not move the others between folds.
-    folds = make_folds(catalogue.labelled, config.data)
+    folds = make_folds(catalogue.labelled, config.data, prepared.structures_ml)
     if chosen == "all":
         outcomes = _train_all(job, folds, out)
     else:
@@ -124,66 +74,12 @@ def train_folds(
     return SET_ASIDE if set_aside else 0
 
 
-def train_fold(
-    job: TrainingJob, fold: Fold, out: Path, parent: TrackedRun | None = None
-) -> Outcome:
-    """Train one fold, score its held-out cases, track and register it.
-
-    Raises:
-        OutputError: ``out`` holds another training, or belongs to another process.
-        TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
-    """
-    config, cases = job.config, FoldCases(fold, job.catalogue, job.prepared)
-    with sole_user(out):
-        require_free(out, resume=job.resume, overwrite=job.overwrite)
-        cases.announce()
-        training = _training(job, cases, out)
-        if job.resume and (out / FINISHED).is_file():
-            note(f"{out} came to its end already")
-            return _finished(out)
-        with _tracked(job, training.config, fold, out, parent) as run:
-            cases.track(run, config.name)
-            _run(training, out, run)
-            checkpoint = kept_checkpoint(out, config)
-            predictor, names = Predictor.from_checkpoint(checkpoint), pseudonyms_of(job.work)
-            evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, names)
-            report_set_aside(evaluated.set_aside)
-            results = cases.facts(config.name, "network", evaluated, training.progress.seconds)
-            write_results(out, results, evaluated.scores, evaluated.reliability)
-            step = training.progress.step
-            track_results(run, step, training.config, cases, evaluated, out, (HISTORY, LOSSES))
-            run.log_checkpoint(checkpoint)
-            version = register_model(
-                run,
-                checkpoint,
-                config.model_name,
-                contrasts=config.data.contrasts,
-                tags=_facts(evaluated.scores, fold),
-            )
-            facts = {"run": run.run_id, "registered": f"{version.uri} ({version.alias})"}
-            finish(out, training.config, facts)
-    return Outcome(out, evaluated, facts["run"], facts["registered"])
-
-
-def show_outcome(outcome: Outcome, fold: Fold) -> None:
-    """Print scores and the places of the files."""
-    scores = outcome.evaluated.scores
-    title = f"Held-out cases of fold {fold.number} ({fold.kind})"
-    show_summary(title, summarize(scores), mean_dice_interval(scores))
-    show_places(
-        {
-            "model": outcome.folder,
-            "masks": outcome.folder / MASKS,
-            "scores": outcome.folder / SCORES,
-            "picture": outcome.folder / PICTURE,
-            "run": outcome.run_id,
-            "registered": outcome.registered,
-        }
-    )
-
-
 def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
     require_no_single_fold(out)
+    if job.resume:
+        require_same_start(job.initial, (path.parent for path in out.glob("fold-*/last.pt")))
+    # Made anew at the end, with the networks that are there then.
+    forget_choices(out)
     outcomes: list[Outcome] = []
     with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
         remember_run(job.work, parent.run_id, out, job.config)
@@ -199,75 +95,14 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
         write_scores(scores, out / SCORES)
         parent.log_metrics(0, final_metrics(summaries))
         parent.log_artifact(out / SCORES)
-    title = f"All cases, out of fold ({folds[0].kind})"
-    show_summary(title, summaries, mean_dice_interval(scores))
+        title = f"All cases, out of fold ({folds[0].kind})"
+        show_summary(title, summaries, mean_dice_interval(scores))
+        choose_and_show(job, folds, out, parent)
     return outcomes
-
-
-def _training(job: TrainingJob, cases: FoldCases, out: Path) -> Training:
-    config, fold = job.config, cases.fold
-    train, val = cases.train, cases.val
-    if job.resume:
-        training = resume_training(config, train, val, str(fold.number), out)
-        steps = training.config.training.steps
-        note(f"going on at step {training.progress.step} of the {steps} that the start decided")
-        return training
-    note("measuring a few steps ...")
-    plan = plan_run(config, train, val)
-    slices_per_second = config.training.batch_size / plan.step_seconds
-    note(
-        f"{plan.config.training.steps} steps of {config.training.batch_size} slices, "
-        f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
-        f"{plan.config.training.precision}"
-    )
-    write_text(out / CONFIG, as_yaml(without_places(plan.config)))
-    return Training(plan.config, train, val, str(fold.number))
-
-
-def _run(training: Training, out: Path, run: TrackedRun) -> None:
-    steps = training.config.training.steps
-    with progress_bar() as bar:
-        task = bar.add_task("training", total=steps, completed=training.progress.step, detail="")
-        progress = training.run(out, Observer(bar, task, run))
-    write_losses(out / LOSSES, progress.losses)
-    share = progress.data_seconds / max(progress.step_seconds, 1e-9)
-    note(
-        f"trained {progress.step} steps in {progress.seconds / 60:.1f} min with validation; "
-        f"data took {share:.1%} of a step"
-    )
-    times = {"train.seconds": progress.seconds, "train.data_share_of_step": share}
-    run.log_metrics(progress.step, times)
-
-
-def _tracked(
-    job: TrainingJob, config: Config, fold: Fold, out: Path, parent: TrackedRun | None
-) -> TrackedRun:
-    """The run of a training; a resumed training goes on in the run that it began in."""
-    file = out / RUN_ID
-    if job.resume and file.is_file():
-        run = continue_run(job.store, json.loads(file.read_text())["run_id"])
-    else:
-        name = f"{config.name} fold {fold.number}"
-        tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
-        run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
-    # Folder and data set may have moved since a training began.
-    remember_run(job.work, run.run_id, out, job.config)
-    return run
-
-
-def _finished(out: Path) -> Outcome:
-    facts = json.loads((out / FINISHED).read_text())
-    scores = read_scores(out / SCORES)
-    return Outcome(out, Evaluated(scores, {}, []), facts["run"], facts["registered"])
-
-
-def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
-    dice = mean_dice(summarize(scores))
-    return {"dice": figure(dice), "fold": str(fold.number), "folds": fold.kind}
 
 
 def _require_fold(config: Config, number: int) -> None:
     """Say so before hours of preprocessing; the folds of a split file are counted later."""
     data = config.data
-    if data.folds in ("patient", "published") and number >= data.fold_count:
+    if data.folds in FOLD_KINDS and number >= data.fold_count:
         raise no_such_fold(number, data.fold_count)

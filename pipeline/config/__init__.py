@@ -1,25 +1,26 @@
 """Typed YAML: one complete file an experiment in, one frozen ``Config`` out."""
 
+from pipeline.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
+from pipeline.config.inference_sections import (
+    DiceExpectation,
+    InferenceSection,
+    PostprocessingSection,
+)
 from pipeline.config.loading import as_yaml, flatten, load_config, parse_config, without_places
 from pipeline.config.scan_sections import CodedTerm, ReadingSection, StructureSection
-from pipeline.config.sections import (
-    AugmentationSection,
-    Config,
-    DataSection,
-    InferenceSection,
-    NetworkSection,
-    PreprocessingSection,
-    TrackingSection,
-    TrainingSection,
-)
+from pipeline.config.sections import Config, TrackingSection
+from pipeline.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
 
 __all__ = [
+    "FOLD_KINDS",
     "AugmentationSection",
     "CodedTerm",
     "Config",
     "DataSection",
+    "DiceExpectation",
     "InferenceSection",
     "NetworkSection",
+    "PostprocessingSection",
     "PreprocessingSection",
     "ReadingSection",
     "StructureSection",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = tuple[PositiveFloat, PositiveFloat]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
+MirrorAxis = Literal["left_right", "front_back", "up_down"]
+"""Axes of the body, in the order of RAS."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """Names that are safe as files and in MLflow."""
 

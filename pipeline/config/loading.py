@@ -10,6 +10,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pipeline.config.data_sections import FOLD_KINDS
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError, ConfigErrors, file_problem
 
@@ -85,7 +86,7 @@ def as_yaml(config: Config) -> str:
 def without_places(config: Config) -> Config:
     """The configuration without folders of this machine, which say nothing about a model."""
     data = config.data
-    folds = data.folds if data.folds in ("patient", "published") else Path(data.folds).name
+    folds = data.folds if data.folds in FOLD_KINDS else Path(data.folds).name
     data = data.model_copy(update={"root": None, "folds": folds})
     return config.model_copy(update={"data": data})
 

@@ -19,6 +19,9 @@ class ReadingSection(Section):
     regular grid by linear interpolation."""
     non_finite: Literal["refuse", "zero"] = "refuse"
     """NaN and infinite voxels; ``zero`` fills them with 0."""
+    different_grids: Literal["refuse", "resample"] = "refuse"
+    """Contrasts of one patient on different grids; ``resample`` brings all to the grid of the
+    first by linear interpolation."""
 
 
 class CodedTerm(Section):

@@ -8,7 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from pipeline.config import AugmentationSection
+from pipeline.dataset.artefacts import artefacts
 
+BODY_AXES = ("left_right", "front_back", "up_down")
+"""Axes of a RAS volume."""
 _CONTROL_POINTS = 5
 """Control points along each side of elastic deformations and bias fields."""
 
@@ -34,7 +37,53 @@ def augment(
     images = _bias_field(images, section, generator)
     images = _intensity(images, section, generator)
     images = _gamma(images, section, generator)
+    images = artefacts(images, section, generator)
     return _noise(images, section, generator), labels
+
+
+def mirror(
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    axes: torch.Tensor,
+    section: AugmentationSection,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mirror half of the windows along each axis of ``mirror_axes``.
+
+    Args:
+        images: (N, 2k+1, C, H, W), a slice between its neighbours.
+        labels: (N, H, W) classes.
+        axes: of the RAS volume that each window lies across, (N,).
+        section: names the axes to mirror along.
+        generator: on the CPU.
+    """
+    images, labels = images.clone(), labels.clone()
+    for name in section.mirror_axes:
+        mirrored = BODY_AXES.index(name)
+        halves = torch.rand(len(images), generator=generator) < 0.5
+        for across in range(len(BODY_AXES)):
+            chosen = torch.nonzero(halves & (axes == across))[:, 0]
+            # Of what is left of the axes of the volume, the first runs down, the second across.
+            place = [across, *(axis for axis in range(3) if axis != across)].index(mirrored)
+            images[chosen] = images[chosen].flip((1, 3, 4)[place])
+            if place > 0:
+                labels[chosen] = labels[chosen].flip(place)
+    return images, labels
+
+
+def drop_contrast(
+    images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
+) -> torch.Tensor:
+    """Fill one contrast of (N, 2k+1, C, H, W) with zeros; never the first, which gives the grid."""
+    contrasts = images.shape[2]
+    chosen = _chosen(len(images), section.contrast_dropout_probability, generator)
+    if contrasts == 1 or len(chosen) == 0:
+        return images
+    dropped = torch.randint(1, contrasts, (len(chosen),), generator=generator)
+    images = images.clone()
+    for number, contrast in zip(chosen.tolist(), dropped.tolist(), strict=True):
+        images[number, :, contrast] = 0
+    return images
 
 
 def _chosen(count: int, probability: float, generator: torch.Generator) -> torch.Tensor:

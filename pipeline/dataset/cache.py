@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,18 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
+from pipeline.dataset.cache_entry import CaseFacts, is_whole, store
 from pipeline.dataset.case_key import case_key
 from pipeline.dataset.catalogue import Case, Catalogue, SetAside, listed
 from pipeline.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from pipeline.dataset.workers import run_in_workers
-from pipeline.errors import DataError, OutputError, ScanError, file_problem
+from pipeline.errors import DataError, ScanError, file_problem
 from pipeline.imaging.files import private_folder, write_text
-
-_ARRAYS = ("image.npy", "label.npy", "points.npy")
-_WARNINGS = "warnings.json"
-
-MAXIMUM_POINTS_A_CLASS = 2000
-"""Labelled voxels a class that are remembered to centre windows on."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,14 @@ class CachedCase:
         return array
 
     @cached_property
+    def facts(self) -> CaseFacts:
+        """What was found out when the scan was read."""
+        return CaseFacts.read(self.folder)
+
+    @property
     def warnings(self) -> list[str]:
         """What was noticed or repaired when the scan was read."""
-        noticed: list[str] = json.loads((self.folder / _WARNINGS).read_text())
-        return noticed
+        return self.facts.warnings
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,11 @@ class Prepared:
 
     cases: tuple[CachedCase, ...]
     set_aside: tuple[SetAside, ...]
+
+    @property
+    def structures_ml(self) -> dict[str, dict[int, float]]:
+        """Case name to label value to volume: what folds are stratified by."""
+        return {case.name: case.facts.structures_ml for case in self.cases}
 
     def chosen(self, names: Sequence[str]) -> list[CachedCase]:
         """The named cases, in the order of the names; those set aside are left out."""
@@ -183,14 +186,14 @@ def _prepare_case(task: _Task) -> CachedCase:
             remedy="correct its path or permissions",
         ) from None
     folder = task.root / key[:2] / key
-    if not _is_whole(folder):
+    if not is_whole(folder):
         shutil.rmtree(folder, ignore_errors=True)
-        _store(folder, *_slices(task))
+        store(folder, *_slices(task))
     return CachedCase(task.case.name, task.case.patient, key, folder)
 
 
-def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], list[str]]:
-    """Image, label, and what was noticed about them."""
+def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFacts]:
+    """Image, label, and what was found out about them."""
     case, config = task.case, task.config
     assert case.label is not None
     preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
@@ -201,69 +204,16 @@ def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], list[s
         *loaded["image"].meta["warnings"],
         *(f"label: {text}" for text in loaded["label"].meta["warnings"]),
     ]
-    flat = np.ptp(image, axis=(2, 3)) == 0  # (D, C)
+    present = [number for number, source in enumerate(case.images) if source is not None]
+    flat = np.ptp(image[:, present], axis=(2, 3)) == 0  # (D, C)
     if flat.all(axis=0).any():
         warnings.append("every voxel has the same value")
     elif flat.any():
         warnings.append("slices in which every pixel has the same value")
     if not label.any():
         warnings.append("the label is empty")
-    return image.astype(np.float16), label.astype(np.uint8), warnings
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether an entry can be read; after a power cut its files may be empty."""
-    if not folder.exists():
-        return False
-    try:
-        for name in _ARRAYS:
-            np.load(folder / name, mmap_mode="r")
-        json.loads((folder / _WARNINGS).read_text())
-    except (OSError, ValueError, EOFError):
-        return False
-    return True
-
-
-def _store(
-    folder: Path, image: NDArray[np.float16], label: NDArray[np.uint8], warnings: Sequence[str]
-) -> None:
-    """Write an entry beside its place and rename the folder: it is there whole or not at all."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-        try:
-            arrays: tuple[NDArray[Any], ...] = (
-                np.ascontiguousarray(image),
-                np.ascontiguousarray(label),
-                _points(label),
-            )
-            for name, array in zip(_ARRAYS, arrays, strict=True):
-                np.save(beside / name, array)
-            (beside / _WARNINGS).write_text(json.dumps(list(warnings)))
-            beside.rename(folder)
-        except OSError:
-            shutil.rmtree(beside, ignore_errors=True)
-            # Another process may have finished the same entry first.
-            if not folder.exists():
-                raise
-    except OSError as error:
-        raise OutputError(
-            folder,
-            expected=f"room for {image.nbytes + label.nbytes} bytes in the slice cache",
-            found=file_problem(error),
-            remedy="free space or choose another --work; finished cases are kept",
-        ) from None
-
-
-def _points(label: NDArray[np.uint8]) -> NDArray[np.int32]:
-    rows = []
-    for number in np.unique(label[label > 0]):
-        places = np.argwhere(label == number)
-        # Evenly spread over the structure, the same each time.
-        step = -(-len(places) // MAXIMUM_POINTS_A_CLASS)
-        chosen = places[::step]
-        rows.append(np.column_stack([np.full(len(chosen), number), chosen]))
-    return np.concatenate(rows).astype(np.int32) if rows else np.zeros((0, 4), dtype=np.int32)
+    facts = CaseFacts(warnings, loaded["label"].meta["structures_ml"])
+    return image.astype(np.float16), label.astype(np.uint8), facts
 
 
 def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
@@ -271,7 +221,7 @@ def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
     return {
         "name": case.name,
         "patient": case.patient,
-        "images": [str(image) for image in source.images],
+        "images": [None if image is None else str(image) for image in source.images],
         "key": case.key,
         "slices": depth,
         "channels": channels,

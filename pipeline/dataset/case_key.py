@@ -16,12 +16,17 @@ from pipeline.imaging.scan import ScanSource
 
 def case_key(case: Case, config: Config) -> str:
     """Digest of everything that decides what the slices of a case are."""
+    several = len(config.data.contrasts) > 1
     ingredients = {
         "format": FORMAT_VERSION,
         "reading": config.reading.model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "labels": list(config.data.labels.values()),
-        "sources": [_digest(source) for source in (*case.images, case.label) if source],
+        # What was noticed about a case names its contrasts.
+        "contrasts": list(config.data.contrasts) if several else [],
+        "sources": [
+            None if source is None else _digest(source) for source in (*case.images, case.label)
+        ],
     }
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 

@@ -15,6 +15,9 @@ from pipeline.imaging.scan import ScanSource
 
 LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
 """What the name of a label may have more than the name of its image."""
+Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
+"""One source a contrast in the order of ``data.contrasts``; None where the case lacks it. The
+first is always there: its grid is that of the case."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,15 @@ class Case:
         name: unique in the data set; results bear it.
         patient: whose scan it is; folds are cut between patients.
         images: one source a contrast, in the order of ``data.contrasts``.
-        label: label map on the grid of the images, where there is one.
+        label: label map on the grid of the first image, where there is one.
+        site: where it was scanned; empty where ``data.site_pattern`` does not ask.
     """
 
     name: str
     patient: str
-    images: tuple[ScanSource, ...]
+    images: Images
     label: ScanSource | None
+    site: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Listing:
 
     Attributes:
         root: the data set, for messages.
-        images: case name to one source a contrast.
+        images: case name to one source a contrast; None where a contrast is missing.
         labels: case name to label.
         patients: case name to patient as a manifest writes it; None where names must tell.
         set_aside: what cannot be a case.
@@ -83,7 +88,7 @@ class Listing:
     """
 
     root: Path
-    images: dict[str, tuple[ScanSource, ...]]
+    images: dict[str, Images]
     labels: dict[str, ScanSource]
     patients: dict[str, str] | None = None
     set_aside: tuple[SetAside, ...] = ()
@@ -152,7 +157,10 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
     patients = listing.patients
     if patients is None:
         patients = {name: _patient(name, listing, data) for name in names}
-    cases = (Case(name, patients[name], images[name], labels.get(name)) for name in names)
+    cases = (
+        Case(name, patients[name], images[name], labels.get(name), _site(name, listing, data))
+        for name in names
+    )
     return Catalogue(listing.root, tuple(cases), (*unpaired, *listing.set_aside))
 
 
@@ -219,7 +227,8 @@ def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
             f"{where}: data.contrasts",
             expected=f"{len(data.contrasts)} images a case ({', '.join(data.contrasts)})",
             found=str(found),
-            remedy="name each contrast in data.contrasts, in the order of the channels",
+            remedy="give an image of each, or correct data.contrasts, which names them in the "
+            "order of the channels",
         )
 
 
@@ -249,6 +258,26 @@ def _patient(name: str, listing: Listing, data: DataSection) -> str:
         # The volumes of one file show one patient.
         return name.removesuffix(first.name.removeprefix(stem(first.path)))
     return name
+
+
+def _site(name: str, listing: Listing, data: DataSection) -> str:
+    """Where a case was scanned, by the pattern; empty without one.
+
+    Raises:
+        DataError: the pattern does not fit the name.
+    """
+    if data.site_pattern is None:
+        return ""
+    written = listing.file_names.get(name, name)
+    match = re.search(data.site_pattern, written)
+    if match is None or not match.group(1):
+        raise DataError(
+            f"data.site_pattern, case {name}",
+            expected=f"a name in which {data.site_pattern!r} finds the site",
+            found=repr(written),
+            remedy="correct data.site_pattern, or leave it out",
+        )
+    return match.group(1)
 
 
 def _unpaired(listing: Listing) -> Iterable[SetAside]:

@@ -10,10 +10,13 @@ import numpy as np
 
 from pipeline.config import Config
 from pipeline.dataset.catalogue import Case
+from pipeline.dataset.contrasts import on_one_grid, read_each
+from pipeline.dataset.patients import intensity_step
 from pipeline.dataset.plane import PLANES, slice_axis
-from pipeline.errors import ScanError
-from pipeline.imaging.scan import read_label, read_scan
-from pipeline.imaging.volume import Volume, require_same_grid
+from pipeline.errors import GeometryError, ScanError
+from pipeline.imaging.labels import structure_volumes_ml
+from pipeline.imaging.scan import read_label
+from pipeline.imaging.volume import Volume
 
 PERCENTILES = (1.0, 50.0, 99.0)
 
@@ -61,6 +64,7 @@ class CheckedCase:
         notes: in what it differs from the other cases.
         digest: of the voxels of all contrasts, to find the same scan under two names.
         label_digest: of the label map.
+        intensity_step: smallest difference of two intensities of the first contrast.
     """
 
     name: str
@@ -77,6 +81,7 @@ class CheckedCase:
     notes: list[str] = field(default_factory=list)
     digest: str = ""
     label_digest: str = ""
+    intensity_step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,10 @@ def examine(case: Case, config: Config) -> Examined:
     checked = CheckedCase(case.name, case.patient, labelled=case.label is not None)
     image = label = None
     try:
-        volumes = [read_scan(source, config.reading) for source in case.images]
+        volumes = read_each(case.images, config.data.contrasts, config.reading)
         image = volumes[0]
-        _describe(volumes, config, checked)
+        assert image is not None, "the first contrast gives the grid"
+        _describe(image, volumes, config, checked)
         if case.label is not None:
             label = read_label(case.label, image, config.reading, config.data.labels)
             _check_label(label, config, checked)
@@ -110,17 +116,33 @@ def examine(case: Case, config: Config) -> Examined:
     return Examined(checked, image, label)
 
 
-def _describe(volumes: Sequence[Volume], config: Config, checked: CheckedCase) -> None:
-    first = volumes[0]
+def _describe(
+    first: Volume, volumes: Sequence[Volume | None], config: Config, checked: CheckedCase
+) -> None:
     checked.shape, checked.spacing_mm = first.shape, first.spacing_mm
     checked.orientation = first.orientation
     checked.plane = PLANES[slice_axis(first, config.preprocessing)]
-    checked.digest = _digest(volumes)
+    present = [volume for volume in volumes if volume is not None]
+    checked.digest = _digest(present)
+    checked.intensity_step = intensity_step(first.voxels)
+    checked.warnings += [text for volume in present for text in volume.warnings]
     for contrast, volume in zip(config.data.contrasts, volumes, strict=True):
         which = f"{contrast}: " if len(volumes) > 1 else ""
-        checked.warnings += [f"{which}{text}" for text in volume.warnings]
-        _check_intensities(volume, which, contrast, checked)
-        require_same_grid(first, volume)
+        if volume is not None:
+            _check_intensities(volume, which, contrast, checked)
+    _check_grids(volumes, config, checked)
+
+
+def _check_grids(volumes: Sequence[Volume | None], config: Config, checked: CheckedCase) -> None:
+    """Bring each contrast onto the grid of the first, to see whether and how that goes."""
+    names = config.data.contrasts
+    for name, volume in list(zip(names, volumes, strict=True))[1:]:
+        try:
+            _, placed = on_one_grid((volumes[0], volume), (names[0], name), config.reading)
+        except GeometryError as error:
+            checked.problems.append(f"{name}: {error.reason}; {error.remedy}")
+        else:
+            checked.warnings += placed.warnings[len(volume.warnings) if volume else 0 :]
 
 
 def _digest(volumes: Sequence[Volume]) -> str:
@@ -151,11 +173,7 @@ def _check_intensities(volume: Volume, which: str, contrast: str, checked: Check
 def _check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
     checked.warnings += [f"label: {text}" for text in label.warnings]
     checked.label_digest = _digest([label])
-    values, counts = np.unique(label.voxels[label.voxels != 0], return_counts=True)
-    checked.structures = {
-        int(value): round(int(count) * label.voxel_volume_ml, 4)
-        for value, count in zip(values, counts, strict=True)
-    }
+    checked.structures = structure_volumes_ml(label)
     if not checked.structures:
         checked.warnings.append("the label is empty")
     names = config.data.labels

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import listed
 from pipeline.dataset.checking import CheckedCase
+from pipeline.dataset.patients import LikelyPatients, likely_patients
 
 FEWEST_CASES = 5
 """With fewer there is no rest that a case could be unlike."""
@@ -99,6 +100,8 @@ def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
     notes = []
     if kinds := [*_note_outliers(cases, measures), *_note_rarities(cases, data)]:
         notes.append(f"several kinds of scans rather than outliers: {'; '.join(kinds)}")
+    if likely := unnamed_patients(cases, data):
+        notes.append(likely.advice)
     if unused := unused_labels(cases, data):
         notes.append(f"no case has the label values {unused} of data.labels")
     return Overview(
@@ -112,6 +115,15 @@ def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
         doubles=doubles,
         measures=measures,
         notes=tuple(notes),
+    )
+
+
+def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyPatients | None:
+    """Who seems to share a patient, where nothing told yet who the patients are."""
+    if data.patient_pattern is not None or any(case.patient != case.name for case in cases):
+        return None
+    return likely_patients(
+        [case.name for case in cases], {case.name: case.intensity_step for case in cases}
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import (
     Catalogue,
+    Images,
     Listing,
     SetAside,
     assemble,
@@ -21,6 +22,8 @@ from pipeline.dataset.catalogue import (
     merged_patients,
     require_contrasts,
 )
+from pipeline.dataset.contrasts import all_in_order
+from pipeline.dataset.loose_scans import scans_as_cases, studies_as_cases
 from pipeline.dataset.manifest import read_manifest
 from pipeline.dataset.sources import (
     by_name,
@@ -31,7 +34,7 @@ from pipeline.dataset.sources import (
 )
 from pipeline.errors import DataError, file_problem
 from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.scan import ScanSource, find_scans, source_name, volumes_in
+from pipeline.imaging.scan import ScanSource, source_name, volumes_in
 
 PAIRS = (
     ("images", "labels"),
@@ -61,14 +64,22 @@ def read_catalogue(data: DataSection, scanner: DicomScanner = _PLAIN_SCANNER) ->
 
 
 def read_images(
-    root: Path, contrasts: tuple[str, ...], scanner: DicomScanner = _PLAIN_SCANNER
+    root: Path,
+    contrasts: tuple[str, ...],
+    scanner: DicomScanner = _PLAIN_SCANNER,
+    missing_contrasts: Literal["refuse", "zero"] = "refuse",
 ) -> Listing:
     """Read the images of any known layout, with or without labels; patients do not matter.
 
     Raises:
         ScanError, DataError: nothing there, missing files, another number of contrasts.
     """
-    data = DataSection(root=root, contrasts=contrasts, allow_unpaired=True)
+    data = DataSection(
+        root=root,
+        contrasts=contrasts,
+        missing_contrasts=missing_contrasts,
+        allow_unpaired=True,
+    )
     listing = replace(_listing(data, scanner), labels={}, patients=None, loose_labels=())
     return with_series_known(with_volumes_apart(listing), scanner)
 
@@ -107,7 +118,7 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
             found=f"missing: {', '.join(sorted(absent))}",
             remedy="copy or download the data set again, or data.allow_unpaired=true",
         )
-    images: dict[str, tuple[ScanSource, ...]] = {}
+    images: dict[str, Images] = {}
     labels: dict[str, ScanSource] = {}
     for name, entry in entries.items():
         if entry["image"] not in absent:
@@ -122,12 +133,14 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
     return Listing(root, images, labels, set_aside=tuple(gone))
 
 
-def _contrasts_in(data: DataSection, path: Path) -> tuple[ScanSource, ...]:
+def _contrasts_in(data: DataSection, path: Path) -> Images:
     """The volumes of a file are the contrasts of its case."""
     volumes = volumes_in(path)
-    if volumes:
-        require_contrasts(data, len(volumes), path)
-    return tuple(volumes) or (path,)
+    if not volumes:
+        return (path,)
+    require_contrasts(data, len(volumes), path)
+    first, *others = volumes
+    return (first, *tuple(others))
 
 
 def _nnunet(data: DataSection, root: Path) -> Listing:
@@ -141,29 +154,39 @@ def _nnunet(data: DataSection, root: Path) -> Listing:
     return without_dicom_names(listing)
 
 
-def _numbered_channels(data: DataSection, folder: Path) -> dict[str, tuple[ScanSource, ...]]:
+def _numbered_channels(data: DataSection, folder: Path) -> dict[str, Images]:
     channels: dict[str, dict[int, ScanSource]] = {}
     for path in scans_in(folder):
-        case, _, number = source_name(path).rpartition("_")
-        if len(number) != 4 or not number.isdigit():
+        case, number = _channel(path)
+        if number is None:
             raise DataError(
                 path,
                 expected="a name that ends in a channel number, such as case_0000.nii.gz",
                 found=path.name,
                 remedy="rename the file, or use another layout",
             )
-        channels.setdefault(case, {})[int(number)] = path
+        channels.setdefault(case, {})[number] = path
     for case, numbered in channels.items():
-        where = f"{folder}, case {case}"
-        require_contrasts(data, len(numbered), where)
-        if max(numbered) >= len(numbered):
+        if max(numbered) >= len(data.contrasts):
             raise DataError(
-                where,
-                expected=f"the channels 0 to {len(numbered) - 1}",
+                f"{folder}, case {case}",
+                expected=f"the channels 0 to {len(data.contrasts) - 1}: "
+                f"{', '.join(data.contrasts)}",
                 found=", ".join(str(number) for number in sorted(numbered)),
-                remedy="add the missing channel, or correct the numbers",
+                remedy="correct the numbers, or name each contrast in data.contrasts, in the "
+                "order of the channels",
             )
-    return {case: tuple(by[number] for number in sorted(by)) for case, by in channels.items()}
+    found = {
+        case: {data.contrasts[number]: source for number, source in numbered.items()}
+        for case, numbered in channels.items()
+    }
+    return all_in_order(found, data, folder)
+
+
+def _channel(path: Path) -> tuple[str, int | None]:
+    """Case and channel number of a name such as ``case_0000.nii.gz``."""
+    case, _, number = source_name(path).rpartition("_")
+    return (case, int(number)) if len(number) == 4 and number.isdigit() else (path.name, None)
 
 
 def _pairs(data: DataSection, root: Path) -> Listing:
@@ -176,44 +199,33 @@ def _pairs(data: DataSection, root: Path) -> Listing:
             remedy="name them with data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
-    images = {name: (source,) for name, source in by_name(scans_in(pair[0])).items()}
+    images: dict[str, Images] = {
+        name: (source,) for name, source in by_name(scans_in(pair[0])).items()
+    }
     labels = by_name(scans_in(pair[1]), set(images))
-    return without_dicom_names(Listing(root, dict(images), labels))
+    return without_dicom_names(Listing(root, images, labels))
 
 
 def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
-    """Every scan in a folder is a case; those that a DICOM SEG labels have a label."""
-    if len(data.contrasts) > 1:
+    """Every scan in a folder is a case; with several contrasts every study."""
+    if len(data.contrasts) == 1:
+        return scans_as_cases(root, scanner)
+    if root.is_file():
+        require_contrasts(data, len(volumes_in(root)) or 1, root)
+        return Listing(root, {source_name(root): _contrasts_in(data, root)}, {})
+    if _has_channels(data, root):
         return without_dicom_names(Listing(root, _numbered_channels(data, root), {}))
-    found = find_scans(root, scanner)
-    set_aside = tuple(
-        SetAside.from_error(f"dicom-{number}", error)
-        for number, error in enumerate(found.set_aside, start=1)
-    )
-    if not found.sources:
-        raise DataError(
-            root,
-            expected="at least one usable scan",
-            found="; ".join(item.reason for item in set_aside[:3]),
-            remedy="see the reasons",
-        )
-    loose_labels = tuple(
-        SetAside(
-            f"dicom-label-{number}",
-            str(path),
-            "a label of no series here, of several, or one of many",
-            "leave one DICOM SEG a series, and one volume; or pair folders in a CSV manifest",
-        )
-        for number, path in enumerate(found.loose_labels, start=1)
-    )
-    return Listing(
-        root,
-        {name: (source,) for name, source in found.sources.items()},
-        found.labels,
-        set_aside=set_aside,
-        loose_labels=loose_labels,
-        labels_are_complete=False,
-    )
+    return studies_as_cases(root, data, scanner)
+
+
+def _has_channels(data: DataSection, root: Path) -> bool:
+    """Whether names end in channel numbers; those of folders may be numbers of patients."""
+    scans = scans_in(root)
+    numbers = [_channel(path)[1] for path in scans]
+    if any(path.is_file() for path in scans):
+        return any(number is not None for number in numbers)
+    few = len(data.contrasts)
+    return bool(numbers) and all(number is not None and number < few for number in numbers)
 
 
 _READERS = {

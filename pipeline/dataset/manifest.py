@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Listing
+from pipeline.dataset.contrasts import all_in_order
 from pipeline.dataset.sources import without_dicom_names
 from pipeline.errors import DataError
 from pipeline.imaging.scan import ScanSource, source_name
@@ -52,7 +53,8 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
         cases.setdefault(row.case, []).append(row)
     for of_case in cases.values():
         _require_agreement(of_case)
-    images = {case: _by_contrast(data, path, of_case) for case, of_case in cases.items()}
+    found = {case: _by_contrast(data, path, of_case) for case, of_case in cases.items()}
+    images = all_in_order(found, data, path)
     labels: dict[str, ScanSource] = {
         case: of_case[0].label for case, of_case in cases.items() if of_case[0].label is not None
     }
@@ -141,13 +143,13 @@ def _require_agreement(rows: list[_Row]) -> None:
         )
 
 
-def _by_contrast(data: DataSection, path: Path, rows: list[_Row]) -> tuple[ScanSource, ...]:
-    images: dict[str, ScanSource] = {row.contrast: row.image for row in rows}
-    if set(images) != set(data.contrasts):
+def _by_contrast(data: DataSection, path: Path, rows: list[_Row]) -> dict[str, ScanSource]:
+    unknown = [row.contrast for row in rows if row.contrast not in data.contrasts]
+    if unknown:
         raise DataError(
             f"{path}, case {rows[0].case}",
             expected=f"the contrasts {', '.join(data.contrasts)}",
-            found=", ".join(images),
+            found=", ".join(row.contrast for row in rows),
             remedy="correct the manifest or data.contrasts",
         )
-    return tuple(images[name] for name in data.contrasts)
+    return {row.contrast: row.image for row in rows}

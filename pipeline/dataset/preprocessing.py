@@ -27,7 +27,7 @@ from monai.transforms import (
 from numpy.typing import NDArray
 
 from pipeline.config import DataSection, PreprocessingSection, ReadingSection
-from pipeline.dataset.plane import PLANES, slice_axis
+from pipeline.dataset.plane import PLANES, slice_axis, spacing_of
 from pipeline.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
 from pipeline.errors import LabelError, ScanError
 from pipeline.imaging.labels import whole_numbers
@@ -66,9 +66,13 @@ class Preprocessing:
         self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
 
     def load(
-        self, images: Sequence[ScanSource], label: ScanSource | None = None
+        self, images: Sequence[ScanSource | None], label: ScanSource | None = None
     ) -> tuple[dict[Hashable, Any], int]:
         """Load and preprocess one case.
+
+        Args:
+            images: one source a contrast; None where one is missing, which gives zeros.
+            label: label map, where there is one.
 
         Returns:
             ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n when
@@ -79,13 +83,13 @@ class Preprocessing:
             ScanError: damaged, NaN voxels, contrasts or label on another grid, label values, or a
                 single slice in another plane than the configured one.
         """
-        reader = VolumeReader(self.reading)
+        reader = VolumeReader(self.reading, self.data)
         # Named again at the call, where MONAI lets the reader's own errors through.
         loaded = _loading()({"image": list(images)}, reader=reader)
         where = str(images[0])
         _require_finite(loaded["image"], where)
         if label is not None:
-            labels = VolumeReader(self.reading, labelled=reader.volumes[0], names=self.data.labels)
+            labels = VolumeReader(self.reading, self.data, labelled=reader.volumes[0])
             loaded |= _loading()({"label": [label]}, reader=labels)
             classes = self.classes_of(np.asarray(loaded["label"]), str(label))
             loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
@@ -93,7 +97,7 @@ class Preprocessing:
 
     def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
         """Preprocess one volume a contrast; shape (C, X, Y, Z), and the axis of the slices."""
-        voxels, meta = VolumeReader(self.reading).get_data(list(volumes))
+        voxels, meta = VolumeReader(self.reading, self.data).get_data(list(volumes))
         _require_finite(voxels, volumes[0].name)
         image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
         image.affine = torch.from_numpy(volumes[0].affine)
@@ -137,7 +141,8 @@ class Preprocessing:
             steps.append(
                 Spacingd(
                     keys,
-                    pixdim=_in_plane(self.section.spacing_mm, axis),
+                    # MONAI keeps the spacing of an axis whose value is not positive.
+                    pixdim=spacing_of(self.section, axis, kept_mm=(-1.0, -1.0, -1.0)),
                     mode=("bilinear", "nearest"),
                     allow_missing_keys=True,
                 )
@@ -203,16 +208,10 @@ def _loading() -> LoadImaged:
         )
 
 
-def _in_plane(spacing_mm: tuple[float, float], axis: int) -> tuple[float, ...]:
-    # MONAI keeps the spacing of an axis whose value is not positive.
-    row, column = spacing_mm
-    spacing = [row, column]
-    spacing.insert(axis, -1.0)
-    return tuple(spacing)
-
-
 def _any_foreground(image: torch.Tensor, section: PreprocessingSection) -> torch.Tensor:
-    masks = [foreground_mask(contrast.numpy(), section) for contrast in image]
+    # A missing contrast is zeros; it says nothing about where the body is.
+    present = [contrast for contrast in image if contrast.any()] or list(image)
+    masks = [foreground_mask(contrast.numpy(), section) for contrast in present]
     return torch.from_numpy(np.any(masks, axis=0))[None]
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
+from pipeline.dataset.plane import stack_axes
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,24 @@ class Batch:
     Attributes:
         images: (N, C, H, W) float32.
         labels: (N, H, W) int64 classes.
+        views: which of the ``stack_axes`` each window lies across, (N,) int64.
         cases: name of the case of each window.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    views: torch.Tensor
     cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One of a batch: (C, H, W) intensities, (H, W) classes, view, name of the case."""
+
+    image: NDArray[Any]
+    label: NDArray[Any]
+    view: int
+    case: str
 
 
 class WindowSampler:
@@ -36,27 +50,26 @@ class WindowSampler:
 
     Args:
         cases: training cases.
-        window: height and width; smaller slices are padded with their edge.
-        context_slices: neighbours on either side that join as channels.
-        foreground_fraction: share of the batch that is centred on a labelled voxel.
-        seed: with the step, decides every draw.
+        config: decides the views; the window, which smaller slices are padded to with their edge;
+            the neighbours on either side that join as channels; the share of the batch that is
+            centred on a labelled voxel; and the seed, which with the step decides every draw.
     """
 
-    def __init__(
-        self,
-        cases: Sequence[CachedCase],
-        window: tuple[int, int],
-        context_slices: int,
-        foreground_fraction: float,
-        seed: int,
-    ) -> None:
+    def __init__(self, cases: Sequence[CachedCase], config: Config) -> None:
         self.cases = cases
-        self.window = window
-        self.context_slices = context_slices
-        self.foreground_fraction = foreground_fraction
-        self.seed = seed
+        self.window = config.network.window
+        self.context_slices = config.network.context_slices
+        self.foreground_fraction = config.training.foreground_fraction
+        self.seed = config.seed
+        self._views = stack_axes(config.preprocessing)
         self._slices = np.array(
-            [(c, d) for c, case in enumerate(cases) for d in range(len(case.image))], dtype=np.int64
+            [
+                (c, view, d)
+                for c, case in enumerate(cases)
+                for view in self._views
+                for d in range(case.label.shape[view])
+            ],
+            dtype=np.int64,
         )
         labelled = [
             (int(number), c)
@@ -69,7 +82,7 @@ class WindowSampler:
 
     @property
     def slice_count(self) -> int:
-        """Slices of all cases: what an epoch draws."""
+        """Slices of all cases and views: what an epoch draws."""
         return len(self._slices)
 
     def batch(self, step: int, size: int) -> Batch:
@@ -81,46 +94,56 @@ class WindowSampler:
             for number in range(size)
         ]
         return Batch(
-            torch.from_numpy(np.stack([image for image, _, _ in windows]).astype(np.float32)),
-            torch.from_numpy(np.stack([label for _, label, _ in windows]).astype(np.int64)),
-            tuple(name for _, _, name in windows),
+            torch.from_numpy(np.stack([item.image for item in windows]).astype(np.float32)),
+            torch.from_numpy(np.stack([item.label for item in windows]).astype(np.int64)),
+            torch.tensor([item.view for item in windows]),
+            tuple(item.case for item in windows),
         )
 
-    def _centred(self, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], str]:
+    def _centred(self, random: np.random.Generator) -> _Window:
         number = random.choice(sorted(self._by_class))
         case = self.cases[random.choice(self._by_class[number])]
         points = case.points[case.points[:, 0] == number]
-        _, depth, row, column = points[random.integers(len(points))]
-        return self._cut(case, int(depth), (int(row), int(column)))
+        _, *place = (int(value) for value in points[random.integers(len(points))])
+        # A single view draws nothing: windows of one plane stay what they were.
+        view = self._views[random.integers(len(self._views))] if len(self._views) > 1 else 0
+        depth = place.pop(view)
+        row, column = place
+        return self._cut(case, view, depth, (row, column))
 
-    def _anywhere(self, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], str]:
-        case_number, depth = self._slices[random.integers(len(self._slices))]
-        case = self.cases[case_number]
-        height, width = case.image.shape[-2:]
-        return self._cut(
-            case, int(depth), (int(random.integers(height)), int(random.integers(width)))
-        )
+    def _anywhere(self, random: np.random.Generator) -> _Window:
+        number, view, depth = (int(v) for v in self._slices[random.integers(len(self._slices))])
+        case = self.cases[number]
+        height, width = (size for axis, size in enumerate(case.label.shape) if axis != view)
+        centre = (int(random.integers(height)), int(random.integers(width)))
+        return self._cut(case, view, depth, centre)
 
-    def _cut(
-        self, case: CachedCase, depth: int, centre: tuple[int, int]
-    ) -> tuple[NDArray[Any], NDArray[Any], str]:
+    def _cut(self, case: CachedCase, view: int, depth: int, centre: tuple[int, int]) -> _Window:
+        images, labels = seen_along(case.image, view), np.moveaxis(case.label, view, 0)
         spans = [
             window_span(size, window, middle)
-            for size, window, middle in zip(case.label.shape[1:], self.window, centre, strict=True)
+            for size, window, middle in zip(labels.shape[1:], self.window, centre, strict=True)
         ]
         rows, columns = (slice(start, stop) for start, stop in spans)
-        neighbours = context_indices(depth, len(case.image), self.context_slices)
-        image = case.image[neighbours, :, rows, columns]  # (2k+1, C, h, w)
+        neighbours = context_indices(depth, len(labels), self.context_slices)
+        image = images[neighbours, :, rows, columns]  # (2k+1, C, h, w)
         image = image.reshape(-1, *image.shape[-2:])  # ((2k+1) * C, h, w)
-        label = case.label[depth, rows, columns]  # (h, w)
+        label = labels[depth, rows, columns]  # (h, w)
         padding = [
             padding_of(size, window) for size, window in zip(label.shape, self.window, strict=True)
         ]
-        return (
+        return _Window(
             np.pad(image, [(0, 0), *padding], mode="edge"),
             np.pad(label, padding, mode="edge"),
+            view,
             case.name,
         )
+
+
+def seen_along(slices: NDArray[Any], view: int) -> NDArray[Any]:
+    """Slices (D, C, H, W) as another of their axes D, H, W cuts them; no voxel is moved."""
+    voxels = np.moveaxis(slices, 1, -1)  # (D, H, W, C)
+    return np.moveaxis(np.moveaxis(voxels, view, 0), -1, 1)
 
 
 def context_indices(depth: int, slice_count: int, context_slices: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.dataset.catalogue import Listing, label_name
+from pipeline.dataset.catalogue import Images, Listing, label_name
 from pipeline.errors import DataError, ScanError
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.nifti.reading import is_nifti
@@ -101,7 +101,10 @@ def with_series_known(listing: Listing, scanner: DicomScanner) -> Listing:
             return source
         return found.series[0] if len(found.series) == 1 else source
 
-    images = {name: tuple(map(known, sources)) for name, sources in listing.images.items()}
+    images: dict[str, Images] = {
+        name: (known(first), *tuple(other and known(other) for other in others))
+        for name, (first, *others) in listing.images.items()
+    }
     return replace(listing, images=images)
 
 
@@ -135,8 +138,8 @@ def _volumes(source: ScanSource) -> list[ScanSource]:
 
 
 def _sources(listing: Listing, name: str) -> list[ScanSource]:
-    label = listing.labels.get(name)
-    return [*listing.images.get(name, ()), *([] if label is None else [label])]
+    sources = [*listing.images.get(name, ()), listing.labels.get(name)]
+    return [source for source in sources if source is not None]
 
 
 def _require_free(taken: Collection[str], file: ScanSource, apart: Sequence[str]) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import DataSection
+from pipeline.config import FOLD_KINDS, DataSection
 from pipeline.dataset.catalogue import Case, listed
+from pipeline.dataset.stratifying import Volumes, stratified
 from pipeline.errors import DataError, UsageError, file_problem
 
 
@@ -31,34 +32,41 @@ class Fold:
     val: tuple[str, ...]
 
 
-def make_folds(cases: Sequence[Case], data: DataSection) -> list[Fold]:
+def make_folds(
+    cases: Sequence[Case], data: DataSection, volumes: Volumes | None = None
+) -> list[Fold]:
     """All folds of a data set.
 
     ``patient`` shuffles the sorted patients (scikit-learn's ``KFold``) and keeps all scans of a
-    patient together; ``published`` does the same with the sorted case names, as nnU-Net does, so
-    that patients may be shared; a split file is taken as it is and checked.
+    patient together; ``site`` does the same with the sorted sites, where sites that share a
+    patient are one; ``published`` with the sorted case names, as nnU-Net does, so that patients
+    may be shared. ``stratified`` keeps patients together and spreads the volumes of the
+    structures evenly, see ``stratified``. A split file is taken as it is and checked.
+
+    Args:
+        cases: of the whole data set: one that is set aside must not move the others.
+        data: kind of folds, count and seed.
+        volumes: of the structures of each case; only ``stratified`` looks at them.
 
     Raises:
-        DataError: too few patients, an unusable split file, a patient on both sides of it.
+        DataError: too few patients or sites, an unusable split file, a patient on both sides.
     """
-    if data.folds not in ("patient", "published"):
+    if data.folds not in FOLD_KINDS:
         return _given_folds(cases, Path(data.folds))
-    by_case = data.folds == "published"
-    kind = "by case, patients shared" if by_case else "by patient"
-    groups = sorted({case.name if by_case else case.patient for case in cases})
+    group_of = _groups(cases, data.folds)
+    groups = sorted(set(group_of.values()))
     if len(groups) < data.fold_count:
-        raise DataError(
-            "data.fold_count",
-            expected=f"at least {data.fold_count} {'cases' if by_case else 'patients'}",
-            found=str(len(groups)),
-            remedy="lower data.fold_count, or correct data.patient_pattern",
-        )
+        raise _too_few(len(groups), cases, data)
+    if data.folds == "stratified":
+        assert volumes is not None, "folds are stratified by the volumes of the structures"
+        held_out = stratified(cases, data, volumes)
+    else:
+        held_out = _held_out(groups, data)
     folds = []
-    for number, held_out in enumerate(_held_out(groups, data)):
-        val = [case.name for case in cases if (case.name if by_case else case.patient) in held_out]
-        held_out_cases = set(val)
-        train = [case.name for case in cases if case.name not in held_out_cases]
-        folds.append(Fold(number, kind, tuple(train), tuple(val)))
+    for number, out in enumerate(held_out):
+        val = tuple(case.name for case in cases if group_of[case.name] in out)
+        train = tuple(case.name for case in cases if group_of[case.name] not in out)
+        folds.append(Fold(number, FOLD_KINDS[data.folds], train, val))
     return folds
 
 
@@ -89,6 +97,47 @@ def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:
     return {case.patient for case in cases if case.name in train} & {
         case.patient for case in cases if case.name in val
     }
+
+
+def _groups(cases: Sequence[Case], kind: str) -> dict[str, str]:
+    """Case name to what must not be divided."""
+    if kind == "published":
+        return {case.name: case.name for case in cases}
+    if kind == "site":
+        site_of = _joined_sites(cases)
+        return {case.name: site_of[case.site] for case in cases}
+    return {case.name: case.patient for case in cases}
+
+
+def _joined_sites(cases: Sequence[Case]) -> dict[str, str]:
+    """Site to the first of those that are joined with it, because they share patients."""
+    joined = {case.site: case.site for case in cases}
+    first_site: dict[str, str] = {}
+    for case in sorted(cases, key=lambda case: (case.patient, case.site)):
+        one, other = joined[first_site.setdefault(case.patient, case.site)], joined[case.site]
+        low, high = sorted((one, other))
+        joined = {site: low if group == high else group for site, group in joined.items()}
+    return joined
+
+
+def _too_few(count: int, cases: Sequence[Case], data: DataSection) -> DataError:
+    if data.folds == "site":
+        sites = len({case.site for case in cases})
+        joined = f" of {sites}, once those are joined that share patients"
+        fewer = f"data.fold_count={count}" if count > 1 else "data.folds=patient"
+        return DataError(
+            "data.fold_count",
+            expected=f"at least {data.fold_count} sites",
+            found=f"{count}{joined if count < sites else ''}",
+            remedy=f"set {fewer}, or correct data.site_pattern",
+        )
+    by_case = data.folds == "published"
+    return DataError(
+        "data.fold_count",
+        expected=f"at least {data.fold_count} {'cases' if by_case else 'patients'}",
+        found=str(count),
+        remedy="lower data.fold_count, or correct data.patient_pattern",
+    )
 
 
 def _held_out(groups: list[str], data: DataSection) -> list[set[str]]:
@@ -137,7 +186,8 @@ def _entries(path: Path) -> list[dict[str, list[str]]]:
             return entries
     raise DataError(
         f"data.folds: {path}",
-        expected='patient, published, or a JSON file such as [{"train": [...], "val": [...]}]',
+        expected=f"{', '.join(FOLD_KINDS)}, or a JSON file such as "
+        '[{"train": [...], "val": [...]}]',
         found=found,
         remedy="correct data.folds or the file",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,32 +12,35 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
-from pipeline.config import PreprocessingSection, ReadingSection
-from pipeline.imaging.dicom.seg.reading import NO_NAMES
-from pipeline.imaging.scan import ScanSource, read_label, read_scan
-from pipeline.imaging.volume import Volume, require_same_grid
+from pipeline.config import DataSection, PreprocessingSection, ReadingSection
+from pipeline.dataset.contrasts import on_one_grid, read_contrasts
+from pipeline.imaging.labels import structure_volumes_ml
+from pipeline.imaging.scan import read_label
+from pipeline.imaging.volume import Volume
+
+_ONE_CONTRAST = DataSection()
 
 
 class VolumeReader(ImageReader):
     """MONAI's door to our readers: NIfTI files, pictures, DICOM files, folders and series.
 
     Args:
-        reading: how faults are met.
+        reading: how faults are met, and what becomes of contrasts on different grids.
+        data: contrasts, and structure name to value for labels that bear names.
         labelled: the image whose label map is read; None reads images.
-        names: structure name to value, for labels that bear names.
     """
 
     def __init__(
         self,
         reading: ReadingSection = ReadingSection(),
+        data: DataSection = _ONE_CONTRAST,
         labelled: Volume | None = None,
-        names: Mapping[str, int] = NO_NAMES,
     ) -> None:
         self.reading = reading
+        self.data = data
         self.labelled = labelled
-        self.names = names
         self.volumes: list[Volume] = []
-        """What was read last."""
+        """What was read last, on one grid."""
 
     def verify_suffix(self, filename: Any) -> bool:
         """Whatever ``read_scan`` takes; it decides by content."""
@@ -45,27 +48,29 @@ class VolumeReader(ImageReader):
         return True
 
     def read(self, data: Any, **_: Any) -> list[Volume]:
-        """Read one source or one a contrast."""
-        sources: Sequence[ScanSource] = data if isinstance(data, (list, tuple)) else [data]
-        self.volumes = [self._volume(source) for source in sources]
-        return self.volumes
-
-    def _volume(self, source: ScanSource) -> Volume:
+        """Read one label map, or one source a contrast; None is a missing contrast."""
+        sources = list(data) if isinstance(data, (list, tuple)) else [data]
         if self.labelled is None:
-            return read_scan(source, self.reading)
-        return read_label(source, self.labelled, self.reading, self.names)
+            self.volumes = read_contrasts(sources, self.data.contrasts, self.reading)
+        else:
+            (source,) = sources
+            names = self.data.labels
+            self.volumes = [read_label(source, self.labelled, self.reading, names)]
+        return self.volumes
 
     def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """Stack contrasts into (C, X, Y, Z) with the affine that they share."""
         volumes: list[Volume] = img
-        for other in volumes[1:]:
-            require_same_grid(volumes[0], other)
+        if self.labelled is None:
+            volumes = on_one_grid(volumes, self.data.contrasts, self.reading)
         meta = {
             "affine": volumes[0].affine,
             "original_channel_dim": 0,
             "spatial_shape": np.array(volumes[0].shape),
             "warnings": tuple(text for volume in volumes for text in volume.warnings),
         }
+        if self.labelled is not None:
+            meta["structures_ml"] = structure_volumes_ml(volumes[0])
         return np.stack([volume.voxels for volume in volumes]), meta
 
 

@@ -140,7 +140,7 @@ def _masks(path: Path) -> dict[str, Path]:
             found="no such file or folder",
             remedy="correct the path",
         )
-    files = [file for file in sorted(path.rglob("*")) if not _is_probability(file)]
+    files = [file for file in sorted(path.rglob("*")) if not _is_map(file)]
     _require_known_format(files)
     files = [file for file in files if is_scan_file(file)]
     # As among scans: a picture beside masks shows something, but is none.
@@ -151,9 +151,9 @@ def _masks(path: Path) -> dict[str, Path]:
     return {str(file.relative_to(path).parent / source_name(file)): file for file in files}
 
 
-def _is_probability(path: Path) -> bool:
-    # Written by `predict --probabilities` beside the masks.
-    return path.name.endswith("_probabilities.nii.gz")
+def _is_map(path: Path) -> bool:
+    # Written by `predict --probabilities --uncertainty` beside the masks.
+    return path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))
 
 
 def _require_known_format(files: Iterable[Path]) -> None:

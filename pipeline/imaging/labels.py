@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import LabelError
+from pipeline.imaging.volume import Volume
 
 INTEGER_TOLERANCE = 1e-3
 """Labels that were saved as floating point may miss their whole number by so much."""
@@ -30,3 +31,12 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
             remedy="export a label map without interpolation or smoothing, not probabilities",
         )
     return integers
+
+
+def structure_volumes_ml(label_map: Volume) -> dict[int, float]:
+    """Label value to the millilitres that it fills, without the background."""
+    values, counts = np.unique(label_map.voxels[label_map.voxels != 0], return_counts=True)
+    return {
+        int(value): round(int(count) * label_map.voxel_volume_ml, 4)
+        for value, count in zip(values, counts, strict=True)
+    }

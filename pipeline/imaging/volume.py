@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pipeline.errors import GeometryError
 
 Affine = NDArray[np.float64]
+SAME_GRID_VOXELS = 0.01
+"""Grids whose corners are no further apart are taken for one."""
 
 
 @dataclass(frozen=True)
@@ -105,24 +107,36 @@ class Volume:
         return float(np.linalg.norm(apart, axis=1).max() / min(self.spacing_mm))
 
 
-def require_same_grid(volume: Volume, other: Volume, tolerance_voxels: float = 0.01) -> None:
+def require_same_grid(
+    volume: Volume,
+    other: Volume,
+    tolerance_voxels: float = SAME_GRID_VOXELS,
+    remedy: str = "resample one onto the grid of the other, or correct its header",
+) -> None:
     """Refuse two volumes whose voxels do not lie in the same places.
+
+    Args:
+        volume: with the grid that is expected.
+        other: that should lie on it.
+        tolerance_voxels: largest distance of corresponding corners that is still the same place.
+        remedy: what the user can do about it.
 
     Raises:
         GeometryError: shapes differ, or corners are further apart than the tolerance.
     """
-    apart = volume.grid_difference_voxels(other)
-    if apart <= tolerance_voxels:
+    if volume.grid_difference_voxels(other) <= tolerance_voxels:
         return
-    found = (
-        f"shape {other.shape}"
-        if volume.shape != other.shape
-        else f"corners {apart:.3g} voxels apart"
-    )
     raise GeometryError(
         other.name,
         expected=f"the grid of {volume.name}: shape {volume.shape}, "
         f"corners within {tolerance_voxels} voxel",
-        found=found,
-        remedy="resample one onto the grid of the other, or correct its header",
+        found=grid_difference(volume, other),
+        remedy=remedy,
     )
+
+
+def grid_difference(volume: Volume, other: Volume) -> str:
+    """In what two grids differ, for messages."""
+    if volume.shape != other.shape:
+        return f"shape {other.shape}"
+    return f"corners {volume.grid_difference_voxels(other):.3g} voxels apart"

@@ -58,16 +58,13 @@ def mask_pair(predicted: Volume, reference: Volume, value: int) -> MaskPair:
     more in the whole scan either.
     """
     ours, theirs = predicted.voxels == value, reference.voxels == value
-    box = _box(ours | theirs)
-    affine = reference.affine.copy()
-    affine[:3, 3] = reference.world_position_mm(np.array([part.start for part in box]))
+    box = box_around(ours | theirs)
     return MaskPair(
-        Volume(ours[box], affine, predicted.name),
-        Volume(theirs[box], affine, reference.name),
+        cropped(predicted.with_voxels(ours), box), cropped(reference.with_voxels(theirs), box)
     )
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+def box_around(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The voxels around a mask and their neighbours; the first ones where it is empty."""
 
     def part(axis: int) -> slice:
@@ -77,6 +74,13 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
         return slice(max(first - 1, 0), last + 2)
 
     return part(0), part(1), part(2)
+
+
+def cropped(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
+    """The voxels of a box, in their places."""
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.world_position_mm(np.array([part.start for part in box]))
+    return Volume(volume.voxels[box], affine, volume.name)
 
 
 def _whole_numbers(label_map: Volume) -> Volume:

@@ -278,9 +278,11 @@ def _preprocessing(report: Report) -> Iterator[tuple[str, str]]:
     config: Config = report.folds[0].config
     section = config.preprocessing
     low, high = section.clip_percentiles
-    yield "slices", "across the thickest voxels" if section.plane == "thickest" else section.plane
-    spacing = section.spacing_mm
-    yield "in-plane spacing", f"{spacing[0]:g} x {spacing[1]:g} mm" if spacing else "as scanned"
+    planes = {"thickest": "across the thickest voxels", "all": "axial, coronal and sagittal"}
+    yield "slices", planes.get(section.plane, section.plane)
+    spacing_mm = " x ".join(f"{value:g}" for value in section.spacing_mm or ())
+    name = "spacing" if section.plane == "all" else "in-plane spacing"
+    yield name, f"{spacing_mm} mm" if spacing_mm else "as scanned"
     yield (
         "intensities",
         f"clipped to the {low:g}th to {high:g}th percentile of the foreground "

@@ -9,15 +9,25 @@ from typing import Self
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.inferers import sliding_window_inference
 from torch import nn
 
-from pipeline.config import Config, ReadingSection, parse_config
+from pipeline.config import (
+    Config,
+    InferenceSection,
+    PreprocessingSection,
+    ReadingSection,
+    parse_config,
+)
+from pipeline.dataset.augmentation import BODY_AXES
+from pipeline.dataset.plane import view_axes
 from pipeline.dataset.preprocessing import Preprocessing, from_slices, to_slices
 from pipeline.dataset.sampling import with_context
 from pipeline.errors import CheckpointError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
+from pipeline.segmentation.confidence import with_temperature
 from pipeline.segmentation.device import (
     autocast,
     choose_device,
@@ -25,6 +35,7 @@ from pipeline.segmentation.device import (
     memory_format_of,
     resolve_precision,
 )
+from pipeline.segmentation.postprocessing import postprocess
 from pipeline.segmentation.unet import UNet
 
 Places = Sequence[Sequence[slice]]
@@ -37,52 +48,78 @@ class Prediction:
     """What a model says about a scan.
 
     Attributes:
-        mask: label values of the configuration on the scan's grid.
-        probabilities: background, then each structure, in [0, 1] on the scan's grid.
+        mask: label values of the configuration on the scan's grid, after post-processing.
+        probabilities: background, then each structure, in [0, 1] on the scan's grid, at the
+            temperature of the configuration.
     """
 
     mask: Volume
     probabilities: tuple[Volume, ...]
 
 
+@dataclass(frozen=True)
+class Member:
+    """One network with what it was trained with.
+
+    Attributes:
+        network: in evaluation mode.
+        config: of its training.
+    """
+
+    network: nn.Module
+    config: Config
+
+
 class Predictor:
-    """One network or several, whose probabilities are averaged, with their preprocessing.
+    """One network or several, whose probabilities are averaged, each with its own preprocessing.
 
     Args:
-        config: the configuration that the networks were trained with.
-        networks: in evaluation mode, on ``device``.
+        config: contrasts, structures, reading, and the section ``inference`` that holds for all.
+        members: the networks, on ``device``.
         device: where they compute.
     """
 
-    def __init__(self, config: Config, networks: Sequence[nn.Module], device: torch.device) -> None:
+    def __init__(self, config: Config, members: Sequence[Member], device: torch.device) -> None:
         self.config = config
-        self.networks = networks
+        self.members = members
         self.device = device
-        self.preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
 
     @classmethod
     def from_checkpoint(cls, path: Path, *more: Path) -> Self:
         """Load one checkpoint, or several as an ensemble.
 
+        Members may see other planes, spacings or windows; they name the same structures in the
+        same contrasts.
+
         Raises:
             ModelError, CheckpointError: missing, damaged, not fitting its own configuration, or
                 members of an ensemble that do not see or name the same things.
         """
-        configs, networks = [], []
+        members: list[Member] = []
         for item in (path, *more):
             checkpoint = load_checkpoint(item)
             config = parse_config(checkpoint.config_yaml, str(item))
-            configs.append(config)
-            _require_same_task(configs[0], config, item)
-            network = _network(checkpoint, config, str(item))
+            if members:
+                _require_same_task(members[0].config, config, item)
             device = _device(config)
-            networks.append(in_memory_format(network, config.training).to(device))
-        return cls(_suited(configs[0], device), networks, device)
+            network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
+            members.append(Member(network.to(device), _suited(config, device)))
+        return cls(members[0].config, members, device)
 
     def with_reading(self, reading: ReadingSection) -> Self:
         """The same model that meets faults of scans in another way."""
         config = self.config.model_copy(update={"reading": reading})
-        return type(self)(config, self.networks, self.device)
+        return type(self)(config, self.members, self.device)
+
+    def with_inference(self, inference: InferenceSection) -> Self:
+        """The same networks whose probabilities become a mask in another way."""
+        config = self.config.model_copy(update={"inference": inference})
+        return type(self)(config, self.members, self.device)
+
+    def preprocessing_of(self, member: Member) -> Preprocessing:
+        """How a scan becomes slices for a member."""
+        section = member.config.preprocessing
+        return Preprocessing(section, self.config.data, self.config.reading)
 
     def predict(self, *contrasts: Volume) -> Volume:
         """Segment a scan.
@@ -109,18 +146,72 @@ class Predictor:
                 found=str(len(contrasts)),
                 remedy="give one volume a contrast, in this order",
             )
-        image, axis = self.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
-        slices = to_slices(image.as_tensor(), axis)  # (D, C, H, W)
-        predicted = torch.stack(
-            [predict_slices(network, slices, self.config, self.device) for network in self.networks]
-        ).mean(0)  # (D, K, H, W)
-        native = self.preprocessing.to_native(from_slices(predicted, axis), image, axis)
-        probabilities = _with_background(native).numpy()  # (K, X, Y, Z)
-        values = np.array([0, *self.config.data.labels.values()])
+        inference, labels = self.config.inference, self.config.data.labels
+        seen = self._probabilities(contrasts)  # (K, X, Y, Z)
+        probabilities = with_temperature(seen, inference.temperature).numpy()
+        values = np.array([0, *labels.values()])
         mask = values[probabilities.argmax(0)].astype(np.min_scalar_type(values.max()))
         return Prediction(
-            scan.with_voxels(mask), tuple(scan.with_voxels(item) for item in probabilities)
+            postprocess(scan.with_voxels(mask), labels, inference.postprocessing),
+            tuple(scan.with_voxels(item) for item in probabilities),
         )
+
+    def _probabilities(self, contrasts: Sequence[Volume]) -> torch.Tensor:
+        """Mean over the members, (K, X, Y, Z) on the scan's own grid, background first."""
+        native = []
+        for section, members in self._alike():
+            preprocessing = Preprocessing(section, self.config.data, self.config.reading)
+            image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
+            axes = view_axes(section, axis)
+            summed = torch.stack([self._seen(item, image, axes) for item in members]).sum(0)
+            native.append(preprocessing.to_native(summed, image, axis))
+        return _with_background(torch.stack(native).sum(0) / len(self.members))
+
+    def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
+        """Members by their preprocessing, so that each is done once."""
+        groups: dict[str, list[Member]] = {}
+        for member in self.members:
+            groups.setdefault(repr(member.config.preprocessing), []).append(member)
+        return [(group[0].config.preprocessing, group) for group in groups.values()]
+
+    def _seen(self, member: Member, image: MetaTensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
+        config = member.config.model_copy(update={"inference": self.config.inference})
+        volume = image.as_tensor()
+        seen = predict_views(member.network, volume, axes, config, self.device)
+        for name in self.config.inference.mirror_axes:
+            place = BODY_AXES.index(name) + 1
+            mirrored = volume.flip(place)
+            seen = seen + predict_views(member.network, mirrored, axes, config, self.device).flip(
+                place
+            )
+        return seen / (1 + len(self.config.inference.mirror_axes))
+
+
+def predict_views(
+    network: nn.Module,
+    volume: torch.Tensor,
+    axes: Sequence[int],
+    config: Config,
+    device: torch.device,
+) -> torch.Tensor:
+    """Probabilities of a volume, mean over the planes that it is seen in.
+
+    Args:
+        network: in evaluation mode.
+        volume: normalised, shape (C, X, Y, Z).
+        axes: each a way to cut it into slices.
+        config: context, window, overlap and batch size.
+        device: where the network is.
+
+    Returns:
+        Shape (K, X, Y, Z), float32 on the CPU.
+    """
+    views = (
+        from_slices(predict_slices(network, to_slices(volume, axis), config, device), axis)
+        for axis in axes
+    )
+    return torch.stack(list(views)).mean(0)
 
 
 @torch.inference_mode()
@@ -217,8 +308,6 @@ def _require_same_task(first: Config, other: Config, path: Path) -> None:
     for name, ours, theirs in (
         ("data.contrasts", first.data.contrasts, other.data.contrasts),
         ("data.labels", first.data.labels, other.data.labels),
-        ("preprocessing", first.preprocessing, other.preprocessing),
-        ("network.context_slices", first.network.context_slices, other.network.context_slices),
     ):
         # The order of labels is the order of the channels.
         if str(ours) != str(theirs):

@@ -64,17 +64,18 @@ class TiledSlice:
 def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     """Predict the slice of a scan that holds the most structure, and keep what each window says.
 
-    Of an ensemble the first network is asked.
+    Of an ensemble the first network is asked; of several planes, the first.
 
     Raises:
         UsageError: the slices fit into the window, so that nothing is taken apart.
     """
-    image, axis = predictor.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
+    member = predictor.members[0]
+    image, axis = predictor.preprocessing_of(member).from_volumes(contrasts)  # (C, X, Y, Z)
     slices = to_slices(image.as_tensor(), axis)  # (D, C, H, W)
-    config = predictor.config
+    config = member.config
     _require_larger(slices, config.network.window, contrasts[0].name)
     slices = _filling(slices, config.network.window)
-    network, context = predictor.networks[0], config.network.context_slices
+    network, context = member.network, config.network.context_slices
     everything = predict_slices(network, slices, config, predictor.device)  # (D, K, H, W)
     number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
     # The slice with the neighbours that it is seen with; at the ends of a scan they are fewer.

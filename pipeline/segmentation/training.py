@@ -16,8 +16,9 @@ from torch import nn
 
 from pipeline import __version__
 from pipeline.config import Config, as_yaml, without_places
-from pipeline.dataset.augmentation import augment
+from pipeline.dataset.augmentation import augment, drop_contrast, mirror
 from pipeline.dataset.cache import CachedCase
+from pipeline.dataset.plane import known_axes
 from pipeline.dataset.sampling import Batch, WindowSampler
 from pipeline.errors import InterruptedBySignal, TrainingError
 from pipeline.imaging.files import write_text
@@ -28,6 +29,7 @@ from pipeline.segmentation.device import (
     in_memory_format,
     memory_format_of,
 )
+from pipeline.segmentation.finetuning import start_from
 from pipeline.segmentation.interruption import SignalWatch
 from pipeline.segmentation.losses import SegmentationLoss
 from pipeline.segmentation.optimization import RunningAverage, build_optimizer, build_schedule
@@ -83,10 +85,23 @@ class Training:
         train: cases that are learned from.
         val: cases that are scored.
         fold: written to the checkpoints.
+        initial: checkpoint whose weights it begins with; None begins anew.
+
+    Attributes:
+        started_anew: what the initial checkpoint did not fit, a sentence each.
+
+    Raises:
+        TrainingError: no training cases.
+        CheckpointError: the initial checkpoint is of another network.
     """
 
     def __init__(
-        self, config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase], fold: str
+        self,
+        config: Config,
+        train: Sequence[CachedCase],
+        val: Sequence[CachedCase],
+        fold: str,
+        initial: Checkpoint | None = None,
     ) -> None:
         section = config.training
         assert section.precision != "auto", "resolve the configuration first"
@@ -104,8 +119,11 @@ class Training:
         self.progress = Progress()
         with _seeded(config.seed, torch.device("cpu")):
             network = UNet.from_config(config)
+        self.started_anew = (
+            [] if initial is None else start_from(network, initial, config, "the first weights")
+        )
         self.memory_format = memory_format_of(section)
-        self.network: nn.Module = in_memory_format(network, section).to(self.device)
+        self.network = in_memory_format(network, section).to(self.device)
         self.average = (
             None if section.ema_decay is None else RunningAverage(self.network, section.ema_decay)
         )
@@ -113,13 +131,7 @@ class Training:
         self.schedule = build_schedule(self.optimizer, section, section.steps or 1)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=section.precision == "float16")
         self.loss = SegmentationLoss(section, config.out_channels)
-        self.sampler = WindowSampler(
-            train,
-            config.network.window,
-            config.network.context_slices,
-            section.foreground_fraction,
-            config.seed,
-        )
+        self.sampler = WindowSampler(train, config)
 
     @property
     def model(self) -> nn.Module:
@@ -160,8 +172,8 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         seed = _mixed(self.config.seed, self.progress.step)
         with _seeded(seed, self.device), autocast(section.precision, self.device):
-            logits = self.network(images)
-        loss = self.loss(logits, labels)
+            levels = self.network.levels(images)
+        loss = self.loss.of_levels(levels, labels)
         if not math.isfinite(value := loss.item()):
             raise self._not_a_number(batch, "loss", value)
         self.scaler.scale(loss).backward()
@@ -171,7 +183,7 @@ class Training:
         # Under float16 the scaler expects such gradients and skips their step.
         if not math.isfinite(norm) and not self.scaler.is_enabled():
             raise self._not_a_number(batch, "gradient", norm)
-        rate = self.schedule.get_last_lr()[0]
+        rate = float(self.schedule.get_last_lr()[0])
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
@@ -226,13 +238,21 @@ class Training:
         section = self.config.training
         batch = self.sampler.batch(self.progress.step, section.batch_size)
         generator = torch.Generator().manual_seed(_mixed(self.config.seed, self.progress.step))
-        images, labels = augment(
-            batch.images.to(self.device),
-            batch.labels.to(self.device),
-            self.config.augmentation,
-            generator,
-        )
+        images, labels = self._augmented(batch, generator)
         return batch, images.contiguous(memory_format=self.memory_format), labels
+
+    def _augmented(
+        self, batch: Batch, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        section = self.config.augmentation
+        images, labels = batch.images.to(self.device), batch.labels.to(self.device)
+        apart = images.unflatten(1, (-1, len(self.config.data.contrasts)))  # (N, 2k+1, C, H, W)
+        axes = known_axes(self.config.preprocessing)
+        if axes is not None:
+            across = torch.tensor(axes)[batch.views]
+            apart, labels = mirror(apart, labels, across, section, generator)
+        images = drop_contrast(apart, section, generator).flatten(1, 2)
+        return augment(images, labels, section, generator)
 
     def _validation_is_due(self, steps: int) -> bool:
         # As many as configured, evenly spread, the last one at the last step.

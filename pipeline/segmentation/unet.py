@@ -26,7 +26,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class DoubleConv(nn.Module):
-    """Two 3x3 convolutions, each with normalisation and activation; height and width stay."""
+    """Two 3x3 convolutions, each with normalisation and activation; height and width stay.
+
+    With ``residual`` the input is added before the last activation (He et al., CVPR 2016), through
+    a 1x1 convolution where the channels differ.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class DoubleConv(nn.Module):
         normalization: str = "batch",
         activation: str = "relu",
         dropout: float = 0.0,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         normalize = _named(NORMALIZATIONS, "normalization", normalization)
@@ -51,10 +56,21 @@ class DoubleConv(nn.Module):
         )
         # Outside of ``conv``, so that no option shifts the names of the parameters.
         self.dropout = nn.Dropout2d(dropout) if dropout > 0 else nn.Identity()
+        self.residual = residual
+        if residual and in_channels != out_channels:
+            self.shortcut: nn.Module = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+        else:
+            self.shortcut = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        return cast(Tensor, self.dropout(self.conv(x)))
+        if not self.residual:
+            return cast(Tensor, self.dropout(self.conv(x)))
+        *convolutions, activation = self.conv
+        y = x  # (N, in_channels, H, W)
+        for layer in convolutions:
+            y = layer(y)  # (N, out_channels, H, W) from the first one on
+        return cast(Tensor, self.dropout(activation(y + self.shortcut(x))))
 
 
 class UNet(nn.Module):
@@ -70,6 +86,9 @@ class UNet(nn.Module):
         normalization: ``batch`` or ``instance``, after each convolution.
         activation: ``relu``, ``leaky_relu`` or ``gelu``, after each normalisation.
         dropout: share of channels silenced at the end of each double convolution in training.
+        residual: whether double convolutions add their input to their output.
+        deep_supervision: whether lower levels of the expanding path have outputs of their own,
+            which training learns from, too.
 
     Raises:
         ValueError: no level, or an unknown normalisation or activation.
@@ -89,6 +108,8 @@ class UNet(nn.Module):
         normalization: str = "batch",
         activation: str = "relu",
         dropout: float = 0.0,
+        residual: bool = False,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         if not features:
@@ -105,6 +126,7 @@ class UNet(nn.Module):
                 normalization=normalization,
                 activation=activation,
                 dropout=dropout,
+                residual=residual,
             )
 
         self.downs = nn.ModuleList()
@@ -125,6 +147,11 @@ class UNet(nn.Module):
             channels = feature
 
         self.final_conv = nn.Conv2d(channels, out_channels, kernel_size=1)
+        # From the second level downwards; the lowest says too little to be worth its time.
+        supervised = self.features[1:-1] if deep_supervision else ()
+        self.level_convs = nn.ModuleList(
+            nn.Conv2d(feature, out_channels, kernel_size=1) for feature in supervised
+        )
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
@@ -137,6 +164,8 @@ class UNet(nn.Module):
             normalization=network.normalization,
             activation=network.activation,
             dropout=network.dropout,
+            residual=network.residual,
+            deep_supervision=network.deep_supervision,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -153,6 +182,24 @@ class UNet(nn.Module):
             GeometryError: the slices are smaller than the poolings need.
             ScanError: the number of channels is not the network's.
         """
+        return cast(Tensor, self.final_conv(self._decoded(x)[-1]))  # (N, out_channels, H, W)
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Like ``forward``, with the logits of the supervised levels.
+
+        Returns:
+            Logits of (N, out_channels, H, W), then, with deep supervision, of H // 2, H // 4 and
+            so on.
+        """
+        *_, top = decoded = self._decoded(x)
+        lower = decoded[-2 : -2 - len(self.level_convs) : -1]
+        return [
+            self.final_conv(top),
+            *(conv(level) for conv, level in zip(self.level_convs, lower, strict=True)),
+        ]
+
+    def _decoded(self, x: Tensor) -> list[Tensor]:
+        """Features of each level of the expanding path, from the lowest to the top."""
         self._check(x)
         skip_connections: list[Tensor] = []
 
@@ -163,6 +210,7 @@ class UNet(nn.Module):
 
         x = self.bottleneck(x)  # (N, 2f, H // 16, W // 16) after four levels
 
+        decoded: list[Tensor] = []
         for level, skip in enumerate(reversed(skip_connections)):  # skip: (N, f, H, W)
             x = self.ups[2 * level](x)  # (N, f, 2 * (H // 2), 2 * (W // 2))
             if x.shape[2:] != skip.shape[2:]:
@@ -172,8 +220,8 @@ class UNet(nn.Module):
                 )  # (N, f, H, W)
             x = torch.cat((skip, x), dim=1)  # (N, 2f, H, W)
             x = self.ups[2 * level + 1](x)  # (N, f, H, W)
-
-        return cast(Tensor, self.final_conv(x))  # (N, out_channels, H, W)
+            decoded.append(x)
+        return decoded
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.in_channels:

@@ -12,8 +12,9 @@ from torch import nn
 
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
+from pipeline.dataset.plane import stack_axes
 from pipeline.metrics.overlap import overlap
-from pipeline.segmentation.inference import classes_of, predict_slices
+from pipeline.segmentation.inference import classes_of, predict_views
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ def validate(
     network.eval()
     scores: dict[str, list[float]] = {name: [] for name in config.data.labels}
     for case in cases:
-        slices = torch.from_numpy(case.image.astype(np.float32))  # (D, C, H, W)
-        predicted = classes_of(predict_slices(network, slices, config, device)).numpy()
+        stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
+        axes = stack_axes(config.preprocessing)
+        probabilities = predict_views(network, stack, axes, config, device)  # (K, D, H, W)
+        predicted = classes_of(probabilities[None])[0].numpy()
         for number, name in enumerate(config.data.labels, start=1):
             scores[name].append(overlap(predicted, case.label, number).dice)
     network.train(was_training)

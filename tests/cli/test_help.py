@@ -10,7 +10,7 @@ import pytest
 
 COMMANDS = (
     "data", "check", "convert", "preprocess", "train", "predict", "evaluate", "compare",
-    "baseline", "report", "describe", "figures", "demo", "bench", "mlflow", "view",
+    "baseline", "report", "describe", "figures", "demo", "bench", "mlflow", "view", "plan",
 )  # fmt: skip
 HEAVY = ("torch", "monai", "mlflow", "nibabel", "pydicom", "numpy", "matplotlib", "nilearn")
 

@@ -47,7 +47,7 @@ def test_folder_in_folder_out_with_names_and_grids(
     done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        ["labels.ctbl", *(path.name for path in (scans / "images").iterdir())]
+        ["confidence.csv", "labels.ctbl", *(path.name for path in (scans / "images").iterdir())]
     )
     assert "3 core 230 159 0 255" in (tmp_path / "labels.ctbl").read_text()
     for path in tmp_path.glob("*.nii.gz"):

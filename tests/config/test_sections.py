@@ -129,3 +129,37 @@ def test_values_that_make_no_sense(section: type[Section], values: dict[str, Any
 def test_names_that_are_no_file_names(name: str) -> None:
     with pytest.raises(ValidationError, match="name"):
         Config(name=name, data=DataSection(), training=TrainingSection(epochs=1))
+
+
+def test_mirroring_needs_a_plane_that_all_scans_share() -> None:
+    values: dict[str, Any] = {
+        "name": "trial",
+        "data": {},
+        "training": {"steps": 1},
+        "augmentation": {"mirror_axes": ["left_right"]},
+    }
+    with pytest.raises(ValidationError, match="thickest"):
+        Config.model_validate(values)
+    assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
+
+
+@pytest.mark.parametrize(
+    ("plane", "spacing_mm"), [("all", (1.0, 1.0)), ("axial", (1.0, 1.0, 1.0)), ("all", (1.0,))]
+)
+def test_spacing_has_as_many_numbers_as_the_plane_needs(
+    plane: str, spacing_mm: tuple[float, ...]
+) -> None:
+    with pytest.raises(ValidationError, match="numbers with plane"):
+        PreprocessingSection.model_validate({"plane": plane, "spacing_mm": spacing_mm})
+
+
+def test_post_processing_is_of_structures_that_there_are() -> None:
+    with pytest.raises(ValidationError, match=r"inference\.postprocessing"):
+        Config.model_validate(
+            {
+                "name": "trial",
+                "data": {"labels": {"a": 1}},
+                "training": {"steps": 1},
+                "inference": {"postprocessing": {"b": {"fill_holes": True}}},
+            }
+        )

@@ -9,9 +9,19 @@ import pytest
 import torch
 
 from pipeline.config import AugmentationSection
-from pipeline.dataset.augmentation import augment
+from pipeline.dataset.augmentation import augment, drop_contrast, mirror
 
-OPERATIONS = ("affine", "elastic", "intensity", "noise", "gamma", "bias_field")
+OPERATIONS = (
+    "affine",
+    "elastic",
+    "intensity",
+    "noise",
+    "gamma",
+    "bias_field",
+    "low_resolution",
+    "ghosting",
+    "motion",
+)
 SPATIAL = ("affine", "elastic")
 OFF = {f"{operation}_probability": 0.0 for operation in OPERATIONS}
 
@@ -60,7 +70,9 @@ def test_each_operation_changes_every_image(batch: Batch, operation: str) -> Non
 def test_windows_are_changed_independently(batch: Batch, operation: str) -> None:
     same = batch[0][:1].repeat(8, 1, 1, 1), batch[1][:1].repeat(8, 1, 1)
     images, _ = augment(*same, only(operation), generator())
-    assert all(not torch.allclose(images[0], image) for image in images[1:])
+    different = [not torch.allclose(images[0], image) for image in images[1:]]
+    # Coarse pixels are whole ones, so that two draws may come to the same.
+    assert any(different) if operation == "low_resolution" else all(different)
 
 
 def test_input_is_left_as_it_was(batch: Batch) -> None:
@@ -189,3 +201,101 @@ def test_a_flat_window_stays_finite() -> None:
     labels = torch.zeros(4, 16, 16, dtype=torch.int64)
     changed, _ = augment(images, labels, only(*OPERATIONS), generator())
     assert torch.isfinite(changed).all()
+
+
+@pytest.mark.parametrize(
+    ("axes", "across", "image_flip", "label_flip"),
+    [
+        # Of a window across an axis, the first of the other two runs down, the second to the right.
+        (("left_right",), 0, (0,), ()),
+        (("left_right",), 1, (2,), (0,)),
+        (("left_right",), 2, (2,), (0,)),
+        (("front_back",), 0, (2,), (0,)),
+        (("front_back",), 1, (0,), ()),
+        (("front_back",), 2, (3,), (1,)),
+        (("up_down",), 0, (3,), (1,)),
+        (("up_down",), 1, (3,), (1,)),
+        (("up_down",), 2, (0,), ()),
+    ],
+)
+def test_half_of_the_windows_are_mirrored_along_an_axis_of_the_body(
+    axes: tuple[str, ...], across: int, image_flip: tuple[int, ...], label_flip: tuple[int, ...]
+) -> None:
+    images = torch.randn(64, 3, 2, 5, 7, generator=generator(4))  # (N, 2k+1, C, H, W)
+    labels = torch.randint(0, 3, (64, 5, 7), generator=generator(5))
+    lies_across = torch.full((64,), across)
+    section = only(mirror_axes=axes)
+    found, found_labels = mirror(images, labels, lies_across, section, generator())
+    mirrored = 0
+    for number in range(64):
+        same = torch.equal(found[number], images[number])
+        assert same or torch.equal(found[number], images[number].flip(image_flip))
+        expected = labels[number] if same or not label_flip else labels[number].flip(label_flip)
+        assert torch.equal(found_labels[number], expected)
+        mirrored += not same
+    assert 16 < mirrored < 48
+
+
+def test_without_axes_nothing_is_mirrored() -> None:
+    images, labels = torch.randn(4, 3, 1, 5, 7), torch.ones(4, 5, 7, dtype=torch.int64)
+    found, _ = mirror(images, labels, torch.zeros(4, dtype=torch.int64), only(), generator())
+    assert torch.equal(found, images)
+
+
+def test_a_dropped_contrast_is_zero_in_all_slices_and_never_the_first() -> None:
+    images = torch.rand(40, 3, 3, 4, 4, generator=generator(1)) + 1
+    found = drop_contrast(images, only("contrast_dropout"), generator())
+    gone = (found == 0).all(dim=(1, 3, 4))  # (N, C)
+    assert not gone[:, 0].any()
+    assert (gone.sum(1) == 1).all()
+    assert gone[:, 1].any()
+    assert gone[:, 2].any()
+    kept = ~gone[:, None, :, None, None].expand_as(images)
+    assert torch.equal(found[kept], images[kept])
+    assert torch.equal(
+        drop_contrast(images[:, :, :1], only("contrast_dropout"), generator()), images[:, :, :1]
+    )
+
+
+def test_a_lower_resolution_averages_pixels_along_one_axis() -> None:
+    image = torch.zeros(1, 1, 8, 6)
+    image[0, 0, 2:4] = 1  # a bright bar of two rows, one coarse row
+    image[0, 0, :, 3] += 10
+    found = {
+        axis: augment(image, torch.zeros(1, 8, 6).long(), section, generator(seed))[0]
+        for seed, axis in _seeds_of_axes(image)
+        for section in [only("low_resolution", low_resolution_factor=(2, 2))]
+    }
+    # Rows 2 and 3 make one coarse row of 1; between the centres of coarse rows lies a line.
+    expected = torch.tensor([0, 0.25, 0.75, 0.75, 0.25, 0, 0, 0])
+    torch.testing.assert_close(found["rows"][0, 0, :, 0], expected, atol=0.26, rtol=0)
+    assert found["rows"][0, 0, :, 3].min() >= 10
+    assert found["columns"][0, 0, 7, 3] < 10
+
+
+def _seeds_of_axes(image: torch.Tensor) -> list[tuple[int, str]]:
+    """A seed under which rows are thickened, and one under which columns are."""
+    section = only("low_resolution", low_resolution_factor=(2, 2))
+    labels = torch.zeros(1, *image.shape[2:]).long()
+    axes: dict[str, int] = {}
+    for seed in range(12):
+        found = augment(image, labels, section, generator(seed))[0]
+        # Where only rows are mixed, the bright column keeps its place.
+        axes.setdefault("rows" if found[0, 0, 0, 3] >= 10 else "columns", seed)
+    return [(seed, axis) for axis, seed in axes.items()]
+
+
+def test_ghosts_and_motion_keep_the_mean() -> None:
+    image = torch.randn(6, 1, 32, 24, generator=generator(3))
+    labels = torch.zeros(6, 32, 24).long()
+    for operation in ("ghosting", "motion"):
+        found, _ = augment(image, labels, only(operation), generator())
+        # The mean is the middle of k-space, which neither touches.
+        torch.testing.assert_close(found.mean((2, 3)), image.mean((2, 3)), atol=1e-5, rtol=0)
+
+
+def test_a_motion_after_the_last_line_changes_little() -> None:
+    image = torch.randn(4, 1, 32, 24, generator=generator(3))
+    labels = torch.zeros(4, 32, 24).long()
+    still, _ = augment(image, labels, only("motion", motion_pixels=0), generator())
+    torch.testing.assert_close(still, image, atol=1e-5, rtol=0)

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.config import Config, DataSection, ReadingSection, TrainingSection
-from pipeline.dataset import cache
+from pipeline.dataset import cache, cache_entry
 from pipeline.dataset import case_key as keys
 from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
 from pipeline.dataset.case_key import case_key
@@ -152,6 +152,25 @@ def test_key_depends_on_the_order_of_contrasts(case: Case) -> None:
     assert case_key(there, CONFIG) != case_key(back, CONFIG)
 
 
+def test_key_tells_which_contrast_is_missing(case: Case) -> None:
+    first, other = case.images[0], case.label
+    some = (
+        Case("a", "a", (first, None, other), other),
+        Case("a", "a", (first, other, None), other),
+        Case("a", "a", (first, other), other),
+    )
+    assert len({case_key(one, CONFIG) for one in some}) == 3
+
+
+def test_key_depends_on_the_names_of_several_contrasts(case: Case) -> None:
+    both = Case("a", "a", (case.images[0], case.label), case.label)
+    keys = [
+        case_key(both, changed(data={"labels": LABELS, "contrasts": names}))
+        for names in (("T1", "T2"), ("T1", "FLAIR"))
+    ]
+    assert keys[0] != keys[1]
+
+
 def test_key_of_a_dicom_folder_depends_on_its_files(
     tmp_path: Path, write_series: Callable[[Path, str], Path]
 ) -> None:
@@ -220,7 +239,7 @@ def test_entries_hold_the_slices_in_worker_processes(pair: Pair, tmp_path: Path,
 def test_points_are_labelled_voxels_of_every_class(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "MAXIMUM_POINTS_A_CLASS", 7)
+    monkeypatch.setattr(cache_entry, "MAXIMUM_POINTS_A_CLASS", 7)
     (case,) = prepared(config(pair("a")), tmp_path / "work").cases
     assert set(case.points[:, 0]) == {1, 2}
     for number in (1, 2):
@@ -229,6 +248,44 @@ def test_points_are_labelled_voxels_of_every_class(
         # Spread over the structure, not its first voxels only.
         assert len(set(points[:, 1])) > 1
         assert (case.label[tuple(points[:, 1:].T)] == number).all()
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.parametrize("spacing_mm", [None, (2.0, 2.0)])
+def test_volumes_of_structures_are_those_of_the_scan(
+    pair: Pair, tmp_path: Path, spacing_mm: Any
+) -> None:
+    sections = {"name": "trial", "training": {"epochs": 1}}
+    data = {"root": pair("a"), "labels": LABELS}
+    preprocessing = {"spacing_mm": spacing_mm}
+    experiment = Config.model_validate({**sections, "data": data, "preprocessing": preprocessing})
+    found = prepared(experiment, tmp_path / "work")
+    # 18 voxels each of 0.9 x 1.3 x 3.5 mm.
+    volume = pytest.approx(18 * 4.095e-3, abs=1e-4)
+    assert found.structures_ml == {"a": {2: volume, 5: volume}}
+
+
+@pytest.mark.usefixtures("serial")
+def test_a_missing_contrast_is_zeros_and_a_warning(
+    tmp_path: Path, scan: Any, write: Callable[..., Path]
+) -> None:
+    root = tmp_path / "set"
+    for name, voxels in (("a_0000", scan.voxels), ("b_0000", scan.voxels + 1)):
+        write(root / "imagesTr" / f"{name}.nii.gz", voxels, scan.affine)
+        write(root / "labelsTr" / f"{name[0]}.nii.gz", scan.label, scan.affine)
+    write(root / "imagesTr" / "b_0001.nii.gz", scan.voxels + 2, scan.affine)
+    (root / "dataset.json").write_text("{}")
+    with pytest.raises(DataError, match="case a without T2"):
+        prepared(config(root, contrasts=("T1", "T2")), tmp_path / "work")
+    zero = config(root, contrasts=("T1", "T2"), missing_contrasts="zero")
+    a, b = prepared(zero, tmp_path / "work").cases
+    assert a.image.shape == b.image.shape == (6, 2, 10, 13)
+    assert a.image[:, 0].any()
+    assert not a.image[:, 1].any()
+    assert b.image[:, 1].any()
+    assert a.warnings == ["T2 is missing: its channel is zeros", FLAT_SLICES]
+    rows = lines(tmp_path / "work" / "cache" / "trial" / "manifest.jsonl")
+    assert rows[0]["images"][1] is None
 
 
 @pytest.mark.usefixtures("serial")

@@ -197,3 +197,58 @@ def test_contrasts_are_told_apart(tmp_path: Path, write: Write, scan: Any) -> No
     assert case.intensities["T1"].highest == scan.voxels.max()
     assert "T2: every voxel is 3" in case.warnings
     assert not case.labelled
+
+
+# Several contrasts
+
+
+def two_contrasts(
+    folder: Path, write: Write, scan: Any, affine: Any, **sections: Any
+) -> CheckedCase:
+    """A case of T1 and, on the grid of ``affine``, T2."""
+    write(folder / "set" / "a_0000.nii.gz", scan.voxels, scan.affine)
+    if affine is not None:
+        write(folder / "set" / "a_0001.nii.gz", scan.voxels[:, ::-1].copy(), affine)
+    data = {"contrasts": ("T1", "T2")} | sections.pop("data", {})
+    return check(folder / "set", labels={}, data=data, **sections)["a"]
+
+
+def test_contrasts_on_different_grids_name_the_option(
+    tmp_path: Path, write: Write, scan: Any
+) -> None:
+    shifted = scan.affine.copy()
+    shifted[2, 3] += 1
+    (problem,) = two_contrasts(tmp_path, write, scan, shifted).problems
+    assert problem.startswith("T2: expected the grid of a_0000")
+    assert "reading.different_grids=resample" in problem
+    case = two_contrasts(tmp_path, write, scan, shifted, reading={"different_grids": "resample"})
+    assert case.problems == []
+    assert case.warnings[0] == "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm"
+    # What lies in the scan itself, not what was made of it.
+    assert case.intensities["T2"] == case.intensities["T1"]
+
+
+def test_contrasts_that_do_not_overlap_are_a_problem(
+    tmp_path: Path, write: Write, scan: Any
+) -> None:
+    far = scan.affine.copy()
+    far[0, 3] += 400
+    (problem,) = two_contrasts(
+        tmp_path, write, scan, far, reading={"different_grids": "resample"}
+    ).problems
+    assert "an overlap with the grid of a_0000" in problem
+
+
+def test_a_missing_contrast_is_a_warning(tmp_path: Path, write: Write, scan: Any) -> None:
+    case = two_contrasts(tmp_path, write, scan, None, data={"missing_contrasts": "zero"})
+    assert case.problems == []
+    assert case.warnings == ["T2 is missing: its channel is zeros"]
+    assert set(case.intensities) == {"T1"}
+
+
+def test_warnings_of_several_contrasts_say_whose_they_are(
+    tmp_path: Path, write: Write, scan: Any
+) -> None:
+    write(tmp_path / "set" / "a_0001.nii.gz", np.full_like(scan.voxels, 7), scan.affine)
+    case = two_contrasts(tmp_path, write, scan, None)
+    assert case.warnings == ["T2: every voxel is 7"]

@@ -130,8 +130,25 @@ def test_nnunet_with_two_contrasts(tmp_path: Path) -> None:
 
 def test_nnunet_with_fewer_contrasts_than_named(tmp_path: Path) -> None:
     nnunet(tmp_path, "a_0000", "a_0001", "b_0000")
-    with pytest.raises(UsageError, match="case b"):
+    with pytest.raises(DataError, match="case b without T2"):
         read(tmp_path, contrasts=("T1", "T2"))
+
+
+def test_nnunet_without_contrasts_that_may_be_missing(tmp_path: Path) -> None:
+    nnunet(tmp_path, "a_0000", "a_0001", "a_0002", "b_0000", "b_0002", "c_0000")
+    catalogue = read(tmp_path, contrasts=("T1", "T2", "PD"), missing_contrasts="zero")
+    folder = tmp_path / "imagesTr"
+    assert catalogue.case("b").images == (folder / "b_0000.nii.gz", None, folder / "b_0002.nii.gz")
+    assert catalogue.case("c").images == (folder / "c_0000.nii.gz", None, None)
+
+
+@pytest.mark.parametrize("missing", ["zero", "refuse"])
+def test_the_first_contrast_is_never_missing(tmp_path: Path, missing: str) -> None:
+    nnunet(tmp_path, "a_0000", "b_0000", "b_0001", "c_0001")
+    with pytest.raises(DataError, match="the first contrast, which gives the grid") as caught:
+        read(tmp_path, contrasts=("T1", "T2"), missing_contrasts=missing)
+    worst = "case c without T1"
+    assert caught.value.found == (worst if missing == "zero" else f"{worst}, case a without T2")
 
 
 def test_nnunet_with_a_gap_in_its_channels(tmp_path: Path) -> None:
@@ -244,6 +261,29 @@ def test_manifest_with_patients_and_contrasts(tmp_path: Path) -> None:
         assert [case.patient for case in catalogue.cases] == ["anna", "berta"]
 
 
+def test_manifest_without_a_contrast(tmp_path: Path) -> None:
+    touch(tmp_path, "1_t1.nii.gz", "2_t1.nii.gz", "2_t2.nii.gz")
+    lines = ["1_t1.nii.gz,1,T1", "2_t1.nii.gz,2,T1", "2_t2.nii.gz,2,T2"]
+    manifest(tmp_path, "image,case,contrast", *lines)
+    with pytest.raises(DataError, match="all of T1, T2") as caught:
+        read(tmp_path, contrasts=("T1", "T2"))
+    assert caught.value.found == "case 1 without T2"
+    assert "data.missing_contrasts=zero" in caught.value.remedy
+    catalogue = read(tmp_path, contrasts=("T1", "T2"), missing_contrasts="zero")
+    assert catalogue.case("1").images == (tmp_path / "1_t1.nii.gz", None)
+    assert None not in catalogue.case("2").images
+
+
+def test_sites_are_told_by_the_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, "north_1.nii.gz", "south_2.nii.gz")
+    catalogue = read(tmp_path, site_pattern="^([a-z]+)_")
+    assert [case.site for case in catalogue.cases] == ["north", "south"]
+    assert [case.site for case in read(tmp_path).cases] == ["", ""]
+    with pytest.raises(DataError, match="finds the site") as caught:
+        read(tmp_path, site_pattern="^(north)_")
+    assert caught.value.where == "data.site_pattern, case south_2"
+
+
 def test_manifest_without_patients_uses_the_pattern(tmp_path: Path) -> None:
     touch(tmp_path, "p1_a.nii.gz", "p1_b.nii.gz")
     manifest(tmp_path, "image", "p1_a.nii.gz", "p1_b.nii.gz")
@@ -353,9 +393,11 @@ def test_loose_scans_below_a_folder(tmp_path: Path) -> None:
     assert names(read(tmp_path)) == ["a/t1", "b/t1"]
 
 
-def test_loose_scans_have_one_contrast(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="channel number"):
+def test_loose_scans_of_no_contrast(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="scans that show T1, T2") as caught:
         read(touch(tmp_path, "a.nii.gz"), contrasts=("T1", "T2"))
+    assert caught.value.found == "a"
+    assert "channel number" in caught.value.remedy
 
 
 def test_damaged_series_alone_is_an_error(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from pipeline.config import DataSection, PreprocessingSection
+from pipeline.config import DataSection, PreprocessingSection, ReadingSection
 from pipeline.dataset.plane import slice_axis
 from pipeline.dataset.preprocessing import (
     NormalizeForegroundd,
@@ -42,6 +42,7 @@ STORAGES: list[Storage] = [
     ((1, 0, 2), (0, 1, 2)),
 ]
 DATA = DataSection(labels={"first": 2, "second": 5})
+TWO_CONTRASTS = DATA.model_copy(update={"contrasts": ("T1", "T2")})
 EVERY_VOXEL = PreprocessingSection(foreground="all", clip_percentiles=(0, 100))
 
 storages = pytest.mark.parametrize("storage", STORAGES, ids=str)
@@ -409,10 +410,9 @@ def test_dicom_and_nifti_give_the_same_slices(
 def test_contrasts_are_stacked_in_their_order(scan: Any, write: Write, tmp_path: Path) -> None:
     first = write(tmp_path / "1.nii.gz", scan.voxels, scan.affine)
     second = write(tmp_path / "2.nii.gz", scan.voxels[::-1].copy(), scan.affine)
-    chain = Preprocessing(EVERY_VOXEL, DATA)
-    both = chain.load([first, second])[0]["image"]
+    both = Preprocessing(EVERY_VOXEL, TWO_CONTRASTS).load([first, second])[0]["image"]
     for channel, path in zip(both, (first, second), strict=True):
-        alone = chain.load([path])[0]["image"]
+        alone = Preprocessing(EVERY_VOXEL, DATA).load([path])[0]["image"]
         assert torch.equal(channel.as_tensor(), alone[0].as_tensor())
 
 
@@ -423,8 +423,55 @@ def test_contrasts_on_different_grids_are_refused(scan: Any, write: Write, tmp_p
     second = write(tmp_path / "2.nii.gz", scan.voxels, shifted)
     smaller = write(tmp_path / "3.nii.gz", scan.voxels[1:], scan.affine)
     for other in (second, smaller):
-        with pytest.raises(GeometryError, match="the grid of 1"):
-            Preprocessing(EVERY_VOXEL, DATA).load([first, other])
+        with pytest.raises(GeometryError, match="the grid of 1") as caught:
+            Preprocessing(EVERY_VOXEL, TWO_CONTRASTS).load([first, other])
+        assert "reading.different_grids=resample" in caught.value.remedy
+
+
+def test_contrasts_on_different_grids_are_resampled(
+    scan: Any, write: Write, tmp_path: Path
+) -> None:
+    first = write(tmp_path / "1.nii.gz", scan.voxels, scan.affine)
+    # A quarter of a voxel further along the second axis.
+    shifted = scan.affine.copy()
+    shifted[:3, 3] += 0.25 * shifted[:3, 1]
+    second = write(tmp_path / "2.nii.gz", scan.voxels.astype(np.float32), shifted)
+    chain = Preprocessing(EVERY_VOXEL, TWO_CONTRASTS, ReadingSection(different_grids="resample"))
+    image = chain.load([first, second])[0]["image"]
+    means = scan.voxels.astype(float)
+    # The first row lies beyond the first centre, but within its voxel: it stays.
+    means[:, 1:] = 0.75 * scan.voxels[:, 1:] + 0.25 * scan.voxels[:, :-1]
+    np.testing.assert_allclose(image[1].numpy(), (means - means.mean()) / means.std(), atol=1e-3)
+    assert image.meta["warnings"] == (
+        "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm",
+    )
+    volumes = [read_scan(path) for path in (first, second)]
+    assert torch.equal(chain.from_volumes(volumes)[0].as_tensor(), image.as_tensor())
+
+
+def test_axes_in_another_order_are_no_other_grid(scan: Any, write: Write, tmp_path: Path) -> None:
+    first = write(tmp_path / "1.nii.gz", scan.voxels, scan.affine)
+    turned = scan.stored((2, 0, 1), (0, 2))
+    second = write(tmp_path / "2.nii.gz", turned.voxels, turned.affine)
+    image = Preprocessing(EVERY_VOXEL, TWO_CONTRASTS).load([first, second])[0]["image"]
+    assert torch.equal(image[0], image[1])
+    assert image.meta["warnings"] == ()
+
+
+@pytest.mark.parametrize("foreground", ["all", "nonzero", "otsu"])
+def test_a_missing_contrast_is_zeros_after_normalisation(
+    scan: Any, write: Write, tmp_path: Path, foreground: Any
+) -> None:
+    first = write(tmp_path / "1.nii.gz", scan.voxels, scan.affine)
+    section = PreprocessingSection(
+        foreground=foreground, crop_foreground=True, spacing_mm=(1.0, 1.0)
+    )
+    image = Preprocessing(section, TWO_CONTRASTS).load([first, None])[0]["image"]
+    alone = Preprocessing(section, DATA).load([first])[0]["image"]
+    assert image.shape == (2, *alone.shape[1:])
+    assert torch.equal(image[0].as_tensor(), alone[0].as_tensor())
+    assert not image[1].any()
+    assert image.meta["warnings"] == ("T2 is missing: its channel is zeros",)
 
 
 # Labels

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.sampling import (
     WindowSampler,
     context_indices,
     padding_of,
+    seen_along,
     window_span,
     with_context,
 )
@@ -61,8 +63,21 @@ def sampler(
     window: tuple[int, int] = (8, 7),
     foreground_fraction: float = 0.5,
     seed: int = 3,
+    plane: str = "thickest",
 ) -> WindowSampler:
-    return WindowSampler(cases, window, 1, foreground_fraction, seed)
+    config = Config.model_validate(
+        {
+            "name": "toy",
+            "seed": seed,
+            "data": {},
+            "preprocessing": {"plane": plane},
+            # The window is smaller than any network would take.
+            "network": {"features": (4,), "context_slices": 1},
+            "training": {"steps": 1, "foreground_fraction": foreground_fraction},
+        }
+    )
+    network = config.network.model_copy(update={"window": window})
+    return WindowSampler(cases, config.model_copy(update={"network": network}))
 
 
 def slow_window(
@@ -218,3 +233,43 @@ def test_training_and_inference_order_channels_alike(cases: list[CachedCase]) ->
     batch = sampler([case], case.image.shape[2:], 0.0).batch(0, 12)
     for image in batch.images:
         assert any(torch.equal(image, slice_) for slice_ in whole)
+
+
+def test_slices_along_another_axis_hold_the_same_voxels() -> None:
+    stack = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)  # (D, C, H, W)
+    for d, c, h, w in np.ndindex(stack.shape):
+        value = stack[d, c, h, w]
+        assert seen_along(stack, 0)[d, c, h, w] == value
+        assert seen_along(stack, 1)[h, c, d, w] == value
+        assert seen_along(stack, 2)[w, c, d, h] == value
+
+
+def test_all_planes_are_drawn_with_their_own_neighbours(tmp_path: Path) -> None:
+    case = cached(tmp_path, "a", (5, 2, 12, 17), {1: 4})
+    drawn = sampler([case], (20, 20), 0.5, plane="all").batch(0, 120)
+    assert set(drawn.views.tolist()) == {0, 1, 2}
+    for image, label, view in zip(drawn.images, drawn.labels, drawn.views.tolist(), strict=True):
+        stack = seen_along(case.image, view)  # (D, 2, H, W)
+        depth, _, height, width = stack.shape
+        top, left = (20 - height) // 2, (20 - width) // 2
+        inside = image[:, top : top + height, left : left + width].numpy()
+        # The middle slice tells which one it is, for every value is there once.
+        found = next(d for d in range(depth) if np.array_equal(stack[d], inside[2:4]))
+        before, after = max(found - 1, 0), min(found + 1, depth - 1)
+        np.testing.assert_array_equal(inside[:2], stack[before])
+        np.testing.assert_array_equal(inside[4:], stack[after])
+        expected = np.moveaxis(case.label, view, 0)[found]
+        np.testing.assert_array_equal(
+            label[top : top + height, left : left + width].numpy(), expected
+        )
+
+
+def test_windows_of_all_planes_are_centred_on_their_structure(tmp_path: Path) -> None:
+    case = cached(tmp_path, "a", (9, 1, 12, 17), {1: 3})
+    drawn = sampler([case], (5, 5), 1.0, plane="all").batch(0, 60)
+    assert (drawn.labels == 1).any((1, 2)).all()
+
+
+def test_an_epoch_of_all_planes_counts_the_slices_of_each(tmp_path: Path) -> None:
+    case = cached(tmp_path, "a", (5, 2, 12, 17), {})
+    assert sampler([case], plane="all").slice_count == 5 + 12 + 17

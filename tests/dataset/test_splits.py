@@ -144,7 +144,9 @@ def test_split_file_of_another_structure(tmp_path: Path, content: object) -> Non
 
 
 def test_split_file_that_is_absent_or_misspelt() -> None:
-    with pytest.raises(DataError, match="patient, published, or a JSON file") as caught:
+    with pytest.raises(
+        DataError, match="patient, stratified, site, published, or a JSON file"
+    ) as caught:
         make_folds(cases_of(["a", "b"]), DataSection(folds="patients"))
     assert caught.value.found == "No such file or directory"
 

@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from pipeline.config import Config, as_yaml
+from pipeline.config import Config, InferenceSection, PostprocessingSection, as_yaml
 from pipeline.errors import CheckpointError, GeometryError, ModelError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
-from pipeline.segmentation.inference import Predictor, classes_of, predict_slices
+from pipeline.segmentation.inference import Member, Predictor, classes_of, predict_slices
 from pipeline.segmentation.unet import UNet
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")
+
+
+def alone(config: Config, network: nn.Module) -> Predictor:
+    """A predictor of one network."""
+    return Predictor(config, [Member(network, config)], CPU)
 
 
 class Logit(nn.Module):
@@ -123,7 +128,7 @@ def test_the_mask_is_the_bright_structure_voxel_by_voxel(
     make_config: MakeConfig, codes: str, oblique: bool, window: tuple[int, int]
 ) -> None:
     scan, hook = phantom(oblique, codes)
-    predictor = Predictor(make_config(network={"window": window}), [Threshold(1)], CPU)
+    predictor = alone(make_config(network={"window": window}), Threshold(1))
     mask = predictor.predict(scan)
     np.testing.assert_array_equal(mask.voxels, hook)
     np.testing.assert_array_equal(mask.affine, scan.affine)
@@ -136,7 +141,7 @@ def test_any_plane_and_crop(make_config: MakeConfig, plane: str, crop: bool) -> 
     scan, hook = phantom(True, "LSP")
     section = {"plane": plane, "crop_foreground": crop, "foreground": "nonzero"}
     config = make_config(preprocessing=section)
-    mask = Predictor(config, [Threshold(1)], CPU).predict(scan)
+    mask = alone(config, Threshold(1)).predict(scan)
     np.testing.assert_array_equal(mask.voxels, hook)
 
 
@@ -144,7 +149,7 @@ def test_resampling_comes_back_to_the_native_grid(make_config: MakeConfig) -> No
     scan, hook = phantom(True, "PSL")
     config = make_config(preprocessing={"spacing_mm": (0.5, 0.6)})
     half_way = (500 - scan.voxels.mean()) / scan.voxels.std()
-    mask = Predictor(config, [Threshold(half_way)], CPU).predict(scan)
+    mask = alone(config, Threshold(half_way)).predict(scan)
     assert mask.shape == scan.shape
     common = np.count_nonzero(mask.voxels[hook])
     # A voxel that moved would cost more: the hook is three voxels thick.
@@ -159,7 +164,7 @@ def test_probabilities_sum_to_one_with_the_background_first(
     scan, hook = phantom(True, "SLA")
     labels = {f"class_{number}": number for number in range(1, len(edges) + 1)}
     config = make_config(data={"labels": labels}, preprocessing={"foreground": "nonzero"} | section)
-    prediction = Predictor(config, [Threshold(*edges)], CPU).predict_with_probabilities(scan)
+    prediction = alone(config, Threshold(*edges)).predict_with_probabilities(scan)
     stacked = np.stack([item.voxels for item in prediction.probabilities])
     assert len(stacked) == len(labels) + 1
     np.testing.assert_allclose(stacked.sum(0), 1, atol=1e-5)
@@ -177,7 +182,7 @@ def test_label_values_come_back(make_config: MakeConfig) -> None:
     # Class 1 is the tail, class 2 the head, in the order of the configuration.
     mean, deviation = scan.voxels.mean(), scan.voxels.std()
     edges = [(edge - mean) / deviation for edge in (500, 930.5)]
-    mask = Predictor(config, [Threshold(*edges)], CPU).predict(scan)
+    mask = alone(config, Threshold(*edges)).predict(scan)
     expected = np.where(brightest, 2, np.where(hook, 300, 0))
     np.testing.assert_array_equal(mask.voxels, expected)
     assert mask.voxels.dtype == np.uint16
@@ -193,7 +198,7 @@ def test_two_contrasts_in_their_order(make_config: MakeConfig) -> None:
             assert windows.shape[1] == 2
             return super().forward(windows[:, :1])
 
-    predictor = Predictor(config, [First(1)], CPU)
+    predictor = alone(config, First(1))
     np.testing.assert_array_equal(predictor.predict(scan, other).voxels, hook)
     np.testing.assert_array_equal(predictor.predict(other, scan).voxels, hook[::-1])
 
@@ -203,7 +208,7 @@ def test_another_number_of_contrasts(make_config: MakeConfig, count: int) -> Non
     scan, _ = phantom()
     config = make_config(data={"contrasts": ("T1", "T2")})
     with pytest.raises(ScanError, match="T1, T2") as caught:
-        Predictor(config, [Threshold(1)], CPU).predict(*[scan] * count)
+        alone(config, Threshold(1)).predict(*[scan] * count)
     assert caught.value.where == "scan"
     assert caught.value.found == str(count)
 
@@ -211,7 +216,7 @@ def test_another_number_of_contrasts(make_config: MakeConfig, count: int) -> Non
 def test_contrasts_on_different_grids(make_config: MakeConfig) -> None:
     config = make_config(data={"contrasts": ("T1", "T2")})
     with pytest.raises(GeometryError):
-        Predictor(config, [Threshold(1)], CPU).predict(phantom()[0], phantom(True)[0])
+        alone(config, Threshold(1)).predict(phantom()[0], phantom(True)[0])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -220,7 +225,7 @@ def test_voxels_that_are_no_numbers(make_config: MakeConfig, value: float) -> No
     voxels = scan.voxels.astype(np.float32)
     voxels[1, 2, 3] = value
     with pytest.raises(ScanError, match="1 NaN or infinite") as caught:
-        Predictor(make_config(), [Threshold(1)], CPU).predict(scan.with_voxels(voxels))
+        alone(make_config(), Threshold(1)).predict(scan.with_voxels(voxels))
     assert caught.value.where == "scan"
 
 
@@ -262,8 +267,7 @@ def test_a_checkpoint_that_does_not_fit_its_configuration(
     ("key", "change"),
     [
         ("data.labels", {"data": {"labels": {"other": 1}}}),
-        ("preprocessing", {"preprocessing": {"plane": "coronal"}}),
-        ("network.context_slices", {"network": {"context_slices": 0}}),
+        ("data.contrasts", {"data": {"contrasts": ["T2"]}}),
     ],
 )
 def test_an_ensemble_of_different_tasks(
@@ -279,3 +283,106 @@ def test_an_ensemble_of_different_tasks(
 def test_a_missing_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         Predictor.from_checkpoint(tmp_path / "best.pt")
+
+
+class Logits(nn.Module):
+    """Sure of what is bright, and of one dark pixel of each slice."""
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        logits = torch.where(windows[:, 1:2] > 1, 2.0, -1.5)
+        logits[:, :, 16, 16] = 1.0
+        return logits
+
+
+class Seen(nn.Module):
+    """Adds up how often each size of slice was seen; says that all is background."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        self.sizes += [tuple(windows.shape[2:])] * len(windows)
+        return torch.full_like(windows[:, :1], -5)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA", "PSL"])
+def test_all_planes_give_the_structure_voxel_by_voxel(make_config: MakeConfig, codes: str) -> None:
+    scan, hook = phantom(True, codes)
+    config = make_config(preprocessing={"plane": "all"}, network={"window": (8, 12)})
+    np.testing.assert_array_equal(alone(config, Threshold(1)).predict(scan).voxels, hook)
+
+
+def test_all_planes_see_every_slice_of_each(make_config: MakeConfig) -> None:
+    scan, _ = phantom()
+    network = Seen()
+    config = make_config(
+        preprocessing={"plane": "all"}, network={"window": (4, 4), "features": (2,)}
+    )
+    config = config.model_copy(
+        update={"network": config.network.model_copy(update={"window": (23, 23)})}
+    )
+    alone(config, network).predict(scan)
+    assert len(network.sizes) == sum(scan.shape)
+
+
+def test_members_of_other_planes_are_averaged_on_the_scan(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    scan, _ = phantom(True, "LPS")
+    one = saved(make_config(preprocessing={"plane": "axial"}), tmp_path / "one.pt", 1)
+    two = saved(
+        make_config(
+            preprocessing={"plane": "coronal", "spacing_mm": (1.0, 2.0)},
+            network={"context_slices": 0, "features": (4,)},
+        ),
+        tmp_path / "two.pt",
+        2,
+    )
+    apart = [
+        Predictor.from_checkpoint(path).predict_with_probabilities(scan).probabilities[1].voxels
+        for path in (one, two)
+    ]
+    together = Predictor.from_checkpoint(one, two).predict_with_probabilities(scan)
+    mean = (apart[0] + apart[1]) / 2
+    np.testing.assert_allclose(together.probabilities[1].voxels, mean, atol=1e-6)
+
+
+def test_a_mirrored_scan_is_predicted_and_mirrored_back(make_config: MakeConfig) -> None:
+    class Left(nn.Module):
+        """Says 0.8 in the first row of what it sees, 0.2 elsewhere."""
+
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            found = torch.full_like(windows[:, :1], 0.2)
+            found[:, :, 0] = 0.8
+            return torch.logit(found)
+
+    scan, _ = phantom()
+    config = make_config(
+        preprocessing={"plane": "axial"},
+        network={"window": (32, 32)},
+        inference={"mirror_axes": ["left_right"]},
+    )
+    # The slices fill the window, so that the first row is the leftmost of the scan.
+    network = config.network.model_copy(update={"window": (23, 19)})
+    config = config.model_copy(update={"network": network})
+    found = alone(config, Left()).predict_with_probabilities(scan).probabilities[1].voxels
+    np.testing.assert_allclose(found[0], 0.5, atol=1e-6)
+    np.testing.assert_allclose(found[-1], 0.5, atol=1e-6)
+    np.testing.assert_allclose(found[1:-1], 0.2, atol=1e-6)
+
+
+def test_temperature_and_post_processing_are_applied(make_config: MakeConfig) -> None:
+    scan, hook = phantom()
+    config = make_config(preprocessing={"plane": "axial"}, network={"window": (32, 32)})
+    plain = alone(config, Logits()).predict_with_probabilities(scan)
+    # The lone voxels that the network says, too, are less than a millilitre.
+    assert plain.mask.voxels.sum() > hook.sum()
+    changed = InferenceSection(
+        temperature=2.0, postprocessing={"disc": PostprocessingSection(largest_component=True)}
+    )
+    found = alone(config, Logits()).with_inference(changed).predict_with_probabilities(scan)
+    np.testing.assert_array_equal(found.mask.voxels, hook)
+    p = plain.probabilities[1].voxels.astype(np.float64)
+    expected = p**0.5 / (p**0.5 + (1 - p) ** 0.5)
+    np.testing.assert_allclose(found.probabilities[1].voxels, expected, atol=1e-5)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from pipeline.config import TrainingSection
@@ -85,3 +86,30 @@ def test_right_is_cheap_and_wrong_is_dear(name: str, channels: int) -> None:
     assert wrong.item() > 0.45
     right.backward()
     assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]
+
+
+def test_softened_borders_change_cross_entropy_alone() -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(2, 3, 6, 7, generator=generator)
+    classes = torch.zeros(2, 6, 7, dtype=torch.int64)
+    classes[:, 1:4, 2:5] = 1
+    classes[1, 4:, 5:] = 2
+    section = TrainingSection(steps=1, loss="dice_ce", border_smoothing_pixels=1.5)
+    one_hot = F.one_hot(classes, 3).movedim(-1, 1).double().numpy()
+    softened = gaussian_filter(one_hot, (0, 0, 1.5, 1.5), mode="nearest", truncate=4)
+    entropy = -(torch.from_numpy(softened) * logits.double().log_softmax(1)).sum(1).mean()
+    expected = loss_of("dice", 3)(logits, classes).item() + entropy.item()
+    assert SegmentationLoss(section, 3)(logits, classes).item() == pytest.approx(expected, abs=2e-3)
+
+
+def test_lower_levels_count_less_and_less() -> None:
+    generator = torch.Generator().manual_seed(2)
+    classes = torch.zeros(1, 8, 6, dtype=torch.int64)
+    classes[:, 2:6, 2:4] = 1
+    levels = [torch.randn(1, 1, 8 // k, 6 // k, generator=generator) for k in (1, 2)]
+    loss = loss_of("dice_ce", 1)
+    top, lower = loss(levels[0], classes), loss(levels[1], classes[:, ::2, ::2])
+    assert loss.of_levels(levels, classes).item() == pytest.approx(
+        (top.item() + lower.item() / 2) / 1.5, abs=1e-6
+    )
+    assert loss.of_levels(levels[:1], classes).item() == pytest.approx(top.item())

@@ -11,7 +11,7 @@ import torch
 from pipeline.config import Config
 from pipeline.errors import UsageError
 from pipeline.imaging.volume import Volume
-from pipeline.segmentation.inference import Predictor
+from pipeline.segmentation.inference import Member, Predictor
 from pipeline.segmentation.tiles import tile_slice
 from pipeline.segmentation.unet import UNet
 
@@ -20,7 +20,7 @@ MakeConfig = Callable[..., Config]
 
 def a_predictor(config: Config) -> Predictor:
     torch.manual_seed(3)
-    return Predictor(config, [UNet.from_config(config).eval()], torch.device("cpu"))
+    return Predictor(config, [Member(UNet.from_config(config).eval(), config)], torch.device("cpu"))
 
 
 def a_scan(*shape: int) -> Volume:

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config import Config
 from pipeline.errors import GeometryError, ScanError
-from pipeline.segmentation.unet import UNet
+from pipeline.segmentation.unet import DoubleConv, UNet
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -225,3 +225,43 @@ def test_autocast_gives_finite_logits_near_full_precision() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = network(x)
     torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.1 * expected.abs().max())
+
+
+def test_a_residual_block_adds_its_input_before_the_last_activation() -> None:
+    block = DoubleConv(3, 5, residual=True).eval()
+    x = slices(2, 3, 6, 7)
+    *convolutions, _ = block.conv
+    y = x
+    for layer in convolutions:
+        y = layer(y)
+    assert isinstance(block.shortcut, nn.Conv2d)
+    expected = functional.relu(y + block.shortcut(x))
+    assert torch.equal(block(x), expected)
+    alike = DoubleConv(4, 4, residual=True)
+    assert not list(alike.shortcut.parameters())
+
+
+@pytest.mark.parametrize("option", ["residual", "deep_supervision"])
+def test_options_keep_the_names_of_the_classic_parameters(option: str) -> None:
+    classic = set(small_unet().state_dict())
+    assert classic < set(UNet(2, 3, (4, 6, 8), **{option: True}).state_dict()) | classic
+    assert classic <= set(small_unet(**{option: True}).state_dict())
+
+
+def test_supervised_levels_halve_the_size() -> None:
+    network = UNet(2, 3, (4, 6, 8, 10), deep_supervision=True).eval()
+    x = slices(2, 2, 33, 40)
+    levels = network.levels(x)
+    assert [tuple(level.shape) for level in levels] == [
+        (2, 3, 33, 40),
+        (2, 3, 16, 20),
+        (2, 3, 8, 10),
+    ]
+    assert torch.equal(levels[0], network(x))
+    assert len(small_unet().levels(slices(1, 2, 8, 8))) == 1
+
+
+def test_every_level_is_learned_from() -> None:
+    network = UNet(2, 3, (4, 6, 8, 10), deep_supervision=True)
+    sum(level.sum() for level in network.levels(slices(2, 2, 32, 32))).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.catalogue import Case
-from pipeline.dataset.plane import slice_axis
+from pipeline.dataset.plane import slice_axis, spacing_of
 from pipeline.imaging.scan import read_scan
 
 Floats = NDArray[np.float32]
@@ -97,11 +97,7 @@ def preprocessed_spacing_mm(
     upright: Sequence[float], axis: int, config: Config
 ) -> tuple[float, float, float]:
     """Spacing that the preprocessing leaves of a RAS volume that is cut along ``axis``."""
-    spacing = list(upright)
-    if config.preprocessing.spacing_mm is not None:
-        first, second = (other for other in range(3) if other != axis)
-        spacing[first], spacing[second] = config.preprocessing.spacing_mm
-    x, y, z = spacing
+    x, y, z = spacing_of(config.preprocessing, axis, upright)
     return x, y, z
 
 

@@ -193,6 +193,7 @@ def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHe
         frame=0,
         tiles=0,
         patient_id=_patient_id(dataset),
+        study_uid=text(dataset, "StudyInstanceUID"),
         # What names no series is at least not mixed with other patients and folders.
         series_uid=text(dataset, "SeriesInstanceUID")
         or f"{text(dataset, 'PatientID')} in {path.parent}",

@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from pipeline.imaging.dicom.walk import FileState
 
-VERSION = 2
+VERSION = 3
 """Raise it when the same file would give other facts: it empties every index."""
 
 NEVER = -1

@@ -46,6 +46,8 @@ class DicomSeries:
         voxel_type: numpy name of the type that holds the rescaled values.
         series_uid: what a DICOM SEG calls it; private.
         patient: keyed pseudonym; empty where no key was given.
+        study_uid: which series belong together; private.
+        contrast: a word such as ``t1post``; empty where none is told.
         resampling: how uneven slices are brought onto the grid; None where they lie on it.
         warnings: what was noticed or repaired.
     """
@@ -60,6 +62,8 @@ class DicomSeries:
     voxel_type: str
     series_uid: str = ""
     patient: str = ""
+    study_uid: str = ""
+    contrast: str = ""
     resampling: Resampling | None = None
     warnings: tuple[str, ...] = ()
 
@@ -188,6 +192,8 @@ def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
         shape=shape,
         voxel_type="float32" if grid.resampling else _common_type(grid.slices),
         series_uid=first.series_uid,
+        study_uid=first.study_uid,
+        contrast=first.contrast,
         resampling=grid.resampling,
         warnings=(*warnings, *grid.warnings, *notes),
     )

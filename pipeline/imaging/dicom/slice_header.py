@@ -29,6 +29,7 @@ class SliceHeader:
     frame: int
     tiles: int
     patient_id: str
+    study_uid: str
     series_uid: str
     instance_uid: str
     series_number: int | None

@@ -52,6 +52,7 @@ def _header(axes: np.ndarray, spacing_mm: tuple[float, float, float], number: in
         frame=0,
         tiles=0,
         patient_id="",
+        study_uid="1",
         series_uid="1.2",
         instance_uid="1.3",
         series_number=1,

@@ -1,0 +1,224 @@
+"""One fold of a training, from slices to a scored, tracked and registered model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cli.console import figure, note, progress_bar
+from pipeline.cli.fold_run import PICTURE, FoldCases, show_places, track_results
+from pipeline.cli.initial_model import InitialModel, initial_facts, remember_initial
+from pipeline.cli.model_folder import FINISHED, finish, kept_checkpoint, require_free
+from pipeline.cli.run_folder import RUN_ID, remember_run
+from pipeline.cli.scanning import pseudonyms_of
+from pipeline.cli.steps import Evaluated, predict_and_score
+from pipeline.cli.tables import report_set_aside, show_summary
+from pipeline.cli.training_observer import Observer
+from pipeline.config import Config, as_yaml, without_places
+from pipeline.dataset.cache import Prepared
+from pipeline.dataset.catalogue import Catalogue
+from pipeline.dataset.splits import Fold
+from pipeline.evaluation.results import (
+    CONFIG,
+    HISTORY,
+    LOSSES,
+    MASKS,
+    SCORES,
+    write_losses,
+    write_results,
+)
+from pipeline.evaluation.scores import Score, read_scores
+from pipeline.evaluation.selection.evidence import write_evidence
+from pipeline.evaluation.selection.gathering import Gatherer
+from pipeline.evaluation.selection.options import is_decided
+from pipeline.evaluation.statistics import mean_dice, mean_dice_interval, summarize
+from pipeline.imaging.files import write_text
+from pipeline.segmentation.budget import plan_run
+from pipeline.segmentation.inference import Predictor
+from pipeline.segmentation.resuming import resume_training, sole_user
+from pipeline.segmentation.training import Training
+from pipeline.tracking.registry import register_model
+from pipeline.tracking.runs import TrackedRun, continue_run, start_run
+from pipeline.tracking.store import Store
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What the folds of one training share.
+
+    Attributes:
+        config: as it was given.
+        catalogue: where the scans lie.
+        prepared: their slices.
+        store: where runs and models are tracked.
+        work: where private things lie, such as the key of the pseudonyms.
+        resume: go on with what lies in the folder of a fold.
+        overwrite: replace what lies there.
+        initial: what a training starts from; None starts at random.
+    """
+
+    config: Config
+    catalogue: Catalogue
+    prepared: Prepared
+    store: Store
+    work: Path
+    resume: bool
+    overwrite: bool
+    initial: InitialModel | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fold left behind.
+
+    Attributes:
+        folder: checkpoints, configuration, masks, scores, picture.
+        evaluated: of the held-out cases.
+        run_id: of the tracked run.
+        registered: version and alias of the registered model.
+    """
+
+    folder: Path
+    evaluated: Evaluated
+    run_id: str
+    registered: str
+
+
+def train_fold(
+    job: TrainingJob, fold: Fold, out: Path, parent: TrackedRun | None = None
+) -> Outcome:
+    """Train one fold, score its held-out cases, track and register it.
+
+    Raises:
+        OutputError: ``out`` holds another training, or belongs to another process.
+        TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
+    """
+    config, cases = job.config, FoldCases(fold, job.catalogue, job.prepared)
+    with sole_user(out):
+        require_free(out, resume=job.resume, overwrite=job.overwrite)
+        remember_initial(job.initial, out, resume=job.resume)
+        cases.announce()
+        training = _training(job, cases, out)
+        if job.resume and (out / FINISHED).is_file():
+            note(f"{out} came to its end already")
+            return _finished(out)
+        with _tracked(job, training.config, fold, out, parent) as run:
+            cases.track(run, config.name)
+            _run(training, out, run)
+            evaluated = predict_held_out(job, cases, out)
+            report_set_aside(evaluated.set_aside)
+            results = cases.facts(config.name, "network", evaluated, training.progress.seconds)
+            write_results(out, results, evaluated.scores, evaluated.reliability)
+            step = training.progress.step
+            track_results(run, step, training.config, cases, evaluated, out, (HISTORY, LOSSES))
+            checkpoint = kept_checkpoint(out, config)
+            run.log_checkpoint(checkpoint)
+            version = register_model(
+                run,
+                checkpoint,
+                config.model_name,
+                contrasts=config.data.contrasts,
+                tags=_facts(evaluated.scores, fold),
+            )
+            facts = {"run": run.run_id, "registered": f"{version.uri} ({version.alias})"}
+            facts |= initial_facts(out)
+            finish(out, training.config, facts)
+    return Outcome(out, evaluated, facts["run"], facts["registered"])
+
+
+def predict_held_out(job: TrainingJob, cases: FoldCases, out: Path) -> Evaluated:
+    """Predict and score what a fold holds out; leave masks and evidence in its folder."""
+    predictor = Predictor.from_checkpoint(kept_checkpoint(out, job.config))
+    gatherer = None
+    if not is_decided(job.config.inference):
+        gatherer = Gatherer(predictor, cases.fold.number)
+    names = pseudonyms_of(job.work)
+    evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, names, gatherer)
+    if gatherer is not None:
+        write_evidence(out, evaluated.evidence)
+    return evaluated
+
+
+def show_outcome(outcome: Outcome, fold: Fold) -> None:
+    """Print scores and the places of the files."""
+    scores = outcome.evaluated.scores
+    title = f"Held-out cases of fold {fold.number} ({fold.kind})"
+    show_summary(title, summarize(scores), mean_dice_interval(scores))
+    show_places(
+        {
+            "model": outcome.folder,
+            "masks": outcome.folder / MASKS,
+            "scores": outcome.folder / SCORES,
+            "picture": outcome.folder / PICTURE,
+            "run": outcome.run_id,
+            "registered": outcome.registered,
+        }
+    )
+
+
+def _training(job: TrainingJob, cases: FoldCases, out: Path) -> Training:
+    config, fold = job.config, cases.fold
+    train, val = cases.train, cases.val
+    if job.resume:
+        training = resume_training(config, train, val, str(fold.number), out)
+        steps = training.config.training.steps
+        note(f"going on at step {training.progress.step} of the {steps} that the start decided")
+        return training
+    note("measuring a few steps ...")
+    plan = plan_run(config, train, val)
+    slices_per_second = config.training.batch_size / plan.step_seconds
+    note(
+        f"{plan.config.training.steps} steps of {config.training.batch_size} slices, "
+        f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
+        f"{plan.config.training.precision}"
+    )
+    write_text(out / CONFIG, as_yaml(without_places(plan.config)))
+    if job.initial is None:
+        return Training(plan.config, train, val, str(fold.number))
+    job.initial.announce([case.name for case in val])
+    return Training(plan.config, train, val, str(fold.number), initial=job.initial.checkpoint)
+
+
+def _run(training: Training, out: Path, run: TrackedRun) -> None:
+    steps = training.config.training.steps
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=steps, completed=training.progress.step, detail="")
+        progress = training.run(out, Observer(bar, task, run))
+    write_losses(out / LOSSES, progress.losses)
+    share = progress.data_seconds / max(progress.step_seconds, 1e-9)
+    note(
+        f"trained {progress.step} steps in {progress.seconds / 60:.1f} min with validation; "
+        f"data took {share:.1%} of a step"
+    )
+    times = {"train.seconds": progress.seconds, "train.data_share_of_step": share}
+    run.log_metrics(progress.step, times)
+
+
+def _tracked(
+    job: TrainingJob, config: Config, fold: Fold, out: Path, parent: TrackedRun | None
+) -> TrackedRun:
+    """The run of a training; a resumed training goes on in the run that it began in."""
+    file = out / RUN_ID
+    if job.resume and file.is_file():
+        run = continue_run(job.store, json.loads(file.read_text())["run_id"])
+    else:
+        name = f"{config.name} fold {fold.number}"
+        tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
+        tags |= {f"slicewise.{key}": value for key, value in initial_facts(out).items()}
+        run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
+    # Folder and data set may have moved since a training began.
+    remember_run(job.work, run.run_id, out, job.config)
+    return run
+
+
+def _finished(out: Path) -> Outcome:
+    facts = json.loads((out / FINISHED).read_text())
+    scores = read_scores(out / SCORES)
+    return Outcome(out, Evaluated(scores, {}, []), facts["run"], facts["registered"])
+
+
+def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
+    dice = mean_dice(summarize(scores))
+    return {"dice": figure(dice), "fold": str(fold.number), "folds": fold.kind}

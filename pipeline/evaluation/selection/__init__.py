@@ -1,0 +1,1 @@
+"""Predictions of held-out cases in; out how masks are best made of probabilities, and how sure."""

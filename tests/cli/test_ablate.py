@@ -1,0 +1,85 @@
+"""Ablation: variants on inner folds, ensembles, nothing twice, mistakes in the file of variants."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Slicewise = Callable[..., Any]
+
+VARIANTS = """
+variants:
+  coronal: [preprocessing.plane=coronal]
+  all_planes: [preprocessing.plane=all, "network.features=[4]"]
+ensembles:
+  both: [base, coronal]
+"""
+
+
+@pytest.fixture
+def variants(tmp_path: Path) -> Path:
+    path = tmp_path / "variants.yaml"
+    path.write_text(VARIANTS)
+    return path
+
+
+def test_variants_are_trained_once_and_compared(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path, variants: Path
+) -> None:
+    out = tmp_path / "out"
+    call = ("ablate", tiny, variants, "--out", out, "--work", tmp_path / "work")
+    data = ("--set", f"data.root={scans}", "--set", "data.fold_count=2")
+    done = slicewise(*call, *data)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((out / "ablation.csv").read_text().splitlines()))
+    assert [row["variant"] for row in rows] == ["base", "coronal", "all_planes", "both"]
+    assert rows[3]["changes"] == "base coronal"
+    trained = (out / "base" / "seed-0" / "last.pt").stat().st_mtime_ns
+    assert slicewise(*call, *data).returncode == 0
+    assert (out / "base" / "seed-0" / "last.pt").stat().st_mtime_ns == trained
+    # The held-out cases of the outer fold are in no score.
+    scored = {
+        row["case"]
+        for row in csv.DictReader((out / "base" / "seed-0" / "scores.csv").read_text().splitlines())
+    }
+    facts = json.loads((out / "base" / "seed-0" / "finished.json").read_text())
+    assert facts["steps"] == 4
+    assert 0 < len(scored) < len(list(scans.glob("images/*.nii.gz"))) / 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("variants: [a, b]", "no lists of texts"),
+        ("other: {}", "other keys"),
+        ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "no variants"),
+        ("variants: {a: [seed=1]}\nensembles: {a: [base]}", "a twice"),
+        ("{", "expected"),
+    ],
+)
+def test_a_mistake_in_the_file_of_variants(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path, text: str, found: str
+) -> None:
+    path = tmp_path / "variants.yaml"
+    path.write_text(text)
+    done = slicewise("ablate", tiny, path, "--set", f"data.root={scans}")
+    assert done.returncode != 0
+    assert found in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_change_that_is_refused_is_named_before_anything_is_trained(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "variants.yaml"
+    path.write_text("variants: {wrong: [training.optimizer=adamm]}")
+    out = tmp_path / "out"
+    done = slicewise("ablate", tiny, path, "--set", f"data.root={scans}", "--out", out)
+    assert done.returncode != 0
+    assert "training.optimizer" in done.stderr
+    assert not out.exists()

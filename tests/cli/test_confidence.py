@@ -1,0 +1,114 @@
+"""How sure a model is lies beside its masks, the most doubtful first."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli.confidence_table import show_first, write_confidences
+from pipeline.imaging.nifti.reading import read_nifti
+from pipeline.segmentation.confidence import StructureConfidence
+
+Slicewise = Callable[..., Any]
+
+
+def sure(volume_ml: float, promised: float, expected: float = math.nan) -> StructureConfidence:
+    error = math.nan if math.isnan(expected) else 0.02
+    return StructureConfidence("core", volume_ml, promised, expected, error, 0.1)
+
+
+CONFIDENCES = {
+    "good": [sure(2, 0.95)],
+    "poor": [sure(2, 0.4)],
+    "foretold": [sure(3, 0.9, 0.5)],
+    "empty": [sure(0, 0)],
+}
+
+
+def test_the_most_doubtful_stand_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_confidences(CONFIDENCES, tmp_path / "confidence.csv")
+    rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
+    assert [row["scan"] for row in rows] == ["empty", "poor", "foretold", "good"]
+    assert rows[2]["expected_dice"] == "0.5"
+    assert (rows[0]["expected_dice"], rows[0]["expected_error"]) == ("", "")
+    show_first({"alone": [sure(0, 0)]})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_of_masks_has_its_table(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
+    assert done.returncode == 0, done.stderr
+    assert "To look at first" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
+    assert sorted(row["scan"] for row in rows) == [f"case{number}" for number in range(6)]
+    promised = [float(row["promised_dice"]) for row in rows]
+    assert promised == sorted(promised)
+    for row in rows:
+        mask = read_nifti(tmp_path / f"{row['scan']}.nii.gz")
+        volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml
+        assert float(row["volume_ml"]) == pytest.approx(volume_ml, rel=1e-4)
+    assert not list(tmp_path.glob("*_uncertainty.nii.gz"))
+
+
+def test_uncertainty_lies_beside_the_mask(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    scan, out = scans / "images" / "case0.nii.gz", tmp_path / "mask.nii.gz"
+    asked = ("--out", out, "--work", work, "--uncertainty", "--probabilities")
+    done = slicewise("predict", model, scan, *asked)
+    assert done.returncode == 0, done.stderr
+    assert "To look at first" not in done.stdout
+    found = read_nifti(tmp_path / "mask_uncertainty.nii.gz")
+    assert found.grid_difference_voxels(read_nifti(scan)) < 1e-3
+    p = read_nifti(tmp_path / "mask_probabilities.nii.gz", volume=1).voxels.astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.nan_to_num(p * np.log2(p)) - np.nan_to_num((1 - p) * np.log2(1 - p))
+    np.testing.assert_allclose(found.voxels, entropy, atol=1e-3)
+    assert (tmp_path / "mask_confidence.csv").is_file()
+
+
+def test_a_mask_alone_stays_alone(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    scan = scans / "images" / "case0.nii.gz"
+    done = slicewise("predict", model, scan, "--out", tmp_path / "m.nii.gz", "--work", work)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"m.nii.gz", "m.ctbl"}
+
+
+def test_maps_beside_masks_are_no_masks(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    asked = ("--out", masks, "--work", work, "--uncertainty", "--probabilities")
+    assert slicewise("predict", model, scans / "images", *asked).returncode == 0
+    scores = tmp_path / "scores.csv"
+    done = slicewise("evaluate", masks, scans / "labels", "--out", scores)
+    assert done.returncode == 0, done.stderr
+    assert len(scores.read_text().splitlines()) == 7
+
+
+def test_the_expected_dice_of_all_folds(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    folds = tmp_path / "folds"
+    shutil.copytree(model, folds / "fold-0")
+    line = "{intercept: 0.25, slope: 0.5, error: 0.03}"
+    (folds / "inference.yaml").write_text(f"inference:\n  expected_dice: {{core: {line}}}\n")
+    out = tmp_path / "masks"
+    done = slicewise("predict", folds, scans / "images", "--out", out, "--work", work)
+    assert done.returncode == 0, done.stderr
+    for row in csv.DictReader((out / "confidence.csv").read_text().splitlines()):
+        expected = 0.25 + 0.5 * float(row["promised_dice"])
+        assert float(row["expected_dice"]) == pytest.approx(expected, abs=1e-4)
+        assert row["expected_error"] == "0.03"
+    assert "±" in done.stdout

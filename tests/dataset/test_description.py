@@ -1,0 +1,62 @@
+"""``dataset.json`` or a manifest in, names of contrasts and structures out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import DataSection
+from pipeline.dataset.description import Description, read_description, with_description
+
+
+def described(folder: Path, content: object) -> Description:
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return read_description(folder)
+
+
+def test_decathlon_names_values(tmp_path: Path) -> None:
+    content = {
+        "modality": {"1": "T1gd", "0": "FLAIR"},
+        "labels": {"0": "background", "2": "edema/core", "7": " tumour "},
+    }
+    expected = Description(("FLAIR", "T1gd"), {"edema_core": 2, "tumour": 7})
+    assert described(tmp_path, content) == expected
+
+
+def test_nnunet_gives_names_values(tmp_path: Path) -> None:
+    content = {
+        "channel_names": {"0": "T2", "1": "T2", "2": "ADC"},
+        "labels": {"background": 0, "zone": 3, "whole": [1, 3]},
+    }
+    # Two channels of one name are told apart; a region is no value.
+    expected = Description(("T2_0", "T2_1", "ADC"), {"zone": 3})
+    assert described(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize("content", [[], {}, {"labels": 3, "modality": "MRI"}])
+def test_what_says_nothing(tmp_path: Path, content: object) -> None:
+    assert described(tmp_path, content) == Description(("image",), {})
+
+
+def test_damaged_or_missing(tmp_path: Path) -> None:
+    assert read_description(tmp_path) == Description()
+    (tmp_path / "dataset.json").write_text("{")
+    assert read_description(tmp_path) == Description()
+
+
+def test_contrasts_of_a_manifest(tmp_path: Path) -> None:
+    manifest = tmp_path / "dataset.csv"
+    manifest.write_text("case,contrast,image\na,T2,1\na,FLAIR,2\nb,T2,3\nb,FLAIR,4\n")
+    for root in (tmp_path, manifest):
+        assert read_description(root).contrasts == ("T2", "FLAIR")
+    manifest.write_text("image\n1\n")
+    assert read_description(manifest).contrasts == ("image",)
+
+
+def test_given_contrasts_stay() -> None:
+    description = Description(("T1", "T2"), {})
+    assert with_description(DataSection(), description).contrasts == ("T1", "T2")
+    given = DataSection(contrasts=("mine",))
+    assert with_description(given, description).contrasts == ("mine",)

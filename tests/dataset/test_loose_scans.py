@@ -1,0 +1,190 @@
+"""Studies of several contrasts: found by folder and name, or by what DICOM says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.config import DataSection
+from pipeline.dataset.catalogue import Catalogue
+from pipeline.dataset.layouts import read_catalogue, read_images
+from pipeline.errors import DataError, UsageError
+from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
+from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.dicom.slice_header import LabelFile
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def read(root: Path, *contrasts: str, **section: Any) -> Catalogue:
+    return read_catalogue(DataSection(root=root, contrasts=contrasts, **section))
+
+
+def test_a_folder_a_patient_and_a_file_a_contrast(tmp_path: Path) -> None:
+    touch(tmp_path, "p1/FLAIR.nii.gz", "p1/T1.nii.gz", "p1/T1POST.nii.gz", "p1/MASK.nii.gz")
+    touch(tmp_path, "p2/scan_t1.nii.gz", "p2/scan_flair.nii", "p2/scan_T1-post.nii.gz")
+    catalogue = read(tmp_path, "FLAIR", "T1post", "t1")
+    assert {case.name: case.images for case in catalogue.cases} == {
+        "p1": tuple(tmp_path / f"p1/{name}.nii.gz" for name in ("FLAIR", "T1POST", "T1")),
+        "p2/scan": (
+            tmp_path / "p2/scan_flair.nii",
+            tmp_path / "p2/scan_T1-post.nii.gz",
+            tmp_path / "p2/scan_t1.nii.gz",
+        ),
+    }
+    assert catalogue.set_aside == ()
+
+
+def test_the_folder_of_one_patient(tmp_path: Path) -> None:
+    root = touch(tmp_path / "anyone", "FLAIR.nii.gz", "T1.nii.gz")
+    (case,) = read(root, "T1", "FLAIR").cases
+    assert case.name == "anyone"
+    assert case.images == (root / "T1.nii.gz", root / "FLAIR.nii.gz")
+
+
+def test_folders_called_like_channels_are_patients(tmp_path: Path) -> None:
+    for number in (7, 12):
+        touch(tmp_path, f"patient_{number:04d}/T1.nii.gz", f"patient_{number:04d}/T2.nii.gz")
+    catalogue = read(tmp_path, "T1", "T2")
+    assert [case.name for case in catalogue.cases] == ["patient_0007", "patient_0012"]
+
+
+def test_an_incomplete_study_is_set_aside(tmp_path: Path) -> None:
+    touch(tmp_path, "a/T1.nii.gz", "a/T2.nii.gz", "b/T1.nii.gz", "c/T2.nii.gz")
+    catalogue = read(tmp_path, "T1", "T2")
+    assert [case.name for case in catalogue.cases] == ["a"]
+    by_name = {item.name: item for item in catalogue.set_aside}
+    assert by_name["b"].reason == "expected all of T1, T2, found T1"
+    assert "data.missing_contrasts=zero" in by_name["b"].remedy
+    assert "gives the grid" in by_name["c"].reason
+    catalogue = read(tmp_path, "T1", "T2", missing_contrasts="zero")
+    assert catalogue.case("b").images == (tmp_path / "b/T1.nii.gz", None)
+    assert [item.name for item in catalogue.set_aside] == ["c"]
+
+
+def test_nothing_is_called_like_a_contrast(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "b/ADC_map.nii.gz")
+    with pytest.raises(DataError, match="scans that show T1, ADC") as caught:
+        read(tmp_path, "T1", "ADC")
+    assert caught.value.found == "a, b/ADC_map"
+    assert "patient1/FLAIR.nii.gz" in caught.value.remedy
+
+
+def test_one_file_is_no_case_of_several_contrasts(tmp_path: Path, write: Any, scan: Any) -> None:
+    path = write(tmp_path / "a.nii.gz", scan.voxels, scan.affine)
+    with pytest.raises(UsageError, match=r"2 images a case \(T1, T2\)"):
+        read_images(path, ("T1", "T2"))
+    both = np.stack([scan.voxels, scan.voxels + 1], axis=-1)
+    path = write(tmp_path / "b.nii.gz", both, scan.affine)
+    (images,) = read_images(path, ("T1", "T2")).images.values()
+    assert len(images) == 2
+
+
+# DICOM
+
+SERIES = DicomSeries(
+    "s1", Path("folder"), ("1",), (0,), 0, np.eye(4), (2, 3, 1), "uint8", patient="P1"
+)
+
+
+NOTHING = SeriesScan((), ())
+
+
+@dataclass(frozen=True)
+class GivenScanner(DicomScanner):
+    """Finds what it was told to find."""
+
+    found: SeriesScan = NOTHING
+
+    def find(self, path: Path) -> SeriesScan:
+        del path
+        return self.found
+
+
+def studies(root: Path, *series: DicomSeries, **section: Any) -> Catalogue:
+    labels = section.pop("labels", ())
+    data = DataSection(root=touch(root, "x"), contrasts=("t1post", "FLAIR"), **section)
+    return read_catalogue(data, GivenScanner(found=SeriesScan(series, (), labels)))
+
+
+def a_series(name: str, contrast: str, study: str = "1", patient: str = "P1") -> DicomSeries:
+    return replace(
+        SERIES,
+        name=name,
+        contrast=contrast,
+        study_uid=study,
+        patient=patient,
+        series_uid=f"uid of {name}",
+    )
+
+
+def test_series_of_a_study_are_the_contrasts_of_a_case(tmp_path: Path) -> None:
+    flair, t1, scout = (
+        a_series("p1_s1", "flair"),
+        a_series("p1_s2", "t1post"),
+        a_series("p1_s3", "localizer"),
+    )
+    # One identifier of a study, but another patient.
+    other = (a_series("p2_s1", "t1post", patient="P2"), a_series("p2_s2", "flair", patient="P2"))
+    labels = (LabelFile(tmp_path / "seg", ("uid of p1_s2",)),)
+    catalogue = studies(tmp_path, flair, *other, scout, t1, labels=labels)
+    assert {case.name: case.images for case in catalogue.cases} == {
+        "p1_s2": (t1, flair),
+        "p2_s1": other,
+    }
+    assert [case.patient for case in catalogue.cases] == ["P1", "P2"]
+    assert catalogue.case("p1_s2").label == tmp_path / "seg"
+    assert catalogue.case("p2_s1").label is None
+
+
+def test_studies_of_one_patient_stay_apart(tmp_path: Path) -> None:
+    series = [
+        a_series(f"{study}_{contrast}", contrast, study)
+        for study in "12"
+        for contrast in ("flair", "t1post")
+    ]
+    catalogue = studies(tmp_path, *series)
+    assert [case.name for case in catalogue.cases] == ["1_t1post", "2_t1post"]
+    assert [case.patient for case in catalogue.cases] == ["P1", "P1"]
+
+
+def test_two_series_of_one_contrast_are_not_chosen_from(tmp_path: Path) -> None:
+    series = [a_series(name, "flair") for name in ("s1", "s2")]
+    whole = [a_series(name, name, "2") for name in ("flair", "t1post")]
+    catalogue = studies(tmp_path, *series, a_series("s3", "t1post"), *whole)
+    assert [case.name for case in catalogue.cases] == ["t1post"]
+    (item,) = catalogue.set_aside
+    assert item.name == "dicom-study-1"
+    assert item.reason == "expected one scan of FLAIR a study, found 2 of FLAIR, t1post"
+    assert "CSV manifest" in item.remedy
+
+
+def test_a_study_without_a_contrast(tmp_path: Path) -> None:
+    series = (a_series("s1", "t1post"), a_series("s2", ""), a_series("s3", "dwi"))
+    with pytest.raises(DataError, match="all of t1post, FLAIR") as caught:
+        studies(tmp_path, *series)
+    assert caught.value.found == "expected all of t1post, FLAIR, found t1post, dwi"
+    (case,) = studies(tmp_path, *series, missing_contrasts="zero").cases
+    assert case.images == (series[0], None)
+
+
+@pytest.mark.data
+def test_a_dicom_study_on_one_oblique_grid(test_data: Path) -> None:
+    data = DataSection(root=test_data / "dicom" / "Study3", contrasts=("T1post", "FLAIR", "T2"))
+    (case,) = read_catalogue(data).cases
+    assert [getattr(image, "contrast", "") for image in case.images] == ["t1post", "flair", "t2"]
+    assert catalogue_of_all(data, test_data / "dicom") == [case.name]
+
+
+def catalogue_of_all(data: DataSection, root: Path) -> list[str]:
+    """Names of the complete studies of a tree."""
+    return [case.name for case in read_catalogue(data.model_copy(update={"root": root})).cases]
