@@ -12,6 +12,7 @@ HTML ?=
 A ?=
 B ?=
 RUN ?=
+VARIANTS ?=
 BASELINE ?=
 AGAINST ?=
 NAME ?= hippocampus
@@ -24,12 +25,14 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 SLICEWISE := $(BIN)/slicewise
+# A process a core, each with one thread; slow tests take their turns, for they use all cores.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
+.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +60,9 @@ train: $(READY) ## Train and track a model: CONFIG=file DATA=folder FOLD=0 OUT=f
 baseline: $(READY) ## Score thresholds and a prior where a network would be: CONFIG=file DATA=folder FOLD=0 OUT=folder.
 	$(SLICEWISE) baseline "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
 
+ablate: $(READY) ## Compare recipes inside the training cases: CONFIG=file VARIANTS=file DATA=folder OUT=folder.
+	$(SLICEWISE) ablate "$(CONFIG)" "$(call needed,VARIANTS,file)" --work "$(WORK)" $(FROM_DATA) $(TO_OUT) $(ARGS)
+
 evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=folder OUT=file.csv.
 	$(SLICEWISE) evaluate "$(call needed,PREDICTIONS,folder)" "$(call needed,LABELS,folder)" --out "$(or $(OUT),$(WORK)/evaluation.csv)" $(ARGS)
 
@@ -79,10 +85,11 @@ demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks 
 	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)
 
 test: $(READY) ## Run the tests that need neither time nor real scans.
-	$(BIN)/pytest -m "not slow and not data" $(ARGS)
+	$(SIDE_BY_SIDE) -m "not slow and not data" $(ARGS)
 
 test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too, with coverage.
-	$(BIN)/pytest --cov --cov-report=term --durations=12 $(ARGS)
+	$(SIDE_BY_SIDE) --cov --cov-report= -m "not slow" $(ARGS)
+	$(BIN)/pytest --cov --cov-append --cov-report=term --durations=12 -m slow $(ARGS)
 
 fuzz: $(READY) ## Damage 20,000 small DICOM files and read them; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
