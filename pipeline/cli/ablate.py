@@ -20,13 +20,14 @@ def ablate(
         typer.Option("--out", metavar="DIR", help="Folder of results; default below --work."),
     ] = None,
     fold: Annotated[
-        int, typer.Option("--fold", metavar="K", help="Fold whose held-out cases stay unseen.")
+        int,
+        typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen."),
     ] = 0,
     inner: Annotated[
-        int, typer.Option("--inner", metavar="K", help="Inner fold that is scored.")
+        int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
     ] = 0,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", help="Trainings of each variant.")
+        int, typer.Option("--seeds", min=1, metavar="N", help="Trainings of each variant.")
     ] = 1,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
@@ -34,8 +35,9 @@ def ablate(
 ) -> None:
     """Train variants of a configuration on inner folds and compare them, patient by patient.
 
-    The training cases of --fold are divided once more; its held-out cases are never read, so that
-    they may judge the recipe that is chosen here. Finished trainings are not done again.
+    The training cases of --fold are divided once more; its held-out cases are neither learned from
+    nor scored, so that they may judge the recipe that is chosen here. Finished trainings are not
+    done again.
 
     VARIANTS names changes as --set takes them, and ensembles of variants; see
     configs/ablations/hippocampus.yaml.
@@ -49,7 +51,8 @@ def ablate(
     config = load_config(config_file, overrides or ())
     require_labels(config)
     with loading():
-        from pipeline.cli.ablation_run import AblationJob, read_variants, run_ablation
+        from pipeline.cli.ablation_run import AblationJob, run_ablation
+        from pipeline.cli.ablation_variants import read_variants
     job = AblationJob(
         config_file,
         tuple(overrides or ()),

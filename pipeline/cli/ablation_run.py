@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 from rich.progress import Progress, TaskID
 
+from pipeline.cli.ablation_variants import BASE, Variants
 from pipeline.cli.console import figure, note, output, progress_bar, show_table
 from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import predict_and_score, prepared_slices
+from pipeline.cli.tables import report_set_aside
 from pipeline.config import Config, as_yaml, load_config, without_places
-from pipeline.dataset.cache import Prepared
-from pipeline.dataset.catalogue import Catalogue
+from pipeline.dataset.cache import CachedCase, Prepared
+from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.dataset.splits import Fold, choose_fold, make_folds
-from pipeline.errors import ConfigError, file_problem
+from pipeline.errors import UsageError
 from pipeline.evaluation.ablation import AblationRow, Variant, ablation_rows, write_ablation
 from pipeline.evaluation.results import CONFIG, MASKS, SCORES
 from pipeline.evaluation.scores import Score, read_scores, write_scores
@@ -31,21 +32,13 @@ from pipeline.segmentation.resuming import sole_user
 from pipeline.segmentation.training import Training
 from pipeline.segmentation.validation import ValidationScore
 
-BASE = "base"
 _FINISHED = "finished.json"
-
-
-@dataclass(frozen=True)
-class Variants:
-    """What a file of variants says.
-
-    Attributes:
-        changes: variant to what it changes, as ``--set`` takes it.
-        ensembles: name to the variants whose networks predict together.
-    """
-
-    changes: Mapping[str, tuple[str, ...]]
-    ensembles: Mapping[str, tuple[str, ...]]
+_WHO_IS_HELD_OUT = (
+    *("root", "layout", "images", "labels_folder", "allow_unpaired"),
+    *("patient_pattern", "scans_per_patient", "site_pattern"),
+    *("folds", "fold_count", "fold_seed"),
+)
+"""Keys of the section data that a variant cannot change: it might learn from the unseen cases."""
 
 
 @dataclass(frozen=True)
@@ -75,35 +68,11 @@ class AblationJob:
         return config.model_copy(update={"seed": config.seed + seed})
 
 
-def read_variants(path: Path) -> Variants:
-    """Read which variants there are; the base, which changes nothing, is added.
-
-    Raises:
-        ConfigError: the file is missing, or says something else.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _unreadable(path, file_problem(error)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise _unreadable(path, str(error).splitlines()[0]) from error
-    if not isinstance(content, dict) or not set(content) <= {"variants", "ensembles"}:
-        raise _unreadable(path, "other keys")
-    changes = {BASE: (), **_lists(content, "variants", path)}
-    ensembles = _lists(content, "ensembles", path)
-    for name, members in ensembles.items():
-        if unknown := [member for member in members if member not in changes]:
-            raise _unreadable(path, f"ensemble {name} of {unknown}, which are no variants")
-        if name in changes:
-            raise _unreadable(path, f"{name} twice")
-    return Variants(changes, ensembles)
-
-
 def run_ablation(job: AblationJob, work: Path, workers: int | None) -> list[AblationRow]:
     """Train what is not trained yet, score it, compare it with the base, print and write a table.
 
     Raises:
-        UsageError: no such fold.
+        UsageError: no such fold, or a variant with other folds.
         SlicewiseError: a change that the configuration refuses; all are checked before the first
             training.
     """
@@ -112,12 +81,15 @@ def run_ablation(job: AblationJob, work: Path, workers: int | None) -> list[Abla
         for seed in range(job.seeds)
         for name in job.variants.changes
     }
+    for (name, _), config in configs.items():
+        _require_same_folds(name, config, configs[BASE, 0])
     private_folder(job.out)
+    data = _Data(job, work, workers)
     for (name, seed), config in configs.items():
-        _train(config, _folder(job, name, seed), job, work, workers)
+        _train(config, _folder(job, name, seed), data)
     for name, members in job.variants.ensembles.items():
         for seed in range(job.seeds):
-            _combine(job, name, members, seed, work, workers)
+            _combine(data, name, members, seed)
     names = (*job.variants.changes, *job.variants.ensembles)
     rows = ablation_rows(BASE, {name: _measured(job, name) for name in names})
     write_ablation(rows, job.out / "ablation.csv")
@@ -168,62 +140,89 @@ def _folder(job: AblationJob, name: str, seed: int) -> Path:
     return job.out / name / f"seed-{seed}"
 
 
-def _train(config: Config, folder: Path, job: AblationJob, work: Path, workers: int | None) -> None:
+@dataclass(frozen=True)
+class _Data:
+    """Finds the cases of a training; what variants share is prepared once."""
+
+    job: AblationJob
+    work: Path
+    workers: int | None
+    known: dict[str, tuple[Catalogue, Prepared]] = field(default_factory=dict)
+
+    def split(self, config: Config) -> _Split:
+        """Both sides of the inner fold, with the preprocessing of a variant."""
+        same = repr((config.data, config.reading, config.structures, config.preprocessing))
+        if same not in self.known:
+            self.known[same] = prepared_slices(config, self.work, self.workers)
+        catalogue, prepared = self.known[same]
+        fold = inner_fold(catalogue, prepared, config, self.job.folds)
+        return _Split(
+            fold.number,
+            prepared.chosen(fold.train),
+            prepared.chosen(fold.val),
+            [catalogue.case(case.name) for case in prepared.chosen(fold.val)],
+        )
+
+    def score(self, predictor: Predictor, split: _Split, folder: Path) -> None:
+        """Predict what is held out, and write the scores into the folder of a training."""
+        pseudonyms = pseudonyms_of(self.work)
+        evaluated = predict_and_score(predictor, split.sources, folder / MASKS, pseudonyms)
+        report_set_aside(evaluated.set_aside)
+        write_scores(evaluated.scores, folder / SCORES)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The inner fold: its number, the usable cases of both sides, where held-out scans lie."""
+
+    number: int
+    train: list[CachedCase]
+    held_out: list[CachedCase]
+    sources: list[Case]
+
+    def key(self, config: Config) -> str:
+        """Stands for a configuration and all the data that its training depends on."""
+        cases = [f"{case.name} {case.key}" for case in (*self.train, *self.held_out)]
+        known = [as_yaml(without_places(config)), *cases]
+        return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def _train(config: Config, folder: Path, data: _Data) -> None:
     config = _without_validations(config)
-    key = _key(config, job.folds)
+    split = data.split(config)
+    key = split.key(config)
     if _is_finished(folder, key):
         return
     note(f"{folder.parent.name}, {folder.name}")
-    catalogue, prepared = prepared_slices(config, work, workers)
-    fold = inner_fold(catalogue, prepared, config, job.folds)
     with sole_user(folder):
-        plan = plan_run(config, prepared.chosen(fold.train), ())
+        (folder / _FINISHED).unlink(missing_ok=True)
+        plan = plan_run(config, split.train, ())
         write_text(folder / CONFIG, as_yaml(without_places(plan.config)))
-        training = Training(plan.config, prepared.chosen(fold.train), (), str(fold.number))
+        training = Training(plan.config, split.train, (), str(split.number))
         started = time.process_time()
         with progress_bar() as bar:
             task = bar.add_task("training", total=plan.config.training.steps, detail="")
             training.run(folder, _Bar(bar, task))
         training.save(folder / "last.pt")
         cpu_seconds = time.process_time() - started
-        _score(
-            Predictor.from_checkpoint(folder / "last.pt"), folder, (catalogue, prepared), fold, work
-        )
+        data.score(Predictor.from_checkpoint(folder / "last.pt"), split, folder)
         facts = {"key": key, "cpu_seconds": cpu_seconds, "steps": training.progress.step}
         write_text(folder / _FINISHED, json.dumps(facts) + "\n")
 
 
-def _combine(
-    job: AblationJob, name: str, members: Sequence[str], seed: int, work: Path, workers: int | None
-) -> None:
-    folder = _folder(job, name, seed)
-    trained = [_folder(job, member, seed) for member in members]
+def _combine(data: _Data, name: str, members: Sequence[str], seed: int) -> None:
+    folder = _folder(data.job, name, seed)
+    trained = [_folder(data.job, member, seed) for member in members]
     facts = [json.loads((item / _FINISHED).read_text()) for item in trained]
     key = hashlib.sha256("".join(item["key"] for item in facts).encode()).hexdigest()
     if _is_finished(folder, key):
         return
     note(f"{name}, {folder.name}")
-    config = job.config(members[0], seed)
-    catalogue, prepared = prepared_slices(config, work, workers)
-    fold = inner_fold(catalogue, prepared, config, job.folds)
-    folder.mkdir(parents=True, exist_ok=True)
-    predictor = Predictor.from_checkpoint(*(item / "last.pt" for item in trained))
-    _score(predictor, folder, (catalogue, prepared), fold, work)
-    together = {"key": key, "cpu_seconds": sum(item["cpu_seconds"] for item in facts)}
-    write_text(folder / _FINISHED, json.dumps(together) + "\n")
-
-
-def _score(
-    predictor: Predictor,
-    folder: Path,
-    data: tuple[Catalogue, Prepared],
-    fold: Fold,
-    work: Path,
-) -> None:
-    catalogue, prepared = data
-    cases = [catalogue.case(case.name) for case in prepared.chosen(fold.val)]
-    evaluated = predict_and_score(predictor, cases, folder / MASKS, pseudonyms_of(work))
-    write_scores(evaluated.scores, folder / SCORES)
+    with sole_user(folder):
+        predictor = Predictor.from_checkpoint(*(item / "last.pt" for item in trained))
+        data.score(predictor, data.split(data.job.config(members[0], seed)), folder)
+        together = {"key": key, "cpu_seconds": sum(item["cpu_seconds"] for item in facts)}
+        write_text(folder / _FINISHED, json.dumps(together) + "\n")
 
 
 def _measured(job: AblationJob, name: str) -> Variant:
@@ -262,9 +261,17 @@ def _without_validations(config: Config) -> Config:
     return config.model_copy(update={"training": training})
 
 
-def _key(config: Config, folds: tuple[int, int]) -> str:
-    text = as_yaml(without_places(config)) + repr(folds)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _require_same_folds(name: str, config: Config, base: Config) -> None:
+    """Refuse a variant that might learn from what the base does not."""
+    for key in _WHO_IS_HELD_OUT:
+        wanted, found = getattr(base.data, key), getattr(config.data, key)
+        if found != wanted:
+            raise UsageError(
+                f"variant {name}",
+                expected=f"data.{key}: {wanted}, as all others: they are compared case by case",
+                found=str(found),
+                remedy=f"leave it out; --set data.{key} changes it for all",
+            )
 
 
 def _is_finished(folder: Path, key: str) -> bool:
@@ -274,22 +281,3 @@ def _is_finished(folder: Path, key: str) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     return bool(known == key)
-
-
-def _lists(content: Mapping[str, object], key: str, path: Path) -> dict[str, tuple[str, ...]]:
-    entries = content.get(key) or {}
-    if isinstance(entries, dict) and all(
-        isinstance(items, list) and all(isinstance(item, str) for item in items)
-        for items in entries.values()
-    ):
-        return {str(name): tuple(items) for name, items in entries.items()}
-    raise _unreadable(path, f"{key} that are no lists of texts by name")
-
-
-def _unreadable(path: Path, found: str) -> ConfigError:
-    return ConfigError(
-        str(path),
-        expected="variants: {name: [key=value, ...]}, and ensembles: {name: [variant, ...]}",
-        found=found,
-        remedy="see `slicewise ablate --help`",
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.cli.console import figure, note, progress_bar
 from pipeline.cli.fold_run import PICTURE, FoldCases, show_places, track_results
 from pipeline.cli.initial_model import InitialModel, initial_facts, remember_initial
-from pipeline.cli.model_folder import FINISHED, finish, kept_checkpoint, require_free
+from pipeline.cli.model_folder import FINISHED, finish, kept_checkpoint, make_room, require_free
 from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import Evaluated, predict_and_score
@@ -98,6 +98,8 @@ def train_fold(
     config, cases = job.config, FoldCases(fold, job.catalogue, job.prepared)
     with sole_user(out):
         require_free(out, resume=job.resume, overwrite=job.overwrite)
+        if not job.resume:
+            make_room(out)
         remember_initial(job.initial, out, resume=job.resume)
         cases.announce()
         training = _training(job, cases, out)

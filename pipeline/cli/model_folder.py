@@ -14,6 +14,7 @@ from pipeline.evaluation.selection.choosing import CHOICES
 from pipeline.evaluation.selection.evidence import EVIDENCE
 from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.imaging.files import write_text
+from pipeline.segmentation.resuming import sole_user
 
 FINISHED = "model.json"
 """Lies beside the checkpoints of a training that came to its end."""
@@ -58,7 +59,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse to replace a training unless that is wanted; then make room for the new one.
+    """Refuse to replace a training unless that is wanted; see ``make_room``.
 
     Raises:
         OutputError: the folder holds another training, or a baseline.
@@ -77,15 +78,19 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             found=f"{RESULTS} without a checkpoint: a baseline",
             remedy="choose another --out",
         )
-    if resume or not (out / "last.pt").exists():
-        return
-    if not overwrite:
+    if (out / "last.pt").exists() and not (resume or overwrite):
         raise OutputError(
             out,
             expected="a folder without a training",
             found="last.pt of an earlier training",
             remedy="go on with --resume, replace it with --overwrite, or choose another --out",
         )
+
+
+def make_room(out: Path) -> None:
+    """Remove the training that lies in a folder, where one does."""
+    if not (out / "last.pt").exists():
+        return
     checkpoints = ("last.pt", "best.pt")
     files = (FINISHED, *checkpoints, RUN_ID, HISTORY, LOSSES, SCORES, RESULTS, EVIDENCE, INITIAL)
     for name in files:
@@ -103,11 +108,11 @@ def forget_choices(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def require_no_single_fold(out: Path) -> None:
-    """Refuse a folder of one fold as the place for all folds.
+def require_free_folds(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder as the place for all folds, before one of them is trained.
 
     Raises:
-        OutputError: a training of one fold lies there.
+        OutputError: a training of one fold lies there, or one that is not to be replaced.
     """
     if (out / "last.pt").exists():
         raise OutputError(
@@ -116,3 +121,24 @@ def require_no_single_fold(out: Path) -> None:
             found="last.pt of a training of one fold",
             remedy="choose another --out; the two would be taken for one model",
         )
+    for folder in sorted(out.glob("fold-*")):
+        require_free(folder, resume=resume, overwrite=overwrite)
+
+
+def make_room_for_folds(out: Path, count: int) -> None:
+    """Remove the trainings of earlier folds: none of them may join the ensemble of new ones.
+
+    Args:
+        out: folder of all folds.
+        count: of the new folds; folders beyond are removed as a whole.
+
+    Raises:
+        OutputError: one of them belongs to another process.
+    """
+    kept = {out / f"fold-{number}" for number in range(count)}
+    for folder in sorted(path.parent for path in out.glob("fold-*/last.pt")):
+        with sole_user(folder):
+            if folder in kept:
+                make_room(folder)
+            else:
+                shutil.rmtree(folder)

@@ -47,6 +47,7 @@ def plan(
 
     require_outside(data, {"--work": work, "--out": out})
     require_free_file(out, overwrite=overwrite)
-    job = PlanningJob(data, out, budget, name, tuple(overrides or ()), work, workers)
+    named = () if name is None else (f"name={name}",)
+    job = PlanningJob(data, out, budget, (*(overrides or ()), *named), work, workers)
     if write_plan(job):
         raise typer.Exit(SET_ASIDE)

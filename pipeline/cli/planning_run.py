@@ -18,7 +18,7 @@ from pipeline.cli.plan_tables import show_texts
 from pipeline.cli.scanning import scanning
 from pipeline.cli.tables import quarantined, report_set_aside
 from pipeline.config import Config, parse_config
-from pipeline.dataset.catalogue import Catalogue, SetAside
+from pipeline.dataset.catalogue import Catalogue, SetAside, data_root
 from pipeline.dataset.description import read_description, with_description
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.dataset.workers import default_workers
@@ -47,8 +47,7 @@ class PlanningJob:
         data: folder or manifest.
         out: file to write.
         budget_minutes: of a fold; None takes the default.
-        name: of the configuration; None takes the name of the file.
-        overrides: of ``--set``.
+        overrides: of ``--set``; without a name, the configuration takes that of the file.
         work: place of private and temporary files.
         workers: scans at a time.
     """
@@ -56,7 +55,6 @@ class PlanningJob:
     data: Path
     out: Path
     budget_minutes: float | None
-    name: str | None
     overrides: tuple[str, ...]
     work: Path
     workers: int | None
@@ -85,6 +83,8 @@ def write_plan(job: PlanningJob) -> bool:
         DataError: a data set that nothing can be learned from as it is.
     """
     given, name = _given(job), _name(job)
+    # A wrong path is told before the second that the network's libraries take.
+    data_root(given.data.model_copy(update={"root": job.data}))
     with loading():
         from pipeline.planning.machine import this_machine
         from pipeline.planning.rules import draft_plan
@@ -128,12 +128,21 @@ def _given(job: PlanningJob) -> Config:
             found=f"--set {budgets[0]} as well",
             remedy="leave one of the two out",
         )
-    return given_config(job.overrides)
+    given = given_config(job.overrides)
+    if given.data.root is not None:
+        raise UsageError(
+            "--set data.root",
+            expected="the data set as the argument DATA alone",
+            found=str(given.data.root),
+            remedy="leave it out; a plan names no folder, and `slicewise train` is told with "
+            "--set data.root=DATA",
+        )
+    return given
 
 
 def _name(job: PlanningJob) -> str:
     """Of the configuration; letters that it must not have become underscores."""
-    given = given_values(job.overrides).get("name", job.name)
+    given = given_values(job.overrides).get("name")
     if given is not None:
         return str(given)
     return re.sub(r"[^A-Za-z0-9_.-]", "_", job.out.stem).lstrip("_.-") or "plan"
@@ -155,7 +164,7 @@ def _read(
     measured = list(tracked(done, "reading", len(catalogue.labelled)))
     set_aside = [*catalogue.set_aside, *unusable(measured)]
     report_set_aside(set_aside, quarantined(set_aside, job.work, "plan"))
-    fingerprint = assemble_fingerprint(measured, config, described, job.data)
+    fingerprint = assemble_fingerprint(measured, config, described, catalogue)
     return catalogue, fingerprint, set_aside
 
 

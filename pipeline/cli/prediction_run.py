@@ -108,6 +108,7 @@ def predictor_of(
     for name in also:
         if (Path(name) / INFERENCE).is_file():
             note(f"{Path(name) / INFERENCE} is not followed: {model} decides for the ensemble")
+    _note_mirroring(predictor)
     if not overrides:
         return predictor
     config = parse_config(as_yaml(predictor.config), model, list(overrides))
@@ -213,6 +214,17 @@ def write_sources(path: Path, scans: Scans, targets: Mapping[str, Path]) -> None
         for name, contrasts in scans.items():
             sources = [str(path_of(item)) for item in contrasts if item is not None]
             file.write(json.dumps({"mask": str(targets[name]), "sources": sources}) + "\n")
+
+
+def _note_mirroring(predictor: Predictor) -> None:
+    """Say so where networks are shown mirror images that they have not learned from."""
+    wanted = set(predictor.config.inference.mirror_axes)
+    learned = [set(member.config.augmentation.mirror_axes) for member in predictor.members]
+    if strangers := sum(not wanted <= axes for axes in learned):
+        note(
+            f"scans are mirrored along {', '.join(sorted(wanted))}, which the training of "
+            f"{strangers} of {len(learned)} networks has not seen: such masks may be worse"
+        )
 
 
 def _note_missing(trained: Config, asked: Config) -> None:

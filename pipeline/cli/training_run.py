@@ -10,7 +10,12 @@ from pipeline.cli.choosing_run import choose_and_show
 from pipeline.cli.console import figure, note
 from pipeline.cli.fold_training import Outcome, TrainingJob, show_outcome, train_fold
 from pipeline.cli.initial_model import find_initial, require_same_start
-from pipeline.cli.model_folder import forget_choices, require_free, require_no_single_fold
+from pipeline.cli.model_folder import (
+    forget_choices,
+    make_room_for_folds,
+    require_free,
+    require_free_folds,
+)
 from pipeline.cli.run_folder import remember_run
 from pipeline.cli.steps import prepared_slices
 from pipeline.cli.tables import SET_ASIDE, show_summary
@@ -56,7 +61,9 @@ def train_folds(
         raise UsageError(
             f"--fold {chosen}", expected="a number or all", found=chosen, remedy="correct it"
         )
-    if chosen != "all":
+    if chosen == "all":
+        require_free_folds(out, resume=resume, overwrite=overwrite)
+    else:
         _require_fold(config, int(chosen))
         require_free(out, resume=resume, overwrite=overwrite)
     start = None if initial is None else find_initial(initial, config, work)
@@ -75,9 +82,10 @@ def train_folds(
 
 
 def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outcome]:
-    require_no_single_fold(out)
     if job.resume:
         require_same_start(job.initial, (path.parent for path in out.glob("fold-*/last.pt")))
+    else:
+        make_room_for_folds(out, len(folds))
     # Made anew at the end, with the networks that are there then.
     forget_choices(out)
     outcomes: list[Outcome] = []

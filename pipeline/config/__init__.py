@@ -6,7 +6,14 @@ from pipeline.config.inference_sections import (
     InferenceSection,
     PostprocessingSection,
 )
-from pipeline.config.loading import as_yaml, flatten, load_config, parse_config, without_places
+from pipeline.config.loading import (
+    as_yaml,
+    flatten,
+    load_config,
+    override_value,
+    parse_config,
+    without_places,
+)
 from pipeline.config.scan_sections import CodedTerm, ReadingSection, StructureSection
 from pipeline.config.sections import Config, TrackingSection
 from pipeline.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
@@ -29,6 +36,7 @@ __all__ = [
     "as_yaml",
     "flatten",
     "load_config",
+    "override_value",
     "parse_config",
     "without_places",
 ]

@@ -68,6 +68,13 @@ class DataSection(Section):
             raise ValueError("needs a group in parentheses that captures the name")
         return pattern
 
+    @field_validator("scans_per_patient")
+    @classmethod
+    def _numbers_are_found(cls, scans: int, info: ValidationInfo) -> int:
+        if scans > 1 and info.data.get("patient_pattern", "") is None:
+            raise ValueError("more than one needs patient_pattern, which finds the number")
+        return scans
+
     @field_validator("labels")
     @classmethod
     def _values_are_distinct(cls, labels: dict[str, int]) -> dict[str, int]:

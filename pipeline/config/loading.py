@@ -91,6 +91,18 @@ def without_places(config: Config) -> Config:
     return config.model_copy(update={"data": data})
 
 
+def override_value(key: str, text: str) -> Any:
+    """What ``--set key=text`` means: YAML, or the text itself where the key holds text."""
+    # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
+    if _is_text(tuple(key.split("."))) and text != "null":
+        return text
+    try:
+        return yaml.safe_load(text)
+    except _UNREADABLE:
+        # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
+        return text
+
+
 def flatten(config: Config) -> dict[str, str]:
     """``section.key`` to value, for tracking."""
     flat: dict[str, str] = {}
@@ -204,13 +216,7 @@ def _apply(
     if _is_expression(text):
         yield _expression(where, text)
         return
-    try:
-        # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
-        as_text = _is_text(tuple(key.split("."))) and text != "null"
-        value = text if as_text else yaml.safe_load(text)
-    except _UNREADABLE:
-        # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
-        value = text
+    value = override_value(key, text)
     location: Location = tuple(key.split("."))
     target = values
     for part in location[:-1]:

@@ -61,6 +61,15 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _another_contrast_is_left(self) -> Self:
+        if self.augmentation.contrast_dropout_probability > 0 and len(self.data.contrasts) == 1:
+            raise ValueError(
+                "augmentation.contrast_dropout_probability needs several data.contrasts: the first "
+                "is never dropped"
+            )
+        return self
+
     @property
     def in_channels(self) -> int:
         """Input channels: every contrast with its neighbours."""

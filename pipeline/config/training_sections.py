@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.base import (
     Fraction,
@@ -15,6 +15,8 @@ from pipeline.config.base import (
     Range,
     Section,
 )
+
+_FEWEST_SUPERVISED = 3
 
 
 class NetworkSection(Section):
@@ -31,7 +33,7 @@ class NetworkSection(Section):
     residual: bool = False
     """Whether each double convolution adds its input to its output."""
     deep_supervision: bool = False
-    """Whether training also learns from outputs of the lower levels."""
+    """Whether training also learns from outputs of the levels between the first and the last."""
     context_slices: Annotated[int, Field(ge=0)] = 1
     """Neighbour slices on either side that join a slice as input channels."""
     window: tuple[Positive, Positive] = (256, 256)
@@ -43,6 +45,15 @@ class NetworkSection(Section):
         if not features:
             raise ValueError("needs at least one level")
         return features
+
+    @model_validator(mode="after")
+    def _some_level_is_supervised(self) -> Self:
+        if self.deep_supervision and len(self.features) < _FEWEST_SUPERVISED:
+            raise ValueError(
+                f"deep_supervision needs {_FEWEST_SUPERVISED} features or more, not "
+                f"{len(self.features)}: there is no level between the first and the last"
+            )
+        return self
 
     @model_validator(mode="after")
     def _window_survives_pooling(self) -> Self:
@@ -102,6 +113,13 @@ class TrainingSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes a GPU where there is one."""
 
+    @field_validator("border_smoothing_pixels")
+    @classmethod
+    def _has_cross_entropy(cls, width: float, info: ValidationInfo) -> float:
+        if width > 0 and info.data.get("loss") == "dice":
+            raise ValueError("softens labels for cross entropy, which needs loss dice_ce")
+        return width
+
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         given = [
@@ -155,7 +173,8 @@ class AugmentationSection(Section):
     ghosting_probability: Fraction = 0.0
     """Faint shifted copies along one axis, as breathing or a pulse makes them."""
     ghosting_strength: NonNegativeFloat = 0.3
-    """Largest intensity of a ghost, as a share of the image."""
+    """Largest share of the signal that every so many lines of k-space lose; of 2 to 6 copies,
+    each has that share divided by their number."""
     motion_probability: Fraction = 0.0
     """A head that moves once while the lines of k-space are measured."""
     motion_pixels: NonNegativeFloat = 2.0

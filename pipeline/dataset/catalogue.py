@@ -56,11 +56,19 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a data set holds."""
+    """What a data set holds.
+
+    Attributes:
+        root: the data set.
+        cases: by name.
+        set_aside: what cannot be a case.
+        tells_patients: whether a manifest says who the patients are.
+    """
 
     root: Path
     cases: tuple[Case, ...]
     set_aside: tuple[SetAside, ...] = ()
+    tells_patients: bool = False
 
     def case(self, name: str) -> Case:
         """The case of a name."""
@@ -137,6 +145,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
 
     Raises:
         DataError: labels and images do not pair up and ``allow_unpaired`` is off; all are named.
+        UsageError: both the listing and a pattern tell the patients.
     """
     images, labels = listing.images, listing.labels
     unpaired = list(_unpaired(listing))
@@ -155,13 +164,22 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
             listing.root, expected="at least one scan", found="none", remedy="correct data.root"
         )
     patients = listing.patients
+    if patients is not None and data.patient_pattern is not None:
+        raise UsageError(
+            f"{listing.root}: patient",
+            expected="one source of who the patients are",
+            found=f"this column, and data.patient_pattern {data.patient_pattern!r} as well",
+            remedy="delete the column, or set data.patient_pattern=null and "
+            "data.scans_per_patient=1",
+        )
     if patients is None:
         patients = {name: _patient(name, listing, data) for name in names}
     cases = (
         Case(name, patients[name], images[name], labels.get(name), _site(name, listing, data))
         for name in names
     )
-    return Catalogue(listing.root, tuple(cases), (*unpaired, *listing.set_aside))
+    set_aside = (*unpaired, *listing.set_aside)
+    return Catalogue(listing.root, tuple(cases), set_aside, listing.patients is not None)
 
 
 def patient_of(name: str, data: DataSection) -> str:

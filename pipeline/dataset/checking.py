@@ -90,19 +90,25 @@ class Examined:
 
     Attributes:
         case: what was found out.
-        image: the first contrast.
-        label: the label map, on the grid of the image.
+        volumes: one a contrast, each on its own grid; None where one is missing.
+        label: the label map, on the grid of the first contrast.
     """
 
     case: CheckedCase
-    image: Volume | None = None
+    volumes: Sequence[Volume | None] = ()
     label: Volume | None = None
+
+    @property
+    def image(self) -> Volume | None:
+        """The first contrast."""
+        return self.volumes[0] if self.volumes else None
 
 
 def examine(case: Case, config: Config) -> Examined:
     """Read a case to its last voxel; what cannot be read is one of its problems."""
     checked = CheckedCase(case.name, case.patient, labelled=case.label is not None)
-    image = label = None
+    volumes: Sequence[Volume | None] = ()
+    label = None
     try:
         volumes = read_each(case.images, config.data.contrasts, config.reading)
         image = volumes[0]
@@ -113,7 +119,7 @@ def examine(case: Case, config: Config) -> Examined:
             _check_label(label, config, checked)
     except ScanError as error:
         checked.problems.append(error.reason)
-    return Examined(checked, image, label)
+    return Examined(checked, volumes, label)
 
 
 def _describe(

@@ -95,6 +95,8 @@ def _row(name: str, variant: Variant, base: Variant, seed: int) -> AblationRow:
 def _gain(pairs: Sequence[PairedScore], seed: int) -> tuple[float, float, float, float]:
     """Mean over structures of the mean difference, its interval, and its p-value."""
     known = [pair for pair in pairs if not math.isnan(pair.difference)]
+    if not known:
+        return math.nan, math.nan, math.nan, math.nan
     sums, counts = patient_sums(
         [pair.structure for pair in known],
         [pair.patient for pair in known],

@@ -17,7 +17,10 @@ _MOST_SHOWN = 4
 
 
 def assemble_fingerprint(
-    measured: Sequence[MeasuredCase], config: Config, described: Mapping[str, int], root: Path
+    measured: Sequence[MeasuredCase],
+    config: Config,
+    described: Mapping[str, int],
+    catalogue: Catalogue,
 ) -> Fingerprint:
     """Join the cases, and name the label values that occur.
 
@@ -25,12 +28,13 @@ def assemble_fingerprint(
         measured: in any order.
         config: contrasts, and labels and patients as far as they were given.
         described: structure name to value, as the data set says.
-        root: of the data set, for messages.
+        catalogue: of the data set; what it tells about patients is not guessed.
 
     Raises:
         DataError: nothing to learn from, a scan twice, values that the given labels do not name,
             or a single patient.
     """
+    root = catalogue.root
     measured = sorted(measured, key=lambda one: one.checked.name)
     checked = [one.checked for one in measured]
     usable = tuple(one.fingerprint for one in measured if one.fingerprint is not None)
@@ -42,7 +46,7 @@ def assemble_fingerprint(
         cases=usable,
         contrasts=config.data.contrasts,
         labels=config.data.labels or named_values(_values(usable), described),
-        likely=unnamed_patients(checked, config.data),
+        likely=None if catalogue.tells_patients else unnamed_patients(checked, config.data),
         overview=overview,
     )
     _require_patients(fingerprint, root)

@@ -74,14 +74,17 @@ def _narrower(draft: Draft, found: Estimate) -> bool:
 
 def _closer(draft: Draft, found: Estimate) -> bool:
     """Take a quarter off the sides of the window."""
-    sides = list(draft["network.window"])
-    smaller = [max(SMALLEST_WINDOW, int(_SMALLER * side) // STEP * STEP) for side in sides]
+    sides, features = list(draft["network.window"]), draft["network.features"]
+    # Channels that were given keep their levels, which must survive the poolings.
+    carried = 2 ** len(features) if draft.is_given("network.features") else 0
+    least = max(SMALLEST_WINDOW, carried)
+    smaller = [max(least, int(_SMALLER * side) // STEP * STEP) for side in sides]
     smaller = [min(pair) for pair in zip(sides, smaller, strict=True)]
     if draft.is_given("network.window") or smaller == sides:
         return False
     reason = f"smaller than {sides}, with which the budget holds {_passes(found)} only"
     draft.choose("network.window", smaller, reason)
-    levels, features = levels_for(smaller), draft["network.features"]
+    levels = levels_for(smaller)
     if len(features) > levels:
         reason = f"{levels} levels, as many as the smaller window carries; {reason}"
         draft.choose("network.features", features[:levels], reason)
@@ -105,10 +108,17 @@ def _validate_less(draft: Draft, found: Estimate) -> bool:
 def _shortage(found: Estimate) -> str:
     if not _is_short(found):
         return ""
-    wanted = found.minutes * recipe.FEWEST_PASSES / found.passes
+    section = found.config.training
+    steps = recipe.FEWEST_PASSES * found.slices / section.batch_size
+    learning = steps * found.step_seconds
+    # A longer budget has room for more validations, too.
+    wanted = max(
+        learning / (1 - recipe.MOST_VALIDATION_SHARE),
+        learning + section.validations * found.validation_seconds,
+    )
     return (
         f"the budget holds {_passes(found)} over the data; {recipe.FEWEST_PASSES:.0f} would take "
-        f"about --budget {math.ceil(wanted)}"
+        f"about --budget {math.ceil(wanted / 60)}"
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
-from pipeline.config import Config, parse_config
+from pipeline.config import Config, override_value, parse_config
 
 # What refers to the structures can be checked only when these are known.
 _LATER = ("structures", "inference.postprocessing", "inference.expected_dice")
@@ -21,24 +19,19 @@ def given_config(overrides: Sequence[str]) -> Config:
         ConfigErrors: unknown keys and wrong values; said before anything is read.
     """
     early = [text for text in overrides if not _key(text).startswith(_LATER)]
-    planes = [text for text in early if _key(text) == "preprocessing.plane"]
-    if not planes:
-        # How many spacings there must be depends on a plane that is yet to be planned.
-        early = [text for text in early if _key(text) != "preprocessing.spacing_mm"]
+    given = given_values(early)
+    spacing_mm = given.get("preprocessing.spacing_mm")
+    if "preprocessing.plane" not in given and isinstance(spacing_mm, list) and len(spacing_mm) == 3:
+        # Two are of slices of any plane; three want all planes, and the plan follows them.
+        early.append("preprocessing.plane=all")
     return parse_config(_BARE, "plan", early)
 
 
 def given_values(overrides: Sequence[str]) -> dict[str, Any]:
-    """Dotted key to value, as YAML reads it; what is no YAML stays text."""
-    return {_key(text): _value(text.partition("=")[2]) for text in overrides}
+    """Dotted key to value, as a configuration would hold it."""
+    pairs = (text.partition("=") for text in overrides)
+    return {key: override_value(key, value) for key, _, value in pairs}
 
 
 def _key(override: str) -> str:
     return override.partition("=")[0]
-
-
-def _value(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text

@@ -129,7 +129,8 @@ def plan_augmentation(draft: Draft) -> None:
     degrees = recipe.STRIP_ROTATION_DEGREES if is_strip else recipe.ROTATION_DEGREES
     reason = "the window is a strip, which turns out of itself" if is_strip else ""
     draft.choose("augmentation.rotation_degrees", degrees, reason)
-    if draft.given.get("data.missing_contrasts") == "zero":
+    may_be_missing = draft.given.get("data.missing_contrasts") == "zero"
+    if may_be_missing and len(draft["data.contrasts"]) > 1:
         draft.choose(
             "augmentation.contrast_dropout_probability",
             recipe.MISSING_CONTRAST_DROPOUT,

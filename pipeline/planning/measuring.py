@@ -15,7 +15,6 @@ from pipeline.dataset.catalogue import Case, Catalogue
 from pipeline.dataset.checking import CheckedCase, Intensities, examine
 from pipeline.dataset.workers import run_in_workers
 from pipeline.errors import ScanError
-from pipeline.imaging.scan import read_scan
 from pipeline.imaging.volume import SAME_GRID_VOXELS, Volume
 from pipeline.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts
 
@@ -71,7 +70,8 @@ def _measure_case(task: _Task) -> MeasuredCase:
         checked.problems.append(problem)
         return MeasuredCase(checked)
     upright = labels.reoriented("RAS")
-    volumes = dict(_contrasts(task, image))
+    named = zip(task.config.data.contrasts, examined.volumes, strict=True)
+    volumes = {name: volume for name, volume in named if volume is not None}
     fingerprint = CaseFingerprint(
         name=checked.name,
         patient=checked.patient,
@@ -99,15 +99,6 @@ def _no_label_map(checked: CheckedCase) -> str:
     if negative := [value for value in checked.structures if value < 0]:
         return f"the label map holds negative values: {negative[:4]}"
     return ""
-
-
-def _contrasts(task: _Task, first: Volume) -> Iterator[tuple[str, Volume]]:
-    """The contrasts of a case as they were measured; one that is missing is left out."""
-    names = task.config.data.contrasts
-    yield names[0], first
-    for name, source in zip(names[1:], task.case.images[1:], strict=True):
-        if source is not None:
-            yield name, read_scan(source, task.config.reading)
 
 
 def _is_on_grid(volume: Volume, first: Volume) -> bool:

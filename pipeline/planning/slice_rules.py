@@ -41,7 +41,10 @@ def plan_plane(draft: Draft, fingerprint: Fingerprint) -> None:
     stacks = sum(case.anisotropy > STACK for case in fingerprint.cases)
     measured = f"the thickest side of a voxel is {ratio:.3g} times the thinnest (median)"
     plane = "thickest"
-    if ratio > THICK:
+    if given_mm := draft.given.get("preprocessing.spacing_mm"):
+        plane = "all" if len(given_mm) == 3 else plane
+        reason = f"spacing_mm is given for {len(given_mm)} axes"
+    elif ratio > THICK:
         reason = f"{measured}: slices lie apart, and only their own plane is fine"
     elif min(sizes) == 1:
         reason = "there are single slices, which have one plane only"
@@ -53,7 +56,7 @@ def plan_plane(draft: Draft, fingerprint: Fingerprint) -> None:
         )
     else:
         plane = "all"
-        reason = f"{measured}, so that axial, coronal and sagittal slices are as good as another"
+        reason = f"{measured}, so that axial, coronal and sagittal slices are equally good"
     draft.choose("preprocessing.plane", plane, reason)
 
 
@@ -108,7 +111,7 @@ def plan_neighbours(draft: Draft, fingerprint: Fingerprint) -> None:
     elif thickness <= THIN_NEIGHBOURS:
         value, reason = 1, f"slices are {thickness:.3g} pixels apart, and neighbours tell more"
     else:
-        value, reason = 0, f"slices are {thickness:.3g} pixels apart, too far to resemble another"
+        value, reason = 0, f"slices are {thickness:.3g} pixels apart, too far to be alike"
     draft.choose("network.context_slices", value, reason)
 
 

@@ -55,7 +55,7 @@ def estimate_rows(found: Estimate, machine: Machine) -> list[Row]:
     return [
         ("machine", f"{machine.name}, {section.precision}{busy}"),
         ("a step", f"{_seconds(found.step_seconds)}, {section.batch_size} slices"),
-        ("a fold", f"{found.steps:,} steps, {found.minutes:.0f} minutes"),
+        ("a fold", f"{found.steps:,} steps, {rounded(found.minutes)} minutes"),
         ("passes over the data", f"{found.passes:.1f}"),
         ("a validation", f"{_seconds(found.validation_seconds)}, {section.validations} of them"),
         (memory, f"{found.memory_gb:.1f} GB"),

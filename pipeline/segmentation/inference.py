@@ -101,10 +101,13 @@ class Predictor:
             config = parse_config(checkpoint.config_yaml, str(item))
             if members:
                 _require_same_task(members[0].config, config, item)
-            device = _device(config)
             network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
-            members.append(Member(network.to(device), _suited(config, device)))
-        return cls(members[0].config, members, device)
+            members.append(Member(network, config))
+        device = _device([member.config for member in members])
+        on_device = [
+            Member(item.network.to(device), _suited(item.config, device)) for item in members
+        ]
+        return cls(members[0].config, on_device, device)
 
     def with_reading(self, reading: ReadingSection) -> Self:
         """The same model that meets faults of scans in another way."""
@@ -287,9 +290,10 @@ def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
     return network.eval()
 
 
-def _device(config: Config) -> torch.device:
-    """The CPU where the configuration insists on it, otherwise the best there is."""
-    return choose_device("cpu" if config.training.device == "cpu" else "auto")
+def _device(configs: Sequence[Config]) -> torch.device:
+    """The CPU where one of the members insists on it, otherwise the best there is."""
+    insisted = any(config.training.device == "cpu" for config in configs)
+    return choose_device("cpu" if insisted else "auto")
 
 
 def _suited(config: Config, device: torch.device) -> Config:

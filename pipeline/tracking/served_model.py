@@ -16,6 +16,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from pipeline.dataset.contrasts import on_one_grid
 from pipeline.errors import ScanError
 from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.nifti.writing import write_mask
@@ -40,12 +41,15 @@ class ServedModel(PythonModel):
         return pd.DataFrame({"mask": [self._mask(row, texts) for row, texts in enumerate(rows)]})
 
     def _mask(self, row: int, texts: Iterable[str]) -> str:
+        config = self.predictor.config
         with tempfile.TemporaryDirectory() as folder:
             contrasts = []
             for column, text in enumerate(texts):
                 path = Path(folder) / f"row{row}_column{column}.nii.gz"
                 path.write_bytes(_decoded(path.name, text))
-                contrasts.append(read_nifti(path, self.predictor.config.reading))
+                contrasts.append(read_nifti(path, config.reading))
+            if len(contrasts) == len(config.data.contrasts):
+                contrasts = on_one_grid(contrasts, config.data.contrasts, config.reading)
             mask_path = Path(folder) / "mask.nii.gz"
             write_mask(self.predictor.predict(*contrasts), contrasts[0], mask_path)
             return base64.b64encode(mask_path.read_bytes()).decode("ascii")

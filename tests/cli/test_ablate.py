@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ def test_variants_are_trained_once_and_compared(
         ("other: {}", "other keys"),
         ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "no variants"),
         ("variants: {a: [seed=1]}\nensembles: {a: [base]}", "a twice"),
+        ("variants: {base: [seed=1]}", "changes of base"),
+        ("variants: {../a: [seed=1]}", "folders bear the names"),
+        ("ensembles: {a: []}", "ensemble a of nothing"),
         ("{", "expected"),
     ],
 )
@@ -71,6 +75,35 @@ def test_a_mistake_in_the_file_of_variants(
     assert done.returncode != 0
     assert found in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_variant_cannot_move_held_out_cases_into_its_training(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "variants.yaml", tmp_path / "out"
+    path.write_text("variants: {other_folds: [data.fold_seed=1]}")
+    done = slicewise("ablate", tiny, path, "--set", f"data.root={scans}", "--out", out)
+    assert done.returncode == 2
+    assert "variant other_folds" in done.stderr
+    assert "data.fold_seed: 12345" in done.stderr
+    assert not out.exists()
+
+
+def test_another_data_set_is_trained_on_again(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "variants.yaml", tmp_path / "out"
+    path.write_text("variants: {}")
+    call = ("ablate", tiny, path, "--out", out, "--work", tmp_path / "work")
+    assert slicewise(*call, "--set", f"data.root={scans}").returncode == 0
+    before = (out / "base" / "seed-0" / "finished.json").read_text()
+    # The same names with other content.
+    others = Path(shutil.copytree(scans, tmp_path / "others"))
+    for number in range(6):
+        image = scans / "images" / f"case{number}.nii.gz"
+        shutil.copy(image, others / "images" / f"case{(number + 1) % 6}.nii.gz")
+    assert slicewise(*call, "--set", f"data.root={others}").returncode == 0
+    assert (out / "base" / "seed-0" / "finished.json").read_text() != before
 
 
 def test_a_change_that_is_refused_is_named_before_anything_is_trained(

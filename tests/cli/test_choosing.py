@@ -148,6 +148,33 @@ def test_an_unknown_structure_in_the_choices(
     assert "Traceback" not in done.stderr
 
 
+def test_a_training_that_is_refused_leaves_the_choices(
+    slicewise: Slicewise, folds: Path, scans: Path, mirrored: Path, work: Path
+) -> None:
+    names = ("inference.yaml", "choices.csv", "run.json")
+    before = {name: (folds / name).read_text() for name in names}
+    # Found out before the first fold is trained, whichever it is.
+    shutil.rmtree(folds / "fold-0")
+    arguments = ("--set", f"data.root={scans}", "--fold", "all", "--out", folds, "--work", work)
+    done = slicewise("train", mirrored, *arguments)
+    assert done.returncode == 1
+    assert f"{folds / 'fold-1'}\n" in done.stderr
+    assert {name: (folds / name).read_text() for name in names} == before
+    assert not (folds / "fold-0").exists()
+
+
+@pytest.mark.slow
+def test_folds_of_an_earlier_training_do_not_join_new_ones(
+    slicewise: Slicewise, folds: Path, scans: Path, mirrored: Path, work: Path
+) -> None:
+    # As three folds left it.
+    shutil.copytree(folds / "fold-1", folds / "fold-2")
+    arguments = ("--set", f"data.root={scans}", "--fold", "all", "--out", folds, "--work", work)
+    done = slicewise("train", mirrored, *arguments, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in folds.glob("fold-*")) == ["fold-0", "fold-1"]
+
+
 @pytest.mark.slow
 def test_finished_folds_are_chosen_from_again(
     slicewise: Slicewise, folds: Path, scans: Path, mirrored: Path, work: Path
@@ -226,6 +253,16 @@ def test_the_first_model_decides_for_all(
     out = tmp_path / "mask.nii.gz"
     done = predicted(slicewise, scans, work, out, model, "--also", folds)
     assert "inference.yaml is not followed" in done.stderr
+
+
+def test_mirroring_a_network_that_has_not_learned_it_is_told(
+    slicewise: Slicewise, folds: Path, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    (folds / "inference.yaml").write_text("inference: {mirror_axes: [left_right]}\n")
+    out = tmp_path / "mask.nii.gz"
+    assert "mirrored" not in predicted(slicewise, scans, work, out, folds).stderr
+    done = predicted(slicewise, scans, work, out, folds, "--also", model)
+    assert "1 of 3 networks" in done.stderr
 
 
 def test_a_network_joins_once(

@@ -175,6 +175,11 @@ def test_a_bad_label_is_set_aside(slicewise: Slicewise, tmp_path: Path) -> None:
         (("--set", "network.widow=[3, 3]"), 2, "did you mean 'window'?"),
         (("--set", "training.batch_size=many"), 2, "--set training.batch_size=many"),
         (("--budget", "0"), 2, "--budget"),
+        (("--set", "preprocessing.spacing_mm=1.0"), 2, "--set preprocessing.spacing_mm=1.0"),
+        (("--set", "preprocessing.spacing_mm=[1]"), 2, "needs 2 numbers"),
+        (("--set", "name=2024-13-45/"), 2, "--set name=2024-13-45/"),
+        (("--name", "two words"), 2, "name=two words"),
+        (("--set", "data.root=elsewhere"), 2, "DATA alone"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_read(

@@ -92,6 +92,7 @@ def test_window_must_survive_the_poolings(window: tuple[int, int], levels: int, 
         (DataSection, {"fold_seed": 2**32}),
         (DataSection, {"layout": "bids"}),
         (DataSection, {"scans_per_patient": 0}),
+        (DataSection, {"patient_pattern": None, "scans_per_patient": 2}),
         (PreprocessingSection, {"spacing_mm": [1.0]}),
         (PreprocessingSection, {"spacing_mm": [1.0, 0.0]}),
         (PreprocessingSection, {"spacing_mm": [1.0, float("nan")]}),
@@ -107,6 +108,7 @@ def test_window_must_survive_the_poolings(window: tuple[int, int], levels: int, 
         (TrainingSection, {"epochs": 1, "learning_rate": 0}),
         (TrainingSection, {"epochs": 1, "learning_rate": float("inf")}),
         (TrainingSection, {"epochs": 1, "foreground_fraction": 1.5}),
+        (TrainingSection, {"epochs": 1, "loss": "dice", "border_smoothing_pixels": 1.0}),
         (TrainingSection, {"epochs": 1, "ema_decay": 1.0}),
         (AugmentationSection, {"noise_probability": -0.1}),
         (AugmentationSection, {"noise_probability": float("nan")}),
@@ -143,6 +145,18 @@ def test_mirroring_needs_a_plane_that_all_scans_share() -> None:
     assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
 
 
+def test_one_contrast_is_never_dropped() -> None:
+    values: dict[str, Any] = {
+        "name": "trial",
+        "data": {},
+        "training": {"steps": 1},
+        "augmentation": {"contrast_dropout_probability": 0.1},
+    }
+    with pytest.raises(ValidationError, match=r"several data\.contrasts"):
+        Config.model_validate(values)
+    assert Config.model_validate(values | {"data": {"contrasts": ["T1", "T2"]}})
+
+
 @pytest.mark.parametrize(
     ("plane", "spacing_mm"), [("all", (1.0, 1.0)), ("axial", (1.0, 1.0, 1.0)), ("all", (1.0,))]
 )
@@ -151,6 +165,12 @@ def test_spacing_has_as_many_numbers_as_the_plane_needs(
 ) -> None:
     with pytest.raises(ValidationError, match="numbers with plane"):
         PreprocessingSection.model_validate({"plane": plane, "spacing_mm": spacing_mm})
+
+
+def test_deep_supervision_needs_a_level_between_the_first_and_the_last() -> None:
+    assert NetworkSection(features=(8, 8, 8), deep_supervision=True).deep_supervision
+    with pytest.raises(ValidationError, match="3 features or more, not 2"):
+        NetworkSection(features=(8, 8), deep_supervision=True)
 
 
 def test_post_processing_is_of_structures_that_there_are() -> None:

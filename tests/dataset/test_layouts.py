@@ -292,6 +292,14 @@ def test_manifest_without_patients_uses_the_pattern(tmp_path: Path) -> None:
     assert catalogue.labelled == ()
 
 
+def test_a_pattern_and_a_column_of_patients_contradict(tmp_path: Path) -> None:
+    touch(tmp_path, "p1_a.nii.gz", "p2_b.nii.gz")
+    manifest(tmp_path, "image,patient", "p1_a.nii.gz,x", "p2_b.nii.gz,y")
+    assert read(tmp_path).tells_patients
+    with pytest.raises(UsageError, match="one source of who the patients are"):
+        read(tmp_path, patient_pattern=r"p(\d)")
+
+
 def test_manifest_with_a_dicom_folder(
     tmp_path: Path, write_series: Callable[[Path, str], Path]
 ) -> None:

@@ -64,3 +64,13 @@ def test_the_table_as_csv(tmp_path: Path) -> None:
     (row,) = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     assert (row["variant"], row["difference"], row["trainings"]) == ("base", "", "2")
     assert float(row["dice"]) == pytest.approx((dice(4) + (dice(4) + 1) / 2) / 2, abs=1e-5)
+
+
+def test_variants_without_a_case_in_common_differ_by_nothing_known() -> None:
+    base, other = (
+        Variant((), scores(("p1", 4, 4)), 1, 1.0),
+        Variant((), scores(("q1", 8, 8)), 1, 1.0),
+    )
+    row = ablation_rows("base", {"base": base, "other": other})[1]
+    assert math.isnan(row.difference)
+    assert math.isnan(row.p_corrected)

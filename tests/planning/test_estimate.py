@@ -52,7 +52,7 @@ def prepared(root: Path, folder: Path, plane: str) -> tuple[Catalogue, Fingerpri
     config = parse_config(TEXT.format(root=root, plane=plane), "trial")
     catalogue = read_catalogue(config.data)
     measured = list(measure_cases(catalogue, config, 2))
-    fingerprint = assemble_fingerprint(measured, config, {}, root)
+    fingerprint = assemble_fingerprint(measured, config, {}, catalogue)
     return catalogue, fingerprint, config, prepare_sample(
         catalogue, fingerprint, config, folder, 2
     )  # fmt: skip

@@ -77,9 +77,25 @@ def test_then_the_window_and_says_what_is_short(case: Make, data_set: Join) -> N
     # 64 pixels carry four levels.
     assert found.config.network.features == (16, 32, 64, 128)
     assert draft["training.batch_size"] == 32
-    # 98 steps of 32 are 3.1 passes in ten minutes.
+    # 98 steps of 32 are 3.1 passes in ten minutes; 8 are 250 of 6 s, and room for validations.
     assert "3.1 passes" in found.shortage
-    assert "--budget 26" in found.shortage
+    assert "--budget 30" in found.shortage
+
+
+def test_validations_are_no_reason_for_many_times_the_budget(case: Make, data_set: Join) -> None:
+    # A single validation of 590 s leaves one step of 5 s; 8 passes are 250 steps, 1250 s.
+    _, found, _ = fitted(wide(case, data_set), lambda _: 5.0, validation_seconds=590.0)
+    assert found.config.training.validations == 1
+    # 1250 s and one validation of 590 s are 31 minutes.
+    assert "--budget 31" in found.shortage
+
+
+def test_a_smaller_window_still_carries_the_given_levels(case: Make, data_set: Join) -> None:
+    given = {"network__features": [8, 8, 8, 8, 8, 8]}
+    cases = [case(name, shape=(60, 64, 62), extent_mm=(40.0, 42.0, 38.0)) for name in "ab"]
+    _, found, _ = fitted(data_set(*cases), lambda _: 6.0, **given)
+    # Three quarters of 64 would be 48, which six poolings cannot halve.
+    assert found.config.network.window == (64, 64)
 
 
 def test_what_is_given_is_not_touched(case: Make, data_set: Join) -> None:

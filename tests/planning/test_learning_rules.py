@@ -105,7 +105,10 @@ def test_contrasts_that_may_be_missing_are_dropped_in_training(case: Make, data_
     fingerprint = data_set(case("a"), case("b"))
     key = "augmentation.contrast_dropout_probability"
     assert key not in dict(planned(fingerprint))
-    assert planned(fingerprint, data__missing_contrasts="zero")[key] > 0
+    assert key not in dict(planned(fingerprint, data__missing_contrasts="zero"))
+    two = data_set(case("a"), case("b"), contrasts=("T1", "T2"))
+    assert key not in dict(planned(two))
+    assert planned(two, data__missing_contrasts="zero")[key] > 0
 
 
 def test_contrasts_on_different_grids_are_resampled(case: Make, data_set: Join) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from pipeline.config import Config, parse_config
 from pipeline.dataset.layouts import read_catalogue
 from pipeline.errors import DataError
+from pipeline.imaging.scan import read_scan
+from pipeline.imaging.volume import Volume
 from pipeline.planning.assembling import assemble_fingerprint, named_values, unusable
+from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.measuring import MeasuredCase, measure_cases
 
 Write = Callable[..., None]
@@ -99,8 +103,9 @@ def test_labels_that_are_none(found: dict[str, MeasuredCase], name: str, said: s
 
 
 def test_the_rest_goes_on(found: dict[str, MeasuredCase], spoilt: Path) -> None:
+    config = config_of(spoilt)
     fingerprint = assemble_fingerprint(
-        list(found.values()), config_of(spoilt), {"core": 7, "ghost": 9}, spoilt
+        list(found.values()), config, {"core": 7, "ghost": 9}, read_catalogue(config.data)
     )
     assert [case.name for case in fingerprint.cases] == ["a", "e", "f"]
     assert fingerprint.labels == {"core": 7, "label_200": 200}
@@ -118,9 +123,53 @@ def test_a_missing_contrast_is_left_out(tmp_path: Path, write_case: Write) -> No
     assert set(one.fingerprint.contrasts) == {"T1"}
 
 
-def assembled(folder: Path, *overrides: str) -> None:
-    found = measured(folder, *overrides)
-    assemble_fingerprint(list(found.values()), config_of(folder, *overrides), {}, folder)
+def assembled(root: Path, *overrides: str) -> Fingerprint:
+    found, config = measured(root, *overrides), config_of(root, *overrides)
+    return assemble_fingerprint(list(found.values()), config, {}, read_catalogue(config.data))
+
+
+def test_a_manifest_that_tells_the_patients_is_believed(tmp_path: Path, write_case: Write) -> None:
+    names = [f"P{number}_{side}" for number in range(3) for side in "ab"]
+    lines = ["case,image,label", *(f"{n},images/{n}.nii.gz,labels/{n}.nii.gz" for n in names)]
+    for number, name in enumerate(names):
+        write_case(tmp_path, name, voxels(number), label())
+    manifest = tmp_path / "dataset.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    guessed = assembled(manifest).likely
+    assert guessed is not None
+    assert guessed.pattern == r"^P(\d+)"
+    # A pattern beside the column would not count in a training.
+    told = [f"{line},{line.partition(',')[0]}" for line in lines[1:]]
+    manifest.write_text("\n".join([f"{lines[0]},patient", *told]) + "\n")
+    assert assembled(manifest).likely is None
+    assert assembled(manifest).patients == 6
+
+
+def test_every_scan_is_read_once(
+    tmp_path: Path, write_case: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_case(tmp_path, name, voxels(ord(name)), label())
+    row = "p,{0},images/{1}.nii.gz,labels/a.nii.gz"
+    lines = ["case,contrast,image,label", row.format("T1", "a"), row.format("T2", "b")]
+    (tmp_path / "dataset.csv").write_text("\n".join(lines) + "\n")
+    read: list[Path] = []
+
+    def counted(source: Path, *rest: Any) -> Volume:
+        read.append(source)
+        return read_scan(source, *rest)
+
+    monkeypatch.setattr("pipeline.dataset.contrasts.read_scan", counted)
+    monkeypatch.setattr("pipeline.planning.measuring.read_scan", counted, raising=False)
+    monkeypatch.setattr(
+        "pipeline.planning.measuring.run_in_workers",
+        lambda measure, tasks, _: ((task, measure(task)) for task in tasks),
+    )
+    config = config_of(tmp_path / "dataset.csv", "data.contrasts=[T1, T2]")
+    (one,) = measure_cases(read_catalogue(config.data), config, workers=1)
+    assert one.fingerprint is not None
+    assert set(one.fingerprint.contrasts) == {"T1", "T2"}
+    assert [path.name for path in read] == ["a.nii.gz", "b.nii.gz"]
 
 
 def test_a_single_patient(tmp_path: Path, write_case: Write) -> None:

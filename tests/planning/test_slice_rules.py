@@ -150,6 +150,16 @@ def test_what_is_given_stays_and_the_rest_follows(case: Make, data_set: Join) ->
     assert draft["network.window"] == [64, 16]
 
 
+@pytest.mark.parametrize(("spacing_mm", "plane"), [([1.5, 1.5], "thickest"), ([1, 1, 2], "all")])
+def test_the_plane_follows_a_given_spacing(
+    case: Make, data_set: Join, spacing_mm: list[float], plane: str
+) -> None:
+    draft = planned(data_set(case("a"), case("b")), spacing_mm=spacing_mm)
+    assert draft["preprocessing.plane"] == plane
+    assert draft["preprocessing.spacing_mm"] == spacing_mm
+    assert f"{len(spacing_mm)} axes" in dict(draft)["preprocessing.plane"].reason
+
+
 def test_views_and_their_windows(case: Make) -> None:
     views = views_of([case("a")], "all", None)
     assert [(view.count, view.size) for view in views] == [

@@ -251,6 +251,26 @@ def test_an_ensemble_averages_probabilities(make_config: MakeConfig, tmp_path: P
     np.testing.assert_allclose(structure(one, two), np.mean(alone, axis=0), atol=1e-5)
 
 
+def test_an_ensemble_computes_in_one_place(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "meta" stands for a GPU, which the second member does not want.
+    monkeypatch.setattr(
+        "pipeline.segmentation.inference.choose_device",
+        lambda name: torch.device("cpu" if name == "cpu" else "meta"),
+    )
+    one = saved(make_config(training={"device": "auto"}), tmp_path / "one.pt", 1)
+    two = saved(make_config(training={"device": "cpu"}), tmp_path / "two.pt", 2)
+    predictor = Predictor.from_checkpoint(one, two)
+    assert predictor.device.type == "cpu"
+    places = {
+        parameter.device.type
+        for member in predictor.members
+        for parameter in member.network.parameters()
+    }
+    assert places == {"cpu"}
+
+
 def test_a_checkpoint_that_does_not_fit_its_configuration(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:

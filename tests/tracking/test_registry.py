@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config import Config
-from pipeline.errors import ModelError, ScanError
+from pipeline.errors import GeometryError, ModelError, ScanError
 from pipeline.tracking import Store, register_model, resolve_model, start_run
 from pipeline.tracking.registry import requirements, synthetic_example
 
@@ -140,6 +140,41 @@ def test_several_contrasts_have_a_column_each(
     model = mlflow.pyfunc.load_model(store.client.get_model_version_download_uri("contrasts", "1"))
     assert model.metadata.get_input_schema().input_names() == ["nifti_t1", "nifti_flair"]
     assert list(model.predict(model.input_example)) == ["mask"]
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+@pytest.mark.parametrize("policy", ["resample", "refuse"])
+def test_contrasts_on_different_grids_are_met_as_in_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, policy: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "pipeline.tracking.served_model", raising=False)
+    from pipeline.tracking.served_model import Predictor, ServedModel
+
+    model = ServedModel()
+    predictor = Predictor.from_checkpoint(tmp_path)
+    data = predictor.config.data.model_copy(update={"contrasts": ("t1", "flair")})
+    reading = predictor.config.reading.model_copy(update={"different_grids": policy})
+    predictor.config = predictor.config.model_copy(update={"data": data, "reading": reading})
+    model.predictor = predictor
+    texts = []
+    # The same block of 6 x 6 x 6 mm: once with thick slices, once with thin ones.
+    for depth, thickness_mm in ((4, 3.0), (12, 1.0)):
+        voxels = np.zeros((8, 9, depth), np.float32)
+        voxels[1:7, 2:8, depth // 4 : 3 * depth // 4] = 900
+        path = tmp_path / f"{depth}.nii.gz"
+        # Its outer borders lie in one place.
+        affine = np.diag([1.0, 1.0, thickness_mm, 1.0])
+        affine[2, 3] = thickness_mm / 2
+        nib.save(nib.Nifti1Image(voxels, affine), path)
+        texts.append(base64.b64encode(path.read_bytes()).decode())
+    table = pd.DataFrame([texts], columns=["nifti_t1", "nifti_flair"])
+    if policy == "refuse":
+        with pytest.raises(GeometryError, match="different_grids"):
+            model.predict(None, table)  # type: ignore[arg-type]
+        return
+    returned = tmp_path / "mask.nii.gz"
+    returned.write_bytes(base64.b64decode(model.predict(None, table)["mask"][0]))  # type: ignore[arg-type]
+    assert nib.load(returned).shape == (8, 9, 4)
 
 
 def test_example_is_small_and_readable(tmp_path: Path) -> None:
