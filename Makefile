@@ -25,7 +25,7 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 SLICEWISE := $(BIN)/slicewise
-# A process a core, each with one thread; slow tests take their turns, for they use all cores.
+# A process a core, each with one thread; tests that train for minutes take their turns.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
@@ -88,8 +88,8 @@ test: $(READY) ## Run the tests that need neither time nor real scans.
 	$(SIDE_BY_SIDE) -m "not slow and not data" $(ARGS)
 
 test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too, with coverage.
-	$(SIDE_BY_SIDE) --cov --cov-report= -m "not slow" $(ARGS)
-	$(BIN)/pytest --cov --cov-append --cov-report=term --durations=12 -m slow $(ARGS)
+	$(SIDE_BY_SIDE) --cov --cov-report= --durations=12 -m "not whole_machine" $(ARGS)
+	$(BIN)/pytest --cov --cov-append --cov-report=term --durations=12 -m whole_machine $(ARGS)
 
 fuzz: $(READY) ## Damage 20,000 small DICOM files and read them; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
