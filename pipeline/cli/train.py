@@ -71,8 +71,8 @@ def train(
 ) -> None:
     """Train, score the held-out patients on their own grids, track the run, register the model.
 
-    After --fold all, the held-out cases choose the temperature of the probabilities, mirroring and
-    post-processing, each only where it significantly helps; they learn how the Dice of a case can
+    After --fold all, the held-out cases choose the temperature of the probabilities, and mirroring
+    and post-processing where these significantly help; they learn how the Dice of a case can
     be foretold. `slicewise predict` follows what they chose when it is given the folder.
 
     Examples:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
 
 from pipeline.config import AugmentationSection
 
+Change = Callable[[torch.Tensor, int, float], torch.Tensor]
+"""Of one sample (C, H, W): along axis 1 or 2, by a number in [0, 1)."""
 _CENTRE = 0.1
 """Share of the lines of k-space, around its middle, that stays as measured: it holds contrast."""
 _GHOSTS = (2, 7)
@@ -32,51 +35,48 @@ def artefacts(
     return _motion(images, section, generator)
 
 
-def _draws(
-    count: int, probability: float, generator: torch.Generator
-) -> list[tuple[int, int, float]]:
-    """Of each changed sample: its number, the axis 2 or 3, and a number in [0, 1)."""
-    chosen = torch.nonzero(torch.rand(count, generator=generator) < probability)[:, 0].tolist()
-    axes = torch.randint(2, 4, (len(chosen),), generator=generator).tolist()
+def _each(
+    images: torch.Tensor, probability: float, generator: torch.Generator, change: Change
+) -> torch.Tensor:
+    """Change some samples, each along an axis and by a number in [0, 1) of its own."""
+    chosen = torch.nonzero(torch.rand(len(images), generator=generator) < probability)[:, 0]
+    axes = torch.randint(1, 3, (len(chosen),), generator=generator).tolist()
     drawn = torch.rand(len(chosen), generator=generator).tolist()
-    return list(zip(chosen, axes, drawn, strict=True))
+    if len(chosen) == 0:
+        return images
+    images = images.clone()
+    for number, axis, value in zip(chosen.tolist(), axes, drawn, strict=True):
+        images[number] = change(images[number], axis, value)
+    return images
 
 
 def _low_resolution(
     images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    draws = _draws(len(images), section.low_resolution_probability, generator)
-    if not draws:
-        return images
-    images = images.clone()
     low, high = section.low_resolution_factor
-    for number, axis, drawn in draws:
-        sample = images[number : number + 1]
-        size = list(sample.shape[2:])
-        size[axis - 2] = max(2, round(size[axis - 2] / (low + (high - low) * drawn)))
-        coarse = F.interpolate(sample, size=size, mode="area")
-        images[number] = F.interpolate(
-            coarse, size=sample.shape[2:], mode="bilinear", align_corners=False
-        )[0]
-    return images
+
+    def thicken(image: torch.Tensor, axis: int, drawn: float) -> torch.Tensor:
+        size = list(image.shape[1:])
+        size[axis - 1] = max(2, round(size[axis - 1] / (low + (high - low) * drawn)))
+        coarse = F.interpolate(image[None], size=size, mode="area")
+        return F.interpolate(coarse, size=image.shape[1:], mode="bilinear", align_corners=False)[0]
+
+    return _each(images, section.low_resolution_probability, generator, thicken)
 
 
 def _ghosting(
     images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    draws = _draws(len(images), section.ghosting_probability, generator)
-    if not draws:
-        return images
-    images = images.clone()
-    for number, axis, drawn in draws:
+    def repeat(image: torch.Tensor, axis: int, drawn: float) -> torch.Tensor:
         ghosts = int(torch.randint(*_GHOSTS, (), generator=generator))
-        lines = images.shape[axis]
+        lines = image.shape[axis]
         frequency = torch.fft.fftfreq(lines, 1 / lines)
         # Every so many lines are weaker, as if the signal pulsed; that repeats the image.
         weaker = (frequency % ghosts == 0) & (frequency.abs() > _CENTRE * lines / 2)
         gain = 1 - section.ghosting_strength * drawn * weaker.float()
-        images[number] = _with_lines(images[number], axis - 1, gain.to(images.device))
-    return images
+        return _with_lines(image, axis, gain.to(image.device))
+
+    return _each(images, section.ghosting_probability, generator, repeat)
 
 
 def _with_lines(image: torch.Tensor, axis: int, gain: torch.Tensor) -> torch.Tensor:
@@ -90,14 +90,11 @@ def _with_lines(image: torch.Tensor, axis: int, gain: torch.Tensor) -> torch.Ten
 def _motion(
     images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    draws = _draws(len(images), section.motion_probability, generator)
-    if not draws:
-        return images
-    images = images.clone()
-    for number, axis, drawn in draws:
+    def move(image: torch.Tensor, axis: int, drawn: float) -> torch.Tensor:
         shift = (2 * torch.rand(2, generator=generator) - 1) * section.motion_pixels
-        images[number] = _moved_once(images[number], axis - 1, drawn, shift)
-    return images
+        return _moved_once(image, axis, drawn, shift)
+
+    return _each(images, section.motion_probability, generator, move)
 
 
 def _moved_once(image: torch.Tensor, axis: int, moment: float, shift: torch.Tensor) -> torch.Tensor:
