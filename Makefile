@@ -16,6 +16,8 @@ VARIANTS ?=
 BASELINE ?=
 AGAINST ?=
 NAME ?= hippocampus
+FORCE ?=
+REASON ?=
 OUT ?=
 FOLD ?=
 ARGS ?=
@@ -32,7 +34,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench mlflow clean
+.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +107,15 @@ format: $(READY) ## Rewrite the code in the common format.
 
 bench: $(READY) ## Measure throughput beside the rate that this machine reaches.
 	$(SLICEWISE) bench --work "$(WORK)" $(ARGS)
+
+models: $(READY) ## List registered models with their aliases.
+	$(SLICEWISE) models --work "$(WORK)" $(ARGS)
+
+promote: $(READY) ## Make a version the champion if it is not worse: RUN=run FORCE=reason.
+	$(SLICEWISE) promote "$(call needed,RUN,run)" --work "$(WORK)" $(if $(FORCE),--force "$(FORCE)") $(ARGS)
+
+rollback: $(READY) ## Make the previous champion champion again: NAME=model REASON=text.
+	$(SLICEWISE) rollback "$(NAME)" --reason "$(call needed,REASON,text)" --work "$(WORK)" $(ARGS)
 
 mlflow: $(READY) ## Open the web page of runs and models.
 	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)

@@ -15,12 +15,11 @@ from pipeline.cli.tables import counted
 from pipeline.dataset.catalogue import listed
 from pipeline.errors import DataError
 from pipeline.evaluation.comparison import RunComparison, StructureComparison
+from pipeline.evaluation.paired_tests import FEWEST_PATIENTS
 from pipeline.evaluation.results import Results, RunFacts, read_results
 from pipeline.evaluation.scores import Score, read_scores
 from pipeline.evaluation.verdicts import SIGNIFICANT, verdict
 
-FEWEST_PATIENTS = 6
-"""With fewer, a two-sided test cannot come below 0.05, however they differ: 2 / 2^5 = 0.0625."""
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _SHORT_ID = 8
 

@@ -22,6 +22,7 @@ from pipeline.cli import (
     page,
     plan,
     predict,
+    promote,
     report,
     train,
     view,
@@ -70,6 +71,9 @@ app.command("report")(report.report)
 app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.command("models")(promote.models)
+app.command("promote")(promote.promote)
+app.command("rollback")(promote.rollback)
 app.command("mlflow")(page.mlflow)
 
 

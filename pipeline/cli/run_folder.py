@@ -81,6 +81,22 @@ def find_run(run: str, work: Path) -> RunPlace:
     return known
 
 
+def run_id_in(folder: Path) -> str:
+    """The id of the run that left a folder; of the run over all folds where it holds them.
+
+    Raises:
+        DataError: no run, or a damaged record of it.
+    """
+    if not (folder / RUN_ID).is_file():
+        raise DataError(
+            folder,
+            expected=f"the folder of a run, with {RUN_ID}",
+            found=f"no {RUN_ID}",
+            remedy="give the folder of `slicewise train --out`, or a run id",
+        )
+    return _text_in(folder / RUN_ID, "run_id")
+
+
 def _id_in(folder: Path) -> str:
     """The id of a run, or of its first fold; empty where the folder tells none."""
     file = folder / RUN_ID

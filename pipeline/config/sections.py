@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import NAME, Section, Seed
+from pipeline.config.base import NAME, NonNegativeFloat, Section, Seed
 from pipeline.config.data_sections import DataSection, PreprocessingSection
 from pipeline.config.inference_sections import InferenceSection
 from pipeline.config.scan_sections import ReadingSection, StructureSection
@@ -20,6 +20,9 @@ class TrackingSection(Section):
     """MLflow experiment that holds the runs."""
     model_name: Annotated[str, Field(pattern=NAME)] | None = None
     """Registered model; empty takes the name of the configuration."""
+    promotion_margin: NonNegativeFloat = 0.005
+    """Dice that a challenger may lose and still count as not worse than the champion: the lower
+    end of the 95 % interval of the difference must lie above minus the margin."""
 
 
 class Config(Section):

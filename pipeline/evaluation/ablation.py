@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.evaluation.comparison import PairedScore, pair_scores
-from pipeline.evaluation.paired_tests import holm, sign_flip_p
+from pipeline.evaluation.comparison import mean_difference, pair_scores
+from pipeline.evaluation.paired_tests import holm
 from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import mean_dice, mean_interval, patient_sums, summarize
+from pipeline.evaluation.statistics import mean_dice, summarize
 from pipeline.imaging.files import write_text
 
 
@@ -76,38 +74,20 @@ def ablation_rows(base: str, variants: Mapping[str, Variant], seed: int = 0) -> 
 
 
 def _row(name: str, variant: Variant, base: Variant, seed: int) -> AblationRow:
-    difference = low = high = p_value = math.nan
-    if variant is not base:
-        difference, low, high, p_value = _gain(pair_scores(base.scores, variant.scores), seed)
+    # The base is not compared with itself.
+    pairs = [] if variant is base else pair_scores(base.scores, variant.scores)
+    gain = mean_difference(pairs, seed)
     return AblationRow(
         name,
         variant.changes,
         variant.trainings,
         mean_dice(summarize(variant.scores)),
-        difference,
-        low,
-        high,
-        p_value,
+        gain.difference,
+        gain.low,
+        gain.high,
+        gain.p_value,
         variant.cpu_seconds / base.cpu_seconds,
     )
-
-
-def _gain(pairs: Sequence[PairedScore], seed: int) -> tuple[float, float, float, float]:
-    """Mean over structures of the mean difference, its interval, and its p-value."""
-    known = [pair for pair in pairs if not math.isnan(pair.difference)]
-    if not known:
-        return math.nan, math.nan, math.nan, math.nan
-    sums, counts = patient_sums(
-        [pair.structure for pair in known],
-        [pair.patient for pair in known],
-        [pair.difference for pair in known],
-    )
-    of_structures = counts.sum(axis=1, keepdims=True)
-    # Each structure counts alike, however many cases have it.
-    of_patients = (sums / of_structures).sum(axis=0) / len(sums)
-    low, high = mean_interval(sums, counts, np.random.default_rng(seed))
-    p_value = sign_flip_p(of_patients, np.random.default_rng(seed))
-    return float(of_patients.sum()), low, high, p_value
 
 
 def write_ablation(rows: Sequence[AblationRow], path: Path) -> None:

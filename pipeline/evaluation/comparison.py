@@ -17,7 +17,13 @@ import numpy as np
 
 from pipeline.dataset.catalogue import listed
 from pipeline.errors import DataError, UsageError
-from pipeline.evaluation.paired_tests import holm, rank_biserial, sign_flip_p
+from pipeline.evaluation.paired_tests import (
+    Floats,
+    holm,
+    rank_biserial,
+    sign_flip_p,
+    wilcoxon_p,
+)
 from pipeline.evaluation.scores import Score
 from pipeline.evaluation.statistics import METRICS, Metric, case_values, mean_interval, patient_sums
 from pipeline.imaging.files import write_text
@@ -71,6 +77,7 @@ class StructureComparison:
         missed_first: of these, cases that the first run alone leaves undefined; of distances, those
             that it alone missed.
         missed_second: cases that the second run alone leaves undefined.
+        wilcoxon_p: two-sided, of Wilcoxon's signed-rank test of the patients' sums of differences.
     """
 
     structure: str
@@ -88,6 +95,7 @@ class StructureComparison:
     undefined: int = 0
     missed_first: int = 0
     missed_second: int = 0
+    wilcoxon_p: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,42 @@ def pair_scores(
     ]
 
 
+@dataclass(frozen=True)
+class MeanDifference:
+    """All structures of two runs together, each counting alike; NaN where nothing is paired.
+
+    Attributes:
+        difference: mean over structures of the mean difference over cases, second minus first.
+        low: end of its 95 % interval, patients drawn; NaN with fewer than two.
+        high: the other end.
+        p_value: two-sided, of a test that flips the signs of whole patients.
+        of_patients: what each patient adds to ``difference``.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    of_patients: Floats
+
+
+def mean_difference(pairs: Sequence[PairedScore], seed: int = 0) -> MeanDifference:
+    """Mean over structures of the mean difference of two runs, and how sure it is."""
+    known = [pair for pair in pairs if not math.isnan(pair.difference)]
+    if not known:
+        return MeanDifference(math.nan, math.nan, math.nan, math.nan, np.zeros(0))
+    sums, counts = patient_sums(
+        [pair.structure for pair in known],
+        [pair.patient for pair in known],
+        [pair.difference for pair in known],
+    )
+    # Each structure counts alike, however many cases have it.
+    of_patients = (sums / counts.sum(axis=1, keepdims=True)).sum(axis=0) / len(sums)
+    low, high = mean_interval(sums, counts, np.random.default_rng(seed))
+    p_value = sign_flip_p(of_patients, np.random.default_rng(seed))
+    return MeanDifference(float(of_patients.sum()), low, high, p_value, of_patients)
+
+
 def write_differences(pairs: Sequence[PairedScore], path: Path) -> None:
     """Write both values of each case and their difference as CSV; what is undefined is empty.
 
@@ -256,6 +300,7 @@ def _compared(pairs: Sequence[PairedScore], seed: int) -> StructureComparison:
         undefined=len(pairs) - len(known),
         missed_first=sum(math.isnan(pair.first) and not math.isnan(pair.second) for pair in pairs),
         missed_second=sum(math.isnan(pair.second) and not math.isnan(pair.first) for pair in pairs),
+        wilcoxon_p=wilcoxon_p(of_patients),
     )
 
 

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 CHAMPION = "champion"
+"""Alias of the version that predicts."""
 CHALLENGER = "challenger"
+"""Alias of the newest version that waits for a comparison."""
+PREVIOUS = "previous"
+"""Alias of the champion before."""
 
 # What the served model imports; the package itself travels with it.
 _REQUIREMENTS = (

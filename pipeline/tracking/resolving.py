@@ -47,7 +47,7 @@ def resolve_run(store: Store, text: str) -> str | None:
     """
     if _RUN_ID.fullmatch(text):
         return text
-    return _found_version(store, text).run_id if text.startswith("models:/") else None
+    return find_version(store, text).run_id if text.startswith("models:/") else None
 
 
 def _from_run(store: Store, run_id: str) -> Path:
@@ -66,12 +66,17 @@ def _from_run(store: Store, run_id: str) -> Path:
 
 
 def _from_registry(store: Store, text: str) -> Path:
-    found = _found_version(store, text)
+    found = find_version(store, text)
     source = store.client.get_model_version_download_uri(found.name, found.version)
     return _checkpoint(store, text, f"{source}/artifacts")
 
 
-def _found_version(store: Store, text: str) -> ModelVersion:
+def find_version(store: Store, text: str) -> ModelVersion:
+    """The version that ``models:/name@alias`` or ``models:/name/3`` means.
+
+    Raises:
+        ModelError: another form, or the registry knows none; names what there is.
+    """
     from mlflow.exceptions import MlflowException
 
     parts = _MODEL.fullmatch(text)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +45,11 @@ class Store:
         """Whether the store is the SQLite file of the work folder."""
         return self.uri.startswith("sqlite:")
 
+    @property
+    def shown_uri(self) -> str:
+        """The address without a password."""
+        return re.sub(r"//[^/@]*@", "//", self.uri)
+
     def experiment(self, name: str) -> str:
         """Identifier of an experiment, which is made when it does not exist."""
         found = self.client.get_experiment_by_name(name)
@@ -49,6 +57,30 @@ class Store:
             return str(found.experiment_id)
         location = (self.folder / "artifacts").as_uri() if self.is_local else None
         return str(self.client.create_experiment(name, artifact_location=location))
+
+
+@contextmanager
+def answering(store: Store, where: str) -> Iterator[None]:
+    """Name what the store refuses.
+
+    Raises:
+        OutputError: the store does not answer, or refuses what is asked of it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        is_forbidden = error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED")
+        raise OutputError(
+            f"{where} in {store.shown_uri}",
+            expected="a store that answers and permits this",
+            found=(str(error).splitlines() or [type(error).__name__])[0],
+            remedy="ask its administrator for the permission, or name another account with "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            if is_forbidden
+            else "try again when it answers; nothing is lost",
+        ) from error
 
 
 def open_store(work: Path) -> Store:
