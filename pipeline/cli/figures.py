@@ -33,7 +33,8 @@ def figures(
     from pipeline.errors import UsageError
 
     with loading():
-        from pipeline.cli.prediction_run import inputs, predictor_of
+        from pipeline.cli.prediction_run import inputs
+        from pipeline.cli.segmenting_model import predictor_of
         from pipeline.dataset.contrasts import read_contrasts
         from pipeline.imaging.structures import structures_of
         from pipeline.reporting.architecture_figure import draw_architecture

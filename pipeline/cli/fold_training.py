@@ -26,10 +26,12 @@ from pipeline.evaluation.results import (
     LOSSES,
     MASKS,
     SCORES,
+    RunFacts,
+    read_results,
     write_losses,
     write_results,
 )
-from pipeline.evaluation.scores import Score, read_scores
+from pipeline.evaluation.scores import Score
 from pipeline.evaluation.selection.evidence import write_evidence
 from pipeline.evaluation.selection.gathering import Gatherer
 from pipeline.evaluation.selection.options import is_decided
@@ -39,6 +41,8 @@ from pipeline.segmentation.budget import plan_run
 from pipeline.segmentation.inference import Predictor
 from pipeline.segmentation.resuming import resume_training, sole_user
 from pipeline.segmentation.training import Training
+from pipeline.tracking.model_card import model_card
+from pipeline.tracking.packing import ModelFiles
 from pipeline.tracking.registry import register_model
 from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import Store
@@ -76,12 +80,14 @@ class Outcome:
     Attributes:
         folder: checkpoints, configuration, masks, scores, picture.
         evaluated: of the held-out cases.
+        facts: about the fold.
         run_id: of the tracked run.
-        registered: version and alias of the registered model.
+        registered: version and alias of the registered model; empty for a fold of several.
     """
 
     folder: Path
     evaluated: Evaluated
+    facts: RunFacts
     run_id: str
     registered: str
 
@@ -117,17 +123,15 @@ def train_fold(
             track_results(run, step, training.config, cases, evaluated, out, (HISTORY, LOSSES))
             checkpoint = kept_checkpoint(out, config)
             run.log_checkpoint(checkpoint)
-            version = register_model(
-                run,
-                checkpoint,
-                config.model_name,
-                contrasts=config.data.contrasts,
-                tags=_facts(evaluated.scores, fold),
-            )
-            facts = {"run": run.run_id, "registered": f"{version.uri} ({version.alias})"}
-            facts |= initial_facts(out)
+            facts = {"run": run.run_id, **initial_facts(out)}
+            # Folds of a cross-validation are registered together, by the run over all of them.
+            if parent is None:
+                files = ModelFiles((checkpoint,))
+                facts["registered"] = register(
+                    run, files, training.config, [results], evaluated.scores
+                )
             finish(out, training.config, facts)
-    return Outcome(out, evaluated, facts["run"], facts["registered"])
+    return Outcome(out, evaluated, results, run.run_id, facts.get("registered", ""))
 
 
 def predict_held_out(job: TrainingJob, cases: FoldCases, out: Path) -> Evaluated:
@@ -141,6 +145,37 @@ def predict_held_out(job: TrainingJob, cases: FoldCases, out: Path) -> Evaluated
     if gatherer is not None:
         write_evidence(out, evaluated.evidence)
     return evaluated
+
+
+def register(
+    run: TrackedRun,
+    files: ModelFiles,
+    config: Config,
+    folds: Sequence[RunFacts],
+    scores: Sequence[Score],
+) -> str:
+    """Register a model with its card; returns its version and alias.
+
+    Args:
+        run: that it comes from.
+        files: its networks, and what held-out cases chose.
+        config: of the training.
+        folds: facts of the fold of each network.
+        scores: of all their held-out cases.
+    """
+    version = register_model(
+        run,
+        files,
+        config.model_name,
+        card=model_card(config, folds, scores),
+        contrasts=config.data.contrasts,
+        tags={
+            "dice": figure(mean_dice(summarize(scores))),
+            "fold": ", ".join(str(fold.fold) for fold in folds),
+            "folds": folds[0].folds,
+        },
+    )
+    return f"{version.uri} ({version.alias})"
 
 
 def show_outcome(outcome: Outcome, fold: Fold) -> None:
@@ -217,10 +252,7 @@ def _tracked(
 
 def _finished(out: Path) -> Outcome:
     facts = json.loads((out / FINISHED).read_text())
-    scores = read_scores(out / SCORES)
-    return Outcome(out, Evaluated(scores, {}, []), facts["run"], facts["registered"])
-
-
-def _facts(scores: Sequence[Score], fold: Fold) -> dict[str, str]:
-    dice = mean_dice(summarize(scores))
-    return {"dice": figure(dice), "fold": str(fold.number), "folds": fold.kind}
+    (results,) = read_results(out)
+    assert results.facts is not None
+    evaluated = Evaluated(list(results.scores), {}, [])
+    return Outcome(out, evaluated, results.facts, facts["run"], facts.get("registered", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.cli.console import note
 from pipeline.cli.model_folder import INITIAL
-from pipeline.cli.steps import model_paths
+from pipeline.cli.steps import model_files
 from pipeline.config import Config, parse_config
 from pipeline.dataset.catalogue import listed
 from pipeline.errors import DataError, UsageError
@@ -65,7 +65,7 @@ def find_initial(model: str, config: Config, work: Path) -> InitialModel:
         UsageError: a folder of several networks.
         ModelError, CheckpointError: no model, a damaged one, or one of which nothing fits.
     """
-    paths = model_paths(model, work)
+    paths = model_files(model, work).members
     if len(paths) > 1:
         raise UsageError(
             f"--from {model}",

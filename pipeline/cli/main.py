@@ -24,6 +24,7 @@ from pipeline.cli import (
     predict,
     promote,
     report,
+    serve,
     train,
     view,
 )
@@ -74,6 +75,7 @@ app.command("bench")(bench.bench)
 app.command("models")(promote.models)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
+app.command("serve")(serve.serve)
 app.command("mlflow")(page.mlflow)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.cli.run_folder import RUN_ID
@@ -20,6 +21,10 @@ FINISHED = "model.json"
 """Lies beside the checkpoints of a training that came to its end."""
 INITIAL = "initial.json"
 """Lies beside the checkpoints of a training that started from another model."""
+
+
+ENSEMBLE = "ensemble.json"
+"""Lies beside the folders of all folds and says as what they are registered together."""
 
 
 def kept_checkpoint(folder: Path, config: Config) -> Path:
@@ -56,6 +61,26 @@ def checkpoints_in(folder: Path) -> list[Path]:
             remedy="go on with `slicewise train --resume`, or give its last.pt to use it as it is",
         )
     return [path / json.loads((path / FINISHED).read_text())["checkpoint"] for path in begun]
+
+
+def remember_ensemble(folder: Path, content: Mapping[str, str], registered: str) -> None:
+    """Note as what the networks of all folds are registered.
+
+    Args:
+        folder: of all folds.
+        content: name of each file of the model to its sha256.
+        registered: version and alias.
+    """
+    text = json.dumps({"registered": registered, "sha256": dict(content)}, indent=2)
+    write_text(folder / ENSEMBLE, text + "\n")
+
+
+def registered_ensemble(folder: Path, content: Mapping[str, str]) -> str | None:
+    """As what these very files are registered already; None where they are not."""
+    if not (folder / ENSEMBLE).is_file():
+        return None
+    known = json.loads((folder / ENSEMBLE).read_text(encoding="utf-8"))
+    return str(known["registered"]) if known["sha256"] == dict(content) else None
 
 
 def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:

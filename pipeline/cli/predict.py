@@ -11,16 +11,13 @@ from pipeline.cli.options import DEFAULT_WORK, Overrides, Work
 
 
 def predict(
-    model: Annotated[
-        str,
+    arguments: Annotated[
+        list[str],
         typer.Argument(
-            metavar="MODEL",
-            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias.",
+            metavar="MODEL INPUT",
+            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias; none "
+            "with --endpoint. Then the scan, folder of scans or DICOM, or data set.",
         ),
-    ],
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="Scan, folder of scans or DICOM, data set."),
     ],
     out: Annotated[
         Path,
@@ -56,6 +53,12 @@ def predict(
         list[str] | None,
         typer.Option("--also", metavar="MODEL", help="Predict with this model, too; repeatable."),
     ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint", metavar="URL", help="Ask a model that `slicewise serve` serves."
+        ),
+    ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
@@ -74,6 +77,8 @@ def predict(
 
       slicewise predict models:/hippocampus@champion dicom_folder --out masks --format dicom-seg
 
+      slicewise predict --endpoint http://127.0.0.1:5001 scans --out masks
+
       slicewise predict axial scans --also coronal --also sagittal --out masks --uncertainty
     """
     from pipeline.cli.console import loading, note, tracked
@@ -89,22 +94,28 @@ def predict(
             Extras,
             inputs,
             mask_output,
-            predictor_of,
             write_prediction,
             write_sources,
         )
+        from pipeline.cli.segmenting_model import model_and_input
         from pipeline.segmentation.confidence import StructureConfidence
-    predictor = predictor_of(model, overrides or [], work, also or [])
-    output = mask_output(predictor, mask_format, identity, work)
-    scans, set_aside = inputs(source, predictor.config, out, work)
+    extras = Extras(probabilities, uncertainty)
+    local_options = {
+        "--set": overrides or [],
+        "--also": also or [],
+        "--probabilities": ["on"] * probabilities,
+        "--uncertainty": ["on"] * uncertainty,
+    }
+    model, source = model_and_input(arguments, endpoint, local_options, work)
+    output = mask_output(model.config, mask_format, identity, work)
+    scans, set_aside = inputs(source, model.config, out, work)
     targets = output.targets({name: contrasts[0] for name, contrasts in scans.items()}, out)
     failures: list[ScanError] = []
     warnings: dict[str, tuple[str, ...]] = {}
     confidences: dict[str, list[StructureConfidence]] = {}
-    extras = Extras(probabilities, uncertainty)
     for name, contrasts in tracked(scans.items(), "predicting", len(scans)):
         try:
-            written = write_prediction(predictor, output, contrasts, targets[name], extras)
+            written = write_prediction(model, output, contrasts, targets[name], extras)
         except ScanError as error:
             failures.append(error)
             set_aside.append(SetAside.from_error(name, error))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline import __version__
-from pipeline.cli.console import note
 from pipeline.cli.mask_output import (
     MaskFormat,
     MaskOutput,
@@ -19,30 +18,24 @@ from pipeline.cli.mask_output import (
     uncertainty_beside,
 )
 from pipeline.cli.scanning import pseudonyms_of, require_outside, scanning
-from pipeline.cli.steps import model_paths
-from pipeline.config import Config, as_yaml, parse_config
+from pipeline.cli.segmenting_model import SegmentingModel
+from pipeline.config import Config
 from pipeline.dataset.catalogue import Images, SetAside
 from pipeline.dataset.contrasts import read_contrasts
 from pipeline.dataset.layouts import read_images
 from pipeline.errors import ScanError, UsageError
-from pipeline.evaluation.selection.inference_file import INFERENCE, read_inference
 from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
 from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.files import sha256_of
 from pipeline.imaging.nifti.writing import write_probabilities, write_volume
 from pipeline.imaging.scan import ScanSource, find_scans, read_scan
 from pipeline.imaging.structures import structures_of
 from pipeline.segmentation.confidence import (
     StructureConfidence,
-    structure_confidences,
     uncertainty,
 )
-from pipeline.segmentation.inference import Predictor
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Scans = dict[str, Images]
-_OPEN_KEYS = ("reading.", "data.missing_contrasts=")
-"""Begin what a prediction may decide anew."""
 
 
 @dataclass(frozen=True)
@@ -71,60 +64,12 @@ class Written:
     confidences: list[StructureConfidence]
 
 
-def predictor_of(
-    model: str, overrides: Sequence[str], work: Path, also: Sequence[str] = ()
-) -> Predictor:
-    """The model, with the faults of scans met as the command line says.
-
-    The folder of all folds makes masks as its held-out cases have chosen.
-
-    Args:
-        model: a folder, a checkpoint, a run id or ``models:/`` address.
-        overrides: of the section ``reading``, and whether contrasts may be missing.
-        work: whose store is asked.
-        also: further models, which join as an ensemble; what the first has chosen holds for all.
-
-    Raises:
-        UsageError: an override of another key, or one network named twice.
-        ModelError, CheckpointError: an argument leads to no sound model, or to one of another task.
-        ConfigErrors: what was chosen is damaged, or about other structures.
-    """
-    foreign = [text for text in overrides if not text.startswith(_OPEN_KEYS)]
-    if foreign:
-        raise UsageError(
-            f"--set {foreign[0]}",
-            expected="a key of the section reading, or data.missing_contrasts: a model keeps "
-            "what it was trained with",
-            found=foreign[0].partition("=")[0],
-            remedy="leave it out, or train with it",
-        )
-    paths = [(name, path) for name in (model, *also) for path in model_paths(name, work)]
-    if also:
-        _require_different(paths)
-    predictor = Predictor.from_checkpoint(*(path for _, path in paths))
-    chosen = Path(model) / INFERENCE
-    if chosen.is_file():
-        predictor = predictor.with_inference(read_inference(chosen, predictor.config))
-    for name in also:
-        if (Path(name) / INFERENCE).is_file():
-            note(f"{Path(name) / INFERENCE} is not followed: {model} decides for the ensemble")
-    _note_mirroring(predictor)
-    if not overrides:
-        return predictor
-    config = parse_config(as_yaml(predictor.config), model, list(overrides))
-    _note_missing(predictor.config, config)
-    return Predictor(config, predictor.members, predictor.device)
-
-
-def mask_output(
-    predictor: Predictor, mask_format: str, identity: str | None, work: Path
-) -> MaskOutput:
+def mask_output(config: Config, mask_format: str, identity: str | None, work: Path) -> MaskOutput:
     """How masks are written.
 
     Raises:
         UsageError: an unknown format or identity, or an identity that no format would hold.
     """
-    config = predictor.config
     chosen = _chosen("--format", mask_format, MaskFormat)
     if identity is not None and chosen is not MaskFormat.DICOM_SEG:
         raise UsageError(
@@ -180,7 +125,7 @@ def inputs(source: Path, config: Config, out: Path, work: Path) -> tuple[Scans, 
 
 
 def write_prediction(
-    predictor: Predictor,
+    model: SegmentingModel,
     output: MaskOutput,
     sources: Images,
     target: Path,
@@ -188,23 +133,19 @@ def write_prediction(
 ) -> Written:
     """Predict a scan and write its mask, with what is wanted beside it."""
     output.require_writable(sources[0])
-    config = predictor.config
+    config = model.config
     if len(sources) == len(config.data.contrasts):
         volumes = read_contrasts(sources, config.data.contrasts, config.reading)
     else:
         # Refused by the model, which names its contrasts.
         volumes = [read_scan(source, config.reading) for source in sources if source is not None]
-    prediction = predictor.predict_with_probabilities(*volumes)
-    probabilities = prediction.probabilities
+    found = model.segment(volumes)
     if extras.probabilities:
-        write_probabilities(probabilities, volumes[0], probabilities_beside(target))
+        write_probabilities(found.probabilities, volumes[0], probabilities_beside(target))
     if extras.uncertainty:
-        write_volume(uncertainty(probabilities), uncertainty_beside(target))
-    output.write(prediction.mask, volumes[0], sources[0], target)
-    return Written(
-        tuple(text for volume in volumes for text in volume.warnings),
-        structure_confidences(prediction.mask, probabilities, config),
-    )
+        write_volume(uncertainty(found.probabilities), uncertainty_beside(target))
+    output.write(found.mask, volumes[0], sources[0], target)
+    return Written(tuple(text for volume in volumes for text in volume.warnings), found.confidences)
 
 
 def write_sources(path: Path, scans: Scans, targets: Mapping[str, Path]) -> None:
@@ -216,44 +157,8 @@ def write_sources(path: Path, scans: Scans, targets: Mapping[str, Path]) -> None
             file.write(json.dumps({"mask": str(targets[name]), "sources": sources}) + "\n")
 
 
-def _note_mirroring(predictor: Predictor) -> None:
-    """Say so where networks are shown mirror images that they have not learned from."""
-    wanted = set(predictor.config.inference.mirror_axes)
-    learned = [set(member.config.augmentation.mirror_axes) for member in predictor.members]
-    if strangers := sum(not wanted <= axes for axes in learned):
-        note(
-            f"scans are mirrored along {', '.join(sorted(wanted))}, which the training of "
-            f"{strangers} of {len(learned)} networks has not seen: such masks may be worse"
-        )
-
-
-def _note_missing(trained: Config, asked: Config) -> None:
-    """Say so where a model is shown less than it was trained with."""
-    policies = (trained.data.missing_contrasts, asked.data.missing_contrasts)
-    if policies == ("refuse", "zero") and trained.augmentation.contrast_dropout_probability == 0:
-        note(
-            "the model has never seen a scan without a contrast "
-            "(augmentation.contrast_dropout_probability is 0): look at such masks with care"
-        )
-
-
 def _lies_in(folder: Path, source: ScanSource) -> bool:
     return path_of(source).resolve().is_relative_to(folder)
-
-
-def _require_different(paths: Sequence[tuple[str, Path]]) -> None:
-    """Refuse a network that would count twice in the mean."""
-    known: dict[str, str] = {}
-    for name, path in paths:
-        digest = sha256_of(path)
-        if digest in known:
-            raise UsageError(
-                f"--also {name}",
-                expected="networks that differ from one another",
-                found=f"one that {known[digest]} holds, too",
-                remedy="leave it out; it would count twice",
-            )
-        known[digest] = name
 
 
 def _chosen(option: str, text: str, choices: type[Choice]) -> Choice:

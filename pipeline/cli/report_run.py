@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from pipeline.cli.comparison_run import ScoredRun, caveats, run_names, scored_run
-from pipeline.cli.model_folder import FINISHED
+from pipeline.cli.model_folder import ENSEMBLE, FINISHED
 from pipeline.cli.report_cases import CaseReader, reported_cases
 from pipeline.cli.report_masks import masks_in, report_of_masks
 from pipeline.cli.run_folder import RUN_ID, find_run
@@ -227,7 +227,10 @@ def _provenance(folds: Sequence[Results]) -> Iterator[tuple[str, str]]:
         minutes = sum(item.seconds for item in facts) / 60
         yield "time", f"{minutes:.1f} min of {'fitting' if is_baseline else 'training'}"
     yield "seed", f"seed {config.seed}"
-    models = [_json_of(fold.folder / FINISHED).get("registered", "") for fold in folds]
+    places = [fold.folder / FINISHED for fold in folds]
+    if len(folds) > 1:
+        places.append(folds[0].folder.parent / ENSEMBLE)
+    models = [_json_of(place).get("registered", "") for place in places]
     if any(models):
         yield "model", ", ".join(dict.fromkeys(text for text in models if text))
 

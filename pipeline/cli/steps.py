@@ -22,6 +22,7 @@ from pipeline.errors import ModelError, ScanError
 from pipeline.evaluation.scores import Score, score_case
 from pipeline.evaluation.selection.evidence import CaseEvidence
 from pipeline.evaluation.selection.gathering import Gatherer, HeldOutCase
+from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.imaging.nifti.writing import write_mask
 from pipeline.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from pipeline.imaging.pseudonyms import Pseudonyms
@@ -31,6 +32,7 @@ from pipeline.imaging.volume import Volume
 from pipeline.metrics.calibration import Reliability
 from pipeline.reporting.pictures import Example
 from pipeline.segmentation.inference import Prediction
+from pipeline.tracking.packing import ModelFiles
 
 _EXAMPLES = 4
 
@@ -169,17 +171,18 @@ def _write_mask(mask: Volume, scan: Volume, path: Path) -> None:
         write_mask(mask, scan, path)
 
 
-def model_paths(model: str, work: Path) -> list[Path]:
-    """The checkpoints behind a model argument: a folder, a file, a run id or ``models:/`` name.
+def model_files(model: str, work: Path) -> ModelFiles:
+    """What is behind a model argument: a folder, a file, a run id or ``models:/`` name.
 
     Raises:
-        ModelError: it leads to no checkpoint.
+        ModelError: it leads to no model, or to a damaged one.
     """
     path = Path(model)
     if path.is_file():
-        return [path]
+        return ModelFiles((path,))
     if path.is_dir():
-        return checkpoints_in(path)
+        chosen = path / INFERENCE
+        return ModelFiles(tuple(checkpoints_in(path)), chosen if chosen.is_file() else None)
     from pipeline.tracking.resolving import resolve_model
     from pipeline.tracking.store import open_store
 
@@ -189,9 +192,9 @@ def model_paths(model: str, work: Path) -> list[Path]:
             model,
             expected="a folder or checkpoint of `slicewise train`, a run id, or models:/name@alias",
             found="none of these",
-            remedy="correct the path, or look at the models with `slicewise mlflow`",
+            remedy="correct the path, or look at the models with `slicewise models`",
         )
-    return [found]
+    return found
 
 
 def _spread(scores: Sequence[Score]) -> list[str]:

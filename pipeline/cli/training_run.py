@@ -8,24 +8,31 @@ from pathlib import Path
 
 from pipeline.cli.choosing_run import choose_and_show
 from pipeline.cli.console import figure, note
-from pipeline.cli.fold_training import Outcome, TrainingJob, show_outcome, train_fold
+from pipeline.cli.fold_run import show_places
+from pipeline.cli.fold_training import Outcome, TrainingJob, register, show_outcome, train_fold
 from pipeline.cli.initial_model import find_initial, require_same_start
 from pipeline.cli.model_folder import (
+    checkpoints_in,
     forget_choices,
     make_room_for_folds,
+    registered_ensemble,
+    remember_ensemble,
     require_free,
     require_free_folds,
 )
-from pipeline.cli.run_folder import remember_run
+from pipeline.cli.run_folder import RUN_ID, remember_run, run_id_in
 from pipeline.cli.steps import prepared_slices
 from pipeline.cli.tables import SET_ASIDE, show_summary
-from pipeline.config import FOLD_KINDS, Config
+from pipeline.config import FOLD_KINDS, Config, load_config
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from pipeline.errors import UsageError
-from pipeline.evaluation.results import SCORES
+from pipeline.evaluation.results import CONFIG, SCORES
 from pipeline.evaluation.scores import write_scores
+from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.evaluation.statistics import final_metrics, mean_dice, mean_dice_interval, summarize
-from pipeline.tracking.runs import start_run
+from pipeline.imaging.files import sha256_of
+from pipeline.tracking.packing import ModelFiles
+from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import open_store
 
 
@@ -89,7 +96,7 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
     # Made anew at the end, with the networks that are there then.
     forget_choices(out)
     outcomes: list[Outcome] = []
-    with start_run(job.store, job.config, f"{job.config.name} all folds") as parent:
+    with _parent(job, folds, out) as parent:
         remember_run(job.work, parent.run_id, out, job.config)
         for fold in folds:
             folder = out / f"fold-{fold.number}"
@@ -106,7 +113,33 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
         title = f"All cases, out of fold ({folds[0].kind})"
         show_summary(title, summaries, mean_dice_interval(scores))
         choose_and_show(job, folds, out, parent)
+        _register_ensemble(outcomes, out, parent)
     return outcomes
+
+
+def _parent(job: TrainingJob, folds: Sequence[Fold], out: Path) -> TrackedRun:
+    """The run over all folds; a resumed training goes on in the one that it began in."""
+    if job.resume and (out / RUN_ID).is_file():
+        return continue_run(job.store, run_id_in(out))
+    tags = {"slicewise.folds": folds[0].kind, "slicewise.kind": "network"}
+    return start_run(job.store, job.config, f"{job.config.name} all folds", tags=tags)
+
+
+def _register_ensemble(outcomes: Sequence[Outcome], out: Path, parent: TrackedRun) -> None:
+    """Register the networks of all folds as one model, unless that has been done."""
+    chosen = out / INFERENCE
+    files = ModelFiles(tuple(checkpoints_in(out)), chosen if chosen.is_file() else None)
+    every = (*files.members, *([chosen] if chosen.is_file() else []))
+    content = {path.relative_to(out).as_posix(): sha256_of(path) for path in every}
+    registered = registered_ensemble(out, content)
+    if registered is None:
+        (first, *_) = outcomes
+        config = load_config(first.folder / CONFIG)
+        scores = [score for outcome in outcomes for score in outcome.evaluated.scores]
+        facts = [outcome.facts for outcome in outcomes]
+        registered = register(parent, files, config, facts, scores)
+        remember_ensemble(out, content, registered)
+    show_places({"model": out, "run": parent.run_id, "registered": registered})
 
 
 def _require_fold(config: Config, number: int) -> None:

@@ -52,6 +52,8 @@ class DataSection(Section):
     """Number of folds; not used with a split file."""
     fold_seed: Seed = 12345
     """Seed of the shuffling of the folds; not used with a split file."""
+    licence: str | None = None
+    """Licence of the data set, in words; stands on the card of the model."""
     allow_unpaired: bool = False
     """Go on without the images that lack a label and the labels that lack an image."""
 

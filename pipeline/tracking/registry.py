@@ -1,4 +1,4 @@
-"""A checkpoint in, a registered model that loads anywhere out."""
+"""A trained model in, a registered model that loads anywhere out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ import numpy as np
 
 import pipeline
 from pipeline.errors import ModelError
+from pipeline.tracking.packing import PACKED, ModelFiles, pack_model
 from pipeline.tracking.runs import TrackedRun
 from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.models import Model
 
 CHAMPION = "champion"
 """Alias of the version that predicts."""
 CHALLENGER = "challenger"
 """Alias of the newest version that waits for a comparison."""
+ANSWER = ("mask", "volumes_ml", "confidence")
+"""Columns of what is served: a ``.nii.gz`` in base64, and JSON by structure."""
 PREVIOUS = "previous"
 """Alias of the champion before."""
 
@@ -51,20 +55,22 @@ class RegisteredVersion:
 
 def register_model(
     run: TrackedRun,
-    checkpoint: Path,
+    files: ModelFiles,
     model_name: str,
     *,
+    card: str,
     contrasts: Sequence[str] = ("image",),
     example: bytes | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> RegisteredVersion:
-    """Store a checkpoint as a servable model and register it.
+    """Store a model so that it can be served, and register it.
 
     Args:
         run: the training that it comes from.
-        checkpoint: file that ``Predictor.from_checkpoint`` reads.
+        files: networks, and how masks are made of their probabilities.
         model_name: registered model; its first version becomes ``champion``, others
             ``challenger``.
+        card: Markdown about the model; travels inside of it and describes the version.
         contrasts: of the configuration; a single one is served as column ``nifti``, several as
             ``nifti_`` and their names.
         example: a small ``.nii.gz`` file that shows the input; a synthetic one if not given.
@@ -72,13 +78,12 @@ def register_model(
 
     Raises:
         ModelError: the registry refuses the name.
+        ModelError, CheckpointError: a member is missing or damaged.
     """
     from mlflow.exceptions import MlflowException
 
     _ensure_registered_name(run.store, model_name)
-    columns = [f"nifti_{name}" for name in contrasts] if len(contrasts) > 1 else ["nifti"]
-    text = base64.b64encode(example or synthetic_example()).decode("ascii")
-    logged = _log_model(run, checkpoint, model_name, dict.fromkeys(columns, text))
+    logged = _log_model(run, model_name, files, card, input_example(contrasts, example))
     client = run.store.client
     try:
         created = client.create_model_version(
@@ -89,6 +94,7 @@ def register_model(
             run_id=run.run_id,
             model_id=logged.model_id,
             tags=dict(tags or {}),
+            description=card,
         )
     except MlflowException as error:
         raise _refused(model_name, error) from error
@@ -97,6 +103,13 @@ def register_model(
     alias = CHALLENGER if champion else CHAMPION
     client.set_registered_model_alias(model_name, alias, str(number))
     return RegisteredVersion(model_name, number, alias)
+
+
+def input_example(contrasts: Sequence[str], example: bytes | None = None) -> dict[str, str]:
+    """Column of each contrast to a small ``.nii.gz`` file in base64."""
+    columns = [f"nifti_{name}" for name in contrasts] if len(contrasts) > 1 else ["nifti"]
+    text = base64.b64encode(example or synthetic_example()).decode("ascii")
+    return dict.fromkeys(columns, text)
 
 
 def synthetic_example() -> bytes:
@@ -121,7 +134,7 @@ def _ensure_registered_name(store: Store, model_name: str) -> None:
 
 
 def _log_model(
-    run: TrackedRun, checkpoint: Path, model_name: str, example: Mapping[str, str]
+    run: TrackedRun, model_name: str, files: ModelFiles, card: str, example: Mapping[str, str]
 ) -> LoggedModel:
     """Save beside, upload once, and only then mark as ready.
 
@@ -130,47 +143,66 @@ def _log_model(
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.entities.logged_model_status import LoggedModelStatus
+    from mlflow.models import Model
 
     client = run.store.client
     logged = client.create_logged_model(
         run.experiment_id, name=model_name, source_run_id=run.run_id
     )
+    identity = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+        run_id=logged.source_run_id,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "model"
-        _save_model(saved, checkpoint, example, logged)
+        saved = Path(folder) / "saved"
+        save_servable(saved, files, card, example, identity)
         client.log_model_artifacts(logged.model_id, str(saved))
     client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
 
 
-def _save_model(
-    folder: Path, checkpoint: Path, example: Mapping[str, str], logged: LoggedModel
+def save_servable(
+    folder: Path,
+    files: ModelFiles,
+    card: str,
+    example: Mapping[str, str],
+    identity: Model | None = None,
 ) -> None:
+    """Write a folder that ``mlflow.pyfunc`` loads and ``mlflow models serve`` serves.
+
+    Args:
+        folder: does not exist yet.
+        files: networks, and how masks are made of their probabilities.
+        card: Markdown about the model.
+        example: column to text, see ``input_example``.
+        identity: of a logged model; None makes a new one.
+    """
     import mlflow.pyfunc
     import pandas as pd
-    from mlflow.models import Model, ModelSignature
+    from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
+    # A file, or its path where the server permits that; the model sees to it that one is given.
+    columns = [*example, *(name.replace("nifti", "path", 1) for name in example)]
     signature = ModelSignature(
-        inputs=Schema([ColSpec("string", column) for column in example]),
-        outputs=Schema([ColSpec("string", "mask")]),
+        inputs=Schema([ColSpec("string", column, required=False) for column in columns]),
+        outputs=Schema([ColSpec("string", column) for column in ANSWER]),
     )
-    mlflow.pyfunc.save_model(
-        folder,
-        python_model=str(Path(__file__).with_name("served_model.py")),
-        artifacts={"checkpoint": str(checkpoint)},
-        code_paths=[str(Path(pipeline.__file__).parent)],
-        # Named here, because finding them out would run the model.
-        pip_requirements=requirements(),
-        signature=signature,
-        input_example=pd.DataFrame([example]),
-        mlflow_model=Model(
-            artifact_path=logged.artifact_location,
-            model_uuid=logged.model_id,
-            model_id=logged.model_id,
-            run_id=logged.source_run_id,
-        ),
-    )
+    with tempfile.TemporaryDirectory() as packed:
+        pack_model(files, card, Path(packed) / PACKED)
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={PACKED: str(Path(packed) / PACKED)},
+            code_paths=[str(Path(pipeline.__file__).parent)],
+            # Named here, because finding them out would run the model.
+            pip_requirements=requirements(),
+            signature=signature,
+            input_example=pd.DataFrame([example]),
+            mlflow_model=identity,
+        )
 
 
 def requirements() -> list[str]:

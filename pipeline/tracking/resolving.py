@@ -1,4 +1,4 @@
-"""A run id or ``models:/`` address in, the path of its checkpoint out."""
+"""A run id or ``models:/`` address in, the files of its model out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ModelError
+from pipeline.tracking.packing import PACKED, ModelFiles, unpack_model
 from pipeline.tracking.runs import CHECKPOINT_FOLDER
 from pipeline.tracking.store import Store
 
@@ -18,15 +19,15 @@ _MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version
 _SHOWN = 10
 
 
-def resolve_model(store: Store, text: str) -> Path | None:
-    """The checkpoint that a model argument names, or None when it must be a path.
+def resolve_model(store: Store, text: str) -> ModelFiles | None:
+    """The files of the model that an argument names, or None when it must be a path.
 
     Args:
         store: where runs and models are kept.
         text: a run id, ``models:/name@alias`` or ``models:/name/3``.
 
     Raises:
-        ModelError: it has the form of one of these and leads to no checkpoint.
+        ModelError: it has the form of one of these and leads to no model, or to a damaged one.
     """
     if _RUN_ID.fullmatch(text):
         return _from_run(store, text)
@@ -50,25 +51,29 @@ def resolve_run(store: Store, text: str) -> str | None:
     return find_version(store, text).run_id if text.startswith("models:/") else None
 
 
-def _from_run(store: Store, run_id: str) -> Path:
+def _from_run(store: Store, run_id: str) -> ModelFiles:
     from mlflow.exceptions import MlflowException
 
     try:
         run = store.client.get_run(run_id)
+        registered = list(store.client.search_model_versions(f"run_id='{run_id}'"))
     except MlflowException as error:
         raise ModelError(
             run_id,
-            expected=f"a run in {store.uri}",
+            expected=f"a run in {store.shown_uri}",
             found=_first_line(error),
             remedy="copy a run id from 'slicewise mlflow', or name the --work folder that holds it",
         ) from error
-    return _checkpoint(store, run_id, f"{run.info.artifact_uri}/{CHECKPOINT_FOLDER}")
+    if registered:
+        newest = max(registered, key=lambda item: int(item.version))
+        return _from_registry(store, f"models:/{newest.name}/{newest.version}")
+    return _fetched(store, run_id, f"{run.info.artifact_uri}/{CHECKPOINT_FOLDER}")
 
 
-def _from_registry(store: Store, text: str) -> Path:
+def _from_registry(store: Store, text: str) -> ModelFiles:
     found = find_version(store, text)
     source = store.client.get_model_version_download_uri(found.name, found.version)
-    return _checkpoint(store, text, f"{source}/artifacts")
+    return _fetched(store, text, f"{source}/artifacts")
 
 
 def find_version(store: Store, text: str) -> ModelVersion:
@@ -104,7 +109,7 @@ def _version(store: Store, parts: re.Match[str]) -> ModelVersion:
     return store.client.get_model_version(parts["name"], parts["version"])
 
 
-def _checkpoint(store: Store, where: str, uri: str) -> Path:
+def _fetched(store: Store, where: str, uri: str) -> ModelFiles:
     """Fetch a folder of the store; one of its own disk is used where it lies."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -112,20 +117,14 @@ def _checkpoint(store: Store, where: str, uri: str) -> Path:
     try:
         folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=store.uri))
     except (MlflowException, OSError) as error:
-        raise _no_checkpoint(where, uri, _first_line(error)) from error
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    if len(files) != 1:
-        raise _no_checkpoint(where, uri, f"{len(files)} files")
-    return files[0]
-
-
-def _no_checkpoint(where: str, uri: str, found: str) -> ModelError:
-    return ModelError(
-        where,
-        expected=f"one checkpoint in {uri}",
-        found=found,
-        remedy="choose a run that reached its end, or give the path of a checkpoint",
-    )
+        raise ModelError(
+            where,
+            expected="the artifacts of a model",
+            found=_first_line(error),
+            remedy="restore them, choose another version, or give the path of a checkpoint",
+        ) from error
+    packed = folder / PACKED
+    return unpack_model(packed if packed.is_dir() else folder, where)
 
 
 def _known_models(store: Store) -> str:

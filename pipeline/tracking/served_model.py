@@ -1,4 +1,4 @@
-"""NIfTI files as text in, a mask as text out: the model that MLflow stores and serves.
+"""NIfTI files in, masks with volumes and confidence out: the model that MLflow stores and serves.
 
 MLflow copies this file into the model and runs it to load the model, so that nothing is pickled;
 this is why importing it names the model.
@@ -7,8 +7,11 @@ this is why importing it names the model.
 from __future__ import annotations
 
 import base64
+import json
+import math
+import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +19,30 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from pipeline.config import ReadingSection
 from pipeline.dataset.contrasts import on_one_grid
 from pipeline.errors import ScanError
 from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.nifti.writing import write_mask
-from pipeline.segmentation.inference import Predictor
+from pipeline.imaging.volume import Volume
+from pipeline.segmentation.confidence import StructureConfidence, structure_confidences
+from pipeline.tracking.packing import ALLOWED_FOLDER, PACKED, unpack_model
+
+Row = Mapping[Hashable, Any]
+"""Column to its value; None or NaN where a column is left out."""
 
 
 class ServedModel(PythonModel):
-    """One column a contrast to column ``mask``; each holds a ``.nii.gz`` file in base64."""
+    """A row a scan: columns ``nifti`` or ``path``, several contrasts ``nifti_NAME``, to a mask.
+
+    ``nifti`` holds a ``.nii`` or ``.nii.gz`` file in base64. The answer has the columns ``mask``
+    (a ``.nii.gz`` file in base64, on the grid of the first contrast), ``volumes_ml`` and
+    ``confidence`` (JSON by structure).
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the checkpoint that travels with the model."""
-        self.predictor = Predictor.from_checkpoint(Path(context.artifacts["checkpoint"]))
+        """Read the networks that travel with the model."""
+        self.predictor = unpack_model(Path(context.artifacts[PACKED]), "the model").load()
 
     def predict(
         self,
@@ -36,26 +50,81 @@ class ServedModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
-        """One mask a row, on the grid of the scan in its first column."""
-        rows = model_input.itertuples(index=False)
-        return pd.DataFrame({"mask": [self._mask(row, texts) for row, texts in enumerate(rows)]})
+        """One answer a row.
 
-    def _mask(self, row: int, texts: Iterable[str]) -> str:
+        Raises:
+            ScanError: a file that is damaged, on another grid, or not permitted.
+        """
+        rows = model_input.to_dict(orient="records")
+        if not rows:
+            raise ScanError(
+                "request",
+                expected="rows with a column nifti or path, one for each scan",
+                found="none",
+                remedy="send the file in base64 in the column nifti",
+            )
+        return pd.DataFrame([self._answer(number, row) for number, row in enumerate(rows)])
+
+    def _answer(self, number: int, row: Row) -> dict[str, str]:
         config = self.predictor.config
         with tempfile.TemporaryDirectory() as folder:
-            contrasts = []
-            for column, text in enumerate(texts):
-                path = Path(folder) / f"row{row}_column{column}.nii.gz"
-                path.write_bytes(_decoded(path.name, text))
-                contrasts.append(read_nifti(path, config.reading))
-            if len(contrasts) == len(config.data.contrasts):
-                contrasts = on_one_grid(contrasts, config.data.contrasts, config.reading)
-            mask_path = Path(folder) / "mask.nii.gz"
-            write_mask(self.predictor.predict(*contrasts), contrasts[0], mask_path)
-            return base64.b64encode(mask_path.read_bytes()).decode("ascii")
+            contrasts = self._contrasts(Path(folder), number, row)
+            found = self.predictor.predict_with_probabilities(*contrasts)
+            path = Path(folder) / "mask.nii.gz"
+            write_mask(found.mask, contrasts[0], path)
+            mask = base64.b64encode(path.read_bytes()).decode("ascii")
+        confidences = structure_confidences(found.mask, found.probabilities, config)
+        volumes = {item.structure: item.volume_ml for item in confidences}
+        sure = {item.structure: _confidence(item) for item in confidences}
+        return {"mask": mask, "volumes_ml": json.dumps(volumes), "confidence": json.dumps(sure)}
+
+    def _contrasts(self, folder: Path, number: int, row: Row) -> Sequence[Volume]:
+        """The volumes of a row, in the order of the contrasts."""
+        config = self.predictor.config
+        names = config.data.contrasts
+        endings = [f"_{name}" for name in names] if len(names) > 1 else [""]
+        volumes = []
+        for place, ending in enumerate(endings):
+            where = f"row {number + 1}, nifti{ending}"
+            path = _file(row, ending, where, folder / f"row{number + 1}_{place + 1}.nii.gz")
+            volumes.append(_read(path, where, config.reading))
+        return on_one_grid(volumes, names, config.reading)
 
 
-def _decoded(where: str, text: str) -> bytes:
+def _file(row: Row, ending: str, where: str, place: Path) -> Path:
+    """The file of one contrast: sent, and then written to a place, or named."""
+    given = {key: row.get(f"{key}{ending}") for key in ("nifti", "path")}
+    texts = {key: value for key, value in given.items() if isinstance(value, str)}
+    if len(texts) != 1:
+        raise ScanError(
+            where,
+            expected=f"one of nifti{ending} and path{ending}",
+            found="both" if texts else "neither as text",
+            remedy="send the file in base64; see the example that the model holds",
+        )
+    if "path" in texts:
+        return _permitted(Path(texts["path"]), where)
+    content = _decoded(texts["nifti"], where)
+    # The reader tells by the name whether a file is compressed.
+    path = place if content[:2] == b"\x1f\x8b" else place.with_suffix("")
+    path.write_bytes(content)
+    return path
+
+
+def _permitted(path: Path, where: str) -> Path:
+    folder = os.environ.get(ALLOWED_FOLDER)
+    # Resolved, so that neither .. nor a link leads out of the folder.
+    if folder and path.resolve().is_relative_to(Path(folder).resolve()):
+        return path.resolve()
+    raise ScanError(
+        where,
+        expected="a file below the folder that the server permits" if folder else "a file as bytes",
+        found="a path elsewhere" if folder else "a path, which this server does not permit",
+        remedy="send the file in base64 in the column nifti",
+    )
+
+
+def _decoded(text: str, where: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -65,6 +134,27 @@ def _decoded(where: str, text: str) -> bytes:
             found=str(error),
             remedy="encode the bytes of the file, without line breaks",
         ) from error
+
+
+def _read(path: Path, where: str, reading: ReadingSection) -> Volume:
+    try:
+        return read_nifti(path, reading)
+    except ScanError as error:
+        # The name is that of a temporary file, or of a folder of the server.
+        raise type(error)(
+            where, expected=error.expected, found=error.found, remedy=error.remedy
+        ) from None
+
+
+def _confidence(item: StructureConfidence) -> dict[str, float | None]:
+    figures = {
+        "promised_dice": item.promised_dice,
+        "expected_dice": item.expected_dice,
+        "expected_error": item.expected_error,
+        "uncertainty": item.uncertainty,
+    }
+    # JSON has no NaN.
+    return {key: None if math.isnan(value) else value for key, value in figures.items()}
 
 
 set_model(ServedModel())

@@ -89,7 +89,7 @@ def open_store(work: Path) -> Store:
     Raises:
         OutputError: the folder cannot be written, or the store does not open.
     """
-    _prepare_mlflow()
+    prepare_mlflow()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -133,7 +133,7 @@ def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 
 
-def _prepare_mlflow() -> None:
+def prepare_mlflow() -> None:
     """Nothing is sent anywhere, and start-up messages stay off the console."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"

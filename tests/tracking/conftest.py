@@ -1,18 +1,20 @@
-"""A store in a temporary folder, and a predictor that needs no training."""
+"""A store that is made once, a toy configuration, and a predictor that needs no training."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Self
 
 import numpy as np
 import pytest
+import torch
 
-from pipeline.config import Config, parse_config
+from pipeline.config import Config, InferenceSection, as_yaml, parse_config
 from pipeline.imaging.volume import Volume
+from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
+from pipeline.segmentation.inference import Prediction, Predictor
 from pipeline.tracking import Store, open_store
+from pipeline.tracking.packing import ModelFiles
 
 TOY = """
 name: toy
@@ -26,17 +28,22 @@ training: {epochs: 1}
 class ThresholdPredictor:
     """Stands in for the trained one: everything brighter than 500 is the structure."""
 
-    def __init__(self, checkpoint: Path) -> None:
-        self.checkpoint = checkpoint
-        self.config = parse_config(TOY, str(checkpoint))
+    def __init__(self, *checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+        self.config = parse_config(TOY, "toy.yaml")
 
-    @classmethod
-    def from_checkpoint(cls, path: Path) -> Self:
-        return cls(path)
+    def with_inference(self, inference: InferenceSection) -> Self:
+        self.config = self.config.model_copy(update={"inference": inference})
+        return self
 
-    def predict(self, *contrasts: Volume) -> Volume:
+    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
         brightest = np.max([volume.voxels for volume in contrasts], axis=0)
-        return contrasts[0].with_voxels((brightest > 500).astype("uint8"))
+        mask = brightest > 500
+        sure = np.where(mask, np.float32(0.9), np.float32(0.1))
+        return Prediction(
+            contrasts[0].with_voxels(mask.astype("uint8")),
+            (contrasts[0].with_voxels(1 - sure), contrasts[0].with_voxels(sure)),
+        )
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +58,21 @@ def config() -> Config:
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """A file with content enough to be recognised."""
+def checkpoint(tmp_path: Path, config: Config) -> Path:
+    """A checkpoint of a training that could go on."""
     path = tmp_path / "best.pt"
-    path.write_bytes(b"weights")
+    weights = {"weight": torch.arange(6.0)}
+    save_checkpoint(Checkpoint(as_yaml(config), weights, {"step": 3}, {"train": ["a"]}), path)
     return path
 
 
 @pytest.fixture
+def files(checkpoint: Path) -> ModelFiles:
+    """A model of one network."""
+    return ModelFiles((checkpoint,))
+
+
+@pytest.fixture
 def threshold_predictor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace the module of the real predictor, whose imports take seconds."""
-    module = ModuleType("pipeline.segmentation.inference")
-    module.Predictor = ThresholdPredictor  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    """Let models predict by a threshold."""
+    monkeypatch.setattr(Predictor, "from_checkpoint", ThresholdPredictor)

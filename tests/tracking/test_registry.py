@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -12,17 +14,20 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.errors import GeometryError, ModelError, ScanError
+from pipeline.segmentation.checkpoint import load_checkpoint
+from pipeline.segmentation.inference import Predictor
 from pipeline.tracking import Store, register_model, resolve_model, start_run
+from pipeline.tracking.packing import ALLOWED_FOLDER, ModelFiles
 from pipeline.tracking.registry import requirements, synthetic_example
 
 
 @pytest.mark.usefixtures("threshold_predictor")
 def test_first_version_is_champion_and_the_next_challenger(
-    store: Store, config: Config, checkpoint: Path
+    store: Store, config: Config, files: ModelFiles
 ) -> None:
     with start_run(store, config, "aliases") as run:
-        first = register_model(run, checkpoint, "aliased", tags={"dice": "0.9"})
-        second = register_model(run, checkpoint, "aliased")
+        first = register_model(run, files, "aliased", card="# Card", tags={"dice": "0.9"})
+        second = register_model(run, files, "aliased", card="# Card")
 
     assert (first.name, first.alias) == ("aliased", "champion")
     assert (second.name, second.alias) == ("aliased", "challenger")
@@ -34,17 +39,20 @@ def test_first_version_is_champion_and_the_next_challenger(
 
 @pytest.mark.usefixtures("threshold_predictor")
 def test_checkpoint_is_found_by_run_version_and_alias(
-    store: Store, config: Config, checkpoint: Path
+    store: Store, config: Config, files: ModelFiles
 ) -> None:
     with start_run(store, config, "found again") as run:
-        run.log_checkpoint(checkpoint)
-        registered = register_model(run, checkpoint, "found")
+        registered = register_model(run, files, "found", card="# Card")
 
     for text in (run.run_id, registered.uri, f"models:/{registered.name}@{registered.alias}"):
-        path = resolve_model(store, text)
-        assert path is not None
-        assert path.name == "best.pt"
-        assert path.read_bytes() == b"weights"
+        found = resolve_model(store, text)
+        assert found is not None
+        (member,) = found.members
+        packed = load_checkpoint(member)
+        assert packed.model["weight"].tolist() == [0, 1, 2, 3, 4, 5]
+        # What only a training needs stays behind.
+        assert packed.training_state is None
+        assert found.inference is None
 
 
 @pytest.mark.parametrize("text", ["runs/best.pt", "work/train", "0123abc"])
@@ -57,10 +65,10 @@ def test_other_texts_are_paths(store: Store, text: str) -> None:
     "text", ["models:/known@nobody", "models:/known/7", "models:/unknown/1", "models:/known"]
 )
 def test_address_without_model_names_what_there_is(
-    store: Store, config: Config, checkpoint: Path, text: str
+    store: Store, config: Config, files: ModelFiles, text: str
 ) -> None:
     with start_run(store, config, "known") as run:
-        register_model(run, checkpoint, "known")
+        register_model(run, files, "known", card="# Card")
 
     with pytest.raises(ModelError) as caught:
         resolve_model(store, text)
@@ -78,19 +86,19 @@ def test_run_without_checkpoint_is_an_error(store: Store, config: Config) -> Non
     with start_run(store, config, "empty") as run:
         pass
 
-    with pytest.raises(ModelError, match="one checkpoint"):
+    with pytest.raises(ModelError, match="artifacts of a model"):
         resolve_model(store, run.run_id)
 
 
 @pytest.mark.usefixtures("threshold_predictor")
 def test_name_that_the_registry_refuses_is_an_error(
-    store: Store, config: Config, checkpoint: Path
+    store: Store, config: Config, files: ModelFiles
 ) -> None:
     with (
         start_run(store, config, "bad name") as run,
         pytest.raises(ModelError, match=r"tracking\.model_name"),
     ):
-        register_model(run, checkpoint, "a/b:c")
+        register_model(run, files, "a/b:c", card="# Card")
 
 
 def test_requirements_name_no_build() -> None:
@@ -102,7 +110,7 @@ def test_requirements_name_no_build() -> None:
 
 @pytest.mark.usefixtures("threshold_predictor")
 def test_served_mask_lies_on_the_grid_of_its_scan(
-    store: Store, config: Config, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, config: Config, files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow.pyfunc
 
@@ -112,7 +120,7 @@ def test_served_mask_lies_on_the_grid_of_its_scan(
     scan = tmp_path / "scan.nii.gz"
     nib.save(nib.Nifti1Image(voxels, affine), scan)
     with start_run(store, config, "served") as run:
-        register_model(run, checkpoint, "served", example=scan.read_bytes())
+        register_model(run, files, "served", card="# Card", example=scan.read_bytes())
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     location = store.client.get_model_version_download_uri("served", "1")
 
@@ -124,34 +132,74 @@ def test_served_mask_lies_on_the_grid_of_its_scan(
     mask = nib.load(returned)
     np.testing.assert_allclose(mask.affine, affine)
     np.testing.assert_array_equal(np.argwhere(np.asarray(mask.dataobj)), [[4, 1, 2]])
+    # One voxel of 1 x 2 x 3 mm and a little shear, in ml.
+    volume_ml = abs(np.linalg.det(affine[:3, :3])) / 1000
+    assert json.loads(answer["volumes_ml"][0]) == {"left part (a)": pytest.approx(volume_ml)}
+    sure = json.loads(answer["confidence"][0])["left part (a)"]
+    # One voxel of 0.9 inside, 104 of 0.1 outside: 2 x 0.9 / (0.9 + 10.4 + 1).
+    assert sure["promised_dice"] == pytest.approx(1.8 / 12.3)
+    assert sure["expected_dice"] is None
     with pytest.raises(ScanError, match="base64"):
         model.predict(pd.DataFrame({"nifti": ["not base64!"]}))
+    with pytest.raises(ScanError, match="neither"):
+        model.predict(pd.DataFrame({"nifti": [None]}, dtype="string"))
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_paths_are_taken_only_below_the_folder_that_is_permitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.tracking.served_model import ServedModel
+
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "scan.nii.gz").write_bytes(synthetic_example())
+    (inside / "link.nii.gz").symlink_to(outside / "scan.nii.gz")
+    model = ServedModel()
+    model.predictor = Predictor.from_checkpoint(tmp_path)
+
+    def ask(path: Path) -> list[str]:
+        return list(model.predict(None, pd.DataFrame({"path": [str(path)]})))  # type: ignore[arg-type]
+
+    with pytest.raises(ScanError, match="does not permit"):
+        ask(inside / "scan.nii.gz")
+    monkeypatch.setenv(ALLOWED_FOLDER, str(inside))
+    assert ask(inside / "scan.nii.gz") == ["mask", "volumes_ml", "confidence"]
+    for path in (
+        outside / "scan.nii.gz",
+        inside / "link.nii.gz",
+        inside / "../outside/scan.nii.gz",
+    ):
+        with pytest.raises(ScanError, match="a path elsewhere") as caught:
+            ask(path)
+        assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.usefixtures("threshold_predictor")
 def test_several_contrasts_have_a_column_each(
-    store: Store, config: Config, checkpoint: Path
+    store: Store, config: Config, files: ModelFiles
 ) -> None:
     import mlflow.pyfunc
 
     with start_run(store, config, "contrasts") as run:
-        register_model(run, checkpoint, "contrasts", contrasts=("t1", "flair"))
+        register_model(run, files, "contrasts", card="# Card", contrasts=("t1", "flair"))
 
     model = mlflow.pyfunc.load_model(store.client.get_model_version_download_uri("contrasts", "1"))
-    assert model.metadata.get_input_schema().input_names() == ["nifti_t1", "nifti_flair"]
-    assert list(model.predict(model.input_example)) == ["mask"]
+    names = ["nifti_t1", "nifti_flair", "path_t1", "path_flair"]
+    assert model.metadata.get_input_schema().input_names() == names
+    # The stand-in knows one contrast, so the columns of two are refused by name.
+    with pytest.raises(ScanError, match="neither as text"):
+        model.predict(model.input_example)
 
 
 @pytest.mark.usefixtures("threshold_predictor")
 @pytest.mark.parametrize("policy", ["resample", "refuse"])
-def test_contrasts_on_different_grids_are_met_as_in_training(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, policy: str
-) -> None:
-    monkeypatch.delitem(sys.modules, "pipeline.tracking.served_model", raising=False)
-    from pipeline.tracking.served_model import Predictor, ServedModel
+def test_contrasts_on_different_grids_are_met_as_in_training(tmp_path: Path, policy: str) -> None:
+    from pipeline.tracking.served_model import ServedModel
 
     model = ServedModel()
-    predictor = Predictor.from_checkpoint(tmp_path)
+    predictor: Any = Predictor.from_checkpoint(tmp_path)
     data = predictor.config.data.model_copy(update={"contrasts": ("t1", "flair")})
     reading = predictor.config.reading.model_copy(update={"different_grids": policy})
     predictor.config = predictor.config.model_copy(update={"data": data, "reading": reading})
@@ -213,7 +261,7 @@ def test_model_loads_elsewhere_with_pickle_forbidden(
     weights = UNet(small.in_channels, small.out_channels, (4, 8)).state_dict()
     save_checkpoint(Checkpoint(as_yaml(small), dict(weights), None, {}), path)
     with start_run(store, small, "elsewhere") as run:
-        register_model(run, path, "elsewhere")
+        register_model(run, ModelFiles((path,)), "elsewhere", card="# Card")
     model = store.client.get_model_version_download_uri("elsewhere", "1").removeprefix("file://")
     folder = Path(model.replace("%20", " "))
 

@@ -1,0 +1,87 @@
+"""A packed model comes back as it was; what is damaged is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, InferenceSection
+from pipeline.errors import ModelError
+from pipeline.evaluation.selection.inference_file import read_inference, write_inference
+from pipeline.segmentation.checkpoint import load_checkpoint
+from pipeline.tracking.packing import ModelFiles, pack_model, unpack_model
+
+
+@pytest.fixture
+def packed(checkpoint: Path, tmp_path: Path) -> Path:
+    """Two networks and what held-out cases chose."""
+    write_inference(InferenceSection(temperature=1.7), tmp_path / "inference.yaml")
+    folder = tmp_path / "packed"
+    files = ModelFiles((checkpoint, checkpoint), tmp_path / "inference.yaml")
+    pack_model(files, "# Card", folder)
+    return folder
+
+
+def test_members_choices_and_card_come_back(packed: Path, config: Config) -> None:
+    found = unpack_model(packed, "models:/toy/1")
+    assert [path.name for path in found.members] == ["0.pt", "1.pt"]
+    assert found.inference is not None
+    assert read_inference(found.inference, config).temperature == 1.7
+    assert (packed / "MODEL_CARD.md").read_text() == "# Card"
+    assert all(load_checkpoint(path).training_state is None for path in found.members)
+
+
+def test_more_than_ten_members_keep_their_order(checkpoint: Path, tmp_path: Path) -> None:
+    pack_model(ModelFiles((checkpoint,) * 11), "# Card", tmp_path / "many")
+    found = unpack_model(tmp_path / "many", "many")
+    assert [path.stem for path in found.members] == [str(number) for number in range(11)]
+
+
+def test_a_model_of_the_first_format_is_read(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    shutil.copy(checkpoint, folder / "last.pt")
+    assert unpack_model(folder, "old") == ModelFiles((folder / "last.pt",))
+
+
+def test_a_changed_byte_is_named(packed: Path) -> None:
+    path = packed / "members" / "1.pt"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"members/1\.pt with the sha256") as caught:
+        unpack_model(packed, "models:/toy/1")
+    assert caught.value.where == "models:/toy/1"
+
+
+@pytest.mark.parametrize("name", ["members/0.pt", "inference.yaml", "MODEL_CARD.md"])
+def test_a_missing_file_is_named(packed: Path, name: str) -> None:
+    (packed / name).unlink()
+    with pytest.raises(ModelError, match="no such file") as caught:
+        unpack_model(packed, "models:/toy/1")
+    assert name in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (json.dumps({"format": 3, "sha256": {}}), "format 3"),
+        ("{", "a damaged format.json"),
+        (json.dumps({"format": 2}), "a damaged format.json"),
+        (json.dumps({"format": 2, "sha256": {}}), "none"),
+    ],
+)
+def test_another_layout_is_refused(packed: Path, text: str, found: str) -> None:
+    (packed / "format.json").write_text(text)
+    shutil.rmtree(packed / "members")
+    with pytest.raises(ModelError) as caught:
+        unpack_model(packed, "models:/toy/1")
+    assert caught.value.found == found
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="0 files"):
+        unpack_model(tmp_path, "nothing")
