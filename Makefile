@@ -34,7 +34,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve mlflow clean
+.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve sync mlflow clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ rollback: $(READY) ## Make the previous champion champion again: NAME=model REAS
 
 serve: $(READY) ## Answer requests with masks over HTTP: MODEL=model.
 	$(SLICEWISE) serve "$(call needed,MODEL,model)" --work "$(WORK)" $(ARGS)
+
+sync: $(READY) ## Deliver to the tracking store what waits for it.
+	$(SLICEWISE) sync --work "$(WORK)" $(ARGS)
 
 mlflow: $(READY) ## Open the web page of runs and models.
 	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)

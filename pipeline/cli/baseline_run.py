@@ -126,7 +126,9 @@ def _fit_and_score(job: BaselineJob, cases: FoldCases) -> bool:
     config, fold, out = job.config, cases.fold, job.out
     tags = {"slicewise.folds": fold.kind, "slicewise.kind": "baseline"}
     name = f"{config.name} baseline fold {fold.number}"
-    run = start_run(open_store(job.work), config, name, fold=fold.number, tags=tags)
+    run = start_run(
+        open_store(job.work, must_answer=False), config, name, fold=fold.number, tags=tags
+    )
     remember_run(job.work, run.run_id, out, config)
     write_text(out / CONFIG, as_yaml(without_places(config)))
     with run:

@@ -43,7 +43,6 @@ from pipeline.segmentation.resuming import resume_training, sole_user
 from pipeline.segmentation.training import Training
 from pipeline.tracking.model_card import model_card
 from pipeline.tracking.packing import ModelFiles
-from pipeline.tracking.registry import register_model
 from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import Store
 
@@ -163,8 +162,7 @@ def register(
         folds: facts of the fold of each network.
         scores: of all their held-out cases.
     """
-    version = register_model(
-        run,
+    return run.register(
         files,
         config.model_name,
         card=model_card(config, folds, scores),
@@ -175,7 +173,6 @@ def register(
             "folds": folds[0].folds,
         },
     )
-    return f"{version.uri} ({version.alias})"
 
 
 def show_outcome(outcome: Outcome, fold: Fold) -> None:
@@ -230,7 +227,11 @@ def _run(training: Training, out: Path, run: TrackedRun) -> None:
         f"data took {share:.1%} of a step"
     )
     times = {"train.seconds": progress.seconds, "train.data_share_of_step": share}
-    run.log_metrics(progress.step, times)
+    logging = {
+        "tracking.seconds": run.logging_seconds,
+        "tracking.share": run.logging_seconds / max(progress.seconds, 1e-9),
+    }
+    run.log_metrics(progress.step, times | logging)
 
 
 def _tracked(

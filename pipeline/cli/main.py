@@ -25,6 +25,7 @@ from pipeline.cli import (
     promote,
     report,
     serve,
+    sync,
     train,
     view,
 )
@@ -76,6 +77,7 @@ app.command("models")(promote.models)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
 app.command("serve")(serve.serve)
+app.command("sync")(sync.sync)
 app.command("mlflow")(page.mlflow)
 
 

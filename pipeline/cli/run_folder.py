@@ -13,6 +13,7 @@ from pipeline.config import Config
 from pipeline.errors import DataError
 from pipeline.imaging.files import private_folder, write_text
 from pipeline.tracking.resolving import resolve_run
+from pipeline.tracking.spool.spool import spool_ids
 from pipeline.tracking.store import open_store
 
 RUN_ID = "run.json"
@@ -62,7 +63,8 @@ def find_run(run: str, work: Path) -> RunPlace:
     if folder.is_dir():
         known = _remembered(work, _id_in(folder))
         return RunPlace(folder, known.data_root if known else None)
-    run_id = resolve_run(open_store(work), run)
+    store = open_store(work)
+    run_id = resolve_run(store, run)
     if run_id is None:
         raise DataError(
             run,
@@ -70,7 +72,8 @@ def find_run(run: str, work: Path) -> RunPlace:
             found="none of these",
             remedy="correct the path, or look at the runs with `slicewise mlflow`",
         )
-    known = _remembered(work, run_id)
+    names = (run_id, *spool_ids(store, run_id))
+    known = next(filter(None, (_remembered(work, name) for name in names)), None)
     if known is None or not known.folder.is_dir():
         raise DataError(
             run,

@@ -22,6 +22,7 @@ from pipeline.cli.model_folder import (
 )
 from pipeline.cli.run_folder import RUN_ID, remember_run, run_id_in
 from pipeline.cli.steps import prepared_slices
+from pipeline.cli.syncing_run import tidy_up
 from pipeline.cli.tables import SET_ASIDE, show_summary
 from pipeline.config import FOLD_KINDS, Config, load_config
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
@@ -75,7 +76,9 @@ def train_folds(
         require_free(out, resume=resume, overwrite=overwrite)
     start = None if initial is None else find_initial(initial, config, work)
     catalogue, prepared = prepared_slices(config, work, workers)
-    job = TrainingJob(config, catalogue, prepared, open_store(work), work, resume, overwrite, start)
+    store = open_store(work, must_answer=False)
+    tidy_up(store)
+    job = TrainingJob(config, catalogue, prepared, store, work, resume, overwrite, start)
     # Over the whole data set: a scan that is set aside must not move the others between folds.
     folds = make_folds(catalogue.labelled, config.data, prepared.structures_ml)
     if chosen == "all":

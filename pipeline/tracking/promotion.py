@@ -20,6 +20,7 @@ from pipeline.evaluation.results import SCORES
 from pipeline.evaluation.scores import Score, read_scores
 from pipeline.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS
 from pipeline.tracking.resolving import find_version
+from pipeline.tracking.spool.spool import known_id
 from pipeline.tracking.store import Store, answering
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def find_contender(store: Store, text: str, model_name: str | None = None) -> Co
     """
     if text.startswith("models:/"):
         return _contender(find_version(store, text))
+    text = known_id(store, text)
     with answering(store, f"run {text}"):
         found = list(store.client.search_model_versions(f"run_id='{text}'"))
     versions = [item for item in found if model_name in (None, item.name)]

@@ -9,7 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pipeline
+from pipeline.tracking.processes import own_start
 
+HOST_TAG = "slicewise.host"
+PROCESS_TAG = "slicewise.process"
+STARTED_TAG = "slicewise.process_started"
+"""Seconds since 1970: the id of a process may be given to a later one."""
 _CHECKOUT = Path(pipeline.__file__).resolve().parents[1]
 
 
@@ -18,8 +23,9 @@ def provenance_tags() -> dict[str, str]:
     return {
         "slicewise.version": pipeline.__version__,
         "slicewise.python": platform.python_version(),
-        "slicewise.host": socket.gethostname(),
-        "slicewise.process": str(os.getpid()),
+        HOST_TAG: socket.gethostname(),
+        PROCESS_TAG: str(os.getpid()),
+        STARTED_TAG: f"{own_start():.3f}",
         **_commit_tags(),
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 import pipeline
 from pipeline.errors import ModelError
 from pipeline.tracking.packing import PACKED, ModelFiles, pack_model
-from pipeline.tracking.runs import TrackedRun
 from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -53,8 +52,24 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+class RegisteringRun(Protocol):
+    """A run that is in its store."""
+
+    @property
+    def store(self) -> Store:
+        """That keeps it."""
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's identifier."""
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment that holds it."""
+
+
 def register_model(
-    run: TrackedRun,
+    run: RegisteringRun,
     files: ModelFiles,
     model_name: str,
     *,
@@ -134,7 +149,7 @@ def _ensure_registered_name(store: Store, model_name: str) -> None:
 
 
 def _log_model(
-    run: TrackedRun, model_name: str, files: ModelFiles, card: str, example: Mapping[str, str]
+    run: RegisteringRun, model_name: str, files: ModelFiles, card: str, example: Mapping[str, str]
 ) -> LoggedModel:
     """Save beside, upload once, and only then mark as ready.
 

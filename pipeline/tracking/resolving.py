@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ModelError
 from pipeline.tracking.packing import PACKED, ModelFiles, unpack_model
 from pipeline.tracking.runs import CHECKPOINT_FOLDER
+from pipeline.tracking.spool.spool import known_id
 from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def resolve_run(store: Store, text: str) -> str | None:
         ModelError: the store knows no such model.
     """
     if _RUN_ID.fullmatch(text):
-        return text
+        return known_id(store, text)
     return find_version(store, text).run_id if text.startswith("models:/") else None
 
 
 def _from_run(store: Store, run_id: str) -> ModelFiles:
     from mlflow.exceptions import MlflowException
 
+    run_id = known_id(store, run_id)
     try:
         run = store.client.get_run(run_id)
         registered = list(store.client.search_model_versions(f"run_id='{run_id}'"))

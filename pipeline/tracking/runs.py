@@ -1,35 +1,52 @@
-"""One training in, one MLflow run out: configuration, cases, metrics, files and how it ended."""
+"""One training in, one MLflow run out: configuration, cases, metrics, files and how it ended.
+
+Whatever a run tells goes to a spool on disk, and from there to the store. A store that is down,
+slow or locked neither stops a training nor slows it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import re
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pipeline.config import Config, flatten, without_places
 from pipeline.errors import InterruptedBySignal, ModelError
+from pipeline.imaging.files import write_text
+from pipeline.tracking.packing import ModelFiles, pack_model
 from pipeline.tracking.provenance import provenance_tags
+from pipeline.tracking.spool.courier import Courier
+from pipeline.tracking.spool.delivery import Delivered, deliver
+from pipeline.tracking.spool.spool import Spool, known_id
+from pipeline.tracking.spool.syncing import ENDED_BY_TAG, remove_if_done
 from pipeline.tracking.store import Store
 
-if TYPE_CHECKING:
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+_log = logging.getLogger(__name__)
 
 CHECKPOINT_FOLDER = "checkpoint"
-_ENDED_BY = "slicewise.ended_by"
+WAITING = "waits for `slicewise sync`"
+"""What a run says of a model that the store does not have yet."""
 _SKIPPED = "slicewise.skipped_values"
 
-CaseUse = Literal["training", "validation"]
+CaseUse = Literal["training", "validation", "test"]
 
 # Limits of MLflow's stores.
 _LONGEST_VALUE = 6000
 _PARAMETERS_AT_ONCE = 100
 _DIGEST_LENGTH = 36
+
+_PATIENCE_SECONDS = 30.0
+"""So long the end of a run waits for a store that takes what it is given; for one that refuses, it
+does not wait."""
 
 
 def start_run(
@@ -53,14 +70,20 @@ def start_run(
     """
     own = {
         **provenance_tags(),
-        "slicewise.config": config.name,
+        **_searchable(config),
         **({} if fold is None else {"slicewise.fold": str(fold)}),
-        **({} if parent is None else {"mlflow.parentRunId": parent.run_id}),
         **(tags or {}),
     }
-    experiment = store.experiment(config.tracking.experiment)
-    created = store.client.create_run(experiment, run_name=run_name, tags=own)
-    run = TrackedRun(store, created.info.run_id, experiment)
+    spool = Spool.begin(store)
+    spool.append(
+        "create",
+        experiment=config.tracking.experiment,
+        name=run_name,
+        tags=own,
+        parent=None if parent is None else parent.run_id,
+        time=_now(),
+    )
+    run = TrackedRun(store, spool)
     run.log_config(config)
     return run
 
@@ -71,26 +94,31 @@ def continue_run(store: Store, run_id: str) -> TrackedRun:
     Raises:
         ModelError: the store does not know the run.
     """
+    skipped = 0
+    if store.answers:
+        skipped = int(_tags_of(store, run_id).get(_SKIPPED, 0))
+    spool = Spool.begin(store)
+    spool.append("continue", run_id=run_id, forget=[ENDED_BY_TAG])
+    run = TrackedRun(store, spool)
+    run.skipped_values = skipped
+    # Another process, perhaps on another host and with newer code.
+    run.set_tags(provenance_tags())
+    return run
+
+
+def _tags_of(store: Store, run_id: str) -> Mapping[str, str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        found = store.client.get_run(run_id)
+        tags: Mapping[str, str] = store.client.get_run(known_id(store, run_id)).data.tags
     except MlflowException as error:
         raise ModelError(
             run_id,
-            expected=f"a run in {store.uri}",
+            expected=f"a run in {store.shown_uri}",
             found="none of that id",
             remedy="give the --work folder that the training began with",
         ) from error
-    store.client.update_run(run_id, status="RUNNING")
-    if _ENDED_BY in found.data.tags:
-        store.client.delete_tag(run_id, _ENDED_BY)
-    run = TrackedRun(store, run_id, found.info.experiment_id)
-    run.skipped_values = int(found.data.tags.get(_SKIPPED, 0))
-    # Another process, perhaps on another host and with newer code.
-    for key, value in provenance_tags().items():
-        run.set_tag(key, value)
-    return run
+    return tags
 
 
 class TrackedRun:
@@ -98,25 +126,35 @@ class TrackedRun:
 
     Attributes:
         store: where the run is kept.
-        run_id: MLflow's identifier, 32 hexadecimal digits.
-        experiment_id: the experiment that holds it.
         skipped_values: metrics that were not finite and therefore not logged.
+        logging_seconds: that the caller has spent in the methods of this object.
+
+    Args:
+        store: where the run is kept.
+        spool: that holds how the run begins.
     """
 
-    def __init__(self, store: Store, run_id: str, experiment_id: str) -> None:
+    def __init__(self, store: Store, spool: Spool) -> None:
         self.store = store
-        self.run_id = run_id
-        self.experiment_id = experiment_id
         self.skipped_values = 0
-        self._monitor: SystemMetricsMonitor | None = None
+        self.logging_seconds = 0.0
+        self._spool = spool
+        # One attempt, so that a run is known by its own id wherever that is possible.
+        found = deliver(spool, store) if store.answers else Delivered()
+        self._courier = Courier(spool, store, found)
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's identifier; that of the spool while the store has not given one."""
+        return self._courier.delivered.run_id or self._spool.spool_id
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment that holds it; empty while the store does not answer."""
+        return self._courier.delivered.experiment_id
 
     def __enter__(self) -> Self:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._monitor = SystemMetricsMonitor(
-            self.run_id, resume_logging=True, tracking_uri=self.store.uri
-        )
-        self._monitor.start()
+        self._courier.start()
         return self
 
     def __exit__(
@@ -125,29 +163,46 @@ class TrackedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._monitor is not None:
-            self._monitor.finish()
-        if error is not None:
-            self.set_tag(_ENDED_BY, kind.__name__ if kind else "")
+        last = {ENDED_BY_TAG: kind.__name__} if kind is not None else {}
         if self.skipped_values:
-            self.set_tag(_SKIPPED, str(self.skipped_values))
-        self.store.client.set_terminated(self.run_id, status=_status(error))
+            last[_SKIPPED] = str(self.skipped_values)
+        if last:
+            self.set_tags(last)
+        self._spool.append("end", status=_status(error), time=_now())
+        if self._courier.leave(_PATIENCE_SECONDS):
+            remove_if_done(self._spool)
+        else:
+            _log.warning(
+                "%s does not take all of this run yet (%s); nothing is lost: `slicewise sync` or "
+                "the next training delivers it",
+                self.store.shown_uri,
+                self._courier.delivered.problem or "it is slow",
+            )
+
+    def settle(self, patience_seconds: float = _PATIENCE_SECONDS) -> bool:
+        """Wait for the store to take what was told so far; whether it has.
+
+        A store that refuses is not waited for.
+        """
+        return self._courier.settle(patience_seconds)
 
     def set_tag(self, key: str, value: str) -> None:
         """A fact about the run."""
-        self.store.client.set_tag(self.run_id, key, value)
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Facts about the run."""
+        with self._timed():
+            self._spool.append("tags", values=dict(tags))
 
     def log_config(self, config: Config) -> None:
         """Every key of the configuration as a parameter."""
-        from mlflow.entities import Param
-
-        parameters = [
-            Param(_name(key), _value(text)) for key, text in flatten(without_places(config)).items()
-        ]
-        for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
-            self.store.client.log_batch(
-                self.run_id, params=parameters[start : start + _PARAMETERS_AT_ONCE]
-            )
+        flat = flatten(without_places(config))
+        parameters = [(_name(key), _value(text)) for key, text in flat.items()]
+        with self._timed():
+            for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+                part = dict(parameters[start : start + _PARAMETERS_AT_ONCE])
+                self._spool.append("parameters", values=part)
 
     def log_cases(
         self,
@@ -165,39 +220,42 @@ class TrackedRun:
         Returns:
             The hash of the list: the same for the same cases with the same content.
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
         rows = sorted(cases.items())
         digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
         file = f"cases/{context}.json"
-        self.store.client.log_dict(self.run_id, {"sha256": digest, "cases": dict(rows)}, file)
-        data = Dataset(
-            name=f"{data_set} {context}",
-            digest=digest[:_DIGEST_LENGTH],
-            source_type="code",
-            source=json.dumps({"tags": {"cases": file, "sha256": digest}}),
-            schema=json.dumps({"mlflow_colspec": _CASE_COLUMNS}),
-            profile=json.dumps({"cases": len(rows), "names": [name for name, _ in rows]}),
-        )
-        self.store.client.log_inputs(
-            self.run_id, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", context)])]
-        )
+        self.log_json({"sha256": digest, "cases": dict(rows)}, file)
+        dataset = {
+            "name": f"{data_set} {context}",
+            "digest": digest[:_DIGEST_LENGTH],
+            "source_type": "code",
+            "source": json.dumps({"tags": {"cases": file, "sha256": digest}}),
+            "schema": json.dumps({"mlflow_colspec": _CASE_COLUMNS}),
+            "profile": json.dumps({"cases": len(rows), "names": [name for name, _ in rows]}),
+        }
+        with self._timed():
+            self._spool.append("input", context=context, dataset=dataset)
         return digest
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Values at one step; those that are not finite are counted instead of logged."""
-        from mlflow.entities import Metric
-
-        finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
+        finite = {_name(key): float(value) for key, value in values.items() if math.isfinite(value)}
         self.skipped_values += len(values) - len(finite)
-        now = int(time.time() * 1000)
-        metrics = [Metric(_name(key), value, now, step) for key, value in finite.items()]
-        if metrics:
-            self.store.client.log_batch(self.run_id, metrics=metrics)
+        if finite:
+            with self._timed():
+                self._spool.append("metrics", step=step, time=_now(), values=finite)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file, below ``folder`` of the run."""
-        self.store.client.log_artifact(self.run_id, str(path), folder)
+        """A file as it is now, below ``folder`` of the run."""
+        with self._timed():
+            self._spool.append("artifact", file=self._spool.keep(path), folder=folder)
+
+    def log_json(self, content: object, file: str) -> None:
+        """A JSON file at a place of the run, such as ``cases/training.json``."""
+        place = Path(file)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / place.name
+            write_text(path, json.dumps(content, indent=2) + "\n")
+            self.log_artifact(path, str(place.parent) if len(place.parts) > 1 else None)
 
     def log_figure(self, path: Path) -> None:
         """A picture file."""
@@ -207,11 +265,61 @@ class TrackedRun:
         """The checkpoint that ``resolve_model`` finds by the identifier of the run."""
         self.log_artifact(path, CHECKPOINT_FOLDER)
 
+    def register(
+        self,
+        files: ModelFiles,
+        model_name: str,
+        *,
+        card: str,
+        contrasts: Sequence[str] = ("image",),
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Register a model, see ``register_model``, as soon as the store takes it.
+
+        Returns:
+            Version and alias, or that it waits.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            packed = Path(folder) / "model"
+            pack_model(files, card, packed)
+            with self._timed():
+                self._spool.append(
+                    "model",
+                    file=self._spool.keep(packed),
+                    name=model_name,
+                    card=card,
+                    contrasts=list(contrasts),
+                    tags=dict(tags or {}),
+                )
+        self.settle()
+        return self._courier.delivered.registered or WAITING
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.logging_seconds += time.perf_counter() - begun
+
 
 _CASE_COLUMNS = [
     {"type": "string", "name": "case", "required": True},
     {"type": "string", "name": "sha256", "required": True},
 ]
+
+
+def _searchable(config: Config) -> dict[str, str]:
+    """What people look for runs by."""
+    return {
+        "slicewise.config": config.name,
+        "slicewise.structures": ", ".join(config.data.labels),
+        "slicewise.contrasts": ", ".join(config.data.contrasts),
+        "slicewise.plane": config.preprocessing.plane,
+    }
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
 
 
 def _status(error: BaseException | None) -> str:

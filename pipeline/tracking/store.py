@@ -34,11 +34,13 @@ class Store:
         uri: MLflow's address of both runs and models.
         folder: private folder below the work folder, for files of this store.
         client: MLflow's client, bound to ``uri``; no global setting is involved.
+        answers: whether it did when it was opened.
     """
 
     uri: str
     folder: Path
     client: MlflowClient
+    answers: bool = True
 
     @property
     def is_local(self) -> bool:
@@ -48,7 +50,7 @@ class Store:
     @property
     def shown_uri(self) -> str:
         """The address without a password."""
-        return re.sub(r"//[^/@]*@", "//", self.uri)
+        return _shown(self.uri)
 
     def experiment(self, name: str) -> str:
         """Identifier of an experiment, which is made when it does not exist."""
@@ -83,11 +85,16 @@ def answering(store: Store, where: str) -> Iterator[None]:
         ) from error
 
 
-def open_store(work: Path) -> Store:
+def open_store(work: Path, *, must_answer: bool = True) -> Store:
     """The store of a work folder, or the server that ``MLFLOW_TRACKING_URI`` names.
 
+    Args:
+        work: the work folder.
+        must_answer: whether a store that does not open is an error; what is told to it waits
+            otherwise.
+
     Raises:
-        OutputError: the folder cannot be written, or the store does not open.
+        OutputError: the folder cannot be written, or the store does not open and must.
     """
     prepare_mlflow()
     from mlflow import MlflowClient
@@ -103,8 +110,11 @@ def open_store(work: Path) -> Store:
         # The first request is what opens a store; its tables are made here, once.
         client.search_experiments(max_results=1)
     except MlflowException as error:
+        if not must_answer:
+            _log.warning("%s does not answer: %s", _shown(uri), str(error).splitlines()[0])
+            return Store(uri, folder, MlflowClient(tracking_uri=uri, registry_uri=uri), False)
         raise OutputError(
-            uri,
+            _shown(uri),
             expected="a store of runs that opens",
             found=str(error).splitlines()[0],
             remedy=f"correct or unset {_SERVER_VARIABLE}, or name another --work folder",
@@ -133,11 +143,18 @@ def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 
 
+def _shown(uri: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
 def prepare_mlflow() -> None:
     """Nothing is sent anywhere, and start-up messages stay off the console."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    # MLflow would ask a server that is down for minutes; who wants that says so.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow  # noqa: F401  (it sets its loggers up when imported)
 
     for name in ("mlflow", "alembic"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pipeline.config import Config, flatten
 from pipeline.errors import InterruptedBySignal, ModelError, TrainingError
 from pipeline.tracking import Store, start_run
 from pipeline.tracking.runs import continue_run
+from pipeline.tracking.spool import courier
 
 
 def test_run_holds_configuration_code_version_and_metrics(store: Store, config: Config) -> None:
@@ -105,15 +107,16 @@ def test_folds_lie_below_their_parent(store: Store, config: Config, checkpoint: 
 def test_system_metrics_are_logged(
     store: Store, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.setattr(courier, "_SAMPLE_SECONDS", 0.1)
+    monkeypatch.setattr(courier, "_PAUSE_SECONDS", 0.05)
     with start_run(store, config, "system") as run:
-        monitor = run._monitor
-        assert monitor is not None
-        monitor.collect_metrics()
-        monitor.publish_metrics(monitor.aggregate_metrics())
+        time.sleep(1)
 
-    names = store.client.get_run(run.run_id).data.metrics
-    assert "system/cpu_utilization_percentage" in names
+    metrics = store.client.get_run(run.run_id).data.metrics
+    assert metrics["system/system_memory_usage_megabytes"] > 0
+    assert 0 <= metrics["system/cpu_utilization_percentage"] <= 100
+    history = store.client.get_metric_history(run.run_id, "system/system_memory_usage_megabytes")
+    assert [point.step for point in history] == list(range(1, len(history) + 1))
 
 
 def test_resumed_training_goes_on_in_its_run(store: Store, config: Config) -> None:
