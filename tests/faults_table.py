@@ -86,6 +86,10 @@ CASES = {
         59: ("absurd dimensions", "Q"),
         60: ("image without label, label without image; W with --allow-unpaired", "E"),
     },
+    "Faults while it runs": {
+        76: ("MLflow down or its database locked", "OK"),
+        77: ("a killed run is marked at the next start", "W"),
+    },
     "Attack and privacy": {
         80: ("deflate bomb", "Q"),
         81: ("gzip bomb as NIfTI", "Q"),
@@ -96,6 +100,7 @@ CASES = {
         86: ("../ or NUL in names and descriptions", "OK"),
         87: ("DICOMDIR that points outside", "OK"),
         93: ("executable preamble", "W"),
+        94: ("service called with a foreign Host or Origin", "E"),
         95: ("planted tokens: none in anything meant to be shared", "OK"),
         96: ("exported SEG: no error from dciodvfy that the source does not have", "OK"),
     },

@@ -24,6 +24,7 @@ from pipeline.cli import (
     predict,
     promote,
     report,
+    runs,
     serve,
     sync,
     train,
@@ -77,6 +78,7 @@ app.command("models")(promote.models)
 app.command("promote")(promote.promote)
 app.command("rollback")(promote.rollback)
 app.command("serve")(serve.serve)
+app.add_typer(runs.runs)
 app.command("sync")(sync.sync)
 app.command("mlflow")(page.mlflow)
 

@@ -133,7 +133,6 @@ def test_a_mistake_is_told_in_four_lines(service: Gate, body: object, found: str
     assert set(answer["error"]) == {"where", "expected", "found", "remedy"}
 
 
-@pytest.mark.fault(55, "E")
 @pytest.mark.parametrize(
     ("make", "found"),
     [

@@ -1,0 +1,1 @@
+"""Runs and models of one store in, the same in another store out, by way of one file."""
