@@ -223,7 +223,7 @@ def _version(version: ModelVersion, models: Mapping[str, str]) -> dict[str, Any]
     return {
         "version": str(version.version),
         "run_id": version.run_id,
-        "model_id": version.model_id or models.get(version.source),
+        "model_id": version.model_id or models.get(version.source or ""),
         "description": version.description or "",
         "tags": dict(version.tags or {}),
     }
