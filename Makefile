@@ -15,6 +15,7 @@ RUN ?=
 VARIANTS ?=
 BASELINE ?=
 AGAINST ?=
+SETTINGS ?=
 NAME ?= hippocampus
 FORCE ?=
 REASON ?=
@@ -34,10 +35,10 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve sync mlflow clean
+.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve sync mlflow mlflow-server clean
 
 help: ## Print the targets and what each does.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-url ADDRESS" takes another build.
 
@@ -125,6 +126,9 @@ sync: $(READY) ## Deliver to the tracking store what waits for it.
 
 mlflow: $(READY) ## Open the web page of runs and models.
 	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)
+
+mlflow-server: $(READY) ## Serve runs and models of a group from PostgreSQL: SETTINGS=file.
+	$(SLICEWISE) mlflow-server "$(call needed,SETTINGS,file)" $(ARGS)
 
 clean: ## Remove caches of tools; the environment and the work folder stay.
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* build dist && find pipeline tests -name __pycache__ -prune -exec rm -rf {} +

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.postgres"]
+
 NO_DATA = "SLICEWISE_TEST_DATA is not set: it names the folder of real scans"
 NO_GPU = "no CUDA device"
 

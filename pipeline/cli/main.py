@@ -19,6 +19,7 @@ from pipeline.cli import (
     describe,
     evaluate,
     figures,
+    mlflow_server,
     page,
     plan,
     predict,
@@ -81,6 +82,7 @@ app.command("serve")(serve.serve)
 app.add_typer(runs.runs)
 app.command("sync")(sync.sync)
 app.command("mlflow")(page.mlflow)
+app.command("mlflow-server")(mlflow_server.mlflow_server)
 
 
 def main() -> None:

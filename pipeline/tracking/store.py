@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
+_MAKING = "making-"
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 )
@@ -50,7 +53,7 @@ class Store:
     @property
     def shown_uri(self) -> str:
         """The address without a password."""
-        return _shown(self.uri)
+        return shown(self.uri)
 
     def experiment(self, name: str) -> str:
         """Identifier of an experiment, which is made when it does not exist."""
@@ -103,23 +106,80 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
     folder = private_folder(work.absolute() / "mlflow")
     uri = os.environ.get(_SERVER_VARIABLE)
     if not uri:
-        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        database = folder / "mlflow.db"
+        uri = f"sqlite:///{database}"
         _warn_of_network_file_system(folder)
+        _ensure_database(database)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         # The first request is what opens a store; its tables are made here, once.
         client.search_experiments(max_results=1)
     except MlflowException as error:
         if not must_answer:
-            _log.warning("%s does not answer: %s", _shown(uri), str(error).splitlines()[0])
+            _log.warning("%s does not answer: %s", shown(uri), str(error).splitlines()[0])
             return Store(uri, folder, MlflowClient(tracking_uri=uri, registry_uri=uri), False)
         raise OutputError(
-            _shown(uri),
+            shown(uri),
             expected="a store of runs that opens",
             found=str(error).splitlines()[0],
-            remedy=f"correct or unset {_SERVER_VARIABLE}, or name another --work folder",
+            remedy=_upgrade(uri, error)
+            or f"correct or unset {_SERVER_VARIABLE}, or name another --work folder",
         ) from error
     return Store(uri, folder, client)
+
+
+def open_database(uri: str) -> None:
+    """Open a database as a server does, which makes the tables of an empty one.
+
+    Raises:
+        OutputError: it does not answer, or its tables are of another MLflow.
+    """
+    prepare_mlflow()
+    import sqlalchemy
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        # MLflow would ask a database that is down for minutes.
+        engine = sqlalchemy.create_engine(uri)
+        engine.connect().close()
+        engine.dispose()
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise OutputError(
+            shown(uri),
+            expected="a database that opens",
+            found=str(error).splitlines()[0],
+            remedy=_upgrade(uri, error) or "correct its address, or start the database",
+        ) from error
+
+
+def _upgrade(uri: str, error: Exception) -> str:
+    """What to do about tables of another MLflow; empty for another error."""
+    if "out-of-date database schema" not in str(error):
+        return ""
+    return (
+        "make a copy of the database, end all that use it, then: "
+        f"mlflow db upgrade {shown(uri)}; if it was written by a newer MLflow, install that version"
+    )
+
+
+def _ensure_database(path: Path) -> None:
+    """Make the tables beside, once, so that a process that is killed leaves no half of them."""
+    from filelock import FileLock
+    from mlflow import MlflowClient
+
+    if path.is_file():
+        return
+    with FileLock(f"{path}.lock"):
+        if path.is_file():
+            return
+        for left in path.parent.glob(f"{_MAKING}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_MAKING, dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
+            made.rename(path)
 
 
 def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
@@ -143,7 +203,8 @@ def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
+    """An address without a password."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 

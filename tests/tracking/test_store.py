@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -84,3 +85,39 @@ def test_page_serves_the_same_store_on_this_machine_only(store: Store) -> None:
 def test_server_has_its_own_page(store: Store) -> None:
     with pytest.raises(UsageError):
         mlflow_ui_command(Store("http://localhost:5000", store.folder, store.client))
+
+
+def test_a_database_of_another_mlflow_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = Path(open_store(tmp_path / "first").uri.removeprefix("sqlite:///"))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    # Elsewhere: MLflow remembers that it has opened an address.
+    moved = tmp_path / "second" / "mlflow" / "mlflow.db"
+    moved.parent.mkdir(parents=True)
+    path.rename(moved)
+    before = moved.read_bytes()
+    with pytest.raises(OutputError, match="mlflow db upgrade sqlite:///"):
+        open_store(tmp_path / "second")
+    assert moved.read_bytes() == before
+
+
+def test_a_database_is_made_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "search_experiments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_store(tmp_path)
+    assert not (tmp_path / "mlflow" / "mlflow.db").exists()
+    left = tmp_path / "mlflow" / "making-by-a-killed-process"
+    left.mkdir()
+    (left / "mlflow.db").write_bytes(b"half")
+    assert open_store(tmp_path).experiment("whole")
+    assert sorted(path.name for path in (tmp_path / "mlflow").iterdir()) == [
+        *("mlflow.db", "mlflow.db.lock")
+    ]
