@@ -13,6 +13,7 @@ A ?=
 B ?=
 RUN ?=
 VARIANTS ?=
+SWEEP ?=
 BASELINE ?=
 AGAINST ?=
 SETTINGS ?=
@@ -35,7 +36,7 @@ TO_OUT = $(if $(OUT),--out "$(OUT)")
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline ablate evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve sync mlflow mlflow-server clean
+.PHONY: help setup data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all faults fuzz lint format bench models promote rollback serve sync mlflow mlflow-server clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ baseline: $(READY) ## Score thresholds and a prior where a network would be: CON
 
 ablate: $(READY) ## Compare recipes inside the training cases: CONFIG=file VARIANTS=file DATA=folder OUT=folder.
 	$(SLICEWISE) ablate "$(CONFIG)" "$(call needed,VARIANTS,file)" --work "$(WORK)" $(FROM_DATA) $(TO_OUT) $(ARGS)
+
+sweep: $(READY) ## Search for values that do well: CONFIG=file SWEEP=file DATA=folder OUT=folder.
+	$(SLICEWISE) sweep "$(CONFIG)" "$(call needed,SWEEP,file)" --work "$(WORK)" $(FROM_DATA) $(TO_OUT) $(ARGS)
 
 evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=folder OUT=file.csv.
 	$(SLICEWISE) evaluate "$(call needed,PREDICTIONS,folder)" "$(call needed,LABELS,folder)" --out "$(or $(OUT),$(WORK)/evaluation.csv)" $(ARGS)

@@ -27,6 +27,7 @@ from pipeline.cli import (
     report,
     runs,
     serve,
+    sweep,
     sync,
     train,
     view,
@@ -65,6 +66,7 @@ app.command("convert")(convert.convert)
 app.command("preprocess")(train.preprocess)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
+app.command("sweep")(sweep.sweep)
 app.command("baseline")(baseline.baseline)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)

@@ -16,6 +16,8 @@ from pipeline.config.loading import (
 )
 from pipeline.config.scan_sections import CodedTerm, ReadingSection, StructureSection
 from pipeline.config.sections import Config, TrackingSection
+from pipeline.config.sweep_sections import ParameterSection, PrunerSection, SweepSection
+from pipeline.config.sweep_space import Space, load_space, with_values
 from pipeline.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
 
 __all__ = [
@@ -27,16 +29,22 @@ __all__ = [
     "DiceExpectation",
     "InferenceSection",
     "NetworkSection",
+    "ParameterSection",
     "PostprocessingSection",
     "PreprocessingSection",
+    "PrunerSection",
     "ReadingSection",
+    "Space",
     "StructureSection",
+    "SweepSection",
     "TrackingSection",
     "TrainingSection",
     "as_yaml",
     "flatten",
     "load_config",
+    "load_space",
     "override_value",
     "parse_config",
+    "with_values",
     "without_places",
 ]

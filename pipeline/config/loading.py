@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,8 @@ from pipeline.config.sections import Config
 from pipeline.errors import ConfigError, ConfigErrors, file_problem
 
 Location = tuple[str | int, ...]
+Kind = TypeVar("Kind", bound=BaseModel)
+_TEMPLATE = "configs/template.yaml"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -27,8 +29,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigErrors: all mistakes of the file and the overrides, each with its line.
     """
+    return parse_config(read_yaml(path, "configs/demo.yaml"), str(path), overrides)
+
+
+def read_yaml(path: Path, example: str) -> str:
+    """The text of a file; ``example`` is one that messages point to.
+
+    Raises:
+        ConfigErrors: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         problem = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigErrors(
@@ -37,15 +48,54 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
                     path,
                     expected="a readable YAML file",
                     found=problem,
-                    remedy="give the path of a configuration, such as configs/demo.yaml",
+                    remedy=f"give the path of a configuration, such as {example}",
                 )
             ]
         ) from None
-    return parse_config(text, str(path), overrides)
 
 
 def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Config:
     """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
+    return parse_as(Config, text, origin, _TEMPLATE, overrides)
+
+
+def parse_as(
+    kind: type[Kind], text: str, origin: str, example: str, overrides: Sequence[str] = ()
+) -> Kind:
+    """Turn YAML text into a section.
+
+    Args:
+        kind: section at the root of the text.
+        text: YAML.
+        origin: names the text in messages.
+        example: file that messages point to.
+        overrides: ``section.key=value`` strings.
+
+    Raises:
+        ConfigErrors: all mistakes, each with its line.
+    """
+    root, values = _composed(text, origin, example)
+    mistakes = [*_duplicate_keys(root, origin), *_expressions(root, origin)]
+    places = {location: f"{origin}:{line}" for location, line in _lines(root)}
+    for override in overrides:
+        mistakes.extend(_apply(values, override, places))
+    try:
+        section = kind.model_validate(values)
+    except ValidationError as error:
+        found = _Origin(kind, places, origin, example)
+        mistakes.extend(_mistake(detail, found) for detail in error.errors())
+    if mistakes:
+        raise ConfigErrors(mistakes)
+    return section
+
+
+def lines_of(text: str) -> dict[Location, int]:
+    """Where each key of a YAML text stands; the text has been parsed before."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return {} if root is None else dict(_lines(root))
+
+
+def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         aliases = list(_aliases(text, origin))
@@ -61,21 +111,11 @@ def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Confi
                     origin,
                     expected="sections with keys, such as 'data:' and 'training:'",
                     found="no mapping",
-                    remedy="start from configs/template.yaml",
+                    remedy=f"start from {example}",
                 )
             ]
         )
-    mistakes = [*_duplicate_keys(root, origin), *_expressions(root, origin)]
-    places = {location: f"{origin}:{line}" for location, line in _lines(root)}
-    for override in overrides:
-        mistakes.extend(_apply(values, override, places))
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        mistakes.extend(_mistake(detail, places, origin) for detail in error.errors())
-    if mistakes:
-        raise ConfigErrors(mistakes)
-    return config
+    return root, values
 
 
 def as_yaml(config: Config) -> str:
@@ -264,11 +304,21 @@ def _dotted(location: Location) -> str:
     return ".".join(str(part) for part in location)
 
 
-def _mistake(detail: Any, places: dict[Location, str], origin: str) -> ConfigError:
+class _Origin(NamedTuple):
+    """What a mistake is told about: the section at the root, lines, file, and an example of it."""
+
+    kind: type[BaseModel]
+    places: dict[Location, str]
+    name: str
+    example: str
+
+
+def _mistake(detail: Any, origin: _Origin) -> ConfigError:
     location: Location = tuple(detail["loc"])
+    places = origin.places
     nearest = next(
         (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
-        origin,
+        origin.name,
     )
     where = nearest if nearest.startswith("--set") else f"{nearest}: {_dotted(location)}"
     if detail["type"] == "extra_forbidden":
@@ -276,20 +326,20 @@ def _mistake(detail: Any, places: dict[Location, str], origin: str) -> ConfigErr
             where,
             expected=f"a known key of {_dotted(location[:-1]) or 'the configuration'}",
             found=repr(location[-1]),
-            remedy=_suggestion(location),
+            remedy=_suggestion(location, origin.kind),
         )
     if detail["type"] == "missing":
         return ConfigError(
             f"{nearest}: {_dotted(location)}",
             expected="this key",
             found="nothing",
-            remedy="add it; configs/template.yaml shows every key",
+            remedy=f"add it; {origin.example} shows every key",
         )
     return ConfigError(
         where,
         expected=detail["msg"].removeprefix("Value error, "),
         found=_shortened(detail["input"]),
-        remedy="correct the value; configs/template.yaml explains every key",
+        remedy=f"correct the value; {origin.example} explains every key",
     )
 
 
@@ -298,8 +348,8 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _suggestion(location: Location) -> str:
-    section: type[BaseModel] = Config
+def _suggestion(location: Location, kind: type[BaseModel]) -> str:
+    section = kind
     for part in location[:-1]:
         field = section.model_fields.get(str(part))
         annotation = field.annotation if field else None
