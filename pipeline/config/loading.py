@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.config.data_sections import FOLD_KINDS
+from pipeline.config.mistakes import (
+    Location,
+    Origin,
+    aliases,
+    duplicate_keys,
+    expression,
+    expressions,
+    is_expression,
+    lines,
+    mistake,
+    yaml_mistake,
+)
 from pipeline.config.sections import Config
 from pipeline.errors import ConfigError, ConfigErrors, file_problem
 
-Location = tuple[str | int, ...]
 Kind = TypeVar("Kind", bound=BaseModel)
 _TEMPLATE = "configs/template.yaml"
 
@@ -75,15 +85,15 @@ def parse_as(
         ConfigErrors: all mistakes, each with its line.
     """
     root, values = _composed(text, origin, example)
-    mistakes = [*_duplicate_keys(root, origin), *_expressions(root, origin)]
-    places = {location: f"{origin}:{line}" for location, line in _lines(root)}
+    mistakes = [*duplicate_keys(root, origin), *expressions(root, origin)]
+    places = {location: f"{origin}:{line}" for location, line in lines(root)}
     for override in overrides:
         mistakes.extend(_apply(values, override, places))
     try:
         section = kind.model_validate(values)
     except ValidationError as error:
-        found = _Origin(kind, places, origin, example)
-        mistakes.extend(_mistake(detail, found) for detail in error.errors())
+        found = Origin(kind, places, origin, example)
+        mistakes.extend(mistake(detail, found) for detail in error.errors())
     if mistakes:
         raise ConfigErrors(mistakes)
     return section
@@ -92,18 +102,18 @@ def parse_as(
 def lines_of(text: str) -> dict[Location, int]:
     """Where each key of a YAML text stands; the text has been parsed before."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    return {} if root is None else dict(_lines(root))
+    return {} if root is None else dict(lines(root))
 
 
 def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        aliases = list(_aliases(text, origin))
+        found = list(aliases(text, origin))
         values = yaml.safe_load(text)
     except _UNREADABLE as error:
-        raise ConfigErrors([_yaml_mistake(error, origin)]) from None
-    if aliases:
-        raise ConfigErrors(aliases)
+        raise ConfigErrors([yaml_mistake(error, origin)]) from None
+    if found:
+        raise ConfigErrors(found)
     if not isinstance(root, yaml.MappingNode) or not isinstance(values, dict):
         raise ConfigErrors(
             [
@@ -162,84 +172,6 @@ def flatten(config: Config) -> dict[str, str]:
 _UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 
 
-def _aliases(text: str, origin: str) -> Iterator[ConfigError]:
-    """A few lines of aliases may stand for billions of values, or contain themselves."""
-    for token in yaml.scan(text, Loader=yaml.SafeLoader):
-        if isinstance(token, yaml.AliasToken):
-            yield ConfigError(
-                f"{origin}:{token.start_mark.line + 1}",
-                expected="a plain value",
-                found=f"the alias *{token.value}",
-                remedy="write the value itself",
-            )
-
-
-def _yaml_mistake(error: Exception, origin: str) -> ConfigError:
-    mark = getattr(error, "problem_mark", None)
-    where = origin if mark is None else f"{origin}:{mark.line + 1}"
-    return ConfigError(
-        where,
-        expected="plain YAML",
-        found=str(getattr(error, "problem", None) or error),
-        remedy="correct the line; Python objects are never loaded",
-    )
-
-
-def _lines(node: yaml.Node, location: Location = ()) -> Iterator[tuple[Location, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*location, key.value)
-            yield here, key.start_mark.line + 1
-            yield from _lines(value, here)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield (*location, index), value.start_mark.line + 1
-            yield from _lines(value, (*location, index))
-
-
-def _duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
-    seen: dict[Location, int] = {}
-    for location, line in _lines(root):
-        if location in seen:
-            yield ConfigError(
-                f"{origin}:{line}: {_dotted(location)}",
-                expected="each key once",
-                found=f"the key stands in line {seen[location]} already",
-                remedy="keep one of the two",
-            )
-        seen[location] = line
-
-
-def _expressions(
-    node: yaml.Node | None, origin: str, location: Location = ()
-) -> Iterator[ConfigError]:
-    """Values that other tools would evaluate are refused, not carried along as text."""
-    if isinstance(node, yaml.ScalarNode):
-        if _is_expression(node.value):
-            yield _expression(
-                f"{origin}:{node.start_mark.line + 1}: {_dotted(location)}", node.value
-            )
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _expressions(value, origin, (*location, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _expressions(value, origin, (*location, index))
-
-
-def _is_expression(text: str) -> bool:
-    return text.startswith("$") or "${" in text
-
-
-def _expression(where: str, found: str) -> ConfigError:
-    return ConfigError(
-        where,
-        expected="a plain value",
-        found=f"the expression {found!r}",
-        remedy="write the value itself; nothing in a configuration is evaluated",
-    )
-
-
 def _apply(
     values: dict[str, Any], override: str, places: dict[Location, str]
 ) -> Iterator[ConfigError]:
@@ -253,8 +185,8 @@ def _apply(
             remedy="for example --set training.epochs=5",
         )
         return
-    if _is_expression(text):
-        yield _expression(where, text)
+    if is_expression(text):
+        yield expression(where, text)
         return
     value = override_value(key, text)
     location: Location = tuple(key.split("."))
@@ -298,64 +230,3 @@ def _is_section(annotation: object) -> bool:
 
 
 _BUDGETS = {"epochs", "budget_minutes", "steps"}
-
-
-def _dotted(location: Location) -> str:
-    return ".".join(str(part) for part in location)
-
-
-class _Origin(NamedTuple):
-    """What a mistake is told about: the section at the root, lines, file, and an example of it."""
-
-    kind: type[BaseModel]
-    places: dict[Location, str]
-    name: str
-    example: str
-
-
-def _mistake(detail: Any, origin: _Origin) -> ConfigError:
-    location: Location = tuple(detail["loc"])
-    places = origin.places
-    nearest = next(
-        (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
-        origin.name,
-    )
-    where = nearest if nearest.startswith("--set") else f"{nearest}: {_dotted(location)}"
-    if detail["type"] == "extra_forbidden":
-        return ConfigError(
-            where,
-            expected=f"a known key of {_dotted(location[:-1]) or 'the configuration'}",
-            found=repr(location[-1]),
-            remedy=_suggestion(location, origin.kind),
-        )
-    if detail["type"] == "missing":
-        return ConfigError(
-            f"{nearest}: {_dotted(location)}",
-            expected="this key",
-            found="nothing",
-            remedy=f"add it; {origin.example} shows every key",
-        )
-    return ConfigError(
-        where,
-        expected=detail["msg"].removeprefix("Value error, "),
-        found=_shortened(detail["input"]),
-        remedy=f"correct the value; {origin.example} explains every key",
-    )
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _suggestion(location: Location, kind: type[BaseModel]) -> str:
-    section = kind
-    for part in location[:-1]:
-        field = section.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        section = annotation
-    known = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"
