@@ -16,7 +16,7 @@ from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import Evaluated, predict_and_score
 from pipeline.cli.tables import report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
-from pipeline.config import Config, as_yaml, without_places
+from pipeline.config import Config, as_yaml, text_without_places, without_places
 from pipeline.dataset.cache import Prepared
 from pipeline.dataset.catalogue import Catalogue
 from pipeline.dataset.splits import Fold
@@ -46,6 +46,9 @@ from pipeline.tracking.packing import ModelFiles
 from pipeline.tracking.runs import TrackedRun, continue_run, start_run
 from pipeline.tracking.store import Store
 
+GIVEN, SPLIT = "given.yaml", "split.json"
+"""Of a tracked run: the configuration with its comments, and which cases were on which side."""
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -60,6 +63,7 @@ class TrainingJob:
         resume: go on with what lies in the folder of a fold.
         overwrite: replace what lies there.
         initial: what a training starts from; None starts at random.
+        config_file: that ``config`` was read from; None where there is no file.
     """
 
     config: Config
@@ -70,6 +74,13 @@ class TrainingJob:
     resume: bool
     overwrite: bool
     initial: InitialModel | None = None
+    config_file: Path | None = None
+
+    def track_origin(self, run: TrackedRun, folds: Sequence[Fold]) -> None:
+        """Log the configuration as it was written, and the folds as ``data.folds`` takes them."""
+        if self.config_file is not None:
+            run.log_text(text_without_places(self.config_file, self.config), GIVEN)
+        run.log_json([{"train": fold.train, "val": fold.val} for fold in folds], SPLIT)
 
 
 @dataclass(frozen=True)
@@ -246,6 +257,7 @@ def _tracked(
         tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
         tags |= {f"slicewise.{key}": value for key, value in initial_facts(out).items()}
         run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)
+        job.track_origin(run, [fold])
     # Folder and data set may have moved since a training began.
     remember_run(job.work, run.run_id, out, job.config)
     return run

@@ -39,6 +39,9 @@ def report(
         bool,
         typer.Option("--no-viewer", help="Leave the viewer out: the page is 3 to 10 MB smaller."),
     ] = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Log page and PDF to the tracked run, too.")
+    ] = False,
 ) -> None:
     """Write one page: how good, where it fails, better than thresholds, better than another run.
 
@@ -51,18 +54,24 @@ def report(
 
       slicewise report model --baseline model-baseline --against old-model --out model-report
 
+      slicewise report model --attach
+
       slicewise report masks --data scans --out masks-report
     """
     from pipeline.cli.console import loading, note
 
     with loading():
-        from pipeline.cli.report_run import ReportJob, gather
+        from pipeline.cli.report_run import ReportJob, attach_report, gather, tracked_id
         from pipeline.reporting.report_folder import PAGE, require_replaceable, write_report
     job = ReportJob.of(run, work, data, baseline, against, with_viewer=not no_viewer)
     folder = out or job.folder / "report"
+    run_id = tracked_id(job) if attach else None
     require_replaceable(folder)
     content = gather(job)
     for text in content.notes:
         note(text)
     write_report(content, folder)
     note(f"page: {folder / PAGE}")
+    if run_id is not None:
+        attach_report(folder, run_id, work)
+        note(f"logged to run {run_id}, below report/")

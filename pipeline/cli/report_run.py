@@ -13,7 +13,7 @@ from pipeline.cli.comparison_run import ScoredRun, caveats, run_names, scored_ru
 from pipeline.cli.model_folder import ENSEMBLE, FINISHED
 from pipeline.cli.report_cases import CaseReader, reported_cases
 from pipeline.cli.report_masks import masks_in, report_of_masks
-from pipeline.cli.run_folder import RUN_ID, find_run
+from pipeline.cli.run_folder import RUN_ID, find_run, run_id_in
 from pipeline.errors import UsageError
 from pipeline.evaluation.comparison import RunComparison, compare
 from pipeline.evaluation.results import CONFIG, Results, read_results
@@ -22,8 +22,11 @@ from pipeline.imaging.structures import structures_of
 from pipeline.reporting.architecture_figure import architecture_figure
 from pipeline.reporting.failures import find_failures
 from pipeline.reporting.report import Compared, Report
+from pipeline.reporting.report_folder import PAGE, SLIDES
 from pipeline.segmentation.architecture import describe_layers
 from pipeline.segmentation.unet import UNet
+from pipeline.tracking.spool.spool import known_id
+from pipeline.tracking.store import answering, open_store
 
 COMPARED_METRICS = ("dice", "surface_dice", "hd95_mm")
 _SHORT_ID = 8
@@ -84,6 +87,27 @@ class ReportJob:
             )
         place = find_run(run, work)
         return cls(run, place.folder, data or place.data_root, work, baseline, against, with_viewer)
+
+
+def tracked_id(job: ReportJob) -> str:
+    """The id under which a run is tracked.
+
+    Raises:
+        DataError: the folder is that of no run.
+    """
+    return run_id_in(job.folder)
+
+
+def attach_report(folder: Path, run_id: str, work: Path) -> None:
+    """Log page and PDF of a report to its run.
+
+    Raises:
+        OutputError: the store does not answer, or refuses.
+    """
+    store = open_store(work)
+    with answering(store, f"run {run_id}"):
+        for name in (PAGE, SLIDES):
+            store.client.log_artifact(known_id(store, run_id), str(folder / name), "report")
 
 
 def gather(job: ReportJob) -> Report:

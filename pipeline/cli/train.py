@@ -103,6 +103,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
         initial=initial,
+        config_file=config_file,
     )
     if exit_code:
         raise typer.Exit(exit_code)

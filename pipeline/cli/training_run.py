@@ -47,6 +47,7 @@ def train_folds(
     resume: bool = False,
     overwrite: bool = False,
     initial: str | None = None,
+    config_file: Path | None = None,
 ) -> int:
     """Train one fold into ``out``, or all into ``out/fold-K``; returns the exit code.
 
@@ -59,6 +60,7 @@ def train_folds(
         resume: go on where the training in ``out`` stopped.
         overwrite: replace a training that lies in ``out``.
         initial: model whose weights the training starts from; None starts at random.
+        config_file: that ``config`` was read from; the run keeps it with its comments.
 
     Raises:
         UsageError: no such fold, or an initial model of several networks.
@@ -78,7 +80,9 @@ def train_folds(
     catalogue, prepared = prepared_slices(config, work, workers)
     store = open_store(work, must_answer=False)
     tidy_up(store)
-    job = TrainingJob(config, catalogue, prepared, store, work, resume, overwrite, start)
+    job = TrainingJob(
+        config, catalogue, prepared, store, work, resume, overwrite, start, config_file
+    )
     # Over the whole data set: a scan that is set aside must not move the others between folds.
     folds = make_folds(catalogue.labelled, config.data, prepared.structures_ml)
     if chosen == "all":
@@ -125,7 +129,9 @@ def _parent(job: TrainingJob, folds: Sequence[Fold], out: Path) -> TrackedRun:
     if job.resume and (out / RUN_ID).is_file():
         return continue_run(job.store, run_id_in(out))
     tags = {"slicewise.folds": folds[0].kind, "slicewise.kind": "network"}
-    return start_run(job.store, job.config, f"{job.config.name} all folds", tags=tags)
+    run = start_run(job.store, job.config, f"{job.config.name} all folds", tags=tags)
+    job.track_origin(run, folds)
+    return run
 
 
 def _register_ensemble(outcomes: Sequence[Outcome], out: Path, parent: TrackedRun) -> None:

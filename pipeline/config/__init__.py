@@ -12,6 +12,7 @@ from pipeline.config.loading import (
     load_config,
     override_value,
     parse_config,
+    text_without_places,
     without_places,
 )
 from pipeline.config.scan_sections import CodedTerm, ReadingSection, StructureSection
@@ -45,6 +46,7 @@ __all__ = [
     "load_space",
     "override_value",
     "parse_config",
+    "text_without_places",
     "with_values",
     "without_places",
 ]

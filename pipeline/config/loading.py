@@ -141,6 +141,22 @@ def without_places(config: Config) -> Config:
     return config.model_copy(update={"data": data})
 
 
+def text_without_places(path: Path, config: Config) -> str:
+    """A file as it was written, with its comments, but without folders of this machine.
+
+    Args:
+        path: of the configuration.
+        config: that was read from it.
+    """
+    text = path.read_text(encoding="utf-8")
+    folds = config.data.folds
+    places = [str(config.data.root)] if config.data.root is not None else []
+    places += [folds] if folds not in FOLD_KINDS else []
+    for place in places:
+        text = text.replace(place, Path(place).name)
+    return text
+
+
 def override_value(key: str, text: str) -> Any:
     """What ``--set key=text`` means: YAML, or the text itself where the key holds text."""
     # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.

@@ -251,10 +251,14 @@ class TrackedRun:
 
     def log_json(self, content: object, file: str) -> None:
         """A JSON file at a place of the run, such as ``cases/training.json``."""
+        self.log_text(json.dumps(content, indent=2) + "\n", file)
+
+    def log_text(self, text: str, file: str) -> None:
+        """A text file at a place of the run."""
         place = Path(file)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / place.name
-            write_text(path, json.dumps(content, indent=2) + "\n")
+            write_text(path, text)
             self.log_artifact(path, str(place.parent) if len(place.parts) > 1 else None)
 
     def log_figure(self, path: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.dataset.demo_dicom import write_dicom_series
 from pipeline.imaging.nifti.reading import read_nifti
 from pipeline.imaging.nifti.writing import write_mask, write_volume
 from pipeline.imaging.volume import Volume
+from pipeline.tracking import open_store
 
 Slicewise = Callable[..., Any]
 
@@ -329,3 +330,27 @@ def test_describe_draws_and_counts(slicewise: Slicewise, tiny: Path, tmp_path: P
     assert figure.read_text().startswith("<?xml")
     assert slicewise("describe", tiny, "--work", tmp_path).returncode == 0
     assert (tmp_path / "figures" / "tiny.svg").read_text() == figure.read_text()
+
+
+def test_the_run_keeps_the_configuration_as_written_and_the_folds(
+    slicewise: Slicewise, scans: Path, work: Path, tiny: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "own.yaml"
+    text = tiny.read_text() + f"# chosen because of {scans}\n"
+    config.write_text(text.replace("data: {", f"data: {{root: {scans}, "))
+    done = slicewise("train", config, "--out", tmp_path / "model", "--work", work)
+    assert done.returncode == 0, done.stderr
+    run_id = json.loads((tmp_path / "model" / "run.json").read_text())["run_id"]
+    client = open_store(work).client
+    given = Path(client.download_artifacts(run_id, "given.yaml", str(tmp_path))).read_text()
+    assert f"# chosen because of {scans.name}\n" in given
+    assert str(scans) not in given
+    split = Path(client.download_artifacts(run_id, "split.json", str(tmp_path)))
+    # It is a division that data.folds takes.
+    again = slicewise(
+        *("train", config, "--set", f"data.folds={split}", "--out", tmp_path / "again"),
+        *("--work", work),
+    )
+    assert again.returncode == 0, again.stderr
+    scored = [(tmp_path / name / "scores.csv").read_text() for name in ("model", "again")]
+    assert scored[0] == scored[1]

@@ -19,6 +19,7 @@ from pipeline.cli.report_cases import Choice, choose_cases
 from pipeline.cli.report_masks import masks_in
 from pipeline.evaluation.results import read_results, write_results
 from pipeline.imaging.scan import read_scan
+from pipeline.tracking import open_store
 
 pytestmark = pytest.mark.slow
 
@@ -400,3 +401,19 @@ def test_best_median_worst_and_failures_are_shown() -> None:
         "worst",
     ]
     assert choose_cases(Judged({"a": float("nan")})) == []  # type: ignore[arg-type]
+
+
+def test_a_report_is_attached_to_its_run(
+    slicewise: Slicewise, model: Path, run: Path, work: Path, tmp_path: Path
+) -> None:
+    done = slicewise("report", model, "--work", work, "--out", tmp_path / "out", "--attach")
+    assert done.returncode == 0, done.stderr
+    store = open_store(work)
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
+    logged = {item.path for item in store.client.list_artifacts(run_id, "report")}
+    assert logged == {"report/report.html", "report/report.pdf"}
+    (run / "run.json").unlink()
+    done = slicewise("report", run, "--work", work, "--out", tmp_path / "other", "--attach")
+    assert done.returncode == 1
+    assert "run.json" in done.stderr
+    assert not (tmp_path / "other").exists()
