@@ -38,7 +38,15 @@ def demo(
     check(cohort, html_file=page, config_file=config_file, work=work)
     with loading():
         from pipeline.cli.training_run import train_folds
-    exit_code = train_folds(config, "0", work / "demo" / "model", work, None, overwrite=True)
+    exit_code = train_folds(
+        config,
+        "0",
+        work / "demo" / "model",
+        work,
+        None,
+        overwrite=True,
+        config_file=config_file,
+    )
     if not exit_code:
         report(str(work / "demo" / "model"), work=work)
     note("All of this is synthetic: good for a trial, not for accuracy claims.")

@@ -30,6 +30,7 @@ _KNOWN = (
     *(_ACCOUNTS, _SECRET, _ADMIN, *_S3),
 )
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_CALLED = ("127.0.0.1", "localhost", "[::1]")
 _DRIVER = "postgresql+psycopg2://"
 
 
@@ -82,7 +83,7 @@ class GroupServer:
         # A server is no client of another one.
         kept.pop("MLFLOW_TRACKING_URI", None)
         hosts = self.settings.get(_HOSTS)
-        own = {} if hosts else {_HOSTS: ",".join(f"{name}:{self.port}" for name in _LOOPBACK)}
+        own = {} if hosts else {_HOSTS: ",".join(f"{name}:{self.port}" for name in _CALLED)}
         own |= {_DATABASE: self.database, "MLFLOW_DISABLE_TELEMETRY": "true"}
         return {**kept, **self.settings, **own}
 

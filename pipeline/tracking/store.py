@@ -199,6 +199,8 @@ def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -
     command += ["--backend-store-uri", store.uri, "--registry-store-uri", store.uri]
     # Without this, files of experiments that are made in the page go to the current folder.
     command += ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
+    # A foreign web page that calls this machine by a name of its own is refused.
+    command += ["--allowed-hosts", f"{host}:{port},localhost:{port}"]
     # One person reads one database; more workers only cost memory.
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 

@@ -111,10 +111,11 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[OpenPage]:
-    """Open an HTML file in a window of a size; ``scripts`` run before those of the page."""
+    """Open a file or an address in a window of a size; ``script`` runs before those of the page."""
     ran: list[str] = []
 
-    def open_it(path: Path, width: int = 1440, height: int = 1000, script: str = "") -> Page:
+    def open_it(place: Path | str, width: int = 1440, height: int = 1000, script: str = "") -> Page:
+        url = place.as_uri() if isinstance(place, Path) else place
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         if script:
@@ -122,8 +123,8 @@ def open_page(chromium: Any) -> Iterator[OpenPage]:
             ran.append(chromium.execute_cdp_cmd(command, {"source": script})["identifier"])
         for log in ("browser", "performance"):
             chromium.get_log(log)
-        chromium.get(path.as_uri())
-        return Page(chromium, path.as_uri())
+        chromium.get(url)
+        return Page(chromium, url)
 
     yield open_it
     for identifier in ran:

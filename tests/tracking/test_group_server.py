@@ -49,7 +49,7 @@ def test_loopback_and_its_names_unless_told_otherwise(
     assert "MLFLOW_TRACKING_URI" not in environment
     assert "MLFLOW_HOST" not in environment
     assert set(environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")) == {
-        *("127.0.0.1:5000", "localhost:5000", "::1:5000")
+        *("127.0.0.1:5000", "localhost:5000", "[::1]:5000")
     }
     assert environment["PATH"] == os.environ["PATH"]
 
