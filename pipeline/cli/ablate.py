@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers, require_labels
+from pipeline.cli.options import (
+    DEFAULT_WORK,
+    ConfigFile,
+    InnerFold,
+    OuterFold,
+    Overrides,
+    Work,
+    Workers,
+    require_labels,
+)
 
 
 def ablate(
@@ -19,13 +28,8 @@ def ablate(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of results; default below --work."),
     ] = None,
-    fold: Annotated[
-        int,
-        typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen."),
-    ] = 0,
-    inner: Annotated[
-        int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
-    ] = 0,
+    fold: OuterFold = 0,
+    inner: InnerFold = 0,
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, metavar="N", help="Trainings of each variant.")
     ] = 1,

@@ -42,3 +42,11 @@ def require_labels(config: Config) -> None:
             found="none",
             remedy="for example: labels: {lesion: 1}",
         )
+
+
+OuterFold = Annotated[
+    int, typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen.")
+]
+InnerFold = Annotated[
+    int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
+]

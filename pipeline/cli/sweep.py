@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers, require_labels
+from pipeline.cli.options import (
+    DEFAULT_WORK,
+    ConfigFile,
+    InnerFold,
+    OuterFold,
+    Overrides,
+    Work,
+    Workers,
+    require_labels,
+)
 from pipeline.errors import UsageError
 
 
@@ -21,13 +30,8 @@ def sweep(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the sweep; default below --work."),
     ] = None,
-    fold: Annotated[
-        int,
-        typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen."),
-    ] = 0,
-    inner: Annotated[
-        int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
-    ] = 0,
+    fold: OuterFold = 0,
+    inner: InnerFold = 0,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
