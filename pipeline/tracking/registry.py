@@ -34,7 +34,7 @@ PREVIOUS = "previous"
 # What the served model imports; the package itself travels with it.
 _REQUIREMENTS = (
     *("mlflow", "torch", "monai", "nibabel", "numpy", "pandas", "pebble", "pydantic", "pydicom"),
-    *("pyyaml", "scikit-learn", "scipy", "SimpleITK"),
+    *("psutil", "filelock", "pyyaml", "scikit-learn", "scipy", "SimpleITK"),
 )
 
 
