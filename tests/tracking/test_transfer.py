@@ -70,6 +70,17 @@ def package(source: tuple[Store, str, str], tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture
+def small_package(store: Store, config: Config, tmp_path: Path) -> Path:
+    """The file with one run that has no model."""
+    with start_run(store, config, "small") as run:
+        run.log_metrics(1, {"loss": 0.5})
+    folder, file = tmp_path / "small", tmp_path / "small.tar.gz"
+    list(export_runs(store, chosen_runs(store, [run.run_id], None), folder))
+    pack(folder, file)
+    return file
+
+
 def carry(file: Path, store: Store, **more: bool) -> Imported:
     done = Imported()
     with opened(file) as folder:
@@ -211,10 +222,10 @@ def _newer(members: dict[str, bytes]) -> None:
     ],
 )
 def test_a_damaged_package_is_refused_before_anything_is_written(
-    target: Store, package: Path, tmp_path: Path, change: Any, found: str
+    target: Store, small_package: Path, tmp_path: Path, change: Any, found: str
 ) -> None:
     before = len(all_runs(target))
-    file = rewritten(package, change, tmp_path)
+    file = rewritten(small_package, change, tmp_path)
     with pytest.raises(DataError, match=found):
         carry(file, target)
     assert len(all_runs(target)) == before
