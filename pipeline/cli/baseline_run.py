@@ -125,7 +125,7 @@ def _fit_and_score(job: BaselineJob, cases: FoldCases) -> bool:
     """Everything from fitting to the files; returns whether a case was set aside."""
     config, fold, out = job.config, cases.fold, job.out
     tags = {"slicewise.folds": fold.kind, "slicewise.kind": "baseline"}
-    name = f"{config.name} baseline fold {fold.number}"
+    name = f"baseline fold {fold.number}, {config.name}"
     run = start_run(
         open_store(job.work, must_answer=False), config, name, fold=fold.number, tags=tags
     )

@@ -253,7 +253,7 @@ def _tracked(
     if job.resume and file.is_file():
         run = continue_run(job.store, json.loads(file.read_text())["run_id"])
     else:
-        name = f"{config.name} fold {fold.number}"
+        name = f"fold {fold.number}, {config.name}"
         tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
         tags |= {f"slicewise.{key}": value for key, value in initial_facts(out).items()}
         run = start_run(job.store, config, name, fold=fold.number, tags=tags, parent=parent)

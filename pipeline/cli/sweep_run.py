@@ -151,7 +151,7 @@ def _announce(sweep: _Sweep) -> None:
 
 def _run_trial(sweep: _Sweep, parent: TrackedRun) -> None:
     trial, values = sweep.study.ask()
-    name = f"{sweep.job.config.name} trial {trial.number}"
+    name = f"trial {trial.number}, {sweep.job.config.name}"
     note(", ".join(f"{key}={_text(value)}" for key, value in values.items()))
     begun = time.monotonic()
     try:
@@ -256,7 +256,7 @@ def _parent(sweep: _Sweep) -> TrackedRun:
         return continue_run(sweep.store, json.loads(record.read_text())["run_id"])
     config = sweep.job.config
     tags = {"slicewise.kind": "sweep", "slicewise.sweep": sweep.job.sweep_file.name}
-    run = start_run(sweep.store, config, f"{config.name} sweep", tags=tags)
+    run = start_run(sweep.store, config, f"sweep, {config.name}", tags=tags)
     write_text(record, json.dumps({"run_id": run.run_id}) + "\n")
     return run
 

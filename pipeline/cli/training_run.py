@@ -129,7 +129,7 @@ def _parent(job: TrainingJob, folds: Sequence[Fold], out: Path) -> TrackedRun:
     if job.resume and (out / RUN_ID).is_file():
         return continue_run(job.store, run_id_in(out))
     tags = {"slicewise.folds": folds[0].kind, "slicewise.kind": "network"}
-    run = start_run(job.store, job.config, f"{job.config.name} all folds", tags=tags)
+    run = start_run(job.store, job.config, f"all folds, {job.config.name}", tags=tags)
     job.track_origin(run, folds)
     return run
 

@@ -27,7 +27,7 @@ def test_a_model_moves_to_another_work_folder_and_predicts_the_same(
     done = slicewise("runs", "list", "--json", listed, "--work", place)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(listed.read_text())
-    assert row["run"] == "tiny fold 0"
+    assert row["run"] == "fold 0, tiny"
     assert row["status"] == "FINISHED"
     assert row["id"] != run_id
     scan = scans / "images" / "case1.nii.gz"
