@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -52,6 +53,23 @@ def _workers_that_know_every_command() -> None:
     )
     multiprocessing.set_forkserver_preload([f"pipeline.{name}" for name in modules])
     forkserver.ensure_running()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_that_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Making the tables of a store takes seconds: stores begin as copies of the first."""
+    from pipeline.tracking import store
+
+    first, make = tmp_path_factory.mktemp("first") / "mlflow.db", store._ensure_database
+
+    def copy(path: Path) -> None:
+        make(first)
+        if not path.is_file():
+            shutil.copyfile(first, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_ensure_database", copy)
+        yield
 
 
 @pytest.fixture(scope="session")
