@@ -12,13 +12,27 @@ from pathlib import Path
 
 import requests
 
-_PATIENCE_SECONDS = 90
+_PATIENCE_SECONDS = 240
 
 
 def free_port() -> int:
     """A port of this machine that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; fail with its log when it ends or takes too long."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if requests.get(f"{url}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            # Not there yet, or busy with starting.
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
 
 
 class MlflowServer:
@@ -54,15 +68,7 @@ class MlflowServer:
                 env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, (self.folder / "server.log").read_text()
-            try:
-                if requests.get(f"{self.url}/health", timeout=2).ok:
-                    return
-            except requests.ConnectionError:
-                time.sleep(0.2)
-        raise AssertionError((self.folder / "server.log").read_text())
+        wait_until_healthy(self.url, self._process, self.folder / "server.log")
 
     def kill(self) -> None:
         """End it with all of its workers, as a power cut does."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import requests
 
 from pipeline.config import parse_config
 from pipeline.tracking import Store, mlflow_ui_command, open_store, start_run
-from tests.servers import free_port
+from tests.servers import free_port, wait_until_healthy
 
 pytestmark = pytest.mark.slow
 
@@ -55,16 +54,8 @@ def address(store: Store) -> Iterator[str]:
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}"
-    end = time.monotonic() + 120
     try:
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            try:
-                requests.get(f"{url}/health", timeout=2).raise_for_status()
-                break
-            except requests.ConnectionError:
-                time.sleep(0.2)
+        wait_until_healthy(url, process, log)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +16,10 @@ import pytest
 import requests
 
 from tests.postgres import Postgres
-from tests.servers import free_port
+from tests.servers import free_port, wait_until_healthy
 
 Slicewise = Callable[..., Any]
 START = "import sys; from pipeline.cli.main import main; sys.argv[0] = 'slicewise'; main()"
-PATIENCE_SECONDS = 180
 
 pytestmark = pytest.mark.slow
 
@@ -49,23 +48,11 @@ def group_server(
             start_new_session=True,
         )
     try:
-        _wait(f"http://127.0.0.1:{port}/health", process, log)
+        wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 9)
         process.wait()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()
-        try:
-            if requests.get(url, timeout=2).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.3)
-    pytest.fail(log.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +113,7 @@ def test_from_training_to_a_served_mask(
             [sys.executable, "-c", START, *command], stdout=stream, stderr=stream
         )
     try:
-        _wait(f"http://127.0.0.1:{port}/ping", process, log)
+        wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
         url = f"http://127.0.0.1:{port}"
         done = slicewise("predict", "--endpoint", url, scan, "--out", served, "--work", work)
         assert done.returncode == 0, done.stderr
@@ -154,7 +141,9 @@ def test_runs_travel_to_the_server(
     done = slicewise("runs", "import", package, "--work", tmp_path / "other")
     assert done.returncode == 0, done.stderr
     versions = MlflowClient(server).search_model_versions("name='tiny'")
-    (ours,) = [item for item in versions if "slicewise.imported_from.version" in item.tags]
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
+    mark = "slicewise.imported_from.version"
+    (ours,) = [item for item in versions if item.tags.get(mark, "").startswith(run_id)]
     assert MlflowClient(server).get_run(str(ours.run_id)).data.metrics["dice.core"] >= 0
     masks = []
     for name in (model, f"models:/tiny/{ours.version}"):

@@ -53,7 +53,7 @@ def process(
             try:
                 requests.get(f"{url}/ping", timeout=1)
                 break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.2)
         yield url, service
     finally:
@@ -136,7 +136,7 @@ def test_a_signal_ends_the_service(model: Path, work: Path) -> None:
         try:
             requests.get(f"http://127.0.0.1:{port}/ping", timeout=1)
             break
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.2)
     os.kill(service.pid, signal.SIGTERM)
     said, _ = service.communicate(timeout=30)
