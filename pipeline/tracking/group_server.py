@@ -137,7 +137,8 @@ def _require_private(path: Path) -> None:
         mode = path.stat().st_mode
         path.read_bytes()
     except OSError as error:
-        raise _wrong(path, "a readable file", file_problem(error), f"copy {EXAMPLE}") from error
+        remedy = f"install -m 600 {EXAMPLE} {path}, and fill it in"
+        raise _wrong(path, "a readable file", file_problem(error), remedy) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         found = f"mode {stat.S_IMODE(mode):o}"
         raise _wrong(path, "a file for its owner alone: passwords", found, f"chmod 600 {path}")
