@@ -55,17 +55,24 @@ def _workers_that_know_every_command() -> None:
     forkserver.ensure_running()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _tables_that_are_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Making the tables of a store takes seconds: stores begin as copies of the first."""
+@pytest.fixture(scope="session")
+def first_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of an empty store."""
     from pipeline.tracking import store
 
-    first, make = tmp_path_factory.mktemp("first") / "mlflow.db", store._ensure_database
+    path = tmp_path_factory.mktemp("first") / "mlflow.db"
+    store._ensure_database(path)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables_are_copied(first_database: Path) -> Iterator[None]:
+    """Making the tables of a store takes seconds; for the tests of this folder they are copied."""
+    from pipeline.tracking import store
 
     def copy(path: Path) -> None:
-        make(first)
         if not path.is_file():
-            shutil.copyfile(first, path)
+            shutil.copyfile(first_database, path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_ensure_database", copy)
