@@ -64,9 +64,11 @@ def serve(
     with loading():
         from pipeline.cli.serving_run import run_service, served
         from pipeline.tracking.serving.gate import LOOPBACK, Limits
+        from pipeline.tracking.serving.memory import give_memory_back
 
     hosts = LOOPBACK | {host, *(names or ())}
     limits = Limits(max_megabytes, timeout_seconds, at_once, frozenset(hosts))
+    give_memory_back()
     service = served(model, limits, allow_paths, work)
     note(f"serving {model} at http://{host}:{port} (end with Ctrl-C); for example:")
     note(f"slicewise predict --endpoint http://{host}:{port} scan.nii.gz --out mask.nii.gz")
