@@ -13,7 +13,7 @@ from pipeline.planning.draft import Draft
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.machine import Machine
 
-SMALLEST_BOTTOM = 3
+SMALLEST_BOTTOM = 2
 """Pixels along a side that the lowest level must still see."""
 MOST_LEVELS = 5
 MOST_FOLDS = 5

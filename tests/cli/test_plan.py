@@ -75,7 +75,7 @@ def test_thick_slices_of_few_patients(config: Config) -> None:
     assert config.preprocessing.plane == "thickest"
     assert config.preprocessing.spacing_mm is None
     assert config.network.context_slices == 0
-    assert config.network.window == (32, 32)
+    assert config.network.window == (32, 24)
     assert config.data.labels == {"label_7": 7, "label_200": 200}
     # Two frames of a patient never part.
     assert config.data.patient_pattern == r"^patient(\d+)"
@@ -232,6 +232,6 @@ def test_hippocampus(slicewise: Slicewise, test_data: Path, tmp_path: Path) -> N
     assert config.preprocessing.plane == "all"
     assert config.preprocessing.spacing_mm is None
     assert config.preprocessing.foreground == "all"
-    assert config.network.window in ((48, 48), (64, 64))
+    assert config.network.window in ((32, 32), (40, 40))
     assert "of 170 patients" in done.stdout
     assert "90 of 90 pairs" in out.read_text().replace("\n  #", "")

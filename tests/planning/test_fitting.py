@@ -71,10 +71,11 @@ def test_a_short_budget_narrows_the_network_first(case: Make, data_set: Join) ->
 
 
 def test_then_the_window_and_says_what_is_short(case: Make, data_set: Join) -> None:
-    draft, found, measured = fitted(wide(case, data_set), lambda _: 6.0)
+    cases = [case(name, shape=(70, 75, 72), extent_mm=(34.0, 36.0, 30.0)) for name in "ab"]
+    draft, found, measured = fitted(data_set(*cases), lambda _: 6.0)
     assert len(measured) == 3
-    assert found.config.network.window == (64, 64)
-    # 64 pixels carry four levels.
+    # Three quarters of 56, which carry four levels.
+    assert found.config.network.window == (40, 40)
     assert found.config.network.features == (16, 32, 64, 128)
     assert draft["training.batch_size"] == 32
     # 98 steps of 32 are 3.1 passes in ten minutes; 8 are 250 of 6 s, and room for validations.

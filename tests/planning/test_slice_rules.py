@@ -41,7 +41,7 @@ def test_isotropic_scans_are_seen_in_all_planes(case: Make, data_set: Join) -> N
     assert draft["preprocessing.plane"] == "all"
     assert draft["preprocessing.spacing_mm"] is None
     assert draft["network.context_slices"] == 1
-    # 1.5 x 30 voxels of the longest extent are 45; at least 48.
+    # 1.5 x 30 voxels of the longest extent are 45.
     assert draft["network.window"] == [48, 48]
 
 
@@ -51,7 +51,7 @@ def test_thick_slices_are_seen_in_their_own_plane(case: Make, data_set: Join) ->
     assert draft["preprocessing.spacing_mm"] is None
     assert draft["network.context_slices"] == 0
     # 96 mm are 64 pixels, 120 mm are 80; half as much again.
-    assert draft["network.window"] == [96, 128]
+    assert draft["network.window"] == [96, 120]
 
 
 def test_reasons_hold_the_measured_figures(case: Make, data_set: Join) -> None:
@@ -126,10 +126,21 @@ def test_normalization(
 
 def test_window_is_no_larger_than_slices_and_machine(case: Make, data_set: Join) -> None:
     small = case("a", shape=(20, 30, 40), extent_mm=(18.0, 28.0, 36.0))
-    assert planned(data_set(small), plane="axial")["network.window"] == [32, 32]
+    assert planned(data_set(small), plane="axial")["network.window"] == [24, 32]
     large = case("a", shape=(400, 500, 400), extent_mm=(300.0, 300.0, 300.0))
     assert planned(data_set(large))["network.window"] == [192, 192]
     assert planned(data_set(large), GPU)["network.window"] == [256, 256]
+
+
+def test_a_window_holds_no_padding_around_most_slices(case: Make, data_set: Join) -> None:
+    # As the hippocampus: structures of 42 pixels, in slices of 36 x 50, 35 x 50 and 35 x 36.
+    crops = [case(name, shape=(35, 50, 36), extent_mm=(30.0, 42.0, 30.0)) for name in "abc"]
+    assert planned(data_set(*crops))["network.window"] == [40, 40]
+
+
+def test_tiny_structures_keep_their_surroundings(case: Make, data_set: Join) -> None:
+    tiny = case("a", shape=(200, 200, 200), extent_mm=(3.0, 4.0, 5.0))
+    assert planned(data_set(tiny))["network.window"] == [32, 32]
 
 
 def test_a_giant_does_not_widen_the_window(case: Make, data_set: Join) -> None:
