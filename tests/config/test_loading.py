@@ -232,7 +232,8 @@ def test_an_empty_budget_on_the_command_line_replaces_nothing() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_round_trip(path: Path) -> None:
-    config = load_config(path, ["data.root=some/place", "preprocessing.spacing_mm=[0.7, 1.1]"])
+    changes = ["data.root=some/place", "preprocessing.plane=axial"]
+    config = load_config(path, [*changes, "preprocessing.spacing_mm=[0.7, 1.1]"])
     assert parse_config(as_yaml(config), "again") == config
 
 
