@@ -53,6 +53,14 @@ def predict(
         list[str] | None,
         typer.Option("--also", metavar="MODEL", help="Predict with this model, too; repeatable."),
     ] = None,
+    out_of_fold: Annotated[
+        bool,
+        typer.Option(
+            "--out-of-fold",
+            help="Each case by the networks of the fold that held it out: masks of your own "
+            "training cases, by networks that have not seen them.",
+        ),
+    ] = False,
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +88,8 @@ def predict(
       slicewise predict --endpoint http://127.0.0.1:5001 scans --out masks
 
       slicewise predict axial scans --also coronal --also sagittal --out masks --uncertainty
+
+      slicewise predict folds data_set --also other_folds --out-of-fold --out masks
     """
     from pipeline.cli.console import loading, note, tracked
     from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
@@ -105,6 +115,7 @@ def predict(
         "--also": also or [],
         "--probabilities": ["on"] * probabilities,
         "--uncertainty": ["on"] * uncertainty,
+        "--out-of-fold": ["on"] * out_of_fold,
     }
     model, source = model_and_input(arguments, endpoint, local_options, work)
     output = mask_output(model.config, mask_format, identity, work)
@@ -115,7 +126,7 @@ def predict(
     confidences: dict[str, list[StructureConfidence]] = {}
     for name, contrasts in tracked(scans.items(), "predicting", len(scans)):
         try:
-            written = write_prediction(model, output, contrasts, targets[name], extras)
+            written = write_prediction(model, output, name, contrasts, targets[name], extras)
         except ScanError as error:
             failures.append(error)
             set_aside.append(SetAside.from_error(name, error))

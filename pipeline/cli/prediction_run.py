@@ -127,11 +127,12 @@ def inputs(source: Path, config: Config, out: Path, work: Path) -> tuple[Scans, 
 def write_prediction(
     model: SegmentingModel,
     output: MaskOutput,
+    name: str,
     sources: Images,
     target: Path,
     extras: Extras,
 ) -> Written:
-    """Predict a scan and write its mask, with what is wanted beside it."""
+    """Predict the scan of a name and write its mask, with what is wanted beside it."""
     output.require_writable(sources[0])
     config = model.config
     if len(sources) == len(config.data.contrasts):
@@ -139,7 +140,7 @@ def write_prediction(
     else:
         # Refused by the model, which names its contrasts.
         volumes = [read_scan(source, config.reading) for source in sources if source is not None]
-    found = model.segment(volumes)
+    found = model.segment(name, volumes)
     if extras.probabilities:
         write_probabilities(found.probabilities, volumes[0], probabilities_beside(target))
     if extras.uncertainty:

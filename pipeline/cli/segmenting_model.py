@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.cli.console import note
+from pipeline.cli.out_of_fold import Checkpoints, unseen_by
 from pipeline.cli.steps import model_files
 from pipeline.config import Config, as_yaml, parse_config
-from pipeline.errors import UsageError
+from pipeline.errors import ScanError, UsageError
 from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.imaging.files import sha256_of
 from pipeline.imaging.volume import Volume
@@ -45,8 +46,13 @@ class SegmentingModel(Protocol):
     def config(self) -> Config:
         """Contrasts, structures, and how faults of scans are met."""
 
-    def segment(self, contrasts: Sequence[Volume]) -> Segmented:
-        """Segment a scan, one volume a contrast."""
+    def segment(self, name: str, contrasts: Sequence[Volume]) -> Segmented:
+        """Segment a scan.
+
+        Args:
+            name: of the scan, which tells some models who is to segment it.
+            contrasts: one volume a contrast.
+        """
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,51 @@ class LocalModel:
         """Of the networks."""
         return self.predictor.config
 
-    def segment(self, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(self, _name: str, contrasts: Sequence[Volume]) -> Segmented:
         """Segment a scan, one volume a contrast."""
         found = self.predictor.predict_with_probabilities(*contrasts)
         confidences = structure_confidences(found.mask, found.probabilities, self.config)
         return Segmented(found.mask, found.probabilities, confidences)
+
+
+@dataclass(frozen=True)
+class OutOfFoldModel:
+    """Networks that each see the cases alone which they have not learned from.
+
+    Attributes:
+        unseen_by: name of each case to the networks whose folds held it out, one a model.
+        load: makes one model of such networks.
+        loaded: those that were needed so far.
+    """
+
+    unseen_by: Mapping[str, Checkpoints]
+    load: Callable[[Checkpoints], Predictor]
+    loaded: dict[Checkpoints, LocalModel] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """Of the first networks; all name the same structures."""
+        return self._of(next(iter(self.unseen_by.values()))).config
+
+    def segment(self, name: str, contrasts: Sequence[Volume]) -> Segmented:
+        """Segment a held-out case, one volume a contrast.
+
+        Raises:
+            ScanError: no fold held it out.
+        """
+        if name not in self.unseen_by:
+            raise ScanError(
+                name,
+                expected="a case that every model held out in a fold",
+                found=f"none of these {len(self.unseen_by)}",
+                remedy="no network has learned from other scans: predict it without --out-of-fold",
+            )
+        return self._of(self.unseen_by[name]).segment(name, contrasts)
+
+    def _of(self, networks: Checkpoints) -> LocalModel:
+        if networks not in self.loaded:
+            self.loaded[networks] = LocalModel(self.load(networks))
+        return self.loaded[networks]
 
 
 @dataclass(frozen=True)
@@ -78,7 +124,7 @@ class ServedElsewhere:
         """As the service tells it."""
         return self.remote.config
 
-    def segment(self, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(self, _name: str, contrasts: Sequence[Volume]) -> Segmented:
         """Segment a scan, one volume a contrast."""
         mask, confidences = self.remote.segment(contrasts)
         return Segmented(mask, (), confidences)
@@ -96,7 +142,8 @@ def model_and_input(
         arguments: MODEL and INPUT; INPUT alone with an endpoint.
         endpoint: address of a served model.
         local_options: name to values of what only a model of this process follows: ``--set`` and
-            ``--also``, and switches, which have a value where they are on.
+            ``--also``, and switches, such as ``--out-of-fold``, which have a value where they are
+            on.
         work: whose store is asked.
 
     Raises:
@@ -114,6 +161,8 @@ def model_and_input(
     source = Path(arguments[-1])
     if endpoint is None:
         overrides, also = (local_options.get(name, ()) for name in ("--set", "--also"))
+        if local_options.get("--out-of-fold"):
+            return out_of_fold_model((arguments[0], *also), overrides, work), source
         return LocalModel(predictor_of(arguments[0], overrides, work, also)), source
     for name, values in local_options.items():
         if values:
@@ -144,15 +193,7 @@ def predictor_of(
         ModelError, CheckpointError: an argument leads to no sound model, or to one of another task.
         ConfigErrors: what was chosen is damaged, or about other structures.
     """
-    foreign = [text for text in overrides if not text.startswith(_OPEN_KEYS)]
-    if foreign:
-        raise UsageError(
-            f"--set {foreign[0]}",
-            expected="a key of the section reading, or data.missing_contrasts: a model keeps "
-            "what it was trained with",
-            found=foreign[0].partition("=")[0],
-            remedy="leave it out, or train with it",
-        )
+    _require_open(overrides)
     files = [(name, model_files(name, work)) for name in (model, *also)]
     paths = [(name, path) for name, item in files for path in item.members]
     if also:
@@ -162,6 +203,47 @@ def predictor_of(
         if item.inference is not None:
             note(f"of {name}, {INFERENCE} is not followed: {model} decides for the ensemble")
     _note_mirroring(predictor)
+    return _as_asked(predictor, model, overrides)
+
+
+def out_of_fold_model(
+    models: Sequence[str], overrides: Sequence[str], work: Path
+) -> OutOfFoldModel:
+    """Models that predict each case by the networks of the folds that held it out.
+
+    Args:
+        models: folders or run ids of trainings; several join as an ensemble.
+        overrides: as ``predictor_of`` takes them.
+        work: whose store is asked.
+
+    Raises:
+        UsageError: an override of another key, or one network named twice.
+        DataError, ModelError: no such trainings, or no case that all of them held out.
+    """
+    _require_open(overrides)
+    networks = unseen_by(models, work)
+    _require_different(list(zip(models, next(iter(networks.values())), strict=True)))
+    return OutOfFoldModel(
+        networks,
+        lambda paths: _as_asked(Predictor.from_checkpoint(*paths), models[0], overrides),
+    )
+
+
+def _require_open(overrides: Sequence[str]) -> None:
+    """Refuse to change what a model was trained with."""
+    foreign = [text for text in overrides if not text.startswith(_OPEN_KEYS)]
+    if foreign:
+        raise UsageError(
+            f"--set {foreign[0]}",
+            expected="a key of the section reading, or data.missing_contrasts: a model keeps "
+            "what it was trained with",
+            found=foreign[0].partition("=")[0],
+            remedy="leave it out, or train with it",
+        )
+
+
+def _as_asked(predictor: Predictor, model: str, overrides: Sequence[str]) -> Predictor:
+    """The same networks that meet the faults of scans as the command line says."""
     if not overrides:
         return predictor
     config = parse_config(as_yaml(predictor.config), model, list(overrides))

@@ -152,6 +152,7 @@ def test_a_signal_ends_the_service(model: Path, work: Path) -> None:
         (["scan"], "1 arguments"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--also", "x"], "--also"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--uncertainty"], "--uncertainty"),
+        (["scan", "--endpoint", "http://127.0.0.1:9", "--out-of-fold"], "--out-of-fold"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--set", "reading.a=b"], "--set"),
     ],
 )
