@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli.console import figure, note, show_table
@@ -77,4 +78,5 @@ def _evidence(job: TrainingJob, fold: Fold, out: Path) -> list[CaseEvidence]:
     if not (folder / EVIDENCE).is_file():
         note(f"{folder} has no {EVIDENCE}: predicting its held-out cases once more")
         predict_held_out(job, FoldCases(fold, job.catalogue, job.prepared), folder)
-    return read_evidence(folder, job.config.data.labels)
+    found = read_evidence(folder, job.config.data.labels)
+    return [replace(case, patient=job.patient_of(case.case)) for case in found]

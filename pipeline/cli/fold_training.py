@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.cli.console import figure, note, progress_bar
@@ -13,7 +13,7 @@ from pipeline.cli.initial_model import InitialModel, initial_facts, remember_ini
 from pipeline.cli.model_folder import FINISHED, finish, kept_checkpoint, make_room, require_free
 from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
-from pipeline.cli.steps import Evaluated, predict_and_score
+from pipeline.cli.steps import Evaluated, predict_and_score, shown_patient
 from pipeline.cli.tables import report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, text_without_places, without_places
@@ -31,7 +31,7 @@ from pipeline.evaluation.results import (
     write_losses,
     write_results,
 )
-from pipeline.evaluation.scores import Score
+from pipeline.evaluation.scores import Score, write_scores
 from pipeline.evaluation.selection.evidence import write_evidence
 from pipeline.evaluation.selection.gathering import Gatherer
 from pipeline.evaluation.selection.options import is_decided
@@ -82,6 +82,14 @@ class TrainingJob:
             run.log_text(text_without_places(self.config_file, self.config), GIVEN)
         run.log_json([{"train": fold.train, "val": fold.val} for fold in folds], SPLIT)
 
+    def patient_of(self, case: str) -> str:
+        """Whose a case is, as results may say it.
+
+        Folds that were trained with another work folder name patients by another key: those of
+        one patient would count as two.
+        """
+        return shown_patient(self.catalogue.case(case), pseudonyms_of(self.work))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -121,7 +129,7 @@ def train_fold(
         training = _training(job, cases, out)
         if job.resume and (out / FINISHED).is_file():
             note(f"{out} came to its end already")
-            return _finished(out)
+            return _finished(job, out)
         with _tracked(job, training.config, fold, out, parent) as run:
             cases.track(run, config.name)
             _run(training, out, run)
@@ -263,9 +271,13 @@ def _tracked(
     return run
 
 
-def _finished(out: Path) -> Outcome:
+def _finished(job: TrainingJob, out: Path) -> Outcome:
     facts = json.loads((out / FINISHED).read_text())
     (results,) = read_results(out)
     assert results.facts is not None
-    evaluated = Evaluated(list(results.scores), {}, [])
+    scores = [replace(score, patient=job.patient_of(score.case)) for score in results.scores]
+    if any(ours.patient != was.patient for ours, was in zip(scores, results.scores, strict=True)):
+        note(f"{out} names patients by the key of another work folder; now by that of {job.work}")
+        write_scores(scores, out / SCORES)
+    evaluated = Evaluated(scores, {}, [])
     return Outcome(out, evaluated, results.facts, facts["run"], facts.get("registered", ""))

@@ -207,6 +207,28 @@ def test_damaged_evidence_is_named(
     assert not (folds / "inference.yaml").exists()
 
 
+def patients(folder: Path) -> dict[str, str]:
+    """Case to patient, as the scores say it."""
+    with (folder / "scores.csv").open() as file:
+        return {row["case"]: row["patient"] for row in csv.DictReader(file)}
+
+
+def test_folds_of_other_machines_name_patients_alike(
+    slicewise: Slicewise, folds: Path, scans: Path, mirrored: Path, tmp_path: Path
+) -> None:
+    work, before = tmp_path / "work", patients(folds)
+    shutil.rmtree(folds / "fold-1")
+    (folds / "run.json").unlink()  # of the run over all folds, which begins here
+    alone = ("--set", f"data.root={scans}", "--work", work, "--out", folds / "fold-1")
+    assert slicewise("train", mirrored, "--fold", "1", *alone).returncode == 0
+    done = again(slicewise, mirrored, scans, folds, work)
+    assert done.returncode == 0, done.stderr
+    assert "names patients by the key of another work folder" in done.stderr
+    now = patients(folds)
+    assert now == patients(folds / "fold-0") | patients(folds / "fold-1")
+    assert all(now[case] != before[case] for case in now)
+
+
 @pytest.mark.slow
 def test_a_fold_that_is_trained_anew_takes_the_choices_with_it(
     slicewise: Slicewise, folds: Path, scans: Path, mirrored: Path, work: Path
