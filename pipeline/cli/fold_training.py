@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pipeline.cli.console import figure, note, progress_bar
@@ -37,6 +38,7 @@ from pipeline.evaluation.selection.gathering import Gatherer
 from pipeline.evaluation.selection.options import is_decided
 from pipeline.evaluation.statistics import mean_dice, mean_dice_interval, summarize
 from pipeline.imaging.files import write_text
+from pipeline.imaging.pseudonyms import Pseudonyms
 from pipeline.segmentation.budget import plan_run
 from pipeline.segmentation.inference import Predictor
 from pipeline.segmentation.resuming import resume_training, sole_user
@@ -88,7 +90,12 @@ class TrainingJob:
         Folds that were trained with another work folder name patients by another key: those of
         one patient would count as two.
         """
-        return shown_patient(self.catalogue.case(case), pseudonyms_of(self.work))
+        return shown_patient(self.catalogue.case(case), self.pseudonyms)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """By the key of the work folder."""
+        return pseudonyms_of(self.work)
 
 
 @dataclass(frozen=True)
@@ -158,8 +165,7 @@ def predict_held_out(job: TrainingJob, cases: FoldCases, out: Path) -> Evaluated
     gatherer = None
     if not is_decided(job.config.inference):
         gatherer = Gatherer(predictor, cases.fold.number)
-    names = pseudonyms_of(job.work)
-    evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, names, gatherer)
+    evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, job.pseudonyms, gatherer)
     if gatherer is not None:
         write_evidence(out, evaluated.evidence)
     return evaluated

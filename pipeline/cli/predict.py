@@ -75,6 +75,9 @@ def predict(
     The folder of `train --fold all` and models named by --also predict together: the mean of their
     probabilities counts. They may see other planes, but name the same structures.
 
+    With --out-of-fold, masks are as the networks make them: what held-out cases chose is not
+    followed, for they would have a say in their own masks.
+
     Beside the masks lies confidence.csv: how sure the model is of each structure, the scans to look
     at first standing first. Beside a mask named by --out it lies where --uncertainty asks for it.
 

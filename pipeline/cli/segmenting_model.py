@@ -75,7 +75,7 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class OutOfFoldModel:
-    """Networks that each see the cases alone which they have not learned from.
+    """Networks, each of which predicts only cases that it has not learned from.
 
     Attributes:
         unseen_by: name of each case to the networks whose folds held it out, one a model.
@@ -85,7 +85,7 @@ class OutOfFoldModel:
 
     unseen_by: Mapping[str, Checkpoints]
     load: Callable[[Checkpoints], Predictor]
-    loaded: dict[Checkpoints, LocalModel] = field(default_factory=dict)
+    loaded: dict[Checkpoints, LocalModel] = field(default_factory=dict, init=False)
 
     @property
     def config(self) -> Config:
@@ -210,6 +210,8 @@ def out_of_fold_model(
     models: Sequence[str], overrides: Sequence[str], work: Path
 ) -> OutOfFoldModel:
     """Models that predict each case by the networks of the folds that held it out.
+
+    What held-out cases chose together is not followed: they would have a say in their own masks.
 
     Args:
         models: folders or run ids of trainings; several join as an ensemble.

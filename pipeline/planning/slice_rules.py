@@ -121,7 +121,7 @@ def plan_window(draft: Draft, fingerprint: Fingerprint, machine: Machine) -> Non
     """A window that holds the structures and what surrounds them, and no more than a slice.
 
     What a window has beyond the slice is padding, and its pixels are paid for in steps: windows of
-    64 in slices of 36 x 50 cost 0.02 Dice in a training of half an hour (RESULTS.md).
+    64 in slices of 36 x 50 cost 0.02 Dice in a short training (RESULTS.md).
     """
     views = planned_views(draft, fingerprint)
     labelled = [view for view in views if max(view.extent) > 0]
