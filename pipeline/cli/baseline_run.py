@@ -141,7 +141,7 @@ def _fit_and_score(job: BaselineJob, cases: FoldCases) -> bool:
         names = pseudonyms_of(job.work)
         evaluated = predict_and_score(baseline, cases.held_out, out / MASKS, names)
         report_set_aside(evaluated.set_aside)
-        facts = cases.facts(config.name, "baseline", evaluated, seconds)
+        facts = cases.facts(config, "baseline", evaluated, seconds)
         write_results(out, facts, evaluated.scores, evaluated.reliability)
         track_results(run, 0, config, cases, evaluated, out, [CHOICE])
     _show(job, cases, baseline, evaluated, run.run_id)

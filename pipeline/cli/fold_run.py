@@ -15,6 +15,7 @@ from pipeline.cli.steps import Evaluated, examples
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase, Prepared
 from pipeline.dataset.catalogue import Case, Catalogue
+from pipeline.dataset.plane import stack_axes
 from pipeline.dataset.splits import Fold, shared_patients
 from pipeline.evaluation.results import CONFIG, MASKS, RESULTS, SCORES, RunFacts
 from pipeline.evaluation.statistics import final_metrics, summarize
@@ -88,7 +89,7 @@ class FoldCases:
 
     def facts(
         self,
-        name: str,
+        config: Config,
         kind: Literal["network", "baseline"],
         evaluated: Evaluated,
         seconds: float,
@@ -96,13 +97,17 @@ class FoldCases:
         """What the run found out about itself."""
         lost = [*self.prepared.set_aside, *evaluated.set_aside]
         return RunFacts(
-            name=name,
+            name=config.name,
             kind=kind,
             fold=self.fold.number,
             folds=self.fold.kind,
             training_cases=len(self.train),
             training_patients=len({case.patient for case in self.train}),
-            training_slices=sum(len(case.image) for case in self.train),
+            training_slices=sum(
+                case.label.shape[axis]
+                for case in self.train
+                for axis in stack_axes(config.preprocessing)
+            ),
             validation_cases=len(self.val),
             validation_patients=len({case.patient for case in self.val}),
             shared_patients=self.shared_patients,

@@ -142,7 +142,7 @@ def train_fold(
             _run(training, out, run)
             evaluated = predict_held_out(job, cases, out)
             report_set_aside(evaluated.set_aside)
-            results = cases.facts(config.name, "network", evaluated, training.progress.seconds)
+            results = cases.facts(config, "network", evaluated, training.progress.seconds)
             write_results(out, results, evaluated.scores, evaluated.reliability)
             step = training.progress.step
             track_results(run, step, training.config, cases, evaluated, out, (HISTORY, LOSSES))

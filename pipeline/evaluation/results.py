@@ -39,7 +39,7 @@ class RunFacts:
         folds: how the folds were made; stands beside every figure.
         training_cases: usable cases that were learned from.
         training_patients: whose they are.
-        training_slices: cut from them.
+        training_slices: cut from them, in all planes that the network sees.
         validation_cases: usable cases that were held out.
         validation_patients: whose they are.
         shared_patients: patients on both sides; with any, scores flatter.
