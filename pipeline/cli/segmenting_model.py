@@ -20,7 +20,7 @@ from pipeline.segmentation.inference import Predictor
 from pipeline.tracking.packing import ModelFiles
 from pipeline.tracking.serving.client import RemoteModel
 
-_OPEN_KEYS = ("reading.", "data.missing_contrasts=")
+_OPEN_KEYS = ("reading.", "data.missing_contrasts=", "inference.divisions=")
 """Begin what a prediction may decide anew."""
 
 
@@ -237,8 +237,8 @@ def _require_open(overrides: Sequence[str]) -> None:
     if foreign:
         raise UsageError(
             f"--set {foreign[0]}",
-            expected="a key of the section reading, or data.missing_contrasts: a model keeps "
-            "what it was trained with",
+            expected="a key of the section reading, data.missing_contrasts or "
+            "inference.divisions: a model keeps what it was trained with",
             found=foreign[0].partition("=")[0],
             remedy="leave it out, or train with it",
         )

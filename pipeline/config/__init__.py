@@ -3,6 +3,7 @@
 from pipeline.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
 from pipeline.config.inference_sections import (
     DiceExpectation,
+    DivisionSection,
     InferenceSection,
     PostprocessingSection,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "DataSection",
     "DiceExpectation",
+    "DivisionSection",
     "InferenceSection",
     "NetworkSection",
     "ParameterSection",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,15 @@ class PostprocessingSection(Section):
     """Fill what a structure encloses."""
     minimum_volume_ml: NonNegativeFloat = 0.0
     """Leave out pieces that are smaller."""
+
+
+class DivisionSection(Section):
+    """Neighbours that a protocol divides at a slice, so that no slice holds two of them."""
+
+    plane: Literal["axial", "coronal", "sagittal"]
+    """Of the slices, as the scan was acquired; of an oblique scan the nearest."""
+    structures: Annotated[tuple[str, ...], Field(min_length=2)]
+    """What is divided there."""
 
 
 class DiceExpectation(Section):
@@ -43,6 +52,9 @@ class InferenceSection(Section):
     mirrored, too, and where held-out cases got better."""
     temperature: PositiveFloat = 1.0
     """What the logarithms of the probabilities are divided by: above 1 makes them less sure."""
+    divisions: tuple[DivisionSection, ...] = ()
+    """Structures of which a slice of a plane holds one, as labels are drawn; all voxels of a slice
+    go to the one that its probabilities favour together."""
     postprocessing: dict[str, PostprocessingSection] = Field(default_factory=dict)
     """Structure to what becomes of its mask; structures left out stay as predicted."""
     expected_dice: dict[str, DiceExpectation] = Field(default_factory=dict)

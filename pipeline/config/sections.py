@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -45,10 +46,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _structures_are_labels(self) -> Self:
-        named = (
+        named: tuple[tuple[str, Iterable[str]], ...] = (
             ("structures", self.structures),
             ("inference.postprocessing", self.inference.postprocessing),
             ("inference.expected_dice", self.inference.expected_dice),
+            *(("inference.divisions", item.structures) for item in self.inference.divisions),
         )
         for key, section in named:
             if unknown := sorted(set(section) - set(self.data.labels)):

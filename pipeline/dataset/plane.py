@@ -10,6 +10,8 @@ from pipeline.imaging.volume import Volume
 
 PLANES = ("sagittal", "coronal", "axial")
 """Planes across the axes of a RAS volume, in their order."""
+_DIRECTIONS = ("LR", "PA", "IS")
+"""In which the slices of these planes follow one another."""
 
 
 def slice_axis(grid: Volume, section: PreprocessingSection) -> int:
@@ -36,6 +38,12 @@ def slice_axis(grid: Volume, section: PreprocessingSection) -> int:
             remedy="set preprocessing.plane=thickest, or leave single slices of other planes out",
         )
     return axis
+
+
+def stored_axis(grid: Volume, plane: str) -> int:
+    """Axis of the voxels as they are stored that a plane lies across; the nearest, if oblique."""
+    directions = _DIRECTIONS[PLANES.index(plane)]
+    return next(axis for axis, code in enumerate(grid.orientation) if code in directions)
 
 
 def view_axes(section: PreprocessingSection, axis: int) -> tuple[int, ...]:

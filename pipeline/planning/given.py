@@ -8,7 +8,12 @@ from typing import Any
 from pipeline.config import Config, override_value, parse_config
 
 # What refers to the structures can be checked only when these are known.
-_LATER = ("structures", "inference.postprocessing", "inference.expected_dice")
+_LATER = (
+    "structures",
+    "inference.divisions",
+    "inference.postprocessing",
+    "inference.expected_dice",
+)
 _BARE = "name: plan\ndata: {}\nnetwork: {features: [1]}\ntraining: {steps: 1}\n"
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.inferers import sliding_window_inference
@@ -35,6 +34,7 @@ from pipeline.segmentation.device import (
     memory_format_of,
     resolve_precision,
 )
+from pipeline.segmentation.most_probable import most_probable
 from pipeline.segmentation.plane_networks import SliceNetwork, build_network, network_of
 from pipeline.segmentation.postprocessing import postprocess
 
@@ -152,10 +152,9 @@ class Predictor:
         inference, labels = self.config.inference, self.config.data.labels
         seen = self._probabilities(contrasts)  # (K, X, Y, Z)
         probabilities = with_temperature(seen, inference.temperature).numpy()
-        values = np.array([0, *labels.values()])
-        mask = values[probabilities.argmax(0)].astype(np.min_scalar_type(values.max()))
+        mask = most_probable(scan, probabilities, labels, inference.divisions)
         return Prediction(
-            postprocess(scan.with_voxels(mask), labels, inference.postprocessing),
+            postprocess(mask, labels, inference.postprocessing),
             tuple(scan.with_voxels(item) for item in probabilities),
         )
 

@@ -158,6 +158,20 @@ def test_a_network_for_each_plane_needs_all_of_them(plane: str) -> None:
     assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
 
 
+def test_divisions_name_structures_of_the_labels() -> None:
+    values: dict[str, Any] = {
+        "name": "trial",
+        "data": {"labels": {"front": 1, "back": 2}},
+        "training": {"steps": 1},
+    }
+    division = {"plane": "coronal", "structures": ["front", "top"]}
+    with pytest.raises(ValidationError, match=r"inference.divisions \['top'\] are not in"):
+        Config.model_validate(values | {"inference": {"divisions": [division]}})
+    division["structures"] = ["front"]
+    with pytest.raises(ValidationError, match="at least 2"):
+        Config.model_validate(values | {"inference": {"divisions": [division]}})
+
+
 def test_one_contrast_is_never_dropped() -> None:
     values: dict[str, Any] = {
         "name": "trial",

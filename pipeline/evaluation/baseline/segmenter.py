@@ -20,6 +20,7 @@ from pipeline.evaluation.baseline.search import search
 from pipeline.evaluation.baseline.workforce import Workforce
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.inference import Prediction
+from pipeline.segmentation.most_probable import most_probable
 
 
 class Baseline:
@@ -93,9 +94,8 @@ class Baseline:
         native = self.preprocessing.to_native(masks, image, axis)  # (K, X, Y, Z)
         # As with a network: what is resampled is a share of each voxel, and the largest wins.
         shares = torch.cat([1 - native.sum(0, keepdim=True), native]).numpy()
-        values = np.array([0, *self.config.data.labels.values()])
-        mask = values[shares.argmax(0)].astype(np.min_scalar_type(values.max()))
-        return Prediction(contrasts[0].with_voxels(mask), ())
+        labels, divisions = self.config.data.labels, self.config.inference.divisions
+        return Prediction(most_probable(contrasts[0], shares, labels, divisions), ())
 
     def _structures(self, scan: NormalizedScan) -> NDArray[np.bool_]:
         """Where each structure is, (K, X, Y, Z); of several the one with the largest prior."""

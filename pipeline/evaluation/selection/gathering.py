@@ -23,6 +23,7 @@ from pipeline.metrics.overlap import overlap
 from pipeline.segmentation import confidence
 from pipeline.segmentation.confidence import with_temperature
 from pipeline.segmentation.inference import Prediction, Predictor
+from pipeline.segmentation.most_probable import most_probable
 from pipeline.segmentation.postprocessing import postprocess
 
 _DIGITS = 6
@@ -91,11 +92,11 @@ class Gatherer:
         self, case: HeldOutCase, plain: Prediction
     ) -> Iterator[tuple[str, dict[str, float | None]]]:
         config = self.predictor.config
-        values = np.array([0, *config.data.labels.values()])
+        labels, divisions = config.data.labels, config.inference.divisions
         for name, probabilities in self._mirrored_probabilities(case, plain):
-            found = plain.mask.with_voxels(values[probabilities.argmax(0)])
+            found = most_probable(plain.mask, probabilities, labels, divisions)
             mask, reference = on_one_grid(found, case.reference)
-            yield name, _dice(mask, reference, config.data.labels)
+            yield name, _dice(mask, reference, labels)
 
     def _mirrored_probabilities(
         self, case: HeldOutCase, plain: Prediction

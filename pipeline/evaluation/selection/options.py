@@ -49,5 +49,7 @@ def mirror_axes(name: str) -> tuple[str, ...]:
 
 def is_decided(section: InferenceSection) -> bool:
     """Whether a configuration has made these choices itself, so that none are left."""
-    plain = InferenceSection(overlap=section.overlap, batch_size=section.batch_size)
+    plain = InferenceSection(
+        overlap=section.overlap, batch_size=section.batch_size, divisions=section.divisions
+    )
     return section != plain
