@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,6 +59,7 @@ class CaseFingerprint:
         contrasts: name to its grey values.
         structures: label value to what was measured; none of an empty label.
         extent_mm: of the box around all structures together.
+        shared_slices: two label values that touch to the slices that hold both, across each axis.
         is_on_one_grid: whether all contrasts have the same voxels.
     """
 
@@ -70,6 +71,7 @@ class CaseFingerprint:
     contrasts: dict[str, ContrastFacts]
     structures: dict[int, StructureFacts]
     extent_mm: tuple[float, float, float]
+    shared_slices: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     is_on_one_grid: bool = True
 
     @property

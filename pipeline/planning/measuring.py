@@ -87,6 +87,7 @@ def _measure_case(task: _Task) -> MeasuredCase:
             for value in checked.structures
         },
         extent_mm=_extent_mm(upright.voxels != 0, upright.spacing_mm),
+        shared_slices=_shared_slices(upright.voxels),
         is_on_one_grid=all(_is_on_grid(volume, image) for volume in volumes.values()),
     )
     return MeasuredCase(checked, fingerprint)
@@ -135,6 +136,37 @@ def _extent_mm(
     """Size of the box around a mask (X, Y, Z); 0 around nothing."""
     boxes = find_objects(mask.astype(np.uint8))
     return _box_mm(boxes[0], spacing_mm) if boxes else (0.0, 0.0, 0.0)
+
+
+def _shared_slices(label_map: NDArray[Any]) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Two values that share a face of a voxel to the slices across each axis that hold both."""
+    found = {}
+    for one, other in sorted(_touching(label_map)):
+        both = [
+            _slices_with(label_map, one, axis) & _slices_with(label_map, other, axis)
+            for axis in range(3)
+        ]
+        right, front, up = (int(np.count_nonzero(slices)) for slices in both)
+        found[int(one), int(other)] = (right, front, up)
+    return found
+
+
+def _touching(label_map: NDArray[Any]) -> set[tuple[Any, Any]]:
+    """Pairs of values that share a face of a voxel, the smaller one first; not the background."""
+    pairs = set()
+    for axis in range(3):
+        along = np.moveaxis(label_map, axis, 0)
+        before, after = along[:-1], along[1:]
+        border = (before != after) & (before != 0) & (after != 0)
+        ordered = np.sort(np.stack([before[border], after[border]]), axis=0)  # (2, N)
+        pairs |= set(zip(*np.unique(ordered, axis=1), strict=True))
+    return pairs
+
+
+def _slices_with(label_map: NDArray[Any], value: Any, axis: int) -> NDArray[np.bool_]:
+    """Which slices across an axis hold a value."""
+    found: NDArray[np.bool_] = (label_map == value).any(tuple({0, 1, 2} - {axis}))
+    return found
 
 
 def _box_mm(box: Any, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:

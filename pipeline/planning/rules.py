@@ -19,6 +19,7 @@ from pipeline.planning.learning_rules import (
 from pipeline.planning.machine import Machine
 from pipeline.planning.recipe import RECIPE
 from pipeline.planning.slice_rules import (
+    plan_divisions,
     plan_neighbours,
     plan_normalization,
     plan_plane,
@@ -50,6 +51,7 @@ def draft_plan(
     plan_plane(draft, fingerprint)
     plan_spacing(draft, fingerprint)
     plan_normalization(draft, fingerprint)
+    plan_divisions(draft, fingerprint)
     plan_neighbours(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
     plan_network(draft, machine)

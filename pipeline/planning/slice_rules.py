@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.dataset.plane import PLANES
 from pipeline.planning.draft import Draft
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.machine import Machine
@@ -30,6 +32,10 @@ MARGIN = 1.5
 SMALLEST_WINDOW = 32
 _ZERO_SHARE = 0.05
 _AIR_SHARE = 0.15
+FEWEST_DIVIDED = 10
+"""Fewer labels do not show how a protocol divides structures."""
+MOST_SHARED_SLICES = 0.5
+"""So many slices of a label, on average, may hold both of what a protocol divides."""
 THIN_NEIGHBOURS = 4
 """Slices up to so many pixels thick look enough like their neighbours to learn from them."""
 
@@ -140,6 +146,35 @@ def plan_window(draft: Draft, fingerprint: Fingerprint, machine: Machine) -> Non
         f"(median); at most {machine.largest_window} on this machine"
     )
     draft.choose("network.window", sides, reason)
+
+
+def plan_divisions(draft: Draft, fingerprint: Fingerprint) -> None:
+    """Neighbours that hardly ever share a slice: their protocol divides them there."""
+    divisions, reasons = [], []
+    for (one, first), (other, second) in combinations(fingerprint.labels.items(), 2):
+        pair = (min(first, second), max(first, second))
+        shared = [found for case in fingerprint.cases if (found := case.shared_slices.get(pair))]
+        axis = _dividing_axis(shared)
+        if axis is not None:
+            divisions.append({"plane": PLANES[axis], "structures": [one, other]})
+            mean = np.mean([slices[axis] for slices in shared])
+            reasons.append(
+                f"{one} and {other} touch in {len(shared)} labels, and share {mean:.2g} "
+                f"{PLANES[axis]} slices (mean)"
+            )
+    draft.choose("inference.divisions", divisions, "; ".join(reasons))
+
+
+def _dividing_axis(shared: Sequence[tuple[int, int, int]]) -> int | None:
+    """Across which two structures share no slices; of each label how many they share."""
+    if len(shared) < FEWEST_DIVIDED:
+        return None
+    counts = np.array(shared)  # (labels, 3)
+    means = counts.mean(0)
+    axis = int(means.argmin())
+    # What touches at its corners alone shares slices of no plane, and tells nothing.
+    others = np.median(np.delete(counts, axis, axis=1), axis=0)
+    return axis if means[axis] <= MOST_SHARED_SLICES and others.min() > 0 else None
 
 
 def planned_views(draft: Draft, fingerprint: Fingerprint) -> list[View]:

@@ -86,6 +86,21 @@ def test_what_is_measured_of_a_case(found: dict[str, MeasuredCase]) -> None:
     assert (blocks.voxels, blocks.pieces) == (6 + 12 + 1, 2)
     assert blocks.extent_mm == pytest.approx((6.0, 10.8, 18.0))
     assert case.extent_mm == pytest.approx((11.0, 10.8, 21.0))
+    assert case.shared_slices == {}
+
+
+def test_slices_that_touching_structures_share(tmp_path: Path, write_case: Write) -> None:
+    label = np.zeros((9, 8, 7), np.uint8)
+    label[2:5, 1:4, 1:6] = 5
+    label[2:5, 4:7, 2:5] = 2  # ends where the one behind it begins
+    label[5, 2:4, 1] = 200  # beside it
+    label[7, 1:7, 1:6] = 9  # touches none
+    label[1, 0, 0] = 31  # touches at an edge alone
+    voxels = np.random.default_rng(1).integers(1, 200, label.shape).astype(np.int16)
+    write_case(tmp_path, "a", voxels, label)
+    case = measured(tmp_path)["a"].fingerprint
+    assert case is not None
+    assert case.shared_slices == {(2, 5): (3, 0, 3), (5, 200): (0, 2, 1)}
 
 
 def test_float_labels_of_whole_numbers_are_fine(found: dict[str, MeasuredCase]) -> None:

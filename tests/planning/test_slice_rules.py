@@ -12,6 +12,7 @@ from pipeline.planning.draft import Draft
 from pipeline.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from pipeline.planning.machine import Machine
 from pipeline.planning.slice_rules import (
+    plan_divisions,
     plan_neighbours,
     plan_normalization,
     plan_plane,
@@ -180,3 +181,50 @@ def test_views_and_their_windows(case: Make) -> None:
     ]
     # Steps of 24: 60 pixels need windows at 0 and 12, 50 at 0 and 2, 40 one.
     assert [view.windows((48, 48), 0.5) for view in views] == [40 * 4, 60 * 2, 50 * 2]
+
+
+def divisions(fingerprint: Fingerprint, **given: Any) -> Draft:
+    draft = Draft(given)
+    plan_divisions(draft, fingerprint)
+    return draft
+
+
+def sharing(case: Make, *shared: tuple[int, int, int]) -> list[CaseFingerprint]:
+    return [
+        case(f"{number:02d}", shared_slices={(1, 2): slices})
+        for number, slices in enumerate(shared)
+    ]
+
+
+def test_what_a_protocol_divides_is_divided(case: Make, data_set: Join) -> None:
+    cases = sharing(case, *[(12, 0, 7)] * 9, (11, 2, 7), (12, 1, 6))
+    draft = divisions(data_set(*cases, case("without one of them")))
+    division = {"plane": "coronal", "structures": ["big", "small"]}
+    assert draft["inference.divisions"] == [division]
+    reason = dict(draft)["inference.divisions"].reason
+    assert reason == "big and small touch in 11 labels, and share 0.27 coronal slices (mean)"
+    swapped = data_set(*cases, labels={"small": 2, "big": 1})
+    division = {"plane": "coronal", "structures": ["small", "big"]}
+    assert divisions(swapped)["inference.divisions"] == [division]
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        [(12, 0, 7)] * 9,  # too few labels to tell
+        [(12, 0, 7)] * 9 + [(12, 3, 7)] * 2,  # sometimes side by side
+        [(0, 0, 7)] * 11,  # along an edge
+        [(0, 0, 0)] * 11,
+    ],
+    ids=["few", "undivided", "edge", "corner"],
+)
+def test_what_is_not_divided_is_left_alone(
+    case: Make, data_set: Join, shared: list[tuple[int, int, int]]
+) -> None:
+    assert divisions(data_set(*sharing(case, *shared)))["inference.divisions"] == []
+
+
+def test_given_divisions_stay(case: Make, data_set: Join) -> None:
+    cases = sharing(case, *[(12, 0, 7)] * 11)
+    given = {"inference.divisions": []}
+    assert divisions(data_set(*cases), **given)["inference.divisions"] == []
