@@ -41,8 +41,7 @@ def describe(
             for row in rows
         ],
     )
-    each = " in each of three networks, one a plane" if config.network.per_plane else ""
-    note(f"{sum(row.parameters for row in rows):,} parameters{each}")
+    note(f"{sum(row.parameters for row in rows):,} parameters")
     figure = out or work / "figures" / f"{config.name}.svg"
     draw_architecture(rows, config.in_channels, figure)
     note(f"figure: {figure}")

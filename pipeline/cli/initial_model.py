@@ -16,7 +16,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.imaging.files import sha256_of, write_text
 from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint
 from pipeline.segmentation.finetuning import start_from
-from pipeline.segmentation.plane_networks import build_network
+from pipeline.segmentation.unet import UNet
 
 _CHANCE = "random weights"
 
@@ -76,7 +76,7 @@ def find_initial(model: str, config: Config, work: Path) -> InitialModel:
     (path,) = paths
     checkpoint = load_checkpoint(path)
     # Tried once before hours of preprocessing; the training itself does it again.
-    started_anew = start_from(build_network(config), checkpoint, config, str(path))
+    started_anew = start_from(UNet.from_config(config), checkpoint, config, str(path))
     name = model if not Path(model).exists() else _described(checkpoint, path)
     return InitialModel(checkpoint, name, sha256_of(path), tuple(started_anew))
 

@@ -67,15 +67,6 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _planes_are_known(self) -> Self:
-        if self.network.per_plane and self.preprocessing.plane != "all":
-            raise ValueError(
-                "network.per_plane needs preprocessing.plane all, not "
-                f"{self.preprocessing.plane}: there is one network for each of the three"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _another_contrast_is_left(self) -> Self:
         if self.augmentation.contrast_dropout_probability > 0 and len(self.data.contrasts) == 1:
             raise ValueError(

@@ -22,9 +22,6 @@ _FEWEST_SUPERVISED = 3
 class NetworkSection(Section):
     """The U-Net and what it sees at once."""
 
-    per_plane: bool = False
-    """Whether each plane has a network of its own, which takes every third step of a training;
-    needs preprocessing.plane all. Better than one for all planes in long trainings."""
     features: tuple[Positive, ...] = (64, 128, 256, 512)
     """Channels of each level, from the top of the U downwards."""
     normalization: Literal["batch", "instance"] = "batch"

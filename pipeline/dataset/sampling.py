@@ -50,8 +50,7 @@ class WindowSampler:
 
     Args:
         cases: training cases.
-        config: decides the views, all in a batch, or one a batch in turn where each has its own
-            network; the window, which smaller slices are padded to with their edge;
+        config: decides the views; the window, which smaller slices are padded to with their edge;
             the neighbours on either side that join as channels; the share of the batch that is
             centred on a labelled voxel; and the seed, which with the step decides every draw.
     """
@@ -62,20 +61,16 @@ class WindowSampler:
         self.context_slices = config.network.context_slices
         self.foreground_fraction = config.training.foreground_fraction
         self.seed = config.seed
-        views = stack_axes(config.preprocessing)
-        self._turns = tuple((view,) for view in views) if config.network.per_plane else (views,)
-        self._slices = [
-            np.array(
-                [
-                    (c, view, d)
-                    for c, case in enumerate(cases)
-                    for view in turn
-                    for d in range(case.label.shape[view])
-                ],
-                dtype=np.int64,
-            )
-            for turn in self._turns
-        ]
+        self._views = stack_axes(config.preprocessing)
+        self._slices = np.array(
+            [
+                (c, view, d)
+                for c, case in enumerate(cases)
+                for view in self._views
+                for d in range(case.label.shape[view])
+            ],
+            dtype=np.int64,
+        )
         labelled = [
             (int(number), c)
             for c, case in enumerate(cases)
@@ -86,22 +81,16 @@ class WindowSampler:
         }
 
     @property
-    def turns(self) -> int:
-        """Steps after which a network sees windows again: planes, where each has its own."""
-        return len(self._turns)
-
-    @property
     def slice_count(self) -> int:
         """Slices of all cases and views: what an epoch draws."""
-        return sum(map(len, self._slices))
+        return len(self._slices)
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one step."""
         random = np.random.default_rng([self.seed, step])
         centred = round(size * self.foreground_fraction) if self._by_class else 0
-        turn = step % len(self._turns)
         windows = [
-            self._centred(random, turn) if number < centred else self._anywhere(random, turn)
+            self._centred(random) if number < centred else self._anywhere(random)
             for number in range(size)
         ]
         return Batch(
@@ -111,21 +100,19 @@ class WindowSampler:
             tuple(item.case for item in windows),
         )
 
-    def _centred(self, random: np.random.Generator, turn: int) -> _Window:
+    def _centred(self, random: np.random.Generator) -> _Window:
         number = random.choice(sorted(self._by_class))
         case = self.cases[random.choice(self._by_class[number])]
         points = case.points[case.points[:, 0] == number]
         _, *place = (int(value) for value in points[random.integers(len(points))])
-        views = self._turns[turn]
         # A single view draws nothing: windows of one plane stay what they were.
-        view = views[random.integers(len(views))] if len(views) > 1 else views[0]
+        view = self._views[random.integers(len(self._views))] if len(self._views) > 1 else 0
         depth = place.pop(view)
         row, column = place
         return self._cut(case, view, depth, (row, column))
 
-    def _anywhere(self, random: np.random.Generator, turn: int) -> _Window:
-        slices = self._slices[turn]
-        number, view, depth = (int(value) for value in slices[random.integers(len(slices))])
+    def _anywhere(self, random: np.random.Generator) -> _Window:
+        number, view, depth = (int(v) for v in self._slices[random.integers(len(self._slices))])
         case = self.cases[number]
         height, width = (size for axis, size in enumerate(case.label.shape) if axis != view)
         centre = (int(random.integers(height)), int(random.integers(width)))

@@ -293,8 +293,6 @@ def _preprocessing(report: Report) -> Iterator[tuple[str, str]]:
         return
     neighbours = config.network.context_slices
     plural = "s" * (neighbours > 1)
-    if config.network.per_plane:
-        yield "networks", "one for each plane"
     yield "context", f"{neighbours} neighbour{plural} on either side" if neighbours else "none"
 
 

@@ -9,15 +9,8 @@ import torch
 from torch import Tensor
 
 from pipeline.config import Config, NetworkSection, parse_config
-from pipeline.dataset.plane import PLANES
 from pipeline.errors import CheckpointError
 from pipeline.segmentation.checkpoint import Checkpoint, load_weights
-from pipeline.segmentation.plane_networks import (
-    PlaneNetworks,
-    SliceNetwork,
-    build_network,
-    network_of,
-)
 from pipeline.segmentation.unet import UNet
 
 _BODY = ("features", "normalization", "activation", "residual")
@@ -28,15 +21,12 @@ _OUTPUT = "final_conv."
 _LOWER_OUTPUTS = "level_convs."
 
 
-def start_from(
-    network: SliceNetwork, checkpoint: Checkpoint, config: Config, where: str
-) -> list[str]:
+def start_from(network: UNet, checkpoint: Checkpoint, config: Config, where: str) -> list[str]:
     """Give a network what another one has learned, as far as it means the same.
 
     The outputs start anew where the structures differ in name or order. The first convolution
     follows the contrasts by name and the neighbours by distance, see ``_moved_inputs``. All other
-    weights are taken over as they are, with the running means of batch normalisation. Networks of
-    one plane each start from the one of their plane, or all from the one that has seen all.
+    weights are taken over as they are, with the running means of batch normalisation.
 
     Args:
         network: just built for ``config``; changed in place, where nothing fits left as it is.
@@ -50,43 +40,14 @@ def start_from(
     Raises:
         CheckpointError: damaged, or of another architecture.
     """
-    old = parse_config(checkpoint.config_yaml, where)
-    learned = build_network(old)
-    load_weights(learned, checkpoint.model, where)
-    _require_same_body(old.network, config.network, where)
-    sentences: list[str] = []
-    for target, source in _pairs(network, learned, config, where):
-        # All planes have the same inputs and outputs, and so the same to say.
-        sentences = _start(target, source.state_dict(), old, config)
-    return sentences
-
-
-def _pairs(
-    network: SliceNetwork, learned: SliceNetwork, config: Config, where: str
-) -> list[tuple[UNet, UNet]]:
-    """Each network that is to start, and the one that it starts from."""
-    if isinstance(network, PlaneNetworks):
-        views = enumerate(PLANES)
-        return [(network.of_plane(plane), network_of(learned, view)) for view, plane in views]
-    if isinstance(learned, UNet):
-        return [(network, learned)]
-    plane = config.preprocessing.plane
-    if plane not in PLANES:
-        raise CheckpointError(
-            f"{where}: network",
-            expected=f"one network for the slices of preprocessing.plane {plane}",
-            found="a network for each plane",
-            remedy="train them further together (--set network.per_plane=true), or the one of a "
-            "plane (--set preprocessing.plane=coronal)",
-        )
-    return [(network, learned.of_plane(plane))]
-
-
-def _start(network: UNet, learned: Mapping[str, Tensor], old: Config, new: Config) -> list[str]:
+    learned = parse_config(checkpoint.config_yaml, where)
+    load_weights(UNet.from_config(learned), checkpoint.model, where)
+    _require_same_body(learned.network, config.network, where)
     weights = dict(network.state_dict())
-    sentences = [*_inputs(weights, learned, old, new), *_outputs(weights, learned, old, new)]
+    sentences = [*_inputs(weights, checkpoint.model, learned, config)]
+    sentences += _outputs(weights, checkpoint.model, learned, config)
     parts = (*_INPUT, _OUTPUT, _LOWER_OUTPUTS)
-    for name, weight in learned.items():
+    for name, weight in checkpoint.model.items():
         if name in weights and not name.startswith(parts):
             weights[name] = weight
     network.load_state_dict(weights)

@@ -35,8 +35,8 @@ from pipeline.segmentation.device import (
     resolve_precision,
 )
 from pipeline.segmentation.most_probable import most_probable
-from pipeline.segmentation.plane_networks import SliceNetwork, build_network, network_of
 from pipeline.segmentation.postprocessing import postprocess
+from pipeline.segmentation.unet import UNet
 
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""
@@ -200,7 +200,7 @@ def predict_views(
     """Probabilities of a volume, mean over the planes that it is seen in.
 
     Args:
-        network: in evaluation mode, of all planes or one for each.
+        network: in evaluation mode.
         volume: normalised, shape (C, X, Y, Z).
         axes: each a way to cut it into slices.
         config: context, window, overlap and batch size.
@@ -210,10 +210,8 @@ def predict_views(
         Shape (K, X, Y, Z), float32 on the CPU.
     """
     views = (
-        from_slices(
-            predict_slices(network_of(network, view), to_slices(volume, axis), config, device), axis
-        )
-        for view, axis in enumerate(axes)
+        from_slices(predict_slices(network, to_slices(volume, axis), config, device), axis)
+        for axis in axes
     )
     return torch.stack(list(views)).mean(0)
 
@@ -285,8 +283,8 @@ def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
     return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
 
 
-def _network(checkpoint: Checkpoint, config: Config, where: str) -> SliceNetwork:
-    network = build_network(config)
+def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
+    network = UNet.from_config(config)
     load_weights(network, checkpoint.model, where)
     return network.eval()
 

@@ -14,7 +14,6 @@ from pipeline.dataset.preprocessing import to_slices
 from pipeline.errors import UsageError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.inference import Places, Predictor, classes_of, predict_slices
-from pipeline.segmentation.plane_networks import network_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     config = member.config
     _require_larger(slices, config.network.window, contrasts[0].name)
     slices = _filling(slices, config.network.window)
-    network, context = network_of(member.network, 0), config.network.context_slices
+    network, context = member.network, config.network.context_slices
     everything = predict_slices(network, slices, config, predictor.device)  # (D, K, H, W)
     number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
     # The slice with the neighbours that it is seen with; at the ends of a scan they are fewer.

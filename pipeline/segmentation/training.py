@@ -33,7 +33,7 @@ from pipeline.segmentation.finetuning import start_from
 from pipeline.segmentation.interruption import SignalWatch
 from pipeline.segmentation.losses import SegmentationLoss
 from pipeline.segmentation.optimization import RunningAverage, build_optimizer, build_schedule
-from pipeline.segmentation.plane_networks import build_network, network_of
+from pipeline.segmentation.unet import UNet
 from pipeline.segmentation.validation import ValidationScore, validate
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
@@ -118,20 +118,20 @@ class Training:
         self.device = choose_device(section.device)
         self.progress = Progress()
         with _seeded(config.seed, torch.device("cpu")):
-            network = build_network(config)
+            network = UNet.from_config(config)
         self.started_anew = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
         self.memory_format = memory_format_of(section)
         self.network = in_memory_format(network, section).to(self.device)
-        self.sampler = WindowSampler(train, config)
-        # Networks that take turns are averaged at every step, also while they stand still.
-        decay = section.ema_decay and section.ema_decay ** (1 / self.sampler.turns)
-        self.average = None if decay is None else RunningAverage(self.network, decay)
+        self.average = (
+            None if section.ema_decay is None else RunningAverage(self.network, section.ema_decay)
+        )
         self.optimizer = build_optimizer(self.network, section)
         self.schedule = build_schedule(self.optimizer, section, section.steps or 1)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=section.precision == "float16")
         self.loss = SegmentationLoss(section, config.out_channels)
+        self.sampler = WindowSampler(train, config)
 
     @property
     def model(self) -> nn.Module:
@@ -172,7 +172,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         seed = _mixed(self.config.seed, self.progress.step)
         with _seeded(seed, self.device), autocast(section.precision, self.device):
-            levels = network_of(self.network, int(batch.views[0])).levels(images)
+            levels = self.network.levels(images)
         loss = self.loss.of_levels(levels, labels)
         if not math.isfinite(value := loss.item()):
             raise self._not_a_number(batch, "loss", value)

@@ -87,8 +87,7 @@ def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     network, training = config.network, config.training
     rows, columns = network.window
     yield (
-        f"{'A U-Net for each plane' if network.per_plane else 'U-Net'}, "
-        f"channels {', '.join(map(str, network.features))}, windows of {rows} x {columns}, "
+        f"U-Net, channels {', '.join(map(str, network.features))}, windows of {rows} x {columns}, "
         f"plane {config.preprocessing.plane}, {network.context_slices} neighbours on either side."
     )
     steps = "" if training.steps is None else f"{training.steps} steps of "

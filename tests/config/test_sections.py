@@ -145,19 +145,6 @@ def test_mirroring_needs_a_plane_that_all_scans_share() -> None:
     assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
 
 
-@pytest.mark.parametrize("plane", ["thickest", "coronal"])
-def test_a_network_for_each_plane_needs_all_of_them(plane: str) -> None:
-    values: dict[str, Any] = {
-        "name": "trial",
-        "data": {},
-        "training": {"steps": 1},
-        "network": {"per_plane": True},
-    }
-    with pytest.raises(ValidationError, match=f"per_plane needs .* all, not {plane}"):
-        Config.model_validate(values | {"preprocessing": {"plane": plane}})
-    assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
-
-
 def test_divisions_name_structures_of_the_labels() -> None:
     values: dict[str, Any] = {
         "name": "trial",

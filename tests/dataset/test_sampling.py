@@ -64,7 +64,6 @@ def sampler(
     foreground_fraction: float = 0.5,
     seed: int = 3,
     plane: str = "thickest",
-    per_plane: bool = False,
 ) -> WindowSampler:
     config = Config.model_validate(
         {
@@ -73,7 +72,7 @@ def sampler(
             "data": {},
             "preprocessing": {"plane": plane},
             # The window is smaller than any network would take.
-            "network": {"features": (4,), "context_slices": 1, "per_plane": per_plane},
+            "network": {"features": (4,), "context_slices": 1},
             "training": {"steps": 1, "foreground_fraction": foreground_fraction},
         }
     )
@@ -274,12 +273,3 @@ def test_windows_of_all_planes_are_centred_on_their_structure(tmp_path: Path) ->
 def test_an_epoch_of_all_planes_counts_the_slices_of_each(tmp_path: Path) -> None:
     case = cached(tmp_path, "a", (5, 2, 12, 17), {})
     assert sampler([case], plane="all").slice_count == 5 + 12 + 17
-
-
-def test_planes_with_networks_of_their_own_take_turns(tmp_path: Path) -> None:
-    case = cached(tmp_path, "a", (5, 1, 12, 17), {1: 3})
-    turns = sampler([case], (5, 5), 0.5, plane="all", per_plane=True)
-    views = [turns.batch(step, 20).views.tolist() for step in range(6)]
-    assert views == [[step % 3] * 20 for step in range(6)]
-    assert turns.turns == 3
-    assert turns.slice_count == 5 + 12 + 17

@@ -37,15 +37,8 @@ def test_card_of_one_fold() -> None:
     assert "| mean | 0.7500 [" in text
     assert "1 cases were set aside" in text
     assert "Not a medical device" in text
-    assert "U-Net, channels 64" in text
     assert "/private" not in text
     assert "flatter" not in text
-
-
-def test_card_of_a_network_for_each_plane() -> None:
-    sections = "preprocessing: {plane: all}\nnetwork: {per_plane: true}\n"
-    text = model_card(parse_config(CONFIG + sections, "toy.yaml"), [FOLD], [score("a", 0.8)])
-    assert "A U-Net for each plane, channels 64" in text
 
 
 def test_card_of_a_cross_validation_that_shares_patients() -> None:
