@@ -81,7 +81,8 @@ def predict(
     Beside the masks lies confidence.csv: how sure the model is of each structure, the scans to look
     at first standing first. Beside a mask named by --out it lies where --uncertainty asks for it.
 
-    --set takes the keys of the section reading, such as reading.nifti_form=sform.
+    --set takes the keys of the section reading, such as reading.nifti_form=sform, and
+    inference.divisions: structures of which a slice holds one.
 
     Examples:
       slicewise predict model scan.nii.gz --out mask.nii.gz

@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import nn
+from torch.nn import functional as F
 
-from pipeline.config import Config, InferenceSection, PostprocessingSection, as_yaml
+from pipeline.config import (
+    Config,
+    DivisionSection,
+    InferenceSection,
+    PostprocessingSection,
+    as_yaml,
+)
 from pipeline.errors import CheckpointError, GeometryError, ModelError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
@@ -406,3 +413,34 @@ def test_temperature_and_post_processing_are_applied(make_config: MakeConfig) ->
     p = plain.probabilities[1].voxels.astype(np.float64)
     expected = p**0.5 / (p**0.5 + (1 - p) ** 0.5)
     np.testing.assert_allclose(found.probabilities[1].voxels, expected, atol=1e-5)
+
+
+def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
+    class Both(nn.Module):
+        """Sees the hook as one structure in dark voxels of it, and as another in bright ones."""
+
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            middle = windows[:, 1]
+            inside, bright = middle > 1, middle > middle.amax() - 0.2
+            chosen = inside.long() + (inside & bright)
+            return 5 * F.one_hot(chosen, 3).movedim(-1, 1).float()
+
+    scan, hook = phantom(True, "LPS")
+    config = make_config(
+        data={"labels": {"front": 4, "back": 9}},
+        preprocessing={"plane": "axial"},
+        network={"window": (32, 32)},
+    )
+    plain = alone(config, Both()).predict_with_probabilities(scan)
+    division = DivisionSection(plane="coronal", structures=("front", "back"))
+    changed = config.inference.model_copy(update={"divisions": (division,)})
+    found = alone(config, Both()).with_inference(changed).predict_with_probabilities(scan)
+    np.testing.assert_array_equal(found.mask.voxels > 0, hook)
+    held = [
+        [set(np.unique(mask.voxels[:, row])) - {0} for row in range(19)]
+        for mask in (plain.mask, found.mask)
+    ]
+    assert any(len(values) == 2 for values in held[0])
+    assert all(len(values) < 2 for values in held[1])
+    for one, other in zip(plain.probabilities, found.probabilities, strict=True):
+        np.testing.assert_array_equal(one.voxels, other.voxels)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config, InferenceSection, PostprocessingSection
+from pipeline.config import Config, DivisionSection, InferenceSection, PostprocessingSection
 from pipeline.errors import ConfigErrors, DataError
 from pipeline.evaluation.selection.evidence import (
     EVIDENCE,
@@ -147,5 +147,7 @@ def test_options_of_mirroring() -> None:
 
 def test_what_a_configuration_decides() -> None:
     assert not is_decided(InferenceSection(overlap=0.9, batch_size=3))
+    division = DivisionSection(plane="axial", structures=("front", "back"))
+    assert not is_decided(InferenceSection(divisions=(division,)))
     assert is_decided(InferenceSection(temperature=1.1))
     assert is_decided(InferenceSection(mirror_axes=("up_down",)))
