@@ -117,7 +117,8 @@ def mistake(detail: Any, origin: Origin) -> ConfigError:
         (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
         origin.name,
     )
-    where = nearest if nearest.startswith("--set") else f"{nearest}: {dotted(location)}"
+    is_named = nearest.startswith("--set") or not location
+    where = nearest if is_named else f"{nearest}: {dotted(location)}"
     if detail["type"] == "extra_forbidden":
         return ConfigError(
             where,
@@ -135,9 +136,14 @@ def mistake(detail: Any, origin: Origin) -> ConfigError:
     return ConfigError(
         where,
         expected=detail["msg"].removeprefix("Value error, "),
-        found=_shortened(detail["input"]),
+        found=_found(detail["input"]),
         remedy=f"correct the value; {origin.example} explains every key",
     )
+
+
+def _found(value: object) -> str:
+    # Of a whole section, the message names the keys that it is about.
+    return "values that do not go together" if isinstance(value, dict) else _shortened(value)
 
 
 def _shortened(value: object) -> str:

@@ -86,6 +86,20 @@ def test_missing_section_and_missing_name() -> None:
     assert {mistake.found for mistake in found} == {"nothing"}
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "expected"),
+    [
+        ("inference: {divisions: [{plane: axial, structures: [a, b]}]}", "a.yaml", "divisions"),
+        ("network: {window: [8, 8]}", "a.yaml:6: network", "window (8, 8) is too small"),
+    ],
+)
+def test_keys_that_contradict_one_another(text: str, where: str, expected: str) -> None:
+    mistake = only_mistake(MINIMAL + text)
+    assert mistake.where == where
+    assert expected in mistake.expected
+    assert mistake.found == "values that do not go together"
+
+
 def test_duplicate_key_names_both_lines() -> None:
     mistake = only_mistake(MINIMAL + "name: other\n")
     assert mistake.where == "a.yaml:6: name"
