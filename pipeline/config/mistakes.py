@@ -136,29 +136,31 @@ def mistake(detail: Any, origin: Origin) -> ConfigError:
     return ConfigError(
         where,
         expected=detail["msg"].removeprefix("Value error, "),
-        found=_found(detail["input"]),
+        found=_found(detail["input"], location, origin.kind),
         remedy=f"correct the value; {origin.example} explains every key",
     )
 
 
-def _found(value: object) -> str:
-    # Of a whole section, the message names the keys that it is about.
-    return "values that do not go together" if isinstance(value, dict) else _shortened(value)
-
-
-def _shortened(value: object) -> str:
+def _found(value: object, location: Location, kind: type[BaseModel]) -> str:
+    if isinstance(value, dict) and len(_sections(location, kind)) > len(location):
+        return "values that do not go together"  # The message names their keys.
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _suggestion(location: Location, kind: type[BaseModel]) -> str:
-    section = kind
-    for part in location[:-1]:
-        field = section.model_fields.get(str(part))
+def _sections(location: Location, kind: type[BaseModel]) -> list[type[BaseModel]]:
+    """The section at the root and those on the way to a location, as far as they are sections."""
+    found = [kind]
+    for part in location:
+        field = found[-1].model_fields.get(str(part))
         annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             break
-        section = annotation
-    known = list(section.model_fields)
+        found.append(annotation)
+    return found
+
+
+def _suggestion(location: Location, kind: type[BaseModel]) -> str:
+    known = list(_sections(location[:-1], kind)[-1].model_fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"

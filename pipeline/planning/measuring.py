@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -140,12 +141,11 @@ def _extent_mm(
 
 def _shared_slices(label_map: NDArray[Any]) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Two values that share a face of a voxel to the slices across each axis that hold both."""
+    touching = sorted(_touching(label_map))
+    held = {value: _slices_with(label_map, value) for value in set(chain.from_iterable(touching))}
     found = {}
-    for one, other in sorted(_touching(label_map)):
-        both = [
-            _slices_with(label_map, one, axis) & _slices_with(label_map, other, axis)
-            for axis in range(3)
-        ]
+    for one, other in touching:
+        both = (ours & theirs for ours, theirs in zip(held[one], held[other], strict=True))
         right, front, up = (int(np.count_nonzero(slices)) for slices in both)
         found[int(one), int(other)] = (right, front, up)
     return found
@@ -163,10 +163,10 @@ def _touching(label_map: NDArray[Any]) -> set[tuple[Any, Any]]:
     return pairs
 
 
-def _slices_with(label_map: NDArray[Any], value: Any, axis: int) -> NDArray[np.bool_]:
-    """Which slices across an axis hold a value."""
-    found: NDArray[np.bool_] = (label_map == value).any(tuple({0, 1, 2} - {axis}))
-    return found
+def _slices_with(label_map: NDArray[Any], value: Any) -> list[NDArray[np.bool_]]:
+    """Which slices across each axis hold a value."""
+    mask = label_map == value
+    return [mask.any(tuple({0, 1, 2} - {axis})) for axis in range(3)]
 
 
 def _box_mm(box: Any, spacing_mm: tuple[float, float, float]) -> tuple[float, float, float]:
