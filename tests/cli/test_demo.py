@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.whole_machine]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SLICEWISE = Path(sys.executable).with_name("slicewise")

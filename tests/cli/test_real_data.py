@@ -34,7 +34,6 @@ def hippocampus_model(
 
 
 @pytest.mark.slow
-@pytest.mark.whole_machine
 @pytest.mark.data
 def test_short_training_finds_both_parts(hippocampus_model: Path) -> None:
     import pandas as pd
@@ -44,7 +43,6 @@ def test_short_training_finds_both_parts(hippocampus_model: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.whole_machine
 @pytest.mark.data
 def test_dicom_crop_gets_a_plausible_hippocampus(
     slicewise: Callable[..., Any], hippocampus_model: Path, test_data: Path, tmp_path: Path

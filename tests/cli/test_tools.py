@@ -17,7 +17,6 @@ Slicewise = Callable[..., Any]
 
 
 @pytest.mark.slow
-@pytest.mark.whole_machine
 def test_bench_measures_everything_once(
     slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,6 @@ def test_outputs_are_stripped_and_nothing_is_defined(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.whole_machine
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_notebooks_run_in_their_order(tmp_path: Path) -> None:
     import nbformat
