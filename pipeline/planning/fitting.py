@@ -38,7 +38,7 @@ def fit_to_budget(
     build: Callable[[Draft], Config],
     measure: Callable[[Config], Estimate],
 ) -> Fitted:
-    """Shrink the network, then its window, until the budget holds enough passes over the data.
+    """Shrink the network, then its window, where the budget holds too few passes over the data.
 
     Args:
         draft: is changed where the budget asks for it.
@@ -46,8 +46,8 @@ def fit_to_budget(
         measure: estimates a configuration.
     """
     found = measure(build(draft))
-    for shrink in (_narrower, _closer):
-        if _is_short(found) and shrink(draft, found):
+    for shrink, passes in ((_narrower, recipe.WIDE_PASSES), (_closer, recipe.FEWEST_PASSES)):
+        if _is_short(found, passes) and shrink(draft, found):
             found = measure(build(draft))
     if _validate_less(draft, found):
         validations = {"validations": draft["training.validations"]}
@@ -56,10 +56,9 @@ def fit_to_budget(
     return Fitted(build(draft), found, _shortage(found))
 
 
-def _is_short(found: Estimate) -> bool:
-    """Whether a budget is too short; steps or epochs that were given are never."""
-    has_budget = found.config.training.budget_minutes is not None
-    return has_budget and found.passes < recipe.FEWEST_PASSES
+def _is_short(found: Estimate, passes: float) -> bool:
+    """Whether a budget holds fewer passes; steps or epochs that were given are never too few."""
+    return found.config.training.budget_minutes is not None and found.passes < passes
 
 
 def _narrower(draft: Draft, found: Estimate) -> bool:
@@ -106,7 +105,7 @@ def _validate_less(draft: Draft, found: Estimate) -> bool:
 
 
 def _shortage(found: Estimate) -> str:
-    if not _is_short(found):
+    if not _is_short(found, recipe.FEWEST_PASSES):
         return ""
     section = found.config.training
     steps = recipe.FEWEST_PASSES * found.slices / section.batch_size

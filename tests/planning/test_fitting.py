@@ -70,6 +70,16 @@ def test_a_short_budget_narrows_the_network_first(case: Make, data_set: Join) ->
     assert found.shortage == ""
 
 
+def test_more_passes_are_worth_more_than_channels(case: Make, data_set: Join) -> None:
+    # 590 s in steps of 1 s are 590 of them: 18.9 passes, enough for the window.
+    draft, found, measured = fitted(wide(case, data_set), lambda _: 1.0)
+    assert len(measured) == 2
+    assert found.config.network.features == (16, 32, 64, 128, 128)
+    assert found.config.network.window == (96, 96)
+    assert "18.9 passes" in dict(draft)["network.features"].reason
+    assert found.shortage == ""
+
+
 def test_then_the_window_and_says_what_is_short(case: Make, data_set: Join) -> None:
     cases = [case(name, shape=(70, 75, 72), extent_mm=(34.0, 36.0, 30.0)) for name in "ab"]
     draft, found, measured = fitted(data_set(*cases), lambda _: 6.0)
