@@ -29,8 +29,8 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
 SLICEWISE := $(BIN)/slicewise
-# A process a core, each with one thread. Files keep their order: those of the command line, which
-# take longest, begin, so that the processes end together.
+# A process a core, each with one thread. Files keep their order: the notebooks, then the command
+# line, which take longest, so that the processes end together.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
@@ -96,7 +96,7 @@ test: $(READY) ## Run the tests that need neither time nor real scans.
 	$(SIDE_BY_SIDE) -m "not slow and not data" $(ARGS)
 
 test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too.
-	$(SIDE_BY_SIDE) --durations=40 $(ARGS)
+	$(SIDE_BY_SIDE) --durations=12 $(ARGS)
 
 coverage: $(READY) ## Run every test and tell which lines none of them reaches.
 	$(MAKE) test-all ARGS="--cov --cov-report=term $(ARGS)"

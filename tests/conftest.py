@@ -23,6 +23,8 @@ def test_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest file begins, or one process would be busy with it when all others have ended.
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
     needs_data = [item for item in items if item.get_closest_marker("data")]
     if not os.environ.get("SLICEWISE_TEST_DATA"):
         for item in needs_data:
