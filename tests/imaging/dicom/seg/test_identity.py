@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ DATES = {
     "ContentTime": "111216",
 }
 PRIVATE_TOKEN = "token-private"
+UID = re.compile(rb"\d+(\.\d+){3,}")
+"""Random digits, among which any time of the day may stand by chance."""
 
 
 def said(dataset: Dataset, keyword: str) -> str:
@@ -122,7 +125,7 @@ def test_no_token_of_the_source_is_in_the_file(
     sources: list[FileDataset], export: Export, tmp_path: Path, mode: IdentityMode
 ) -> None:
     export(sources, mode)
-    content = (tmp_path / "mask.dcm").read_bytes().lower()
+    content = UID.sub(b"", (tmp_path / "mask.dcm").read_bytes()).lower()
     parts = {part for token in TOKENS.values() for part in token.lower().split("^")}
     for token in {*parts, "token", *DATES.values(), PRIVATE_TOKEN, "083y"} - {"a", "b", "c", "d"}:
         assert token.encode() not in content, token
