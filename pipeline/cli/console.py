@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -44,11 +44,23 @@ def progress_bar() -> Progress:
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
     """Pass items on while a bar counts them."""
+    for item, _ in tracked_shares(items, description, total):
+        yield item
+
+
+def tracked_shares(
+    items: Iterable[Item], description: str, total: int
+) -> Iterator[tuple[Item, Callable[[float], None]]]:
+    """Pass items on, each with what takes the share of it that is done, while a bar counts them."""
     with progress_bar() as bar:
         task = bar.add_task(description, total=total, detail="")
-        for item in items:
-            yield item
-            bar.advance(task)
+        for number, item in enumerate(items):
+
+            def within(share: float, before: int = number) -> None:
+                bar.update(task, completed=before + share)
+
+            yield item, within
+            bar.update(task, completed=number + 1)
 
 
 def loading() -> AbstractContextManager[object]:

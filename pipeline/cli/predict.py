@@ -95,7 +95,7 @@ def predict(
 
       slicewise predict folds data_set --also other_folds --out-of-fold --out masks
     """
-    from pipeline.cli.console import loading, note, tracked
+    from pipeline.cli.console import loading, note, tracked_shares
     from pipeline.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
     from pipeline.dataset.catalogue import SetAside
     from pipeline.errors import ScanError
@@ -128,9 +128,12 @@ def predict(
     failures: list[ScanError] = []
     warnings: dict[str, tuple[str, ...]] = {}
     confidences: dict[str, list[StructureConfidence]] = {}
-    for name, contrasts in tracked(scans.items(), "predicting", len(scans)):
+    for scan, on_share in tracked_shares(scans.items(), "predicting", len(scans)):
+        name, contrasts = scan
         try:
-            written = write_prediction(model, output, name, contrasts, targets[name], extras)
+            written = write_prediction(
+                model, output, name, contrasts, targets[name], extras, on_share
+            )
         except ScanError as error:
             failures.append(error)
             set_aside.append(SetAside.from_error(name, error))

@@ -29,10 +29,8 @@ from pipeline.imaging.dicom.seg.segments import Algorithm
 from pipeline.imaging.nifti.writing import write_probabilities, write_volume
 from pipeline.imaging.scan import ScanSource, find_scans, read_scan
 from pipeline.imaging.structures import structures_of
-from pipeline.segmentation.confidence import (
-    StructureConfidence,
-    uncertainty,
-)
+from pipeline.segmentation.confidence import StructureConfidence, uncertainty
+from pipeline.segmentation.inference import ShareObserver
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Scans = dict[str, Images]
@@ -131,6 +129,7 @@ def write_prediction(
     sources: Images,
     target: Path,
     extras: Extras,
+    on_share: ShareObserver,
 ) -> Written:
     """Predict the scan of a name and write its mask, with what is wanted beside it."""
     output.require_writable(sources[0])
@@ -140,7 +139,7 @@ def write_prediction(
     else:
         # Refused by the model, which names its contrasts.
         volumes = [read_scan(source, config.reading) for source in sources if source is not None]
-    found = model.segment(name, volumes)
+    found = model.segment(name, volumes, on_share)
     if extras.probabilities:
         write_probabilities(found.probabilities, volumes[0], probabilities_beside(target))
     if extras.uncertainty:

@@ -16,7 +16,7 @@ from pipeline.evaluation.selection.inference_file import INFERENCE
 from pipeline.imaging.files import sha256_of
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.confidence import StructureConfidence, structure_confidences
-from pipeline.segmentation.inference import Predictor
+from pipeline.segmentation.inference import Predictor, ShareObserver
 from pipeline.tracking.packing import ModelFiles
 from pipeline.tracking.serving.client import RemoteModel
 
@@ -46,12 +46,13 @@ class SegmentingModel(Protocol):
     def config(self) -> Config:
         """Contrasts, structures, and how faults of scans are met."""
 
-    def segment(self, name: str, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(self, name: str, contrasts: Sequence[Volume], on_share: ShareObserver) -> Segmented:
         """Segment a scan.
 
         Args:
             name: of the scan, which tells some models who is to segment it.
             contrasts: one volume a contrast.
+            on_share: follows the work, as far as it is done in this process.
         """
 
 
@@ -66,9 +67,11 @@ class LocalModel:
         """Of the networks."""
         return self.predictor.config
 
-    def segment(self, _name: str, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(
+        self, _name: str, contrasts: Sequence[Volume], on_share: ShareObserver
+    ) -> Segmented:
         """Segment a scan, one volume a contrast."""
-        found = self.predictor.predict_with_probabilities(*contrasts)
+        found = self.predictor.predict_with_probabilities(*contrasts, on_share=on_share)
         confidences = structure_confidences(found.mask, found.probabilities, self.config)
         return Segmented(found.mask, found.probabilities, confidences)
 
@@ -92,7 +95,7 @@ class OutOfFoldModel:
         """Of the first networks; all name the same structures."""
         return self._of(next(iter(self.unseen_by.values()))).config
 
-    def segment(self, name: str, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(self, name: str, contrasts: Sequence[Volume], on_share: ShareObserver) -> Segmented:
         """Segment a held-out case, one volume a contrast.
 
         Raises:
@@ -105,7 +108,7 @@ class OutOfFoldModel:
                 found=f"none of these {len(self.unseen_by)}",
                 remedy="no network has learned from other scans: predict it without --out-of-fold",
             )
-        return self._of(self.unseen_by[name]).segment(name, contrasts)
+        return self._of(self.unseen_by[name]).segment(name, contrasts, on_share)
 
     def _of(self, networks: Checkpoints) -> LocalModel:
         if networks not in self.loaded:
@@ -124,7 +127,9 @@ class ServedElsewhere:
         """As the service tells it."""
         return self.remote.config
 
-    def segment(self, _name: str, contrasts: Sequence[Volume]) -> Segmented:
+    def segment(
+        self, _name: str, contrasts: Sequence[Volume], _on_share: ShareObserver
+    ) -> Segmented:
         """Segment a scan, one volume a contrast."""
         mask, confidences = self.remote.segment(contrasts)
         return Segmented(mask, (), confidences)

@@ -54,7 +54,7 @@ class Config(Section):
         )
         for key, section in named:
             if unknown := sorted(set(section) - set(self.data.labels)):
-                raise ValueError(f"{key} {unknown} are not in data.labels")
+                raise ValueError(f"{key} needs names of data.labels, not {unknown}")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A scan in, a mask on the scan's own grid out: slices, windows, blending, and the way back."""
+"""A scan in, a mask on the scan's own grid out: preprocessing, networks, and the way back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Self
 
 import torch
 from monai.data import MetaTensor
-from monai.inferers import sliding_window_inference
 from torch import nn
 
 from pipeline.config import (
@@ -21,26 +20,19 @@ from pipeline.config import (
 )
 from pipeline.dataset.augmentation import BODY_AXES
 from pipeline.dataset.plane import view_axes
-from pipeline.dataset.preprocessing import Preprocessing, from_slices, to_slices
-from pipeline.dataset.sampling import with_context
+from pipeline.dataset.preprocessing import Preprocessing
 from pipeline.errors import CheckpointError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from pipeline.segmentation.confidence import with_temperature
-from pipeline.segmentation.device import (
-    autocast,
-    choose_device,
-    in_memory_format,
-    memory_format_of,
-    resolve_precision,
-)
+from pipeline.segmentation.device import choose_device, in_memory_format, resolve_precision
 from pipeline.segmentation.most_probable import most_probable
 from pipeline.segmentation.postprocessing import postprocess
 from pipeline.segmentation.unet import UNet
+from pipeline.segmentation.views import SliceObserver, predict_views
 
-Places = Sequence[Sequence[slice]]
-"""Of each window: its slice of the batch, all channels, its rows and its columns."""
-WindowObserver = Callable[[Places, torch.Tensor], None]
+ShareObserver = Callable[[float], None]
+"""Is told which share of the work on a scan is done, up to 1."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +130,15 @@ class Predictor:
         """
         return self.predict_with_probabilities(*contrasts).mask
 
-    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
-        """Like ``predict``, with the probabilities behind the mask."""
+    def predict_with_probabilities(
+        self, *contrasts: Volume, on_share: ShareObserver | None = None
+    ) -> Prediction:
+        """Like ``predict``, with the probabilities behind the mask.
+
+        Args:
+            contrasts: as for ``predict``.
+            on_share: follows the work, for a bar.
+        """
         scan = contrasts[0]
         expected = self.config.data.contrasts
         if len(contrasts) != len(expected):
@@ -150,7 +149,7 @@ class Predictor:
                 remedy="give one volume a contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels
-        seen = self._probabilities(contrasts)  # (K, X, Y, Z)
+        seen = self._probabilities(contrasts, _Work(len(self.members), on_share))  # (K, X, Y, Z)
         probabilities = with_temperature(seen, inference.temperature).numpy()
         mask = most_probable(scan, probabilities, labels, inference.divisions)
         return Prediction(
@@ -158,14 +157,14 @@ class Predictor:
             tuple(scan.with_voxels(item) for item in probabilities),
         )
 
-    def _probabilities(self, contrasts: Sequence[Volume]) -> torch.Tensor:
+    def _probabilities(self, contrasts: Sequence[Volume], work: _Work) -> torch.Tensor:
         """Mean over the members, (K, X, Y, Z) on the scan's own grid, background first."""
         native = []
         for section, members in self._alike():
             preprocessing = Preprocessing(section, self.config.data, self.config.reading)
             image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
             axes = view_axes(section, axis)
-            summed = torch.stack([self._seen(item, image, axes) for item in members]).sum(0)
+            summed = torch.stack([self._seen(item, image, axes, work) for item in members]).sum(0)
             native.append(preprocessing.to_native(summed, image, axis))
         return _with_background(torch.stack(native).sum(0) / len(self.members))
 
@@ -176,102 +175,41 @@ class Predictor:
             groups.setdefault(repr(member.config.preprocessing), []).append(member)
         return [(group[0].config.preprocessing, group) for group in groups.values()]
 
-    def _seen(self, member: Member, image: MetaTensor, axes: tuple[int, ...]) -> torch.Tensor:
+    def _seen(
+        self, member: Member, image: MetaTensor, axes: tuple[int, ...], work: _Work
+    ) -> torch.Tensor:
         """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
         config = member.config.model_copy(update={"inference": self.config.inference})
         volume = image.as_tensor()
-        seen = predict_views(member.network, volume, axes, config, self.device)
-        for name in self.config.inference.mirror_axes:
-            place = BODY_AXES.index(name) + 1
+        places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
+        slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
+        on_slices = work.of_member(slices)
+        seen = predict_views(member.network, volume, axes, config, self.device, on_slices)
+        for place in places:
             mirrored = volume.flip(place)
-            seen = seen + predict_views(member.network, mirrored, axes, config, self.device).flip(
-                place
-            )
-        return seen / (1 + len(self.config.inference.mirror_axes))
+            seen = seen + predict_views(
+                member.network, mirrored, axes, config, self.device, on_slices
+            ).flip(place)
+        return seen / (1 + len(places))
 
 
-def predict_views(
-    network: nn.Module,
-    volume: torch.Tensor,
-    axes: Sequence[int],
-    config: Config,
-    device: torch.device,
-) -> torch.Tensor:
-    """Probabilities of a volume, mean over the planes that it is seen in.
+class _Work:
+    """What the members do to a scan, in equal shares, whatever their slices cost."""
 
-    Args:
-        network: in evaluation mode.
-        volume: normalised, shape (C, X, Y, Z).
-        axes: each a way to cut it into slices.
-        config: context, window, overlap and batch size.
-        device: where the network is.
+    def __init__(self, members: int, on_share: ShareObserver | None) -> None:
+        self.members = members
+        self.on_share = on_share
+        self.done = 0.0
 
-    Returns:
-        Shape (K, X, Y, Z), float32 on the CPU.
-    """
-    views = (
-        from_slices(predict_slices(network, to_slices(volume, axis), config, device), axis)
-        for axis in axes
-    )
-    return torch.stack(list(views)).mean(0)
+    def of_member(self, slices: int) -> SliceObserver:
+        """Counts the slices of a member, of all that it sees."""
 
+        def count(seen: int) -> None:
+            self.done += seen / slices / self.members
+            if self.on_share is not None:
+                self.on_share(min(self.done, 1.0))
 
-@torch.inference_mode()
-def predict_slices(
-    network: nn.Module,
-    slices: torch.Tensor,
-    config: Config,
-    device: torch.device,
-    on_windows: WindowObserver | None = None,
-) -> torch.Tensor:
-    """Probabilities of the slices of one volume.
-
-    Slices that fit into the window are padded with their edge and seen at once; larger ones are
-    seen in overlapping windows that are blended with Gaussian weights.
-
-    Args:
-        network: in evaluation mode.
-        slices: normalised, shape (D, C, H, W).
-        config: context, window, overlap and batch size.
-        device: where the network is.
-        on_windows: is shown each batch of windows on its way into the blending.
-
-    Returns:
-        Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
-    """
-    precision = resolve_precision(config.training, device)
-    memory_format = memory_format_of(config.training)
-
-    def probabilities(windows: torch.Tensor, places: Places) -> torch.Tensor:
-        with autocast(precision, device):
-            logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
-        predicted = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-        if on_windows is not None:
-            on_windows(places, predicted)
-        return predicted
-
-    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
-    blended = [
-        sliding_window_inference(
-            batch.to(device),
-            roi_size=config.network.window,
-            sw_batch_size=config.inference.batch_size,
-            predictor=probabilities,
-            overlap=config.inference.overlap,
-            mode="gaussian",
-            padding_mode="replicate",
-            with_coord=True,
-        )
-        for batch in inputs.split(config.inference.batch_size)
-    ]
-    return torch.cat([torch.as_tensor(batch).cpu() for batch in blended])
-
-
-def classes_of(probabilities: torch.Tensor) -> torch.Tensor:
-    """Most probable class along dimension 1, (D, K, H, W) to (D, H, W)."""
-    if probabilities.shape[1] == 1:
-        return (probabilities[:, 0] > 0.5).to(torch.uint8)
-    return probabilities.argmax(1).to(torch.uint8)
+        return count
 
 
 def _with_background(probabilities: torch.Tensor) -> torch.Tensor:

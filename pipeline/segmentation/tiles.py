@@ -13,7 +13,8 @@ from torch.nn import functional
 from pipeline.dataset.preprocessing import to_slices
 from pipeline.errors import UsageError
 from pipeline.imaging.volume import Volume
-from pipeline.segmentation.inference import Places, Predictor, classes_of, predict_slices
+from pipeline.segmentation.inference import Predictor
+from pipeline.segmentation.views import Places, classes_of, predict_slices
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.plane import stack_axes
 from pipeline.metrics.overlap import overlap
-from pipeline.segmentation.inference import classes_of, predict_views
+from pipeline.segmentation.views import classes_of, predict_views
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,9 @@ def test_divisions_name_structures_of_the_labels() -> None:
         "training": {"steps": 1},
     }
     division = {"plane": "coronal", "structures": ["front", "top"]}
-    with pytest.raises(ValidationError, match=r"inference.divisions \['top'\] are not in"):
+    with pytest.raises(
+        ValidationError, match=r"divisions needs names of data.labels, not \['top'\]"
+    ):
         Config.model_validate(values | {"inference": {"divisions": [division]}})
     division["structures"] = ["front"]
     with pytest.raises(ValidationError, match="at least 2"):

@@ -7,8 +7,8 @@ import torch
 
 from pipeline.config import parse_config
 from pipeline.segmentation.device import choose_device
-from pipeline.segmentation.inference import predict_slices
 from pipeline.segmentation.unet import UNet
+from pipeline.segmentation.views import predict_slices
 
 CONFIG = """
 name: gpu

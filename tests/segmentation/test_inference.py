@@ -26,8 +26,9 @@ from pipeline.config import (
 from pipeline.errors import CheckpointError, GeometryError, ModelError, ScanError
 from pipeline.imaging.volume import Volume
 from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
-from pipeline.segmentation.inference import Member, Predictor, classes_of, predict_slices
+from pipeline.segmentation.inference import Member, Predictor
 from pipeline.segmentation.unet import UNet
+from pipeline.segmentation.views import classes_of, predict_slices
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")
@@ -444,3 +445,20 @@ def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
     assert all(len(values) < 2 for values in held[1])
     for one, other in zip(plain.probabilities, found.probabilities, strict=True):
         np.testing.assert_array_equal(one.voxels, other.voxels)
+
+
+def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    scan, _ = phantom()  # 23 x 19 x 6 voxels
+    mirrored = {"mirror_axes": ["left_right"], "batch_size": 64}
+    one = saved(make_config(preprocessing={"plane": "axial"}), tmp_path / "one.pt", 1)
+    two = saved(make_config(preprocessing={"plane": "all"}), tmp_path / "two.pt", 2)
+    predictor = Predictor.from_checkpoint(one, two).with_inference(InferenceSection(**mirrored))
+    shares: list[float] = []
+    predictor.predict_with_probabilities(scan, on_share=shares.append)
+    sizes = np.array([23, 19, 6])
+    planes = np.tile(sizes / sizes.sum() / 4, 2)
+    assert shares[:2] == pytest.approx([0.25, 0.5])
+    assert sorted(np.diff(shares[1:])) == pytest.approx(sorted(planes))
+    assert shares[-1] == pytest.approx(1)
