@@ -15,6 +15,7 @@ from pipeline.planning.slice_rules import SMALLEST_WINDOW, STEP
 
 NARROWEST = 16
 """Channels of the top level below which accuracy suffers more than from fewer passes."""
+_VALIDATIONS = "training.validations"
 _SMALLER = 0.75
 
 
@@ -45,15 +46,29 @@ def fit_to_budget(
         build: makes the configuration of a draft.
         measure: estimates a configuration.
     """
-    found = measure(build(draft))
+    found = _measured(draft, build, measure)
     for shrink, passes in ((_narrower, recipe.WIDE_PASSES), (_closer, recipe.FEWEST_PASSES)):
         if _is_short(found, passes) and shrink(draft, found):
-            found = measure(build(draft))
-    if _validate_less(draft, found):
-        validations = {"validations": draft["training.validations"]}
-        training = found.config.training.model_copy(update=validations)
-        found = replace(found, config=found.config.model_copy(update={"training": training}))
+            found = _measured(draft, build, measure)
     return Fitted(build(draft), found, _shortage(found))
+
+
+def _measured(
+    draft: Draft, build: Callable[[Draft], Config], measure: Callable[[Config], Estimate]
+) -> Estimate:
+    """What a draft costs; held-out cases are scored as often as the budget has room for."""
+    found = measure(build(draft))
+    budget_minutes = found.config.training.budget_minutes
+    if budget_minutes is None or draft.is_given(_VALIDATIONS):
+        return found
+    room = recipe.MOST_VALIDATION_SHARE * 60 * budget_minutes
+    count = max(1, int(room / found.validation_seconds))
+    if count < recipe.RECIPE[_VALIDATIONS]:
+        draft.choose(_VALIDATIONS, count, f"one takes about {found.validation_seconds:.0f} s")
+    else:
+        draft.choose(_VALIDATIONS, recipe.RECIPE[_VALIDATIONS], "")
+    training = found.config.training.model_copy(update={"validations": draft[_VALIDATIONS]})
+    return replace(found, config=found.config.model_copy(update={"training": training}))
 
 
 def _is_short(found: Estimate, passes: float) -> bool:
@@ -88,19 +103,6 @@ def _closer(draft: Draft, found: Estimate) -> bool:
         reason = f"{levels} levels, as many as the smaller window carries; {reason}"
         draft.choose("network.features", features[:levels], reason)
     plan_batch(draft)
-    return True
-
-
-def _validate_less(draft: Draft, found: Estimate) -> bool:
-    """Score the held-out cases less often where that takes too much of the budget."""
-    if found.config.training.budget_minutes is None:
-        return False
-    room = recipe.MOST_VALIDATION_SHARE * 60 * found.minutes
-    count = max(1, int(room / found.validation_seconds))
-    if draft.is_given("training.validations") or count >= draft["training.validations"]:
-        return False
-    reason = f"one takes about {found.validation_seconds:.0f} s"
-    draft.choose("training.validations", count, reason)
     return True
 
 

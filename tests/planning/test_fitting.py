@@ -20,6 +20,10 @@ Join = Callable[..., Fingerprint]
 SLICES = 1000.0
 
 
+def build(planned: Draft) -> Config:
+    return parse_config(yaml.safe_dump(planned.values()), "trial")
+
+
 def fitted(
     fingerprint: Fingerprint,
     step_seconds: Callable[[Config], float],
@@ -29,9 +33,6 @@ def fitted(
     keys = {key.replace("__", "."): value for key, value in given.items()}
     draft = draft_plan("trial", fingerprint, Machine("two threads", has_gpu=False), keys, 10)
     measured = []
-
-    def build(planned: Draft) -> Config:
-        return parse_config(yaml.safe_dump(planned.values()), "trial")
 
     def measure(config: Config) -> Estimate:
         measured.append(config)
@@ -133,6 +134,27 @@ def test_long_validations_become_fewer(case: Make, data_set: Join) -> None:
     assert found.config.training.validations == 4
     assert found.estimate.config.training.validations == 4
     assert found.estimate.steps == (600 - 4 * 20) / 0.1
+
+
+def test_long_validations_are_no_reason_for_a_smaller_network(case: Make, data_set: Join) -> None:
+    # Ten of 50 s would leave 200 steps of 0.5 s, 6.4 passes; one leaves 1100, 35 passes.
+    _, found, measured = fitted(wide(case, data_set), lambda _: 0.5, validation_seconds=50.0)
+    assert len(measured) == 1
+    assert found.config.network.features == (32, 64, 128, 256, 256)
+    assert found.estimate.steps == 1100
+
+
+def test_a_smaller_network_is_validated_more_often(case: Make, data_set: Join) -> None:
+    def measure(config: Config) -> Estimate:
+        is_wide = config.network.features[0] == 32
+        return Estimate(config, 2.0, SLICES, 1, 60.0 if is_wide else 5.0, 1.0, 1.0, 1.0)
+
+    machine = Machine("two threads", has_gpu=False)
+    draft = draft_plan("trial", wide(case, data_set), machine, {}, 10)
+    found = fit_to_budget(draft, build, measure)
+    assert found.config.network.features == (16, 32, 64, 128, 128)
+    assert found.config.training.validations == found.estimate.config.training.validations == 10
+    assert dict(draft)["training.validations"].reason == ""
 
 
 def test_epochs_count_every_view() -> None:
