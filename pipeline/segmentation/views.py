@@ -16,6 +16,7 @@ from pipeline.segmentation.device import autocast, memory_format_of, resolve_pre
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""
 WindowObserver = Callable[[Places, torch.Tensor], None]
+"""Is shown where the windows of a batch lie, and their probabilities (N, K, H, W)."""
 SliceObserver = Callable[[int], None]
 """Is told how many slices were seen since it was told last."""
 
