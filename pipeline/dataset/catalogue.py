@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,6 @@ from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.nifti.reading import NiftiVolume, stem
 from pipeline.imaging.scan import ScanSource
 
-LABEL_ENDINGS = ("_seg", "_mask", "_label", "_labels", "-seg", "-mask", "-label")
-"""What the name of a label may have more than the name of its image."""
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source a contrast in the order of ``data.contrasts``; None where the case lacks it. The
 first is always there: its grid is that of the case."""
@@ -248,14 +246,6 @@ def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
             remedy="give an image of each, or correct data.contrasts, which names them in the "
             "order of the channels",
         )
-
-
-def label_name(name: str, images: Collection[str]) -> str:
-    """Name of the image that a label belongs to: the same, or without a usual ending."""
-    if name in images:
-        return name
-    bare = (name.removesuffix(ending) for ending in LABEL_ENDINGS if name.endswith(ending))
-    return next((candidate for candidate in bare if candidate in images), name)
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -119,7 +119,11 @@ def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
 
 
 def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyPatients | None:
-    """Who seems to share a patient, where nothing told yet who the patients are."""
+    """Who seems to share a patient, where nothing told yet who the patients are.
+
+    Of a data set with labels only the cases that have one: no fold holds the others.
+    """
+    cases = [case for case in cases if case.labelled] or cases
     if data.patient_pattern is not None or any(case.patient != case.name for case in cases):
         return None
     return likely_patients(
@@ -145,12 +149,16 @@ def patient_numbers(cases: Iterable[CheckedCase]) -> dict[str, int]:
 
 
 def _mark_doubles(cases: Iterable[CheckedCase]) -> tuple[tuple[str, ...], ...]:
-    """Add a problem to every case whose voxels another case has as well."""
+    """Add a problem to every case whose voxels another case has as well.
+
+    Beside cases with labels, those without do not count: nothing is learned from them.
+    """
     by_digest: dict[str, list[CheckedCase]] = {}
     for case in cases:
         if case.digest:
             by_digest.setdefault(case.digest, []).append(case)
-    doubles = [same for same in by_digest.values() if len(same) > 1]
+    counting = ([case for case in same if case.labelled] or same for same in by_digest.values())
+    doubles = [same for same in counting if len(same) > 1]
     for same in doubles:
         for case in same:
             others = [other for other in same if other is not case]

@@ -209,7 +209,7 @@ def _pairs(data: DataSection, root: Path) -> Listing:
 def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
     """Every scan in a folder is a case; with several contrasts every study."""
     if len(data.contrasts) == 1:
-        return scans_as_cases(root, scanner)
+        return scans_as_cases(root, data, scanner)
     if root.is_file():
         require_contrasts(data, len(volumes_in(root)) or 1, root)
         return Listing(root, {source_name(root): _contrasts_in(data, root)}, {})

@@ -1,4 +1,7 @@
-"""A folder without a known arrangement in, a ``Listing`` out: each scan, or each study, a case."""
+"""A folder without a known arrangement in, a ``Listing`` out: each scan, or each study, a case.
+
+Label maps lie beside their images, and their names tell whose they are.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,16 @@ from pathlib import Path, PurePosixPath
 from pipeline.config import DataSection
 from pipeline.dataset.catalogue import Images, Listing, SetAside, listed
 from pipeline.dataset.contrasts import Lacking, in_order
+from pipeline.dataset.label_names import images_of, is_label_name
 from pipeline.errors import DataError
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.dicom.series import DicomSeries
+from pipeline.imaging.nifti.reading import NiftiVolume, stem
 from pipeline.imaging.scan import FoundScans, ScanSource, find_scans, source_name
 
 _WORD = re.compile(r"[^\W_]+")
+_LabelsOf = dict[str, dict[str, ScanSource]]
+"""Name of a case to its label maps by name; of a sound case there is one at most."""
 
 
 @dataclass
@@ -25,11 +32,13 @@ class _Study:
     Attributes:
         name: of the case; the name of a DICOM study is that of the series of its first contrast.
         scans: contrast to scans, each with its name; of a sound study one each.
+        labels: label maps by name, of NIfTI files and pictures; of a sound study one at most.
         others: what the scans of no wanted contrast show, as far as it is told.
     """
 
     name: str
     scans: dict[str, dict[str, ScanSource]] = field(default_factory=dict)
+    labels: dict[str, ScanSource] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
     @property
@@ -40,8 +49,13 @@ class _Study:
         return ", ".join([*texts, *(other for other in self.others if other)]) or "other scans"
 
 
-def scans_as_cases(root: Path, scanner: DicomScanner) -> Listing:
-    """Every scan below a folder is a case; those that a DICOM SEG labels have a label.
+def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:
+    """Every scan below a folder is a case, but for the label maps that lie beside their image.
+
+    A label map is a file whose name ends like one (``LABEL_WORDS``) and else is that of an image,
+    such as ``a_seg.nii.gz`` beside ``a.nii.gz``, or the beginning of the name of one image in its
+    folder; of several it belongs to the one that is called after the contrast. Files of other
+    such names are scans. A DICOM SEG is the label of the series that it refers to.
 
     Raises:
         ScanError, DataError: there is none that is usable.
@@ -55,8 +69,43 @@ def scans_as_cases(root: Path, scanner: DicomScanner) -> Listing:
             found="; ".join(item.reason for item in set_aside[:3]),
             remedy="see the reasons",
         )
-    images: dict[str, Images] = {name: (source,) for name, source in found.sources.items()}
-    return _listing(root, found, images, found.labels, set_aside)
+    files = {
+        name: source
+        for name, source in found.sources.items()
+        if not isinstance(source, DicomSeries)
+    }
+    labels_of = _labels_beside(files, data.contrasts[0])
+    is_label = {name for labels in labels_of.values() for name in labels}
+    images: dict[str, Images] = {
+        name: (source,) for name, source in found.sources.items() if name not in is_label
+    }
+    labels_of |= {name: {name: label} for name, label in found.labels.items()}
+    return _listing(root, found, images, labels_of, set_aside)
+
+
+def _labels_beside(files: Mapping[str, ScanSource], contrast: str) -> _LabelsOf:
+    """The label maps of each image; the volumes of a file have their labels in one of as many."""
+    file_of = {name: _without_volume(name, source) for name, source in files.items()}
+    labels = {name for name, file in file_of.items() if is_label_name(file)}
+    image_of = images_of(
+        {file_of[name] for name in labels},
+        {file_of[name] for name in files.keys() - labels},
+        lambda file: bool(_split(PurePosixPath(file), {_plain(contrast): contrast})[1]),
+    )
+    labels_of: _LabelsOf = {}
+    for name in sorted(labels):
+        file = file_of[name]
+        image = image_of.get(file, "") + name.removeprefix(file)
+        if image in files:
+            labels_of.setdefault(image, {})[name] = files[name]
+    return labels_of
+
+
+def _without_volume(name: str, source: ScanSource) -> str:
+    """The name of the file, where several volumes of one have names of their own."""
+    if isinstance(source, NiftiVolume):
+        return name.removesuffix(source.name.removeprefix(stem(source.path)))
+    return name
 
 
 def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:
@@ -66,7 +115,8 @@ def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Li
     the name of a series, such as ``t1post`` or ``flair``, tells its contrast. Of other files the
     end of the name tells it: ``patient1/FLAIR.nii.gz`` or ``patient1_FLAIR.nii.gz``. Scans of
     other contrasts are not looked at; a study without a contrast that it must have, or with two
-    scans of one, is set aside. The label of a study is the DICOM SEG of its first contrast.
+    scans of one, is set aside. The label of a study is the DICOM SEG of its first contrast, or the
+    file whose name ends like that of a label map: ``patient1/seg.nii.gz``.
 
     Raises:
         ScanError, DataError: there is no usable study.
@@ -74,7 +124,7 @@ def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Li
     found = find_scans(root, scanner)
     set_aside = _unusable(found)
     images: dict[str, Images] = {}
-    labels: dict[str, ScanSource] = {}
+    labels_of: _LabelsOf = {}
     for number, study in enumerate(_studies(root, found, data.contrasts), start=1):
         ordered = _only_scans(study, data)
         if isinstance(ordered, Lacking):
@@ -84,8 +134,8 @@ def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Li
             continue
         first = next(iter(study.scans[data.contrasts[0]]))
         images[study.name or first] = ordered
-        if first in found.labels:
-            labels[study.name or first] = found.labels[first]
+        of_series = {first: found.labels[first]} if first in found.labels else {}
+        labels_of[study.name or first] = study.labels | of_series
     if not images:
         raise DataError(
             f"{root}: data.contrasts",
@@ -94,7 +144,7 @@ def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Li
             remedy="call files after their contrasts, such as patient1/FLAIR.nii.gz, or by a "
             "channel number, such as patient1_0000.nii.gz, or write a CSV manifest",
         )
-    return _listing(root, found, images, labels, set_aside)
+    return _listing(root, found, images, labels_of, set_aside)
 
 
 def _only_scans(study: _Study, data: DataSection) -> Images | Lacking:
@@ -115,6 +165,7 @@ def _only_scans(study: _Study, data: DataSection) -> Images | Lacking:
 def _studies(root: Path, found: FoundScans, contrasts: Sequence[str]) -> Iterable[_Study]:
     """The scans of a folder, by study."""
     studies: dict[tuple[str, str], _Study] = {}
+    others: dict[str, ScanSource] = {}
     by_word = {_plain(name): name for name in contrasts}
     for name, source in found.sources.items():
         if isinstance(source, DicomSeries):
@@ -124,12 +175,18 @@ def _studies(root: Path, found: FoundScans, contrasts: Sequence[str]) -> Iterabl
             case, said = _split(PurePosixPath(name), by_word)
             contrast = by_word.get(said)
             if contrast is None:
+                others[name] = source
                 continue
             study = studies.setdefault(("", case), _Study(case or source_name(root)))
         if contrast is None:
             study.others.append(said)
         else:
             study.scans.setdefault(contrast, {})[name] = source
+    # Those of DICOM have no name of their own.
+    named = {study.name: study for study in studies.values() if study.name}
+    labels = filter(is_label_name, others)
+    for label, name in images_of(labels, named, lambda _: False).items():
+        named[name].labels[label] = others[label]
     return studies.values()
 
 
@@ -160,10 +217,10 @@ def _listing(
     root: Path,
     found: FoundScans,
     images: dict[str, Images],
-    labels: dict[str, ScanSource],
+    labels_of: _LabelsOf,
     set_aside: Sequence[SetAside],
 ) -> Listing:
-    loose_labels = tuple(
+    loose_labels = [
         SetAside(
             f"dicom-label-{number}",
             str(path),
@@ -171,12 +228,20 @@ def _listing(
             "leave one DICOM SEG a series, and one volume; or pair folders in a CSV manifest",
         )
         for number, path in enumerate(found.loose_labels, start=1)
-    )
+    ]
+    labels: dict[str, ScanSource] = {}
+    for image, sources in labels_of.items():
+        if len(sources) == 1:
+            labels[image] = next(iter(sources.values()))
+            continue
+        reason = f"one of {len(sources)} label maps of {image}"
+        remedy = "leave one, or choose with a CSV manifest"
+        loose_labels += [SetAside(name, str(at), reason, remedy) for name, at in sources.items()]
     return Listing(
         root,
         images,
         labels,
         set_aside=tuple(set_aside),
-        loose_labels=loose_labels,
+        loose_labels=tuple(loose_labels),
         labels_are_complete=False,
     )

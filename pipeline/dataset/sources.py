@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.dataset.catalogue import Images, Listing, label_name
+from pipeline.dataset.catalogue import Images, Listing
+from pipeline.dataset.label_names import label_name
 from pipeline.errors import DataError, ScanError
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.nifti.reading import is_nifti

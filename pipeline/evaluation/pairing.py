@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import ReadingSection
-from pipeline.dataset.catalogue import label_name
+from pipeline.dataset.label_names import is_label_name, label_name
 from pipeline.errors import DataError, ScanError
 from pipeline.imaging.dicom.seg.reading import NO_NAMES
 from pipeline.imaging.nifti.reading import is_nifti
@@ -58,7 +58,8 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     ours, theirs = _masks(predictions), _masks(references)
     if predictions.is_file() and references.is_file():
         return Pairing([Pair(source_name(references), predictions, references)], [], [])
-    theirs = {label_name(name, ours): path for name, path in theirs.items()}
+    # The last one counts: an image that bears the very name may lie beside its label map.
+    theirs = {label_name(name, ours): theirs[name] for name in sorted(theirs, key=is_label_name)}
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
         raise DataError(

@@ -9,6 +9,7 @@ from pipeline.config import Config
 from pipeline.dataset.catalogue import Catalogue, SetAside, listed
 from pipeline.dataset.checking import CheckedCase
 from pipeline.dataset.comparing import Overview, compare, unnamed_patients
+from pipeline.dataset.label_names import is_label_name
 from pipeline.errors import DataError
 from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint
 from pipeline.planning.measuring import MeasuredCase
@@ -59,14 +60,20 @@ def require_labels(catalogue: Catalogue) -> None:
     Raises:
         DataError: no case has a label.
     """
-    if not catalogue.labelled:
-        raise DataError(
-            catalogue.root,
-            expected="label maps to learn from",
-            found=f"{len(catalogue.cases)} images and no label at all",
-            remedy="lay images and label maps of the same names into two folders, images and "
-            "labels, or pair them in a CSV manifest: image,label,patient,contrast,case",
-        )
+    if catalogue.labelled:
+        return
+    names = [case.name for case in catalogue.cases]
+    alike = [name for name in names if is_label_name(name)]
+    of_whom = f"; {listed(alike, most=3)}: of which image?" if alike else ""
+    raise DataError(
+        catalogue.root,
+        expected="label maps to learn from",
+        found=f"{len(names)} images and no label at all{of_whom}",
+        remedy="call label maps like their images, with _seg or in a folder of their own (images "
+        "and labels), or pair them in a CSV manifest (image,label,patient,contrast,case); where "
+        "patients have several contrasts, name those to learn from: "
+        "--set data.contrasts=[FLAIR,T1]",
+    )
 
 
 def unusable(measured: Iterable[MeasuredCase]) -> list[SetAside]:

@@ -26,8 +26,12 @@ def write_case(
     shape: tuple[int, int, int] = (26, 22, 9),
     spacing_mm: tuple[float, float, float] = (1.5, 1.4, 8.0),
     values: tuple[int, int] = (7, 200),
+    beside: bool = False,
 ) -> None:
-    """Two bright blocks, one in the other's neighbourhood, with labels of two values."""
+    """Two bright blocks, one in the other's neighbourhood, with labels of two values.
+
+    The label map lies in a folder of its own or ``beside`` its image.
+    """
     random = np.random.default_rng(seed)
     label = np.zeros(shape, dtype=np.uint8)
     across, along, up = (size // 4 for size in shape)
@@ -35,9 +39,11 @@ def write_case(
     label[2 * across : 3 * across, along : 2 * along, up : 3 * up] = values[1]
     voxels = random.normal(100, 10, shape) + 90 * (label > 0) + 40 * (label == values[1])
     affine = np.diag([*spacing_mm, 1.0])
-    for side, array in (("images", voxels.astype(np.int16)), ("labels", label)):
-        (folder / side).mkdir(parents=True, exist_ok=True)
-        nib.save(nib.Nifti1Image(array, affine), folder / side / f"{name}.nii.gz")
+    places = (name, f"{name}_gt") if beside else (f"images/{name}", f"labels/{name}")
+    for place, array in zip(places, (voxels.astype(np.int16), label), strict=True):
+        path = folder / f"{place}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(array, affine), path)
 
 
 def plan(slicewise: Slicewise, root: Path, folder: Path, *options: str | Path) -> tuple[Any, Path]:
@@ -48,11 +54,19 @@ def plan(slicewise: Slicewise, root: Path, folder: Path, *options: str | Path) -
 
 @pytest.fixture(scope="module")
 def cine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thick slices, two frames of each of three patients, told apart by name only."""
+    """Thick slices, two labelled frames of each of three patients, told apart by name only.
+
+    Each patient has a folder, in which the whole cine lies as well, without labels.
+    """
     folder = tmp_path_factory.mktemp("cine")
     for patient in range(3):
-        for frame in (1, 9 + patient):
-            write_case(folder, f"patient{patient:03d}_frame{frame:02d}", 20 * patient + frame)
+        name = f"patient{patient:03d}"
+        frames = [f"{name}/{name}_frame{frame:02d}" for frame in (1, 9 + patient)]
+        for number, frame in enumerate(frames):
+            write_case(folder, frame, 20 * patient + number, beside=True)
+        volumes = [nib.load(folder / f"{frame}.nii.gz") for frame in frames]
+        cine = nib.Nifti1Image(np.stack([v.dataobj for v in volumes], -1), volumes[0].affine)
+        nib.save(cine, folder / name / f"{name}_4d.nii.gz")
     return folder
 
 
@@ -198,6 +212,16 @@ def test_a_set_without_labels(slicewise: Slicewise, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "1 images and no label at all" in done.stderr
     assert not out.exists()
+
+
+def test_labels_of_one_of_several_contrasts(slicewise: Slicewise, tmp_path: Path) -> None:
+    for name in ("a_flair", "a_t1", "a_seg"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / f"{name}.nii.gz").touch()
+    done, _ = plan(slicewise, tmp_path / "set", tmp_path)
+    assert done.returncode == 1
+    assert "3 images and no label at all; a_seg: of which image?" in done.stderr
+    assert "--set data.contrasts=[FLAIR,T1]" in done.stderr
 
 
 def test_the_input_is_never_written_to(slicewise: Slicewise, cine: Path, tmp_path: Path) -> None:

@@ -57,6 +57,28 @@ def test_the_same_voxels_with_another_label() -> None:
     assert cases[0].problems == ["the same voxels as b, with another label; remove all but one"]
 
 
+def test_a_copy_without_label_does_no_harm() -> None:
+    frame = a_case("frame01", digest="x")
+    whole = [
+        a_case(f"4d_v{number}", digest="x", labelled=False, label_digest="") for number in (1, 2)
+    ]
+    overview = compare([frame, *whole], DATA)
+    assert overview.doubles == ()
+    assert [case.problems for case in (frame, *whole)] == [[], [], []]
+    # Where nothing has a label, a scan should still be there once.
+    assert compare(whole, DATA).doubles == (("4d_v1", "4d_v2"),)
+
+
+def test_cases_without_label_do_not_hide_who_shares_a_patient() -> None:
+    names = [f"patient{number:03d}_{frame}" for number in range(4) for frame in ("ed", "es")]
+    volumes = [
+        a_case(f"patient{number:03d}_4d_v001", patient=f"patient{number:03d}_4d", labelled=False)
+        for number in range(4)
+    ]
+    (note,) = compare([*(a_case(name) for name in names), *volumes], DATA).notes
+    assert r"data.patient_pattern='^patient(\d+)'" in note
+
+
 def test_many_doubles_are_cut() -> None:
     cases = [a_case(f"c{number}", digest="x", label_digest="y") for number in range(7)]
     compare(cases, DATA)

@@ -1,4 +1,4 @@
-"""Studies of several contrasts: found by folder and name, or by what DICOM says."""
+"""Scans and studies in any tree: found by folder and name, or by what DICOM says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
 from pipeline.imaging.dicom.series import DicomSeries
 from pipeline.imaging.dicom.slice_header import LabelFile
+from pipeline.imaging.nifti.reading import NiftiVolume
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -41,7 +42,75 @@ def test_a_folder_a_patient_and_a_file_a_contrast(tmp_path: Path) -> None:
             tmp_path / "p2/scan_t1.nii.gz",
         ),
     }
+    # A patient without a label map is no mistake here.
+    assert catalogue.case("p1").label == tmp_path / "p1/MASK.nii.gz"
+    assert catalogue.case("p2/scan").label is None
     assert catalogue.set_aside == ()
+
+
+def test_label_maps_lie_beside_their_images(tmp_path: Path) -> None:
+    for patient in ("patient001", "patient002"):
+        names = ("frame01", "frame01_gt", "frame12", "frame12_gt")
+        touch(tmp_path, *(f"{patient}/{patient}_{name}.nii.gz" for name in names))
+        touch(tmp_path, f"{patient}/Info.cfg", f"{patient}/{patient}_4d.nii.gz")
+    catalogue = read(tmp_path, "cine")
+    assert {case.name: case.label for case in catalogue.cases if "001" in case.name} == {
+        "patient001/patient001_4d": None,
+        "patient001/patient001_frame01": tmp_path / "patient001/patient001_frame01_gt.nii.gz",
+        "patient001/patient001_frame12": tmp_path / "patient001/patient001_frame12_gt.nii.gz",
+    }
+    assert len(catalogue.labelled) == 4
+    # What is predicted are the images.
+    assert not [name for name in read_images(tmp_path, ("cine",)).images if "gt" in name]
+
+
+def test_volumes_of_a_file_and_of_its_label_map(tmp_path: Path, write: Any, scan: Any) -> None:
+    for name in ("a_sa", "a_sa_gt"):
+        write(tmp_path / f"{name}.nii.gz", np.stack([scan.voxels] * 2, axis=-1), scan.affine)
+    write(tmp_path / "b.nii.gz", np.stack([scan.voxels] * 2, axis=-1), scan.affine)
+    write(tmp_path / "b_gt.nii.gz", scan.voxels, scan.affine)
+    catalogue = read(tmp_path, "cine")
+    image, label = tmp_path / "a_sa.nii.gz", tmp_path / "a_sa_gt.nii.gz"
+    assert catalogue.case("a_sa_v002").images == (NiftiVolume(image, 1),)
+    assert catalogue.case("a_sa_v002").label == NiftiVolume(label, 1)
+    # Nothing tells which of two volumes a single label map is of.
+    assert [case.name for case in catalogue.cases if case.label is None] == [
+        "b_gt",
+        "b_v001",
+        "b_v002",
+    ]
+
+
+@pytest.mark.parametrize("contrasts", [("flair",), ("flair", "t1ce")])
+def test_the_label_map_of_a_study_is_that_of_the_contrasts(
+    tmp_path: Path, contrasts: tuple[str, ...]
+) -> None:
+    for patient in ("Brain_001", "Brain_002"):
+        for name in ("flair", "t1", "t1ce", "t2", "seg"):
+            touch(tmp_path, f"{patient}/{patient}_{name}.nii.gz")
+    labelled = read(tmp_path, *contrasts).labelled
+    assert [case.images[0] for case in labelled] == [
+        tmp_path / f"Brain_{number}/Brain_{number}_flair.nii.gz" for number in ("001", "002")
+    ]
+    assert labelled[1].label == tmp_path / "Brain_002/Brain_002_seg.nii.gz"
+
+
+@pytest.mark.parametrize("contrasts", [("T1",), ("T1", "T2")])
+def test_of_two_label_maps_none_is_chosen(tmp_path: Path, contrasts: tuple[str, ...]) -> None:
+    touch(tmp_path, *(f"p1/{name}.nii.gz" for name in (*contrasts, "mask", "seg")))
+    catalogue = read(tmp_path, *contrasts)
+    assert {item.name for item in catalogue.set_aside} == {"p1/mask", "p1/seg"}
+    assert catalogue.set_aside[0].reason.startswith("one of 2 label maps of p1")
+    # A scan stays a scan.
+    (case,) = catalogue.cases
+    assert case.label is None
+
+
+def test_named_like_a_label_map_and_of_nothing_here(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "brain_mask.nii.gz")
+    catalogue = read(tmp_path, "T1")
+    assert [case.name for case in catalogue.cases] == ["a", "brain_mask"]
+    assert catalogue.labelled == ()
 
 
 def test_the_folder_of_one_patient(tmp_path: Path) -> None:

@@ -105,6 +105,15 @@ def picture(path: Path, *values: int) -> Path:
     return path
 
 
+def test_references_lie_beside_their_images(tmp_path: Path) -> None:
+    ours = mask(tmp_path / "ours" / "p1" / "ed.nii.gz")
+    mask(tmp_path / "theirs" / "p1" / "ed.nii.gz")
+    theirs = mask(tmp_path / "theirs" / "p1" / "ed_gt.nii.gz")
+    pairing = pair_masks(tmp_path / "ours", tmp_path / "theirs")
+    assert pairing.pairs == [Pair("p1/ed", ours, theirs)]
+    assert pairing.only_reference == []
+
+
 def test_masks_that_are_pictures(tmp_path: Path) -> None:
     ours = picture(tmp_path / "ours" / "a.png", 0, 255, 7)
     theirs = picture(tmp_path / "theirs" / "a_mask.tif", 255, 255, 0)

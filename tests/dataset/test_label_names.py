@@ -1,0 +1,67 @@
+"""Names of label maps, and the images that they lie beside."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.dataset.label_names import images_of, is_label_name, label_name, without_label_word
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("a_seg", "a"),
+        ("a-mask", "a"),
+        ("a.label", "a"),
+        ("a b_Labels", "a b"),
+        ("p1/p1_frame01_gt", "p1/p1_frame01"),
+        ("p1/GOLD_STANDARD", "p1"),
+        ("p1/scan_ground-truth", "p1/scan"),
+        ("p1/scan_GroundTruth", "p1/scan"),
+        ("a__segmentation", "a"),
+        ("seg", ""),
+    ],
+)
+def test_names_of_label_maps(name: str, bare: str) -> None:
+    assert is_label_name(name)
+    assert without_label_word(name) == bare
+
+
+@pytest.mark.parametrize("name", ["a", "a_segment", "gt_a", "seg/a", "unmask", "brainmask", "a_t1"])
+def test_other_names(name: str) -> None:
+    assert not is_label_name(name)
+    assert without_label_word(name) == name
+
+
+def test_the_very_name_comes_first() -> None:
+    assert label_name("a_seg", {"a_seg", "a"}) == "a_seg"
+    assert label_name("a_seg", {"a"}) == "a"
+    assert label_name("a_seg", {"b"}) == "a_seg"
+
+
+@pytest.mark.parametrize(
+    ("label", "images", "image"),
+    [
+        ("p1/a_gt", ["p1/a", "p1/b", "p2/a"], "p1/a"),
+        ("p1/seg", ["p1/T1", "p2/T1"], "p1/T1"),
+        ("p1/p1_seg", ["p1/p1_T1", "p1/p10_T1"], "p1/p1_T1"),
+        # Two begin so; the preferred one is taken.
+        ("p1/p1_seg", ["p1/p1_T1", "p1/p1_FLAIR"], "p1/p1_FLAIR"),
+        ("seg", ["T1"], "T1"),
+        ("p1/seg", ["p1"], "p1"),
+    ],
+)
+def test_the_image_of_a_label_map(label: str, images: list[str], image: str) -> None:
+    assert images_of([label], images, lambda name: name.endswith("FLAIR")) == {label: image}
+
+
+@pytest.mark.parametrize(
+    ("label", "images"),
+    [
+        ("p1/p1_seg", ["p1/p1_T1", "p1/p1_T2"]),
+        ("p1/a_seg", ["p1/b", "p2/a"]),
+        ("a_seg", []),
+    ],
+)
+def test_a_label_map_of_nothing_here(label: str, images: list[str]) -> None:
+    assert images_of([label], images, lambda name: name.endswith("FLAIR")) == {}
