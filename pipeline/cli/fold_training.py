@@ -15,7 +15,7 @@ from pipeline.cli.model_folder import FINISHED, finish, kept_checkpoint, make_ro
 from pipeline.cli.run_folder import RUN_ID, remember_run
 from pipeline.cli.scanning import pseudonyms_of
 from pipeline.cli.steps import Evaluated, predict_and_score, shown_patient
-from pipeline.cli.tables import report_set_aside, show_summary
+from pipeline.cli.tables import report_never_found, report_set_aside, show_summary
 from pipeline.cli.training_observer import Observer
 from pipeline.config import Config, as_yaml, text_without_places, without_places
 from pipeline.dataset.cache import Prepared
@@ -204,7 +204,9 @@ def show_outcome(outcome: Outcome, fold: Fold) -> None:
     """Print scores and the places of the files."""
     scores = outcome.evaluated.scores
     title = f"Held-out cases of fold {fold.number} ({fold.kind})"
-    show_summary(title, summarize(scores), mean_dice_interval(scores))
+    summaries = summarize(scores)
+    show_summary(title, summaries, mean_dice_interval(scores))
+    report_never_found(summaries)
     show_places(
         {
             "model": outcome.folder,

@@ -77,6 +77,18 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
     )
 
 
+def report_never_found(summaries: Sequence[StructureSummary]) -> None:
+    """Say what a network finds in no case that has it, and what may help: a mean hides it."""
+    for item in summaries:
+        having = item.cases - item.invented - item.undefined
+        if 0 < having == item.missed:
+            note(
+                f"never found: {item.structure}, which {counted(having, 'held-out case')} had; "
+                "more time (training.budget_minutes), more slices with it "
+                "(training.foreground_fraction) or more patients may help"
+            )
+
+
 def _with_interval(item: Distribution) -> str:
     """A mean, and its interval where there is one."""
     interval = "" if item.low != item.low else f" [{figure(item.low)}, {figure(item.high)}]"

@@ -23,7 +23,7 @@ from pipeline.cli.model_folder import (
 from pipeline.cli.run_folder import RUN_ID, remember_run, run_id_in
 from pipeline.cli.steps import prepared_slices
 from pipeline.cli.syncing_run import tidy_up
-from pipeline.cli.tables import SET_ASIDE, show_summary
+from pipeline.cli.tables import SET_ASIDE, report_never_found, show_summary
 from pipeline.config import FOLD_KINDS, Config, load_config
 from pipeline.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from pipeline.errors import UsageError
@@ -119,6 +119,7 @@ def _train_all(job: TrainingJob, folds: Sequence[Fold], out: Path) -> list[Outco
         parent.log_artifact(out / SCORES)
         title = f"All cases, out of fold ({folds[0].kind})"
         show_summary(title, summaries, mean_dice_interval(scores))
+        report_never_found(summaries)
         choose_and_show(job, folds, out, parent)
         _register_ensemble(outcomes, out, parent)
     return outcomes

@@ -14,6 +14,8 @@ from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.plane import stack_axes
 
+_COUNTED_BATCHES = 8
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -99,6 +101,16 @@ class WindowSampler:
             torch.tensor([item.view for item in windows]),
             tuple(item.case for item in windows),
         )
+
+    def class_shares(self, size: int, classes: int) -> torch.Tensor:
+        """Share of each class among the pixels of the first batches, (classes,) float32.
+
+        Each class counts one pixel more than it has, so that none is impossible.
+        """
+        batches = (self.batch(step, size).labels for step in range(_COUNTED_BATCHES))
+        counts = sum(torch.bincount(labels.flatten(), minlength=classes) for labels in batches)
+        counted = torch.as_tensor(counts) + 1
+        return (counted / counted.sum()).float()
 
     def _centred(self, random: np.random.Generator) -> _Window:
         number = random.choice(sorted(self._by_class))

@@ -119,6 +119,9 @@ class Training:
         self.progress = Progress()
         with _seeded(config.seed, torch.device("cpu")):
             network = UNet.from_config(config)
+        self.sampler = WindowSampler(train, config)
+        classes = max(config.out_channels, 2)
+        network.expect(self.sampler.class_shares(section.batch_size, classes))
         self.started_anew = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
@@ -131,7 +134,6 @@ class Training:
         self.schedule = build_schedule(self.optimizer, section, section.steps or 1)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=section.precision == "float16")
         self.loss = SegmentationLoss(section, config.out_channels)
-        self.sampler = WindowSampler(train, config)
 
     @property
     def model(self) -> nn.Module:

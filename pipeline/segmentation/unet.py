@@ -168,6 +168,24 @@ class UNet(nn.Module):
             deep_supervision=network.deep_supervision,
         )
 
+    def expect(self, shares: Tensor) -> None:
+        """Set the biases of the outputs, so that an untrained network answers with these shares.
+
+        From an answer of one half everywhere, a structure of some pixels is not reached in some
+        hundred steps: first all pixels have to become background.
+
+        Args:
+            shares: of the classes among the pixels, from background on, each above 0; (classes,).
+
+        Source:
+            Lin et al.: Focal Loss for Dense Object Detection. ICCV 2017, section 4.1.
+        """
+        logits = shares.log()
+        bias = logits[1:] - logits[0] if self.out_channels == 1 else logits
+        with torch.no_grad():
+            for conv in (self.final_conv, *self.level_convs):
+                conv.get_parameter("bias").copy_(bias)
+
     def forward(self, x: Tensor) -> Tensor:
         """Predict the logits of every pixel.
 

@@ -126,6 +126,23 @@ def test_any_channels_classes_and_levels(
     assert network(slices(2, in_channels, 11, 18)).shape == (2, out_channels, 11, 18)
 
 
+@pytest.mark.parametrize("deep_supervision", [False, True])
+@pytest.mark.parametrize("shares", [[0.9995, 0.0005], [0.9, 0.09, 0.01]])
+def test_an_untrained_network_answers_with_the_shares_that_it_expects(
+    shares: list[float], deep_supervision: bool
+) -> None:
+    channels = 1 if len(shares) == 2 else len(shares)
+    network = UNet(3, channels, (4, 6, 8), deep_supervision=deep_supervision)
+    network.expect(torch.tensor(shares))
+    # What features say differs from place to place; without them only the bias speaks.
+    for conv in (network.final_conv, *network.level_convs):
+        torch.nn.init.zeros_(conv.weight)
+    for logits in network.levels(slices(2, 3, 32, 32)):
+        answer = logits.sigmoid() if channels == 1 else logits.softmax(dim=1)[:, 1:]
+        means = answer.mean(dim=(0, 2, 3))
+        assert means.tolist() == pytest.approx(shares[1:], rel=1e-4)
+
+
 def test_gradient_reaches_every_parameter() -> None:
     network = small_unet(activation="gelu", dropout=0.1)
     network(slices(2, 2, 13, 16)).square().mean().backward()
