@@ -120,8 +120,10 @@ class Training:
         with _seeded(config.seed, torch.device("cpu")):
             network = UNet.from_config(config)
         self.sampler = WindowSampler(train, config)
-        classes = max(config.out_channels, 2)
-        network.expect(self.sampler.class_shares(section.batch_size, classes))
+        if section.loss == "dice_ce":
+            # Dice alone has next to no gradient where nothing is probable.
+            classes = max(config.out_channels, 2)
+            network.expect(self.sampler.class_shares(section.batch_size, classes))
         self.started_anew = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )

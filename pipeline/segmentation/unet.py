@@ -168,6 +168,11 @@ class UNet(nn.Module):
             deep_supervision=network.deep_supervision,
         )
 
+    @property
+    def outputs(self) -> nn.ModuleList:
+        """The convolutions that end in logits, that of the top level first."""
+        return nn.ModuleList([self.final_conv, *self.level_convs])
+
     def expect(self, shares: Tensor) -> None:
         """Set the biases of the outputs, so that an untrained network answers with these shares.
 
@@ -183,7 +188,7 @@ class UNet(nn.Module):
         logits = shares.log()
         bias = logits[1:] - logits[0] if self.out_channels == 1 else logits
         with torch.no_grad():
-            for conv in (self.final_conv, *self.level_convs):
+            for conv in self.outputs:
                 conv.get_parameter("bias").copy_(bias)
 
     def forward(self, x: Tensor) -> Tensor:

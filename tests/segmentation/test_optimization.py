@@ -17,6 +17,7 @@ from pipeline.segmentation.optimization import (
     build_schedule,
     learning_rate_factor,
 )
+from pipeline.segmentation.unet import UNet
 
 
 def section(**values: Any) -> TrainingSection:
@@ -54,7 +55,7 @@ def test_half_way() -> None:
 
 def test_the_optimizer_follows_the_schedule() -> None:
     chosen = section(learning_rate=0.2)
-    optimizer = build_optimizer(nn.Linear(1, 1), chosen)
+    optimizer = build_optimizer(UNet(1, 1, (2,)), chosen)
     schedule = build_schedule(optimizer, chosen, 100)
     rates = []
     for _ in range(12):
@@ -69,7 +70,7 @@ def test_the_optimizer_follows_the_schedule() -> None:
 @pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_the_named_optimizer(name: str, kind: type[torch.optim.Optimizer]) -> None:
     optimizer = build_optimizer(
-        nn.Linear(1, 1), section(optimizer=name, learning_rate=0.3, weight_decay=0.07)
+        UNet(1, 1, (2,)), section(optimizer=name, learning_rate=0.3, weight_decay=0.07)
     )
     assert type(optimizer) is kind
     assert optimizer.defaults["lr"] == 0.3
@@ -77,6 +78,22 @@ def test_the_named_optimizer(name: str, kind: type[torch.optim.Optimizer]) -> No
     if name == "sgd":
         assert optimizer.defaults["momentum"] == 0.99
         assert optimizer.defaults["nesterov"]
+
+
+def test_the_outputs_learn_faster_than_the_rest() -> None:
+    network = UNet(1, 2, (2, 4, 4), deep_supervision=True)
+    chosen = section(learning_rate=0.2)
+    optimizer = build_optimizer(network, chosen)
+    named = {id(parameter): name for name, parameter in network.named_parameters()}
+    body, outputs = ([named[id(one)] for one in g["params"]] for g in optimizer.param_groups)
+    assert {name.split(".")[0] for name in outputs} == {"final_conv", "level_convs"}
+    assert sorted([*body, *outputs]) == sorted(named.values())
+    schedule = build_schedule(optimizer, chosen, 100)
+    for _ in range(12):
+        slow, fast = schedule.get_last_lr()
+        assert fast == pytest.approx(10 * slow)
+        optimizer.step()
+        schedule.step()
 
 
 def one_number() -> nn.Linear:

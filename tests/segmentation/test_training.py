@@ -91,6 +91,9 @@ def test_the_first_answer_has_the_share_of_the_structure(
     assert 0.02 < share < 0.3
     bias = training.network.final_conv.bias
     assert torch.sigmoid(bias).item() == pytest.approx(share, rel=1e-5)
+    # Dice alone could not leave so sure a background.
+    alone = a_training(make_config(training={"loss": "dice"}), cases).network.final_conv.bias
+    assert torch.sigmoid(alone).item() > share
 
 
 @pytest.mark.parametrize(
