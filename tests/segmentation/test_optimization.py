@@ -80,9 +80,10 @@ def test_the_named_optimizer(name: str, kind: type[torch.optim.Optimizer]) -> No
         assert optimizer.defaults["nesterov"]
 
 
-def test_the_outputs_learn_faster_than_the_rest() -> None:
+@pytest.mark.parametrize(("loss", "faster"), [("dice_ce", 10), ("dice", 1)])
+def test_the_outputs_learn_faster_from_cross_entropy(loss: str, faster: float) -> None:
     network = UNet(1, 2, (2, 4, 4), deep_supervision=True)
-    chosen = section(learning_rate=0.2)
+    chosen = section(learning_rate=0.2, loss=loss)
     optimizer = build_optimizer(network, chosen)
     named = {id(parameter): name for name, parameter in network.named_parameters()}
     body, outputs = ([named[id(one)] for one in g["params"]] for g in optimizer.param_groups)
@@ -91,7 +92,7 @@ def test_the_outputs_learn_faster_than_the_rest() -> None:
     schedule = build_schedule(optimizer, chosen, 100)
     for _ in range(12):
         slow, fast = schedule.get_last_lr()
-        assert fast == pytest.approx(10 * slow)
+        assert fast == pytest.approx(faster * slow)
         optimizer.step()
         schedule.step()
 
