@@ -35,7 +35,7 @@ name: tiny
 data: {labels: {core: 3}, patient_pattern: '(\\d+)', fold_count: 2}
 preprocessing: {plane: axial, foreground: all}
 network: {features: [4, 8], window: [16, 16]}
-training: {steps: 4, validations: 1, batch_size: 4, keep: last}
+training: {steps: 4, learning_rate: 0.1, validations: 1, batch_size: 4, keep: last}
 inference: {batch_size: 8}
 tracking: {experiment: tiny}
 """
