@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.config import DataSection
 from pipeline.errors import ConfigError, DataError, SlicewiseError, UsageError
 from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.nifti.reading import NiftiVolume, stem
+from pipeline.imaging.nifti.reading import NiftiVolume
 from pipeline.imaging.scan import ScanSource
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
@@ -264,7 +264,7 @@ def _patient(name: str, listing: Listing, data: DataSection) -> str:
         return first.patient
     if isinstance(first, NiftiVolume):
         # The volumes of one file show one patient.
-        return name.removesuffix(first.name.removeprefix(stem(first.path)))
+        return name.removesuffix(first.ending)
     return name
 
 

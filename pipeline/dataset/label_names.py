@@ -13,16 +13,14 @@ LABEL_WORDS = (
     "label",
     "labels",
     "gt",
-    "groundtruth",
-    "goldstandard",
+    "ground truth",
+    "gold standard",
     "consensus",
 )
 """What the name of a label map ends in; capitals and what joins the words do not matter."""
 _JOINT = r"[_\-. ]"
-_ENDING = re.compile(
-    rf"(?:^|{_JOINT}+)(?:{'|'.join(LABEL_WORDS)}|ground{_JOINT}truth|gold{_JOINT}standard)$",
-    re.IGNORECASE,
-)
+_WORD = "|".join(LABEL_WORDS).replace(" ", f"{_JOINT}?")
+_ENDING = re.compile(rf"(?:^|{_JOINT}+)(?:{_WORD})$", re.IGNORECASE)
 
 
 def is_label_name(name: str) -> bool:
@@ -67,7 +65,7 @@ def images_of(
     found = {}
     for label in labels:
         bare = without_label_word(label)
-        begins = re.compile(rf"{re.escape(bare)}[/_\-. ]" if bare else "")
+        begins = re.compile(rf"{re.escape(bare)}(?:/|{_JOINT})" if bare else "")
         near = folders.get(PurePosixPath(label).parent, [])
         named = [bare] if bare in images else [image for image in near if begins.match(image)]
         if len(named) > 1:

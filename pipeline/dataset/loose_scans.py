@@ -17,7 +17,7 @@ from pipeline.dataset.label_names import images_of, is_label_name
 from pipeline.errors import DataError
 from pipeline.imaging.dicom.scanner import DicomScanner
 from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.nifti.reading import NiftiVolume, stem
+from pipeline.imaging.nifti.reading import NiftiVolume
 from pipeline.imaging.scan import FoundScans, ScanSource, find_scans, source_name
 
 _WORD = re.compile(r"[^\W_]+")
@@ -103,9 +103,7 @@ def _labels_beside(files: Mapping[str, ScanSource], contrast: str) -> _LabelsOf:
 
 def _without_volume(name: str, source: ScanSource) -> str:
     """The name of the file, where several volumes of one have names of their own."""
-    if isinstance(source, NiftiVolume):
-        return name.removesuffix(source.name.removeprefix(stem(source.path)))
-    return name
+    return name.removesuffix(source.ending) if isinstance(source, NiftiVolume) else name
 
 
 def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:

@@ -36,7 +36,9 @@ def build_optimizer(network: UNet, section: TrainingSection) -> torch.optim.Opti
             fused=True,
         )
     outputs = list(network.outputs.parameters())
-    body = [one for one in network.parameters() if not any(one is output for output in outputs)]
+    # Tensors compare by value.
+    are_outputs = set(map(id, outputs))
+    body = [one for one in network.parameters() if id(one) not in are_outputs]
     faster = _OUTPUT_RATE if section.loss == "dice_ce" else 1
     groups: list[dict[str, Any]] = [
         {"params": body},

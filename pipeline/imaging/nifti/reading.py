@@ -38,7 +38,12 @@ class NiftiVolume:
     @property
     def name(self) -> str:
         """What the volume is called: the file's stem and the number, such as ``run_v001``."""
-        return f"{stem(self.path)}_v{self.volume + 1:03d}"
+        return stem(self.path) + self.ending
+
+    @property
+    def ending(self) -> str:
+        """What tells the volume from the others of its file, such as ``_v001``."""
+        return f"_v{self.volume + 1:03d}"
 
 
 def is_nifti(path: Path) -> bool:
