@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline import __version__
 from pipeline.config import Config, flatten, parse_config, without_places
 from pipeline.dataset.cache import CachedCase
 from pipeline.dataset.catalogue import listed
@@ -65,7 +66,8 @@ def resume_training(
 
     Raises:
         ModelError: there is nothing to resume.
-        CheckpointError: damaged, or config, fold or cases have changed since; all are named.
+        CheckpointError: damaged, or config, fold or cases have changed since; all are named. Or
+            another version kept another state.
     """
     path = out / "last.pt"
     checkpoint = load_checkpoint(path)
@@ -82,7 +84,16 @@ def resume_training(
     config = saved.model_copy(update={"data": config.data, "tracking": config.tracking})
     training = Training(config, train, val, fold)
     assert checkpoint.training_state is not None
-    training.restore(checkpoint.training_state)
+    try:
+        training.restore(checkpoint.training_state)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            path,
+            expected=f"the state of a training as Slicewise {__version__} keeps it",
+            found=f"another one, as other versions may have kept it: {error}",
+            remedy="finish it with the version that began it, or start anew in another --out; "
+            f"--from {path} begins with its weights",
+        ) from error
     return training
 
 

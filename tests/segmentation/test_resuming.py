@@ -14,6 +14,7 @@ import pytest
 from pipeline.config import Config
 from pipeline.dataset.cache import CachedCase
 from pipeline.errors import CheckpointError, ModelError, OutputError
+from pipeline.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.segmentation.resuming import resume_training, sole_user
 from pipeline.segmentation.training import Training
 
@@ -137,6 +138,19 @@ def test_a_damaged_checkpoint_offers_the_other(
     with pytest.raises(CheckpointError, match="sha256") as caught:
         resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
     assert str(tmp_path / "best.pt") in caught.value.remedy
+
+
+def test_the_state_of_another_version(
+    make_config: MakeConfig, cases: Cases, started: Path, tmp_path: Path
+) -> None:
+    saved = load_checkpoint(started / "last.pt")
+    assert saved.training_state is not None
+    optimizer = saved.training_state["optimizer"]
+    optimizer["param_groups"].append(optimizer["param_groups"][0])
+    save_checkpoint(saved, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="parameter groups") as caught:
+        resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
+    assert f"--from {tmp_path / 'last.pt'}" in caught.value.remedy
 
 
 def use(folder: Path) -> None:
