@@ -35,7 +35,7 @@ def plan_data(draft: Draft, fingerprint: Fingerprint) -> None:
     _plan_patients(draft, fingerprint)
     apart = sum(not case.is_on_one_grid for case in fingerprint.cases)
     if apart:
-        reason = f"the contrasts of {apart} cases lie on different grids"
+        reason = f"contrasts lie on different grids in {apart} of {len(fingerprint.cases)} cases"
         draft.choose("reading.different_grids", "resample", reason)
     patients = fingerprint.patients
     draft.choose(

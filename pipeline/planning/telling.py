@@ -96,7 +96,7 @@ def _contrast_rows(fingerprint: Fingerprint) -> Iterator[Row]:
         highest = _range([one.intensities.high for one in facts])
         zero = _range([100 * one.zero_share for one in facts])
         lacking = len(fingerprint.cases) - len(facts)
-        missing = f"; {lacking} cases lack it" if lacking else ""
+        missing = f"; lacking in {lacking} of {len(fingerprint.cases)} cases" if lacking else ""
         yield contrast, f"99th percentile {highest}, {zero} % of the voxels exactly 0{missing}"
 
 
@@ -105,7 +105,8 @@ def _structure_rows(fingerprint: Fingerprint) -> Iterator[Row]:
         having = [case for case in fingerprint.cases if value in case.structures]
         if having:
             facts = [case.structures[value] for case in having]
-            yield f"{name} ({value})", f"in {len(having)} cases, {_structure(having, facts)}"
+            share = f"in {len(having)} of {len(fingerprint.cases)} cases"
+            yield f"{name} ({value})", f"{share}, {_structure(having, facts)}"
 
 
 def _structure(cases: Sequence[CaseFingerprint], facts: Sequence[StructureFacts]) -> str:
