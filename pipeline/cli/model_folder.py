@@ -44,7 +44,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
     Raises:
         ModelError: no training lies there, or one that did not come to its end.
     """
-    begun = [folder] if (folder / "last.pt").is_file() else sorted(folder.glob("fold-*"))
+    begun = [folder] if (folder / "last.pt").is_file() else sorted(folder.glob("fold-*/"))
     if not begun:
         raise ModelError(
             folder,
