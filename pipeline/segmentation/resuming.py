@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 
 from pipeline import __version__
@@ -66,8 +67,8 @@ def resume_training(
 
     Raises:
         ModelError: there is nothing to resume.
-        CheckpointError: damaged, or config, fold or cases have changed since; all are named. Or
-            another version kept another state.
+        CheckpointError: damaged, kept otherwise by another version, or config, fold or cases have
+            changed since; all are named.
     """
     path = out / "last.pt"
     checkpoint = load_checkpoint(path)
@@ -86,6 +87,9 @@ def resume_training(
     assert checkpoint.training_state is not None
     try:
         training.restore(checkpoint.training_state)
+    except torch.OutOfMemoryError:
+        # A RuntimeError too, which says nothing about the checkpoint.
+        raise
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             path,
