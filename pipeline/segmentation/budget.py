@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from pipeline.segmentation.training import Training
 from pipeline.segmentation.validation import validate
 
 _WARMUP_STEPS = 3
-_MEASURED_SECONDS = 4.0
-_MEASURED_STEPS = 40
+_LEAST_MEASURED_SECONDS, _MOST_MEASURED_SECONDS = 4.0, 15.0
+_MEASURED_SHARE = 0.02
+"""Of a budget in minutes: the longer it is, the more a wrong pace costs."""
+_MEASURED_STEPS = 100
 _MEASURED_CASES = 4
 _SAFETY = 0.96
 """Share of a budget in minutes that is planned; the rest is for checkpoints and noise."""
@@ -52,7 +55,7 @@ def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCa
     precision = resolve_precision(config.training, device)
     config = _with_training(config, precision=precision)
     trial = Training(_with_training(config, steps=_MEASURED_STEPS), train, val, "trial")
-    step_seconds = _step_seconds(trial)
+    step_seconds = _step_seconds(trial, _measured_seconds(config))
     validation_seconds = _validation_seconds(trial, val)
     return Plan(
         _with_training(config, steps=_steps(config, trial, step_seconds, validation_seconds)),
@@ -81,16 +84,19 @@ def _steps(config: Config, trial: Training, step_seconds: float, validation_seco
     return max(1, int(for_steps / step_seconds))
 
 
-def _step_seconds(trial: Training) -> float:
+def _measured_seconds(config: Config) -> float:
+    share = _MEASURED_SHARE * 60 * (config.training.budget_minutes or 0.0)
+    return min(max(share, _LEAST_MEASURED_SECONDS), _MOST_MEASURED_SECONDS)
+
+
+def _step_seconds(trial: Training, most_seconds: float) -> float:
+    """Median, so that what else the machine does for a moment does not halve a budget."""
     for _ in range(_WARMUP_STEPS):
         trial.step()
-    started, taken = time.perf_counter(), 0
-    while taken < _MEASURED_STEPS - _WARMUP_STEPS:
-        trial.step()
-        taken += 1
-        if time.perf_counter() - started > _MEASURED_SECONDS:
-            break
-    return (time.perf_counter() - started) / taken
+    durations = [trial.step()["step_seconds"]]
+    while len(durations) < _MEASURED_STEPS and sum(durations) < most_seconds:
+        durations.append(trial.step()["step_seconds"])
+    return statistics.median(durations)
 
 
 def _validation_seconds(trial: Training, val: Sequence[CachedCase]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -25,7 +26,7 @@ def short_trial(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second a step, three seconds a validation, without taking any."""
-    monkeypatch.setattr(module, "_step_seconds", lambda _: 0.5)
+    monkeypatch.setattr(module, "_step_seconds", lambda *_: 0.5)
     monkeypatch.setattr(module, "_validation_seconds", lambda *_: 3.0)
 
 
@@ -60,6 +61,36 @@ def test_minutes_by_hand(make_config: MakeConfig, cases: Cases) -> None:
     assert found.config.training.steps == int((0.96 * 120 - 12) / 0.5)
     assert found.config.training.budget_minutes is None
     assert found.minutes <= 2
+
+
+class Paced(Training):
+    """Does nothing in the given times, over and over."""
+
+    def __init__(self, *seconds: float) -> None:
+        self.seconds = itertools.cycle(seconds)
+        self.taken = 0
+
+    def step(self) -> dict[str, float]:
+        self.taken += 1
+        return {"step_seconds": next(self.seconds)}
+
+
+def test_a_moment_of_other_work_does_not_count() -> None:
+    assert module._step_seconds(Paced(0.2, 0.2, 0.2, 0.2, 9.0), 60) == 0.2
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(None, 4), (1, 4), (10, 12), (60, 15)])
+def test_a_longer_budget_is_measured_longer(
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: float | None,
+    seconds: float,
+) -> None:
+    monkeypatch.setattr(module, "_MEASURED_STEPS", 100)
+    budget = {"steps": 5} if minutes is None else {"steps": None, "budget_minutes": minutes}
+    trial = Paced(1.0)
+    module._step_seconds(trial, module._measured_seconds(make_config(training=budget)))
+    assert trial.taken == 3 + seconds
 
 
 def test_minutes_on_this_machine(make_config: MakeConfig, cases: Cases) -> None:
