@@ -15,10 +15,10 @@ from pipeline.segmentation.training import Training
 from pipeline.segmentation.validation import validate
 
 _WARMUP_STEPS = 3
-_LEAST_MEASURED_SECONDS, _MOST_MEASURED_SECONDS = 4.0, 15.0
-_MEASURED_SHARE = 0.02
-"""Of a budget in minutes: the longer it is, the more a wrong pace costs."""
-_MEASURED_STEPS = 100
+_MEASURED_STEPS, _MEASURED_SECONDS = 40, 4.0
+"""Whichever is reached first, ..."""
+_MEASURED_SHARE, _LONGEST_SHARE_SECONDS = 0.02, 15.0
+"""... but at least this share of a budget in minutes: a wrong pace costs more of a longer one."""
 _MEASURED_CASES = 4
 _SAFETY = 0.96
 """Share of a budget in minutes that is planned; the rest is for checkpoints and noise."""
@@ -55,7 +55,7 @@ def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCa
     precision = resolve_precision(config.training, device)
     config = _with_training(config, precision=precision)
     trial = Training(_with_training(config, steps=_MEASURED_STEPS), train, val, "trial")
-    step_seconds = _step_seconds(trial, _measured_seconds(config))
+    step_seconds = _step_seconds(trial, _share_seconds(config))
     validation_seconds = _validation_seconds(trial, val)
     return Plan(
         _with_training(config, steps=_steps(config, trial, step_seconds, validation_seconds)),
@@ -84,17 +84,19 @@ def _steps(config: Config, trial: Training, step_seconds: float, validation_seco
     return max(1, int(for_steps / step_seconds))
 
 
-def _measured_seconds(config: Config) -> float:
+def _share_seconds(config: Config) -> float:
     share = _MEASURED_SHARE * 60 * (config.training.budget_minutes or 0.0)
-    return min(max(share, _LEAST_MEASURED_SECONDS), _MOST_MEASURED_SECONDS)
+    return min(share, _LONGEST_SHARE_SECONDS)
 
 
-def _step_seconds(trial: Training, most_seconds: float) -> float:
+def _step_seconds(trial: Training, least_seconds: float) -> float:
     """Median, so that what else the machine does for a moment does not halve a budget."""
     for _ in range(_WARMUP_STEPS):
         trial.step()
     durations = [trial.step()["step_seconds"]]
-    while len(durations) < _MEASURED_STEPS and sum(durations) < most_seconds:
+    while (taken := sum(durations)) < least_seconds or (
+        taken < _MEASURED_SECONDS and len(durations) < _MEASURED_STEPS
+    ):
         durations.append(trial.step()["step_seconds"])
     return statistics.median(durations)
 

@@ -79,18 +79,18 @@ def test_a_moment_of_other_work_does_not_count() -> None:
     assert module._step_seconds(Paced(0.2, 0.2, 0.2, 0.2, 9.0), 60) == 0.2
 
 
-@pytest.mark.parametrize(("minutes", "seconds"), [(None, 4), (1, 4), (10, 12), (60, 15)])
+@pytest.mark.parametrize(
+    ("minutes", "step_seconds", "steps"),
+    [(None, 1.0, 4), (None, 0.125, 5), (1, 1.0, 4), (10, 1.0, 12), (10, 0.125, 96), (60, 1.0, 15)],
+)
 def test_a_longer_budget_is_measured_longer(
-    make_config: MakeConfig,
-    monkeypatch: pytest.MonkeyPatch,
-    minutes: float | None,
-    seconds: float,
+    make_config: MakeConfig, minutes: float | None, step_seconds: float, steps: int
 ) -> None:
-    monkeypatch.setattr(module, "_MEASURED_STEPS", 100)
+    # Without one, four seconds or, here, five steps suffice.
     budget = {"steps": 5} if minutes is None else {"steps": None, "budget_minutes": minutes}
-    trial = Paced(1.0)
-    module._step_seconds(trial, module._measured_seconds(make_config(training=budget)))
-    assert trial.taken == 3 + seconds
+    trial = Paced(step_seconds)
+    module._step_seconds(trial, module._share_seconds(make_config(training=budget)))
+    assert trial.taken == 3 + steps
 
 
 def test_minutes_on_this_machine(make_config: MakeConfig, cases: Cases) -> None:
