@@ -16,9 +16,9 @@ from pipeline.segmentation.validation import validate
 
 _WARMUP_STEPS = 3
 _MEASURED_STEPS, _MEASURED_SECONDS = 40, 4.0
-"""Whichever is reached first, ..."""
+"""A trial ends with the first of these, ..."""
 _MEASURED_SHARE, _LONGEST_SHARE_SECONDS = 0.02, 15.0
-"""... but at least this share of a budget in minutes: a wrong pace costs more of a longer one."""
+"""... but not before this share of a budget in minutes: a wrong pace costs more of a longer one."""
 _MEASURED_CASES = 4
 _SAFETY = 0.96
 """Share of a budget in minutes that is planned; the rest is for checkpoints and noise."""
