@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.servers import free_port
 
 NO_POSTGRES = "PostgreSQL (Debian: postgresql) is not installed"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import (
+from slicewise.errors import (
     CheckpointError,
     ConfigError,
     ConfigErrors,

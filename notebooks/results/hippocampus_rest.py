@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.imaging.scan import read_scan
-from pipeline.metrics.overlap import overlap
+from slicewise.imaging.scan import read_scan
+from slicewise.metrics.overlap import overlap
 
 ANTERIOR, POSTERIOR = 1, 2
 CORONAL = 1  # axis of a RAS volume

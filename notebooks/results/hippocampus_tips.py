@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.imaging.nifti.writing import write_volume
-from pipeline.imaging.scan import read_scan
+from slicewise.imaging.nifti.writing import write_volume
+from slicewise.imaging.scan import read_scan
 
 ANTERIOR, VOXELS = 1, 30
 CORONAL = 1  # axis of a RAS volume

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import requests
-
-from pipeline.config import parse_config
-from pipeline.tracking import Store, mlflow_ui_command, open_store, start_run
 from tests.servers import free_port, wait_until_healthy
+
+from slicewise.config import parse_config
+from slicewise.tracking import Store, mlflow_ui_command, open_store, start_run
 
 pytestmark = pytest.mark.slow
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli.report_run import ReportJob, gather
-from pipeline.config import as_yaml, parse_config
-from pipeline.evaluation.results import RunFacts, write_losses, write_results
-from pipeline.evaluation.scores import Score, score_case
-from pipeline.imaging.files import write_text
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.structures import structures_of
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.report_folder import write_report
+from slicewise.cli.report_run import ReportJob, gather
+from slicewise.config import as_yaml, parse_config
+from slicewise.evaluation.results import RunFacts, write_losses, write_results
+from slicewise.evaluation.scores import Score, score_case
+from slicewise.imaging.files import write_text
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.report_folder import write_report
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.imaging.pictures import NO_GEOMETRY
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.viewer import ViewedMask, ViewedScan, viewer_parts, write_viewer_page
+from slicewise.imaging.pictures import NO_GEOMETRY
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.viewer import ViewedMask, ViewedScan, viewer_parts, write_viewer_page
 
 pytestmark = pytest.mark.slow
 

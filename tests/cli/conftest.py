@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def _workers_that_know_every_command() -> None:
         "cli.evaluation_run",
         "evaluation.baseline.search",
     )
-    multiprocessing.set_forkserver_preload([f"pipeline.{name}" for name in modules])
+    multiprocessing.set_forkserver_preload([f"slicewise.{name}" for name in modules])
     forkserver.ensure_running()
 
 
 @pytest.fixture(scope="session")
 def first_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of an empty store."""
-    from pipeline.tracking import store
+    from slicewise.tracking import store
 
     path = tmp_path_factory.mktemp("first") / "mlflow.db"
     store._ensure_database(path)
@@ -68,7 +68,7 @@ def first_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _tables_are_copied(first_database: Path) -> Iterator[None]:
     """Making the tables of a store takes seconds; for the tests of this folder they are copied."""
-    from pipeline.tracking import store
+    from slicewise.tracking import store
 
     def copy(path: Path) -> None:
         if not path.is_file():
@@ -82,7 +82,7 @@ def _tables_are_copied(first_database: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def slicewise() -> Slicewise:
     """Call the command with arguments, as its entry point does."""
-    from pipeline.cli.main import main
+    from slicewise.cli.main import main
 
     def call(*arguments: str | Path) -> Done:
         before = sys.argv

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.evaluation.results import read_results
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import write_mask
-from pipeline.tracking.store import open_store
+from slicewise.evaluation.results import read_results
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_mask
+from slicewise.tracking.store import open_store
 
 Slicewise = Callable[..., Any]
 

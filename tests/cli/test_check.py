@@ -15,12 +15,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from pipeline.cli import checking_run
-from pipeline.config import Config
-from pipeline.dataset.catalogue import Case, Catalogue
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.errors import ScanError
-from pipeline.imaging.volume import Volume
+from slicewise.cli import checking_run
+from slicewise.config import Config
+from slicewise.dataset.catalogue import Case, Catalogue
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.errors import ScanError
+from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
 

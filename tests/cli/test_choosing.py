@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.reading import read_nifti
 
 Slicewise = Callable[..., Any]
 
@@ -82,7 +82,7 @@ def test_each_fold_leaves_evidence_of_its_cases(trained: tuple[Path, str], scans
 
 
 def test_choices_are_shown_written_and_tracked(trained: tuple[Path, str], work: Path) -> None:
-    from pipeline.tracking.store import open_store
+    from slicewise.tracking.store import open_store
 
     out, printed = trained
     assert "What held-out cases choose" in printed

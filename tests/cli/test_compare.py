@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli.compare import _METRICS as METRIC_NAMES
-from pipeline.cli.comparison_run import ScoredRun, names_of, run_names
-from pipeline.evaluation.results import CONFIG, RunFacts, write_results
-from pipeline.evaluation.scores import Score, write_scores
-from pipeline.evaluation.statistics import METRICS
+from slicewise.cli.compare import _METRICS as METRIC_NAMES
+from slicewise.cli.comparison_run import ScoredRun, names_of, run_names
+from slicewise.evaluation.results import CONFIG, RunFacts, write_results
+from slicewise.evaluation.scores import Score, write_scores
+from slicewise.evaluation.statistics import METRICS
 
 Slicewise = Callable[..., Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli.confidence_table import show_first, write_confidences
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.segmentation.confidence import StructureConfidence
+from slicewise.cli.confidence_table import show_first, write_confidences
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.segmentation.confidence import StructureConfidence
 
 Slicewise = Callable[..., Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli import console
+from slicewise.cli import console
 
 
 def test_a_bar_moves_within_an_item(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.reading import read_nifti
 
 CONFIG = """
 name: pairs

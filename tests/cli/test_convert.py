@@ -13,8 +13,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.imaging.volume import Volume
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
 

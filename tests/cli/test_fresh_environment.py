@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 
-from pipeline.tracking import open_store
+from slicewise.tracking import open_store
 
 Slicewise = Callable[..., Any]
 NO_PACKAGES = "no package index answers"
@@ -26,8 +26,8 @@ import mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
 scan = base64.b64encode(open(sys.argv[2], "rb").read()).decode()
 answer = model.predict([{"nifti": scan}])
-import pipeline
-print(json.dumps({"mask": answer["mask"][0], "pipeline": pipeline.__file__}))
+import slicewise
+print(json.dumps({"mask": answer["mask"][0], "package": slicewise.__file__}))
 """
 
 
@@ -68,7 +68,7 @@ def test_the_same_mask_bit_for_bit_with_pickle_forbidden(
     )
     assert answered.returncode == 0, answered.stderr
     answer = json.loads(answered.stdout.splitlines()[-1])
-    assert answer["pipeline"].startswith(str(folder))
+    assert answer["package"].startswith(str(folder))
     done = slicewise("predict", "models:/tiny/1", scan, "--out", out, "--work", work)
     assert done.returncode == 0, done.stderr
     assert base64.b64decode(answer["mask"]) == out.read_bytes()

@@ -17,7 +17,7 @@ HEAVY = ("torch", "monai", "mlflow", "nibabel", "pydicom", "numpy", "matplotlib"
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from pipeline.cli.main import app\n"
+        "import sys; from slicewise.cli.main import app\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

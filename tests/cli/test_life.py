@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.volume import Volume
-from pipeline.tracking import open_store
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.volume import Volume
+from slicewise.tracking import open_store
 
 Slicewise = Callable[..., Any]
 
@@ -314,7 +314,7 @@ def test_all_folds_score_every_case_once(
 
 
 def test_registered_version_tells_score_and_fold(model: Path, work: Path) -> None:
-    from pipeline.tracking.store import open_store
+    from slicewise.tracking.store import open_store
 
     version = open_store(work).client.get_model_version("tiny", "1")
     assert re.fullmatch(r"[01]\.\d{4}", version.tags["dice"])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
 
@@ -154,7 +154,7 @@ def test_fold_that_does_not_exist(
 def test_checkpoint_that_does_not_fit(
     slicewise: Slicewise, model: Path, scans: Path, tmp_path: Path
 ) -> None:
-    from pipeline.segmentation.checkpoint import load_checkpoint, save_checkpoint
+    from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(model / "last.pt")
     checkpoint.model.pop("final_conv.bias")
@@ -253,7 +253,7 @@ def test_what_the_system_refuses_has_no_traceback(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr("pipeline.dataset.layouts.read_catalogue", refuse)
+    monkeypatch.setattr("slicewise.dataset.layouts.read_catalogue", refuse)
     expect(slicewise("check", tmp_path), 1, str(tmp_path), "Permission denied")
 
 

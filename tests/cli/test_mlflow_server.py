@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 import requests
-
 from tests.postgres import Postgres
 from tests.servers import free_port, wait_until_healthy
 
 Slicewise = Callable[..., Any]
-START = "import sys; from pipeline.cli.main import main; sys.argv[0] = 'slicewise'; main()"
+START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.model_folder import FINISHED, checkpoints_in
-from pipeline.errors import ModelError
+from slicewise.cli.model_folder import FINISHED, checkpoints_in
+from slicewise.errors import ModelError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.reading import read_nifti
 
 Slicewise = Callable[..., Any]
 CASES = [f"case{number}" for number in range(6)]

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.pictures import read_picture, write_picture_mask
-from pipeline.imaging.scan import read_label, read_scan
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.pictures import Example, draw_examples
+from slicewise.imaging.pictures import read_picture, write_picture_mask
+from slicewise.imaging.scan import read_label, read_scan
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.pictures import Example, draw_examples
 
 Slicewise = Callable[..., Any]
 
@@ -114,7 +114,7 @@ def test_evaluate_writes_the_rows_that_training_wrote(
 def test_a_prediction_is_a_picture_of_the_same_size(
     trained: Path, discs: Path, tmp_path: Path, suffix: str
 ) -> None:
-    from pipeline.segmentation.inference import Predictor
+    from slicewise.segmentation.inference import Predictor
 
     predictor = Predictor.from_checkpoint(trained / "last.pt")
     scan = read_picture(discs / "images" / "disc03.png", predictor.config.reading)

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.config import Config, load_config
+from slicewise.config import Config, load_config
 
 Slicewise = Callable[..., Any]
 # Small enough for its steps to be measured in a second.

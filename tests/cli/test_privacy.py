@@ -16,13 +16,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import write_segmentation
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import parse_config
-from pipeline.errors import OutputError
-from pipeline.evaluation.scores import Score, write_scores
-from pipeline.tracking.promotion import champion_of, find_contender
-from pipeline.tracking.runs import start_run
-from pipeline.tracking.store import Store, answering, open_store
+from slicewise.config import parse_config
+from slicewise.errors import OutputError
+from slicewise.evaluation.scores import Score, write_scores
+from slicewise.tracking.promotion import champion_of, find_contender
+from slicewise.tracking.runs import start_run
+from slicewise.tracking.store import Store, answering, open_store
 
 Slicewise = Callable[..., Any]
 LEVELS = (0.71, 0.74, 0.78, 0.8, 0.83, 0.85, 0.88, 0.91)

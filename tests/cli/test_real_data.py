@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.scan import read_scan
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.scan import read_scan
 
 ROOT = Path(__file__).parents[2]
 

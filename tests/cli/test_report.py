@@ -14,12 +14,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.cli import report_cases
-from pipeline.cli.report_cases import Choice, choose_cases
-from pipeline.cli.report_masks import masks_in
-from pipeline.evaluation.results import read_results, write_results
-from pipeline.imaging.scan import read_scan
-from pipeline.tracking import open_store
+from slicewise.cli import report_cases
+from slicewise.cli.report_cases import Choice, choose_cases
+from slicewise.cli.report_masks import masks_in
+from slicewise.evaluation.results import read_results, write_results
+from slicewise.imaging.scan import read_scan
+from slicewise.tracking import open_store
 
 pytestmark = pytest.mark.slow
 

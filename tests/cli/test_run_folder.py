@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.run_folder import RUN_ID, find_run, remember_run
-from pipeline.config import Config
-from pipeline.errors import DataError, SlicewiseError
+from slicewise.cli.run_folder import RUN_ID, find_run, remember_run
+from slicewise.config import Config
+from slicewise.errors import DataError, SlicewiseError
 
 Slicewise = Callable[..., Any]
 

@@ -21,11 +21,11 @@ import psutil
 import pytest
 import requests
 
-from pipeline.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.reading import read_nifti
 
 Slicewise = Callable[..., Any]
 README = Path(__file__).parents[2] / "README.md"
-START = "import sys; from pipeline.cli.main import main; sys.argv[0] = 'slicewise'; main()"
+START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 
 def free_port() -> int:

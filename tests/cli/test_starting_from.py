@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.cli.initial_model import initial_facts
-from pipeline.imaging.files import sha256_of
-from pipeline.segmentation.checkpoint import load_checkpoint
+from slicewise.cli.initial_model import initial_facts
+from slicewise.imaging.files import sha256_of
+from slicewise.segmentation.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def test_the_weights_are_those_of_the_model(tuned: tuple[Path, str], model: Path
 
 
 def test_the_run_tells_where_it_started(tuned: tuple[Path, str], model: Path, work: Path) -> None:
-    from pipeline.tracking.store import open_store
+    from slicewise.tracking.store import open_store
 
     out, notes = tuned
     assert "starting from tiny, fold 0, step 4" in notes

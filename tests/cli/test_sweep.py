@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.cli.sweep_study import SweepStudy
-from pipeline.config import Space, load_config, load_space
-from pipeline.errors import OutputError
+from slicewise.cli.sweep_study import SweepStudy
+from slicewise.config import Space, load_config, load_space
+from slicewise.errors import OutputError
 
 Slicewise = Callable[..., Any]
-START = "import sys; from pipeline.cli.main import main; sys.argv[0] = 'slicewise'; main()"
+START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 SWEEP = """
 trials: 3

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-
 from tests.servers import MlflowServer
 
 Slicewise = Callable[..., Any]
-START = "import sys; from pipeline.cli.main import main; sys.argv[0] = 'slicewise'; main()"
+START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +107,8 @@ def test_a_killed_training_is_marked_and_goes_on_in_its_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pipeline.tracking.spool import syncing
-    from pipeline.tracking.store import open_store
+    from slicewise.tracking.spool import syncing
+    from slicewise.tracking.store import open_store
 
     training = long_training(None, "--set", "training.validations=8", steps=800)
     checkpoint, record = tmp_path / "model" / "last.pt", tmp_path / "model" / "run.json"
@@ -124,7 +123,7 @@ def test_a_killed_training_is_marked_and_goes_on_in_its_run(
     assert client.get_run(run_id).info.status == "RUNNING"
     marking = syncing.mark_killed
     monkeypatch.setattr(
-        "pipeline.cli.syncing_run.mark_killed", lambda store: marking(store, silent_seconds=0)
+        "slicewise.cli.syncing_run.mark_killed", lambda store: marking(store, silent_seconds=0)
     )
     done = slicewise("sync", "--work", work)
     assert "was killed; its run is marked so" in done.stdout

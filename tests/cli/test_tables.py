@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli.tables import report_never_found
-from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import summarize
+from slicewise.cli.tables import report_never_found
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import summarize
 
 NAN = float("nan")
 

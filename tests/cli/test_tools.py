@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.dataset import reading_benchmark
-from pipeline.segmentation import benchmark
+from slicewise.dataset import reading_benchmark
+from slicewise.segmentation import benchmark
 
 Slicewise = Callable[..., Any]
 

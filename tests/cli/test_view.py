@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.label_table import write_colour_table
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.label_table import write_colour_table
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
 
@@ -171,7 +171,7 @@ def test_no_page_among_the_scans(slicewise: Slicewise, scans: Path, tmp_path: Pa
 def test_large_pages_are_noted(
     slicewise: Slicewise, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.cli import view
+    from slicewise.cli import view
 
     monkeypatch.setattr(view, "_LARGE_BYTES", 1000)
     done = slicewise(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import as_yaml, flatten, load_config, parse_config, without_places
-from pipeline.errors import ConfigError, ConfigErrors
+from slicewise.config import as_yaml, flatten, load_config, parse_config, without_places
+from slicewise.errors import ConfigError, ConfigErrors
 
 MINIMAL = "name: trial\ndata:\n  root: scans\ntraining:\n  epochs: 2\n"
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.config import (
+from slicewise.config import (
     AugmentationSection,
     Config,
     DataSection,
@@ -16,7 +16,7 @@ from pipeline.config import (
     PreprocessingSection,
     TrainingSection,
 )
-from pipeline.config.sections import Section
+from slicewise.config.sections import Section
 
 
 def config(data: DataSection, context_slices: int = 1) -> Config:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, load_space, parse_config, with_values
-from pipeline.errors import ConfigErrors
+from slicewise.config import Config, load_space, parse_config, with_values
+from slicewise.errors import ConfigErrors
 
 CONFIG = """
 name: tiny

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.imaging.volume import Volume
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.imaging.volume import Volume
 
 
 def _oblique_affine() -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import AugmentationSection
-from pipeline.dataset.augmentation import augment, drop_contrast, mirror
+from slicewise.config import AugmentationSection
+from slicewise.dataset.augmentation import augment, drop_contrast, mirror
 
 OPERATIONS = (
     "affine",
@@ -138,7 +138,7 @@ def test_rotation_keeps_the_shape_in_a_window_that_is_no_square(
         del low, random
         return torch.full((count,), float(high))
 
-    monkeypatch.setattr("pipeline.dataset.augmentation._uniform", largest)
+    monkeypatch.setattr("slicewise.dataset.augmentation._uniform", largest)
     labels = torch.zeros(1, 20, 36, dtype=torch.int64)
     labels[0, 3:9, 12:16] = 1
     labels[0, 9:11, 20:23] = 2

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.config import Config, DataSection, ReadingSection, TrainingSection
-from pipeline.dataset import cache, cache_entry
-from pipeline.dataset import case_key as keys
-from pipeline.dataset.cache import CachedCase, Prepared, collect, prepare
-from pipeline.dataset.case_key import case_key
-from pipeline.dataset.catalogue import Case
-from pipeline.dataset.layouts import read_catalogue
-from pipeline.dataset.preprocessing import Preprocessing, to_slices
-from pipeline.errors import DataError, OutputError, ScanError
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.nifti.reading import NiftiVolume
+from slicewise.config import Config, DataSection, ReadingSection, TrainingSection
+from slicewise.dataset import cache, cache_entry
+from slicewise.dataset import case_key as keys
+from slicewise.dataset.cache import CachedCase, Prepared, collect, prepare
+from slicewise.dataset.case_key import case_key
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.preprocessing import Preprocessing, to_slices
+from slicewise.errors import DataError, OutputError, ScanError
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.nifti.reading import NiftiVolume
 
 Pair = Callable[..., Path]
 LABELS = {"first": 2, "second": 5}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import (
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import (
     Catalogue,
     Listing,
     assemble,
@@ -15,8 +15,8 @@ from pipeline.dataset.catalogue import (
     merged_patients,
     patient_of,
 )
-from pipeline.errors import ConfigError, DataError
-from pipeline.imaging.scan import ScanSource
+from slicewise.errors import ConfigError, DataError
+from slicewise.imaging.scan import ScanSource
 
 ROOT = Path("set")
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config
-from pipeline.dataset.checking import CheckedCase, Examined, Intensities, examine
-from pipeline.dataset.layouts import read_catalogue
+from slicewise.config import Config
+from slicewise.dataset.checking import CheckedCase, Examined, Intensities, examine
+from slicewise.dataset.layouts import read_catalogue
 
 Pair = Callable[..., Path]
 Write = Callable[..., Path]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.checking import CheckedCase, Intensities
-from pipeline.dataset.comparing import Measure, Overview, compare, patient_numbers, rounded
+from slicewise.config import DataSection
+from slicewise.dataset.checking import CheckedCase, Intensities
+from slicewise.dataset.comparing import Measure, Overview, compare, patient_numbers, rounded
 
 DATA = DataSection(labels={"core": 1})
 

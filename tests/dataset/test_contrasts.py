@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from pipeline.config import ReadingSection
-from pipeline.dataset.contrasts import on_one_grid, read_contrasts
-from pipeline.errors import GeometryError
-from pipeline.imaging.scan import read_scan
-from pipeline.imaging.volume import Volume
+from slicewise.config import ReadingSection
+from slicewise.dataset.contrasts import on_one_grid, read_contrasts
+from slicewise.errors import GeometryError
+from slicewise.imaging.scan import read_scan
+from slicewise.imaging.volume import Volume
 
 Write = Callable[..., Path]
 NAMES = ("T1", "T2", "PD")

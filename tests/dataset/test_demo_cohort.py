@@ -13,13 +13,13 @@ import pytest
 import SimpleITK
 from numpy.typing import NDArray
 
-from pipeline.dataset import demo_cohort
-from pipeline.dataset.demo_cohort import DEMO_LABELS, make_demo_cohort
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.dataset.demo_subject import Deformation, load_templates, random_deformation
-from pipeline.errors import DataError
-from pipeline.imaging.files import sha256_of
-from pipeline.imaging.volume import Volume
+from slicewise.dataset import demo_cohort
+from slicewise.dataset.demo_cohort import DEMO_LABELS, make_demo_cohort
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo_subject import Deformation, load_templates, random_deformation
+from slicewise.errors import DataError
+from slicewise.imaging.files import sha256_of
+from slicewise.imaging.volume import Volume
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

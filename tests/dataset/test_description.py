@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.description import Description, read_description, with_description
+from slicewise.config import DataSection
+from slicewise.dataset.description import Description, read_description, with_description
 
 
 def described(folder: Path, content: object) -> Description:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset import archives, downloads
-from pipeline.dataset.downloads import download_hippocampus, fetch_archive, unpack_tar
-from pipeline.errors import DataError, DownloadError, OutputError
+from slicewise.dataset import archives, downloads
+from slicewise.dataset.downloads import download_hippocampus, fetch_archive, unpack_tar
+from slicewise.errors import DataError, DownloadError, OutputError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.dataset.label_names import images_of, is_label_name, label_name, without_label_word
+from slicewise.dataset.label_names import images_of, is_label_name, label_name, without_label_word
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Catalogue
-from pipeline.dataset.layouts import read_catalogue
-from pipeline.errors import DataError, UsageError
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.scan import read_scan
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Catalogue
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.errors import DataError, UsageError
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.scan import read_scan
 
 Write = Callable[..., Path]
 

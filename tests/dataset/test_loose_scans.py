@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Catalogue
-from pipeline.dataset.layouts import read_catalogue, read_images
-from pipeline.errors import DataError, UsageError
-from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.dicom.slice_header import LabelFile
-from pipeline.imaging.nifti.reading import NiftiVolume
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Catalogue
+from slicewise.dataset.layouts import read_catalogue, read_images
+from slicewise.errors import DataError, UsageError
+from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.dicom.slice_header import LabelFile
+from slicewise.imaging.nifti.reading import NiftiVolume
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import patient_of
-from pipeline.dataset.patients import intensity_step, likely_patients
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import patient_of
+from slicewise.dataset.patients import intensity_step, likely_patients
 
 
 def patients(names: list[str]) -> list[str]:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from pipeline.config import DataSection, PreprocessingSection, ReadingSection
-from pipeline.dataset.plane import slice_axis
-from pipeline.dataset.preprocessing import (
+from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.plane import slice_axis
+from slicewise.dataset.preprocessing import (
     NormalizeForegroundd,
     Preprocessing,
     UnnamedLabelError,
@@ -26,10 +26,10 @@ from pipeline.dataset.preprocessing import (
     from_slices,
     to_slices,
 )
-from pipeline.errors import GeometryError, LabelError, ScanError
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.scan import read_scan
-from pipeline.imaging.volume import Volume
+from slicewise.errors import GeometryError, LabelError, ScanError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.scan import read_scan
+from slicewise.imaging.volume import Volume
 
 Write = Callable[..., Path]
 Storage = tuple[tuple[int, int, int], tuple[int, ...]]

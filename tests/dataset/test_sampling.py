@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
-from pipeline.dataset.sampling import (
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.sampling import (
     WindowSampler,
     context_indices,
     padding_of,

@@ -14,21 +14,21 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Catalogue
-from pipeline.dataset.layouts import read_catalogue, read_images
-from pipeline.dataset.sources import scans_in
-from pipeline.errors import DataError, ScanError, UsageError
-from pipeline.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
-from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.nifti.reading import NiftiVolume
-from pipeline.imaging.pseudonyms import Pseudonyms
-from pipeline.imaging.scan import only_series, read_label, read_scan
-from pipeline.imaging.structures import structures_of
-from pipeline.imaging.volume import Volume
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Catalogue
+from slicewise.dataset.layouts import read_catalogue, read_images
+from slicewise.dataset.sources import scans_in
+from slicewise.errors import DataError, ScanError, UsageError
+from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
+from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import write_segmentation
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.nifti.reading import NiftiVolume
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.imaging.scan import only_series, read_label, read_scan
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
 
 PATIENT = "Doe^John"
 NOTHING = SeriesScan((), ())

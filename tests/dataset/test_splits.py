@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Case, patient_of
-from pipeline.dataset.layouts import read_catalogue
-from pipeline.dataset.splits import choose_fold, make_folds, shared_patients
-from pipeline.errors import DataError, UsageError
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Case, patient_of
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.splits import choose_fold, make_folds, shared_patients
+from slicewise.errors import DataError, UsageError
 
 HIPPOCAMPUS = DataSection(patient_pattern=r"hippocampus_(\d+)", scans_per_patient=2)
 

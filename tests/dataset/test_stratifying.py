@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import Case
-from pipeline.dataset.splits import make_folds
-from pipeline.dataset.stratifying import volume_classes
-from pipeline.errors import DataError
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.splits import make_folds
+from slicewise.dataset.stratifying import volume_classes
+from slicewise.errors import DataError
 
 Volumes = dict[str, dict[int, float]]
 

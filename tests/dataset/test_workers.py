@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.workers import default_workers, run_in_workers
-from pipeline.errors import ScanError
+from slicewise.dataset.workers import default_workers, run_in_workers
+from slicewise.errors import ScanError
 
 # Workers import what they run by name, and test modules have no name that they could import:
 # so the items are expressions, and the function is `eval`.
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 MISSING = (
-    "__import__('pipeline.imaging.nifti.reading', fromlist=['x'])"
+    "__import__('slicewise.imaging.nifti.reading', fromlist=['x'])"
     ".read_nifti(__import__('pathlib').Path('absent.nii'))"
 )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluation.ablation import Variant, ablation_rows, write_ablation
-from pipeline.evaluation.scores import Score, score_case
-from pipeline.imaging.structures import structures_of
-from pipeline.imaging.volume import Volume
+from slicewise.evaluation.ablation import Variant, ablation_rows, write_ablation
+from slicewise.evaluation.scores import Score, score_case
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
 
 STRUCTURES = structures_of({"a": 1, "b": 2}, {})
 

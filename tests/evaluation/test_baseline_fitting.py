@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.config import Config, parse_config
-from pipeline.dataset.cache import CachedCase
-from pipeline.dataset.catalogue import Case
-from pipeline.dataset.preprocessing import Preprocessing, to_slices
-from pipeline.evaluation.baseline.learning import learn
-from pipeline.evaluation.baseline.prior import PLACEMENTS, load_prior
-from pipeline.evaluation.baseline.search import searched_cases
-from pipeline.evaluation.baseline.segmenter import Baseline
-from pipeline.evaluation.baseline.workforce import Workforce
-from pipeline.imaging.nifti.writing import write_mask, write_volume
-from pipeline.imaging.volume import Volume
+from slicewise.config import Config, parse_config
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.preprocessing import Preprocessing, to_slices
+from slicewise.evaluation.baseline.learning import learn
+from slicewise.evaluation.baseline.prior import PLACEMENTS, load_prior
+from slicewise.evaluation.baseline.search import searched_cases
+from slicewise.evaluation.baseline.segmenter import Baseline
+from slicewise.evaluation.baseline.workforce import Workforce
+from slicewise.imaging.nifti.writing import write_mask, write_volume
+from slicewise.imaging.volume import Volume
 
 CONFIG = """
 name: phantom

@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from pipeline.evaluation.baseline.intensity import Grouping, bounds, classes_of, groupings
-from pipeline.evaluation.baseline.placement import FITS, Template
-from pipeline.evaluation.baseline.prior import PLACEMENTS, Placement, Prior
-from pipeline.evaluation.baseline.recipe import Recipe, Threshold
-from pipeline.evaluation.baseline.scans import NormalizedScan
-from pipeline.evaluation.baseline.shaping import SHAPINGS, Shaping, all_shaped, shaped
-from pipeline.evaluation.baseline.tables import settings, tabulate
+from slicewise.evaluation.baseline.intensity import Grouping, bounds, classes_of, groupings
+from slicewise.evaluation.baseline.placement import FITS, Template
+from slicewise.evaluation.baseline.prior import PLACEMENTS, Placement, Prior
+from slicewise.evaluation.baseline.recipe import Recipe, Threshold
+from slicewise.evaluation.baseline.scans import NormalizedScan
+from slicewise.evaluation.baseline.shaping import SHAPINGS, Shaping, all_shaped, shaped
+from slicewise.evaluation.baseline.tables import settings, tabulate
 
 SHAPE = (13, 11, 7)
 PLAIN = Placement(FITS[0], is_matched=False)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError, UsageError
-from pipeline.evaluation.comparison import compare, pair_scores, write_differences
-from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import METRICS
-from pipeline.evaluation.verdicts import direction, verdict
+from slicewise.errors import DataError, UsageError
+from slicewise.evaluation.comparison import compare, pair_scores, write_differences
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import METRICS
+from slicewise.evaluation.verdicts import direction, verdict
 
 NAN = math.nan
 NAMES = ("old", "new")

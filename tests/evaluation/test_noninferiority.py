@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.evaluation.noninferiority import judge
-from pipeline.evaluation.paired_tests import wilcoxon_p
-from pipeline.evaluation.scores import Score
+from slicewise.evaluation.noninferiority import judge
+from slicewise.evaluation.paired_tests import wilcoxon_p
+from slicewise.evaluation.scores import Score
 
 LEVELS = (0.71, 0.74, 0.78, 0.8, 0.83, 0.85, 0.88, 0.91)
 

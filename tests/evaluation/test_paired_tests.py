@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from pipeline.evaluation.paired_tests import holm, rank_biserial, sign_flip_p
+from slicewise.evaluation.paired_tests import holm, rank_biserial, sign_flip_p
 
 
 def p_of(*differences: float) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import DataError, GeometryError
-from pipeline.evaluation.pairing import Pair, Pairing, label_values, pair_masks, read_pair
-from pipeline.imaging.volume import Volume
+from slicewise.errors import DataError, GeometryError
+from slicewise.evaluation.pairing import Pair, Pairing, label_values, pair_masks, read_pair
+from slicewise.imaging.volume import Volume
 
 
 def mask(path: Path, *values: float) -> Path:
@@ -179,7 +179,7 @@ def test_a_dicom_seg_is_read_onto_the_other_mask(
         assert path == tmp_path / "s.seg.dcm"
         return onto.with_voxels(np.array([0, 5, 5]).reshape(1, 1, 3))
 
-    module = "pipeline.imaging.scan.read_segmentation"
+    module = "slicewise.imaging.scan.read_segmentation"
     monkeypatch.setattr(module, read_segmentation)
     predicted, reference = read_pair(Pair("a", **paths))
     masks = {"predicted": predicted, "reference": reference}

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, as_yaml
-from pipeline.errors import DataError
-from pipeline.evaluation.results import (
+from slicewise.config import Config, as_yaml
+from slicewise.errors import DataError
+from slicewise.evaluation.results import (
     RunFacts,
     read_results,
     write_losses,
     write_results,
 )
-from pipeline.evaluation.scores import Score
-from pipeline.metrics.calibration import BINS, Reliability
+from slicewise.evaluation.scores import Score
+from slicewise.metrics.calibration import BINS, Reliability
 
 CONFIG = Config.model_validate(
     {"name": "toy", "data": {"labels": {"core": 3}}, "training": {"steps": 7}}

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import StructureSection
-from pipeline.errors import DataError, GeometryError, OutputError
-from pipeline.evaluation.scores import Score, read_scores, score_case, write_scores
-from pipeline.imaging.structures import structures_of
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.components import ComponentCounts
+from slicewise.config import StructureSection
+from slicewise.errors import DataError, GeometryError, OutputError
+from slicewise.evaluation.scores import Score, read_scores, score_case, write_scores
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.components import ComponentCounts
 
 STRUCTURES = structures_of({"head": 1, "body": 2, "tail": 4, "ghost": 7}, {})
 HEAD = STRUCTURES[:1]

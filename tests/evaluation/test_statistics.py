@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import (
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import (
     DRAWS,
     METRICS,
     final_metrics,
@@ -18,7 +18,7 @@ from pipeline.evaluation.statistics import (
     mean_dice_interval,
     summarize,
 )
-from pipeline.metrics.components import ComponentCounts
+from slicewise.metrics.components import ComponentCounts
 
 NAN = math.nan
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluation.comparison import StructureComparison
-from pipeline.evaluation.statistics import METRICS
-from pipeline.evaluation.verdicts import direction, verdict
+from slicewise.evaluation.comparison import StructureComparison
+from slicewise.evaluation.statistics import METRICS
+from slicewise.evaluation.verdicts import direction, verdict
 
 NAMES = ("old", "new")
 DICE, HD95 = METRICS["dice"], METRICS["hd95_mm"]

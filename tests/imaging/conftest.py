@@ -14,10 +14,10 @@ from pydicom import dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from pipeline.config import ReadingSection
-from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.config import ReadingSection
+from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
 
 
 def _oblique_axes() -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError
-from pipeline.imaging.files import atomic_file, private_folder, sha256_of, write_text
+from slicewise.errors import OutputError
+from slicewise.imaging.files import atomic_file, private_folder, sha256_of, write_text
 
 
 @pytest.fixture(params=[0o022, 0o027, 0o077])

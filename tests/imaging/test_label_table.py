@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import StructureSection
-from pipeline.errors import LabelError, OutputError
-from pipeline.imaging.label_table import read_colour_table, write_colour_table
-from pipeline.imaging.structures import Structure, structures_of
+from slicewise.config import StructureSection
+from slicewise.errors import LabelError, OutputError
+from slicewise.imaging.label_table import read_colour_table, write_colour_table
+from slicewise.imaging.structures import Structure, structures_of
 
 
 def test_every_line(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pipeline.config import CodedTerm
-from pipeline.errors import LabelError, OutputError
-from pipeline.imaging.nrrd import write_segmentation_nrrd
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.config import CodedTerm
+from slicewise.errors import LabelError, OutputError
+from slicewise.imaging.nrrd import write_segmentation_nrrd
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 STRUCTURES = (
     Structure("left lobe", 2, "#FF0000"),

@@ -16,10 +16,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from pipeline.config import ReadingSection
-from pipeline.errors import GeometryError, LabelError, OutputError, ScanError
-from pipeline.imaging import pictures
-from pipeline.imaging.pictures import (
+from slicewise.config import ReadingSection
+from slicewise.errors import GeometryError, LabelError, OutputError, ScanError
+from slicewise.imaging import pictures
+from slicewise.imaging.pictures import (
     is_picture,
     mask_suffix,
     picture_affine,
@@ -27,7 +27,7 @@ from pipeline.imaging.pictures import (
     read_picture_mask,
     write_picture_mask,
 )
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.volume import Volume
 
 # Three rows of five columns; no value comes twice, no symmetry hides a flip.
 VALUES = np.array([[0, 10, 20, 30, 40], [51, 61, 71, 81, 91], [102, 112, 122, 132, 255]])
@@ -375,7 +375,7 @@ def test_absurd_sizes_are_refused_before_a_pixel_is_decoded(
 
 
 def test_the_largest_size_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.imaging.picture_pixels.MAXIMUM_PIXELS", 15)
+    monkeypatch.setattr("slicewise.imaging.picture_pixels.MAXIMUM_PIXELS", 15)
     assert read_picture(saved(tmp_path / "a.png", VALUES.astype(np.uint8))).shape == (5, 3, 1)
     with pytest.raises(ScanError, match="at most 15 pixels") as caught:
         read_picture(saved(tmp_path / "b.png", np.zeros((4, 4), np.uint8)))

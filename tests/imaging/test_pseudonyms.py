@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import OutputError
-from pipeline.imaging.pseudonyms import PseudonymKeyError, Pseudonyms
+from slicewise.errors import OutputError
+from slicewise.imaging.pseudonyms import PseudonymKeyError, Pseudonyms
 
 KEY = Pseudonyms(bytes(range(32)))
 OTHER = Pseudonyms(bytes(range(1, 33)))

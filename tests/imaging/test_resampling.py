@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from pipeline.errors import GeometryError
-from pipeline.imaging.resampling import resampled_onto
-from pipeline.imaging.volume import Volume
+from slicewise.errors import GeometryError
+from slicewise.imaging.resampling import resampled_onto
+from slicewise.imaging.volume import Volume
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from pebble import ProcessPool
 
-from pipeline.errors import GeometryError
-from pipeline.imaging.sandbox import GIBIBYTE, ChildDiedError, Sandbox, shared_sandbox
+from slicewise.errors import GeometryError
+from slicewise.imaging.sandbox import GIBIBYTE, ChildDiedError, Sandbox, shared_sandbox
 
 HERE = Path("scan.dcm")
 
@@ -107,7 +107,7 @@ def test_leaves_no_child_behind_when_its_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import os\n"
-        "from pipeline.imaging.sandbox import shared_sandbox\n"
+        "from slicewise.imaging.sandbox import shared_sandbox\n"
         "if __name__ == '__main__':\n"
         "    print(shared_sandbox().call(os.getpid, where='here'), flush=True)\n"
     )

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 
-from pipeline.config import ReadingSection
-from pipeline.dataset.demo_dicom import write_dicom_series
-from pipeline.errors import GeometryError, LabelError, ScanError
-from pipeline.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.nifti.reading import NiftiVolume
-from pipeline.imaging.scan import (
+from slicewise.config import ReadingSection
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.errors import GeometryError, LabelError, ScanError
+from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.nifti.reading import NiftiVolume
+from slicewise.imaging.scan import (
     find_scans,
     is_scan,
     is_scan_file,
@@ -28,7 +28,7 @@ from pipeline.imaging.scan import (
     read_scan,
     source_name,
 )
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.volume import Volume
 
 PATIENT = "Doe_John_1970"
 NOTHING = SeriesScan((), ())
@@ -492,7 +492,7 @@ def test_a_dicom_seg_lies_on_the_grid_of_its_image(
         asked.append((path, onto))
         return Volume(LABELS, AFFINE, PATIENT)
 
-    module = "pipeline.imaging.scan.read_segmentation"
+    module = "slicewise.imaging.scan.read_segmentation"
     monkeypatch.setattr(module, read_segmentation)
     path = tmp_path / "labels_without_suffix"
     path.write_bytes(b"")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pipeline.errors import GeometryError
-from pipeline.imaging.volume import Volume, require_same_grid
+from slicewise.errors import GeometryError
+from slicewise.imaging.volume import Volume, require_same_grid
 
 ORIENTATIONS = [
     "".join(codes)

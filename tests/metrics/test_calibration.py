@@ -11,8 +11,8 @@ import torch
 from monai.metrics.calibration import calibration_binning
 from numpy.typing import NDArray
 
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.calibration import BINS, LEAST_PROBABILITY, Reliability, reliability
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.calibration import BINS, LEAST_PROBABILITY, Reliability, reliability
 
 
 def bins_of(probability: NDArray[Any], truth: NDArray[Any]) -> Reliability:

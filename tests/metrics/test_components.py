@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from SimpleITK import ConnectedComponent, GetArrayFromImage, GetImageFromArray
 
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.components import ComponentCounts, component_counts
-from pipeline.metrics.masks import mask_pair
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.components import ComponentCounts, component_counts
+from slicewise.metrics.masks import mask_pair
 
 
 def count(predicted: NDArray[Any], reference: NDArray[Any]) -> ComponentCounts:

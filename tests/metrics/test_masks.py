@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.errors import GeometryError, LabelError
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.masks import mask_pair, on_one_grid, with_axes_of
+from slicewise.errors import GeometryError, LabelError
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.masks import mask_pair, on_one_grid, with_axes_of
 
 AFFINE = np.array([[0, -3, 0.5, 7], [2, 0, 0.25, -4], [0.1, 0, 5, 9], [0, 0, 0, 1]])
 

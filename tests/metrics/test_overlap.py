@@ -16,10 +16,10 @@ from monai.metrics import compute_dice, compute_iou
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from pipeline.errors import GeometryError, LabelError
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.masks import on_one_grid
-from pipeline.metrics.overlap import Overlap, overlap
+from slicewise.errors import GeometryError, LabelError
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.masks import on_one_grid
+from slicewise.metrics.overlap import Overlap, overlap
 
 AFFINE = np.array([[0, -3, 0.5, 7], [2, 0, 0.25, -4], [0.1, 0, 5, 9], [0, 0, 0, 1]])
 label_maps = arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))

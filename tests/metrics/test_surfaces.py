@@ -20,9 +20,9 @@ from monai.metrics import (
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.masks import MaskPair, mask_pair
-from pipeline.metrics.surfaces import SurfaceAgreement, surface_agreement
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.masks import MaskPair, mask_pair
+from slicewise.metrics.surfaces import SurfaceAgreement, surface_agreement
 
 # Spacings of 2, 3 and 5 mm; axes in another order than those of the world, and one mirrored.
 UPRIGHT = np.array([[0, -3, 0, 7], [2, 0, 0, -4], [0, 0, 5, 9], [0, 0, 0, 1.0]])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.dataset.checking import Intensities
-from pipeline.dataset.comparing import Overview
-from pipeline.planning.fingerprint import (
+from slicewise.dataset.checking import Intensities
+from slicewise.dataset.comparing import Overview
+from slicewise.planning.fingerprint import (
     CaseFingerprint,
     ContrastFacts,
     Fingerprint,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.dataset.checking import Intensities
-from pipeline.planning.concerns import concerns
-from pipeline.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
+from slicewise.dataset.checking import Intensities
+from slicewise.planning.concerns import concerns
+from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]

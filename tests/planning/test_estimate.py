@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import Config, parse_config
-from pipeline.dataset.catalogue import Catalogue
-from pipeline.dataset.layouts import read_catalogue
-from pipeline.errors import DataError
-from pipeline.planning.assembling import assemble_fingerprint
-from pipeline.planning.estimate import estimate
-from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint
-from pipeline.planning.measuring import measure_cases
-from pipeline.planning.memory import watched_memory
-from pipeline.planning.pace import Pace
-from pipeline.planning.sample import Sample, middle_cases, prepare_sample
+from slicewise.config import Config, parse_config
+from slicewise.dataset.catalogue import Catalogue
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.errors import DataError
+from slicewise.planning.assembling import assemble_fingerprint
+from slicewise.planning.estimate import estimate
+from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
+from slicewise.planning.measuring import measure_cases
+from slicewise.planning.memory import watched_memory
+from slicewise.planning.pace import Pace
+from slicewise.planning.sample import Sample, middle_cases, prepare_sample
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]

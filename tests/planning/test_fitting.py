@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import Config, parse_config
-from pipeline.planning.draft import Draft
-from pipeline.planning.estimate import Estimate
-from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint
-from pipeline.planning.fitting import Fitted, fit_to_budget
-from pipeline.planning.machine import Machine
-from pipeline.planning.rules import draft_plan
+from slicewise.config import Config, parse_config
+from slicewise.planning.draft import Draft
+from slicewise.planning.estimate import Estimate
+from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
+from slicewise.planning.fitting import Fitted, fit_to_budget
+from slicewise.planning.machine import Machine
+from slicewise.planning.rules import draft_plan
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.dataset.patients import LikelyPatients
-from pipeline.planning.draft import Draft
-from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts
-from pipeline.planning.machine import Machine
-from pipeline.planning.rules import draft_plan
+from slicewise.dataset.patients import LikelyPatients
+from slicewise.planning.draft import Draft
+from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts
+from slicewise.planning.machine import Machine
+from slicewise.planning.rules import draft_plan
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]

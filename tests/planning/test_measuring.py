@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config, parse_config
-from pipeline.dataset.layouts import read_catalogue
-from pipeline.errors import DataError
-from pipeline.imaging.scan import read_scan
-from pipeline.imaging.volume import Volume
-from pipeline.planning.assembling import assemble_fingerprint, named_values, unusable
-from pipeline.planning.fingerprint import Fingerprint
-from pipeline.planning.measuring import MeasuredCase, measure_cases
+from slicewise.config import Config, parse_config
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.errors import DataError
+from slicewise.imaging.scan import read_scan
+from slicewise.imaging.volume import Volume
+from slicewise.planning.assembling import assemble_fingerprint, named_values, unusable
+from slicewise.planning.fingerprint import Fingerprint
+from slicewise.planning.measuring import MeasuredCase, measure_cases
 
 Write = Callable[..., None]
 SHAPE = (12, 10, 8)
@@ -174,10 +174,10 @@ def test_every_scan_is_read_once(
         read.append(source)
         return read_scan(source, *rest)
 
-    monkeypatch.setattr("pipeline.dataset.contrasts.read_scan", counted)
-    monkeypatch.setattr("pipeline.planning.measuring.read_scan", counted, raising=False)
+    monkeypatch.setattr("slicewise.dataset.contrasts.read_scan", counted)
+    monkeypatch.setattr("slicewise.planning.measuring.read_scan", counted, raising=False)
     monkeypatch.setattr(
-        "pipeline.planning.measuring.run_in_workers",
+        "slicewise.planning.measuring.run_in_workers",
         lambda measure, tasks, _: ((task, measure(task)) for task in tasks),
     )
     config = config_of(tmp_path / "dataset.csv", "data.contrasts=[T1, T2]")

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import Config, load_config, parse_config
-from pipeline.planning.plan_yaml import WIDTH, render_plan
+from slicewise.config import Config, load_config, parse_config
+from slicewise.planning.plan_yaml import WIDTH, render_plan
 
 TEXT = """
 name: trial

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.planning.draft import Draft
-from pipeline.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
-from pipeline.planning.machine import Machine
-from pipeline.planning.slice_rules import (
+from slicewise.planning.draft import Draft
+from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
+from slicewise.planning.machine import Machine
+from slicewise.planning.slice_rules import (
     plan_divisions,
     plan_neighbours,
     plan_normalization,
@@ -19,7 +19,7 @@ from pipeline.planning.slice_rules import (
     plan_spacing,
     plan_window,
 )
-from pipeline.planning.slices import views_of
+from slicewise.planning.slices import views_of
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config import parse_config
-from pipeline.planning.estimate import Estimate
-from pipeline.planning.machine import Machine
-from pipeline.planning.telling import estimate_rows
+from slicewise.config import parse_config
+from slicewise.planning.estimate import Estimate
+from slicewise.planning.machine import Machine
+from slicewise.planning.telling import estimate_rows
 
 
 @pytest.mark.parametrize(("steps", "shown"), [(6, "0.303"), (2390, "120"), (59_990, "3,000")])

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import parse_config
-from pipeline.evaluation.comparison import compare
-from pipeline.evaluation.results import Results, RunFacts
-from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import mean_dice_interval, summarize
-from pipeline.imaging.structures import structures_of
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.calibration import Reliability
-from pipeline.reporting.case_panels import ShownCase, draw_case
-from pipeline.reporting.failures import find_failures
-from pipeline.reporting.report import Compared, Report, ReportedCase
+from slicewise.config import parse_config
+from slicewise.evaluation.comparison import compare
+from slicewise.evaluation.results import Results, RunFacts
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import mean_dice_interval, summarize
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.calibration import Reliability
+from slicewise.reporting.case_panels import ShownCase, draw_case
+from slicewise.reporting.failures import find_failures
+from slicewise.reporting.report import Compared, Report, ReportedCase
 
 CONFIG = """
 name: phantom

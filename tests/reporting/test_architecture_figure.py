@@ -9,10 +9,10 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
-from pipeline.errors import OutputError
-from pipeline.reporting.architecture_figure import draw_architecture
-from pipeline.segmentation.architecture import describe_layers
-from pipeline.segmentation.unet import UNet
+from slicewise.errors import OutputError
+from slicewise.reporting.architecture_figure import draw_architecture
+from slicewise.segmentation.architecture import describe_layers
+from slicewise.segmentation.unet import UNet
 
 
 def texts(path: Path) -> list[str]:

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.imaging.pictures import NO_GEOMETRY
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.case_panels import CasePanels, Panel, ShownCase, draw_case
-from pipeline.reporting.outlines import (
+from slicewise.imaging.pictures import NO_GEOMETRY
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.case_panels import CasePanels, Panel, ShownCase, draw_case
+from slicewise.reporting.outlines import (
     AGREEMENT,
     CONFUSED,
     EXTRA,

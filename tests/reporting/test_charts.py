@@ -12,10 +12,10 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from pipeline.errors import OutputError
-from pipeline.evaluation.comparison import RunComparison, StructureComparison
-from pipeline.evaluation.statistics import METRICS
-from pipeline.reporting.charts import (
+from slicewise.errors import OutputError
+from slicewise.evaluation.comparison import RunComparison, StructureComparison
+from slicewise.evaluation.statistics import METRICS
+from slicewise.reporting.charts import (
     BETTER,
     WORSE,
     differences_figure,

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import DataSection
-from pipeline.dataset.catalogue import SetAside
-from pipeline.dataset.checking import CheckedCase, Intensities
-from pipeline.dataset.comparing import compare
-from pipeline.errors import OutputError
-from pipeline.imaging.structures import Structure
-from pipeline.reporting import doctor_page
-from pipeline.reporting.doctor_page import DoctorPage, write_doctor_page
-from pipeline.reporting.thumbnails import Thumbnail
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.checking import CheckedCase, Intensities
+from slicewise.dataset.comparing import compare
+from slicewise.errors import OutputError
+from slicewise.imaging.structures import Structure
+from slicewise.reporting import doctor_page
+from slicewise.reporting.doctor_page import DoctorPage, write_doctor_page
+from slicewise.reporting.thumbnails import Thumbnail
 
 EVIL = "<script>alert(1)</script>\"><img src=x onerror=alert(2)>'"
 PICTURE = Thumbnail(b"RIFF a small picture", 200, 240, "axial", 3, 7)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.evaluation.scores import Score
-from pipeline.reporting.failures import KINDS, find_failures, odd_volumes, robust_z
+from slicewise.evaluation.scores import Score
+from slicewise.reporting.failures import KINDS, find_failures, odd_volumes, robust_z
 
 MakeScore = Callable[..., Score]
 USUAL = (0.88, 0.89, 0.9, 0.9, 0.91, 0.92)

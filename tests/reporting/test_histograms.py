@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.dataset.comparing import Measure
-from pipeline.reporting.histograms import BINS, histogram
+from slicewise.dataset.comparing import Measure
+from slicewise.reporting.histograms import BINS, histogram
 
 
 def a_measure(*values: float) -> Measure:

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from pipeline.errors import OutputError
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.pictures import COLOURS, Example, draw_examples
+from slicewise.errors import OutputError
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.pictures import COLOURS, Example, draw_examples
 
 LABELS = {"right_front": 1, "left_back": 2}
 SHAPE = (12, 16, 20)

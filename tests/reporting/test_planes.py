@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.pictures import NO_GEOMETRY
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.planes import (
+from slicewise.imaging.pictures import NO_GEOMETRY
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.planes import (
     dilated,
     eroded,
     fullest_slice,

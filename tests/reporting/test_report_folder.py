@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import OutputError
-from pipeline.reporting import report_folder
-from pipeline.reporting.report import Report
-from pipeline.reporting.report_folder import FIGURES, PAGE, SLIDES, write_report
+from slicewise.errors import OutputError
+from slicewise.reporting import report_folder
+from slicewise.reporting.report import Report
+from slicewise.reporting.report_folder import FIGURES, PAGE, SLIDES, write_report
 
 MakeReport = Callable[..., Report]
 

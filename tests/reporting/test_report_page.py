@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from pipeline.evaluation.statistics import METRICS
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.report import Compared, Report
-from pipeline.reporting.report_page import write_report_page
-from pipeline.reporting.viewer import ViewedScan, ViewerParts, viewer_parts
+from slicewise.evaluation.statistics import METRICS
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.report import Compared, Report
+from slicewise.reporting.report_page import write_report_page
+from slicewise.reporting.viewer import ViewedScan, ViewerParts, viewer_parts
 
 MakeReport = Callable[..., Report]
 EVIL = "</script><script>alert(1)</script>\"><img src=x onerror=alert(2)>'"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluation.comparison import RunComparison, StructureComparison
-from pipeline.evaluation.statistics import METRICS
-from pipeline.reporting.report import Compared, Report
-from pipeline.reporting.report_text import (
+from slicewise.evaluation.comparison import RunComparison, StructureComparison
+from slicewise.evaluation.statistics import METRICS
+from slicewise.reporting.report import Compared, Report
+from slicewise.reporting.report_text import (
     alarms,
     cases_text,
     comparison_sentence,

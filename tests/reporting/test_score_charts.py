@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from pipeline.evaluation.scores import Score
-from pipeline.evaluation.statistics import METRICS, summarize
-from pipeline.metrics.calibration import Reliability
-from pipeline.reporting import score_charts
-from pipeline.reporting.score_charts import (
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import METRICS, summarize
+from slicewise.metrics.calibration import Reliability
+from slicewise.reporting import score_charts
+from slicewise.reporting.score_charts import (
     agreement_figure,
     distribution_figure,
     predicted_volumes_figure,

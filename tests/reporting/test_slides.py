@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from matplotlib import image as images
 
-from pipeline.errors import OutputError
-from pipeline.imaging.structures import Structure
-from pipeline.reporting.architecture_figure import architecture_figure
-from pipeline.reporting.report import Compared, Report
-from pipeline.reporting.slides import _text_figures, write_slides
-from pipeline.segmentation.architecture import describe_layers
-from pipeline.segmentation.unet import UNet
+from slicewise.errors import OutputError
+from slicewise.imaging.structures import Structure
+from slicewise.reporting.architecture_figure import architecture_figure
+from slicewise.reporting.report import Compared, Report
+from slicewise.reporting.slides import _text_figures, write_slides
+from slicewise.segmentation.architecture import describe_layers
+from slicewise.segmentation.unet import UNet
 
 MakeReport = Callable[..., Report]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.stray import stray_notes
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.stray import stray_notes
 
 CORE, RIM = Structure("core", 1, "#ff0000"), Structure("rim_zone", 2, "#00ff00")
 AFFINE = np.diag([10.0, 5.0, 2.0, 1.0])  # 0.1 ml a voxel

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting.thumbnails import (
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.thumbnails import (
     MOST_BYTES,
     SIDE_PIXELS,
     Thumbnail,

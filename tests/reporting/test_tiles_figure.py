@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.imaging.structures import structures_of
-from pipeline.reporting.tiles_figure import draw_tiles, tiles_figure
-from pipeline.segmentation.tiles import Tile, TiledSlice
+from slicewise.imaging.structures import structures_of
+from slicewise.reporting.tiles_figure import draw_tiles, tiles_figure
+from slicewise.segmentation.tiles import Tile, TiledSlice
 
 STRUCTURES = structures_of({"left": 1, "front": 2}, {})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.reporting.training_charts import loss_figure, validation_figure
+from slicewise.reporting.training_charts import loss_figure, validation_figure
 
 COLOURS = {"core": "#E69F00"}
 ROWS = ({"step": 5, "mean": 0.5, "core": 0.25}, {"step": 10, "mean": 0.75, "core": 0.5})

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import GeometryError, LabelError, OutputError, ScanError, SlicewiseError
-from pipeline.imaging.structures import COLOURS, Structure
-from pipeline.imaging.volume import Volume
-from pipeline.reporting import viewer, viewer_script
-from pipeline.reporting.viewer import (
+from slicewise.errors import GeometryError, LabelError, OutputError, ScanError, SlicewiseError
+from slicewise.imaging.structures import COLOURS, Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting import viewer, viewer_script
+from slicewise.reporting.viewer import (
     ViewedMask,
     ViewedScan,
     ViewerParts,
@@ -27,7 +27,7 @@ from pipeline.reporting.viewer import (
     viewer_parts,
     write_viewer_page,
 )
-from pipeline.reporting.viewer_script import renderer_script, renderer_version
+from slicewise.reporting.viewer_script import renderer_script, renderer_version
 
 EVIL = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
 PLENTY = 10_000_000

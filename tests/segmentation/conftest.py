@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
 
 MakeConfig = Callable[..., Config]
 STILL = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.errors import GeometryError
-from pipeline.segmentation.architecture import describe_layers
-from pipeline.segmentation.unet import UNet
+from slicewise.errors import GeometryError
+from slicewise.segmentation.architecture import describe_layers
+from slicewise.segmentation.unet import UNet
 
 
 def test_rows_follow_an_odd_slice_through_two_levels() -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
-from pipeline.segmentation import budget as module
-from pipeline.segmentation.budget import Plan, plan_run
-from pipeline.segmentation.training import Training
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.segmentation import budget as module
+from slicewise.segmentation.budget import Plan, plan_run
+from slicewise.segmentation.training import Training
 
 MakeConfig = Callable[..., Config]
 Cases = Sequence[CachedCase]

@@ -14,15 +14,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import CheckpointError, ModelError, OutputError
-from pipeline.segmentation import checkpoint as module
-from pipeline.segmentation.checkpoint import (
+from slicewise.errors import CheckpointError, ModelError, OutputError
+from slicewise.segmentation import checkpoint as module
+from slicewise.segmentation.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_weights,
     save_checkpoint,
 )
-from pipeline.segmentation.unet import UNet
+from slicewise.segmentation.unet import UNet
 
 
 def a_network() -> UNet:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from pipeline.config import Config, DiceExpectation
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.confidence import (
+from slicewise.config import Config, DiceExpectation
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.confidence import (
     expected_dice,
     promised_dice,
     structure_confidences,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config import TrainingSection
-from pipeline.errors import UsageError
-from pipeline.segmentation.device import (
+from slicewise.config import TrainingSection
+from slicewise.errors import UsageError
+from slicewise.segmentation.device import (
     autocast,
     choose_device,
     in_memory_format,

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config import Config, as_yaml
-from pipeline.dataset.cache import CachedCase
-from pipeline.errors import CheckpointError
-from pipeline.segmentation.checkpoint import Checkpoint, load_checkpoint
-from pipeline.segmentation.finetuning import start_from
-from pipeline.segmentation.training import Training
-from pipeline.segmentation.unet import UNet
-from pipeline.segmentation.validation import ValidationScore, validate
+from slicewise.config import Config, as_yaml
+from slicewise.dataset.cache import CachedCase
+from slicewise.errors import CheckpointError
+from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint
+from slicewise.segmentation.finetuning import start_from
+from slicewise.segmentation.training import Training
+from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.validation import ValidationScore, validate
 
 MakeConfig = Callable[..., Config]
 LABELS = {"front": 1, "back": 2}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.config import parse_config
-from pipeline.segmentation.device import choose_device
-from pipeline.segmentation.unet import UNet
-from pipeline.segmentation.views import predict_slices
+from slicewise.config import parse_config
+from slicewise.segmentation.device import choose_device
+from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.views import predict_slices
 
 CONFIG = """
 name: gpu

@@ -16,19 +16,19 @@ from scipy.spatial.transform import Rotation
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.config import (
+from slicewise.config import (
     Config,
     DivisionSection,
     InferenceSection,
     PostprocessingSection,
     as_yaml,
 )
-from pipeline.errors import CheckpointError, GeometryError, ModelError, ScanError
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
-from pipeline.segmentation.inference import Member, Predictor
-from pipeline.segmentation.unet import UNet
-from pipeline.segmentation.views import classes_of, predict_slices
+from slicewise.errors import CheckpointError, GeometryError, ModelError, ScanError
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
+from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.views import classes_of, predict_slices
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")
@@ -264,7 +264,7 @@ def test_an_ensemble_computes_in_one_place(
 ) -> None:
     # "meta" stands for a GPU, which the second member does not want.
     monkeypatch.setattr(
-        "pipeline.segmentation.inference.choose_device",
+        "slicewise.segmentation.inference.choose_device",
         lambda name: torch.device("cpu" if name == "cpu" else "meta"),
     )
     one = saved(make_config(training={"device": "auto"}), tmp_path / "one.pt", 1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.segmentation.interruption import SignalWatch
+from slicewise.segmentation.interruption import SignalWatch
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
 

@@ -9,8 +9,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from pipeline.config import TrainingSection
-from pipeline.segmentation.losses import SegmentationLoss
+from slicewise.config import TrainingSection
+from slicewise.segmentation.losses import SegmentationLoss
 
 SMOOTH = 1e-5  # MONAI's
 

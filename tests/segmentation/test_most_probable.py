@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.config import DivisionSection
-from pipeline.dataset.plane import PLANES
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.most_probable import most_probable
+from slicewise.config import DivisionSection
+from slicewise.dataset.plane import PLANES
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.most_probable import most_probable
 
 LABELS = {"front": 3, "back": 300, "other": 7}
 SHAPE = (5, 6, 7)  # to the right, to the front, upwards

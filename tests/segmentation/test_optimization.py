@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config import TrainingSection
-from pipeline.segmentation.optimization import (
+from slicewise.config import TrainingSection
+from slicewise.segmentation.optimization import (
     RunningAverage,
     build_optimizer,
     build_schedule,
     learning_rate_factor,
 )
-from pipeline.segmentation.unet import UNet
+from slicewise.segmentation.unet import UNet
 
 
 def section(**values: Any) -> TrainingSection:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.config import PostprocessingSection
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.postprocessing import postprocess
+from slicewise.config import PostprocessingSection
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.postprocessing import postprocess
 
 LABELS = {"shell": 4, "core": 9}
 LARGEST = PostprocessingSection(largest_component=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
-from pipeline.errors import CheckpointError, ModelError, OutputError
-from pipeline.segmentation.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.segmentation.resuming import resume_training, sole_user
-from pipeline.segmentation.training import Training
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.errors import CheckpointError, ModelError, OutputError
+from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
+from slicewise.segmentation.resuming import resume_training, sole_user
+from slicewise.segmentation.training import Training
 
 MakeConfig = Callable[..., Config]
 Cases = Sequence[CachedCase]

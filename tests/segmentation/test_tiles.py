@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import Config
-from pipeline.errors import UsageError
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.inference import Member, Predictor
-from pipeline.segmentation.tiles import tile_slice
-from pipeline.segmentation.unet import UNet
+from slicewise.config import Config
+from slicewise.errors import UsageError
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.tiles import tile_slice
+from slicewise.segmentation.unet import UNet
 
 MakeConfig = Callable[..., Config]
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
-from pipeline.errors import InterruptedBySignal, TrainingError
-from pipeline.segmentation import training as module
-from pipeline.segmentation.checkpoint import load_checkpoint
-from pipeline.segmentation.resuming import resume_training
-from pipeline.segmentation.training import Training
-from pipeline.segmentation.validation import ValidationScore, validate
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.errors import InterruptedBySignal, TrainingError
+from slicewise.segmentation import training as module
+from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.segmentation.resuming import resume_training
+from slicewise.segmentation.training import Training
+from slicewise.segmentation.validation import ValidationScore, validate
 
 MakeConfig = Callable[..., Config]
 Cases = Sequence[CachedCase]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.config import Config
-from pipeline.errors import GeometryError, ScanError
-from pipeline.segmentation.unet import DoubleConv, UNet
+from slicewise.config import Config
+from slicewise.errors import GeometryError, ScanError
+from slicewise.segmentation.unet import DoubleConv, UNet
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.config import Config
-from pipeline.dataset.cache import CachedCase
-from pipeline.segmentation.validation import ValidationScore, validate
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.segmentation.validation import ValidationScore, validate
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")

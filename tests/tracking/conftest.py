@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config import Config, InferenceSection, as_yaml, parse_config
-from pipeline.imaging.volume import Volume
-from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
-from pipeline.segmentation.inference import Prediction, Predictor
-from pipeline.tracking import Store, open_store
-from pipeline.tracking.packing import ModelFiles
+from slicewise.config import Config, InferenceSection, as_yaml, parse_config
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
+from slicewise.segmentation.inference import Prediction, Predictor
+from slicewise.tracking import Store, open_store
+from slicewise.tracking.packing import ModelFiles
 
 TOY = """
 name: toy

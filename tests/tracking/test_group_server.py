@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError, UsageError
-from pipeline.tracking.group_server import EXAMPLE, read_server
-from pipeline.tracking.store import open_database
+from slicewise.errors import OutputError, UsageError
+from slicewise.tracking.group_server import EXAMPLE, read_server
+from slicewise.tracking.store import open_database
 
 GOOD = {
     "MLFLOW_BACKEND_STORE_URI": "postgresql://me:secret@127.0.0.1:5432/runs",

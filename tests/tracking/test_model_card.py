@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.config import parse_config
-from pipeline.evaluation.results import RunFacts
-from pipeline.evaluation.scores import Score
-from pipeline.tracking.model_card import model_card
+from slicewise.config import parse_config
+from slicewise.evaluation.results import RunFacts
+from slicewise.evaluation.scores import Score
+from slicewise.tracking.model_card import model_card
 
 CONFIG = """
 name: toy

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, InferenceSection
-from pipeline.errors import ModelError
-from pipeline.evaluation.selection.inference_file import read_inference, write_inference
-from pipeline.segmentation.checkpoint import load_checkpoint
-from pipeline.tracking.packing import ModelFiles, pack_model, unpack_model
+from slicewise.config import Config, InferenceSection
+from slicewise.errors import ModelError
+from slicewise.evaluation.selection.inference_file import read_inference, write_inference
+from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.tracking.packing import ModelFiles, pack_model, unpack_model
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config import Config
-from pipeline.errors import GeometryError, ModelError, ScanError
-from pipeline.segmentation.checkpoint import load_checkpoint
-from pipeline.segmentation.inference import Predictor
-from pipeline.tracking import Store, register_model, resolve_model, start_run
-from pipeline.tracking.packing import ALLOWED_FOLDER, ModelFiles
-from pipeline.tracking.registry import requirements, synthetic_example
+from slicewise.config import Config
+from slicewise.errors import GeometryError, ModelError, ScanError
+from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.segmentation.inference import Predictor
+from slicewise.tracking import Store, register_model, resolve_model, start_run
+from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
+from slicewise.tracking.registry import requirements, synthetic_example
 
 
 @pytest.mark.usefixtures("threshold_predictor")
@@ -149,7 +149,7 @@ def test_served_mask_lies_on_the_grid_of_its_scan(
 def test_paths_are_taken_only_below_the_folder_that_is_permitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.tracking.served_model import ServedModel
+    from slicewise.tracking.served_model import ServedModel
 
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     for folder in (inside, outside):
@@ -196,7 +196,7 @@ def test_several_contrasts_have_a_column_each(
 @pytest.mark.usefixtures("threshold_predictor")
 @pytest.mark.parametrize("policy", ["resample", "refuse"])
 def test_contrasts_on_different_grids_are_met_as_in_training(tmp_path: Path, policy: str) -> None:
-    from pipeline.tracking.served_model import ServedModel
+    from slicewise.tracking.served_model import ServedModel
 
     model = ServedModel()
     predictor: Any = Predictor.from_checkpoint(tmp_path)
@@ -240,8 +240,8 @@ import mlflow.pyfunc
 
 model = mlflow.pyfunc.load_model(sys.argv[1])
 answer = model.predict(model.input_example)
-import pipeline
-assert pipeline.__file__.startswith(sys.argv[2]), pipeline.__file__
+import slicewise
+assert slicewise.__file__.startswith(sys.argv[2]), slicewise.__file__
 print(len(answer["mask"][0]))
 """
 
@@ -250,9 +250,9 @@ print(len(answer["mask"][0]))
 def test_model_loads_elsewhere_with_pickle_forbidden(
     store: Store, config: Config, tmp_path: Path
 ) -> None:
-    from pipeline.config import as_yaml
-    from pipeline.segmentation.checkpoint import Checkpoint, save_checkpoint
-    from pipeline.segmentation.unet import UNet
+    from slicewise.config import as_yaml
+    from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
+    from slicewise.segmentation.unet import UNet
 
     small = config.model_copy(
         update={"network": config.network.model_copy(update={"features": (4, 8)})}

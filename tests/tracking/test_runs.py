@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
-from pipeline.config import Config, flatten
-from pipeline.errors import InterruptedBySignal, ModelError, TrainingError
-from pipeline.tracking import Store, start_run
-from pipeline.tracking.runs import continue_run
-from pipeline.tracking.spool import courier
+import slicewise
+from slicewise.config import Config, flatten
+from slicewise.errors import InterruptedBySignal, ModelError, TrainingError
+from slicewise.tracking import Store, start_run
+from slicewise.tracking.runs import continue_run
+from slicewise.tracking.spool import courier
 
 
 def test_run_holds_configuration_code_version_and_metrics(store: Store, config: Config) -> None:
@@ -25,7 +25,7 @@ def test_run_holds_configuration_code_version_and_metrics(store: Store, config: 
     assert kept.info.run_name == "toy fold 0"
     assert set(kept.data.params) >= {"training.epochs", "data.labels.left part _a_"}
     assert len(kept.data.params) == len(flatten(config))
-    assert kept.data.tags["slicewise.version"] == pipeline.__version__
+    assert kept.data.tags["slicewise.version"] == slicewise.__version__
     assert kept.data.tags["slicewise.fold"] == "0"
     assert kept.data.tags["note"] == "trial"
     assert kept.data.metrics["dice/left part _a_"] == 0.25

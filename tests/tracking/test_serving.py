@@ -14,10 +14,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.tracking.packing import ModelFiles
-from pipeline.tracking.registry import synthetic_example
-from pipeline.tracking.serving.gate import Gate, Limits
-from pipeline.tracking.serving.service import build_service
+from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.registry import synthetic_example
+from slicewise.tracking.serving.gate import Gate, Limits
+from slicewise.tracking.serving.service import build_service
 
 HEADERS = {"host": "127.0.0.1:5001", "content-type": "application/json"}
 

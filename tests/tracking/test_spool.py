@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from mlflow.exceptions import MlflowException
 
-from pipeline.config import Config
-from pipeline.tracking import Store, open_store, resolve_model
-from pipeline.tracking.packing import ModelFiles
-from pipeline.tracking.runs import WAITING, TrackedRun, continue_run, start_run
-from pipeline.tracking.spool import courier
-from pipeline.tracking.spool.delivery import deliver
-from pipeline.tracking.spool.spool import Spool, known_id, spools
-from pipeline.tracking.spool.syncing import mark_killed, remove_if_done, sync_spools
+from slicewise.config import Config
+from slicewise.tracking import Store, open_store, resolve_model
+from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.runs import WAITING, TrackedRun, continue_run, start_run
+from slicewise.tracking.spool import courier
+from slicewise.tracking.spool.delivery import deliver
+from slicewise.tracking.spool.spool import Spool, known_id, spools
+from slicewise.tracking.spool.syncing import mark_killed, remove_if_done, sync_spools
 
 
 class Client:
@@ -257,7 +257,7 @@ def test_a_line_that_was_cut_off_is_no_entry(flaky: Store, client: Client, confi
 def test_files_are_delivered_as_they_were(
     flaky: Store, client: Client, config: Config, tmp_path: Path
 ) -> None:
-    from pipeline.imaging.files import write_text
+    from slicewise.imaging.files import write_text
 
     client.is_down = True
     path = tmp_path / "facts.json"

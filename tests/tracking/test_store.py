@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError, UsageError
-from pipeline.tracking import Store, mlflow_ui_command, open_store
-from pipeline.tracking import store as store_module
+from slicewise.errors import OutputError, UsageError
+from slicewise.tracking import Store, mlflow_ui_command, open_store
+from slicewise.tracking import store as store_module
 
 
 def test_store_lies_in_the_work_folder_and_is_private(store: Store) -> None:

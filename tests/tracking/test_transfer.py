@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config
-from pipeline.errors import DataError, ModelError
-from pipeline.imaging.files import sha256_of
-from pipeline.tracking import Store, open_store, resolve_model, start_run
-from pipeline.tracking.packing import ModelFiles
-from pipeline.tracking.transfer.exporting import all_runs, chosen_runs, export_runs
-from pipeline.tracking.transfer.importing import Imported, exported_runs, import_runs
-from pipeline.tracking.transfer.package import opened, pack
+from slicewise.config import Config
+from slicewise.errors import DataError, ModelError
+from slicewise.imaging.files import sha256_of
+from slicewise.tracking import Store, open_store, resolve_model, start_run
+from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.transfer.exporting import all_runs, chosen_runs, export_runs
+from slicewise.tracking.transfer.importing import Imported, exported_runs, import_runs
+from slicewise.tracking.transfer.package import opened, pack
 
 NAME = "Käse/übung 1"
 OWN_TAGS = ("slicewise.imported_from", "slicewise.import_complete", "slicewise.spool_entry")

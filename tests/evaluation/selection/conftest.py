@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.evaluation.selection.evidence import CaseEvidence, MaskEvidence, StructureEvidence
-from pipeline.evaluation.selection.options import NEUTRAL, TEMPERATURES
+from slicewise.evaluation.selection.evidence import CaseEvidence, MaskEvidence, StructureEvidence
+from slicewise.evaluation.selection.options import NEUTRAL, TEMPERATURES
 
 MakeCase = Callable[..., CaseEvidence]
 MakeCases = Callable[..., list[CaseEvidence]]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from pipeline.config import InferenceSection
-from pipeline.evaluation.selection.candidates import cross_fitted, find_candidates, judge
-from pipeline.evaluation.selection.choosing import Choices, Trial, choose, write_trials
-from pipeline.evaluation.selection.evidence import CaseEvidence, MaskEvidence
-from pipeline.evaluation.selection.options import NEUTRAL, TEMPERATURES
+from slicewise.config import InferenceSection
+from slicewise.evaluation.selection.candidates import cross_fitted, find_candidates, judge
+from slicewise.evaluation.selection.choosing import Choices, Trial, choose, write_trials
+from slicewise.evaluation.selection.evidence import CaseEvidence, MaskEvidence
+from slicewise.evaluation.selection.options import NEUTRAL, TEMPERATURES
 
 MakeCase = Callable[..., CaseEvidence]
 MakeCases = Callable[..., list[CaseEvidence]]

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config, DivisionSection, InferenceSection, PostprocessingSection
-from pipeline.errors import ConfigErrors, DataError
-from pipeline.evaluation.selection.evidence import (
+from slicewise.config import Config, DivisionSection, InferenceSection, PostprocessingSection
+from slicewise.errors import ConfigErrors, DataError
+from slicewise.evaluation.selection.evidence import (
     EVIDENCE,
     CaseEvidence,
     read_evidence,
     write_evidence,
 )
-from pipeline.evaluation.selection.inference_file import read_inference, write_inference
-from pipeline.evaluation.selection.options import (
+from slicewise.evaluation.selection.inference_file import read_inference, write_inference
+from slicewise.evaluation.selection.options import (
     is_decided,
     mirror_axes,
     mirror_name,

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pipeline.config import Config
-from pipeline.evaluation.selection.evidence import CaseEvidence
-from pipeline.evaluation.selection.gathering import Gatherer, HeldOutCase
-from pipeline.evaluation.selection.options import NEUTRAL, POSTPROCESSING, TEMPERATURES
-from pipeline.imaging.volume import Volume
-from pipeline.metrics.overlap import overlap
-from pipeline.segmentation.confidence import promised_dice, with_temperature
-from pipeline.segmentation.inference import Member, Prediction, Predictor
-from pipeline.segmentation.postprocessing import postprocess
+from slicewise.config import Config
+from slicewise.evaluation.selection.evidence import CaseEvidence
+from slicewise.evaluation.selection.gathering import Gatherer, HeldOutCase
+from slicewise.evaluation.selection.options import NEUTRAL, POSTPROCESSING, TEMPERATURES
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.overlap import overlap
+from slicewise.segmentation.confidence import promised_dice, with_temperature
+from slicewise.segmentation.inference import Member, Prediction, Predictor
+from slicewise.segmentation.postprocessing import postprocess
 
 LABELS = {"core": 3, "rim": 7}
 SHAPE = (17, 14, 9)

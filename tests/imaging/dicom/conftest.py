@@ -27,12 +27,12 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.scanner import SeriesScan
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.volume import Volume
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Volume
 
 ITK_COMPRESSORS = {JPEGLosslessSV1: "JPEG", JPEG2000Lossless: "JPEG2000"}
 CSA_CREATOR = (0x0029, 0x0010)

@@ -18,9 +18,9 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
@@ -74,8 +74,8 @@ def test_deflate_bomb_meets_the_limit_of_the_child(
 MEASURE = """
 import json, re, resource, sys
 from pathlib import Path
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
 
 if __name__ == "__main__":
     with Sandbox() as sandbox:

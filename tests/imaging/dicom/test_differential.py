@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Volume
 
 pytestmark = pytest.mark.data
 

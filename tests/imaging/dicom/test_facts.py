@@ -14,10 +14,10 @@ from pydicom import Dataset, config
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.facts import acquisition_facts
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.facts import acquisition_facts
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Only = Callable[..., DicomSeries]

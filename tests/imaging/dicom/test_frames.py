@@ -12,8 +12,8 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.imaging.volume import Volume
+from slicewise.errors import GeometryError, ScanError
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -219,7 +219,7 @@ def damaged(files: Files, number: int) -> tuple[list[str], Files]:
 def where_raised(error: Exception) -> str:
     """The last line of ours, in the child where there was one, and what was raised."""
     told = str(error.__cause__ or "".join(traceback.format_exception(error)))
-    places = re.findall(r'File ".*/(pipeline/.*)", line (\d+), in (\w+)', told)
+    places = re.findall(r'File ".*/(slicewise/.*)", line (\d+), in (\w+)', told)
     ours = [place for place in places if "sandbox" not in place[0]]
     return f"{type(error).__name__} in {':'.join(ours[-1])}"
 

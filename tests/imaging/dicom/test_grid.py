@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import ReadingSection
-from pipeline.imaging.dicom.grid import regular_grid
-from pipeline.imaging.dicom.slice_header import SliceHeader
+from slicewise.config import ReadingSection
+from slicewise.imaging.dicom.grid import regular_grid
+from slicewise.imaging.dicom.slice_header import SliceHeader
 
 
 @pytest.mark.fault(26, "OK")

@@ -13,10 +13,10 @@ from pydicom import config
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.pseudonyms import Pseudonyms
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import GeometryError, ScanError
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import ScanError, SlicewiseError
-from pipeline.imaging.dicom.pixels import Slice, decode_series
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import ChildDiedError, Sandbox
+from slicewise.errors import ScanError, SlicewiseError
+from slicewise.imaging.dicom.pixels import Slice, decode_series
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import ChildDiedError, Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

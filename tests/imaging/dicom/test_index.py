@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import OutputError
-from pipeline.imaging.dicom import index as index_module
-from pipeline.imaging.dicom.index import HeaderIndex
-from pipeline.imaging.dicom.scanner import DicomScanner, SeriesScan
-from pipeline.imaging.dicom.slice_header import FileContents
-from pipeline.imaging.dicom.walk import FileState, walk
-from pipeline.imaging.sandbox import ChildDiedError, Sandbox
+from slicewise.errors import OutputError
+from slicewise.imaging.dicom import index as index_module
+from slicewise.imaging.dicom.index import HeaderIndex
+from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.slice_header import FileContents
+from slicewise.imaging.dicom.walk import FileState, walk
+from slicewise.imaging.sandbox import ChildDiedError, Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 

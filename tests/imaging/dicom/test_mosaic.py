@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import GeometryError
-from pipeline.imaging.volume import Volume
+from slicewise.errors import GeometryError
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -11,9 +11,9 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import RLELossless
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

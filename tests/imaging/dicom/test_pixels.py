@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.config import ReadingSection
-from pipeline.errors import ScanError
-from pipeline.imaging.scan import read_scan
+from slicewise.config import ReadingSection
+from slicewise.errors import ScanError
+from slicewise.imaging.scan import read_scan
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

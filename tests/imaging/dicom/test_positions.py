@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
-from pipeline.errors import GeometryError
+from slicewise.errors import GeometryError
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -17,11 +17,11 @@ from pydicom import dcmwrite
 from pydicom.dataset import FileDataset
 from scipy.spatial.transform import Rotation
 
-from pipeline.imaging.dicom.grid import LPS_TO_RAS
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.dicom.grid import LPS_TO_RAS
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Volume
 
 # The phantom and the builders are the same for every example, and nothing is written to them.
 PROPERTY = settings(

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 
-from pipeline.errors import OutputError, ScanError
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import OutputError, ScanError
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

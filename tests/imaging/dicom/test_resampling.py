@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
 
-from pipeline.imaging.dicom.resampling import Resampling, resampled
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.dicom.resampling import Resampling, resampled
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -13,9 +13,9 @@ from pydicom import dcmwrite
 from pydicom.dataset import FileDataset
 from pydicom.uid import SegmentationStorage, generate_uid
 
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.pseudonyms import Pseudonyms
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -28,12 +28,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.pixels import Slice, decode_series
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.dicom.scanner import DicomScanner
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.volume import Volume
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.pixels import Slice, decode_series
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

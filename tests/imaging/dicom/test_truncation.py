@@ -23,10 +23,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.pixels import Slice, decode_series
-from pipeline.imaging.dicom.reading import read_series
-from pipeline.imaging.sandbox import Sandbox
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.pixels import Slice, decode_series
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.sandbox import Sandbox
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -14,8 +14,8 @@ from pydicom import DataElement, Dataset, config, dcmwrite
 from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from pipeline.errors import ScanError
-from pipeline.imaging.dicom.walk import FileState, walk
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.walk import FileState, walk
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.errors import ScanError, SlicewiseError
-from pipeline.imaging.nifti import stream
-from pipeline.imaging.nifti.reading import read_nifti
+from slicewise.errors import ScanError, SlicewiseError
+from slicewise.imaging.nifti import stream
+from slicewise.imaging.nifti.reading import read_nifti
 
 
 class TestTruncation:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import ScanError
-from pipeline.imaging.nifti import stream
-from pipeline.imaging.nifti.reading import NiftiVolume, read_nifti, volume_count
+from slicewise.errors import ScanError
+from slicewise.imaging.nifti import stream
+from slicewise.imaging.nifti.reading import NiftiVolume, read_nifti, volume_count
 
 
 def test_a_slice_is_a_flat_volume(scans: Any, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pipeline.config import ReadingSection
-from pipeline.errors import GeometryError
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import write_volume
-from pipeline.imaging.volume import Volume
+from slicewise.config import ReadingSection
+from slicewise.errors import GeometryError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_volume
+from slicewise.imaging.volume import Volume
 
 TAKE_SFORM = ReadingSection(nifti_form="sform")
 TAKE_QFORM = ReadingSection(nifti_form="qform")

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pipeline.config import ReadingSection
-from pipeline.errors import GeometryError
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import (
+from slicewise.config import ReadingSection
+from slicewise.errors import GeometryError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import (
     write_mask,
     write_volume,
 )
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.volume import Volume
 
 
 class TestOtherGrids:

@@ -9,13 +9,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.errors import LabelError
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import (
+from slicewise.errors import LabelError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import (
     smallest_integers,
     write_mask,
 )
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.volume import Volume
 
 
 class TestLabels:

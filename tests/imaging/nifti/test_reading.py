@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from pipeline.config import ReadingSection
-from pipeline.imaging.nifti.reading import is_nifti, read_nifti, stem
+from slicewise.config import ReadingSection
+from slicewise.imaging.nifti.reading import is_nifti, read_nifti, stem
 
 
 @pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz", "Kopf 1 ä.nii.gz"])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.skew import (
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.skew import (
     MAXIMUM_REPAIR_MM,
     ROUNDING_RADIANS,
     corners_apart_mm,

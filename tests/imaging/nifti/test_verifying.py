@@ -9,9 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipeline.errors import OutputError
-from pipeline.imaging.nifti.writing import write_mask, write_probabilities, write_volume
-from pipeline.imaging.volume import Volume
+from slicewise.errors import OutputError
+from slicewise.imaging.nifti.writing import write_mask, write_probabilities, write_volume
+from slicewise.imaging.volume import Volume
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from pipeline.config import ReadingSection
-from pipeline.errors import GeometryError, OutputError
-from pipeline.imaging.nifti.reading import read_nifti
-from pipeline.imaging.nifti.writing import (
+from slicewise.config import ReadingSection
+from slicewise.errors import GeometryError, OutputError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import (
     write_mask,
     write_probabilities,
 )

@@ -20,15 +20,15 @@ from pydicom.dataset import FileDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
 
-from pipeline.errors import GeometryError, LabelError, ScanError
-from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.reading import read_segmentation
-from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.errors import GeometryError, LabelError, ScanError
+from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
+from slicewise.imaging.dicom.seg.reading import read_segmentation
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import write_segmentation
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Only = Callable[..., DicomSeries]

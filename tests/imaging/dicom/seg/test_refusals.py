@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 
-from pipeline.errors import (
+from slicewise.errors import (
     ConfigError,
     GeometryError,
     LabelError,
@@ -22,13 +22,13 @@ from pipeline.errors import (
     ScanError,
     SlicewiseError,
 )
-from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import write_segmentation
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Only = Callable[..., DicomSeries]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydicom.sr.codedict import codes
 
-from pipeline.config import CodedTerm
-from pipeline.imaging.dicom.seg.segments import CATEGORIES, coded
-from pipeline.imaging.structures import Structure
+from slicewise.config import CodedTerm
+from slicewise.imaging.dicom.seg.segments import CATEGORIES, coded
+from slicewise.imaging.structures import Structure
 
 ANATOMICAL_STRUCTURE = ("91723000", "SCT")
 MORPHOLOGICALLY_ABNORMAL = ("49755003", "SCT")

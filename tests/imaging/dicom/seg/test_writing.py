@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
 
-from pipeline.imaging.dicom.seg.identity import Identity, IdentityMode
-from pipeline.imaging.dicom.seg.segments import Algorithm
-from pipeline.imaging.dicom.seg.writing import write_segmentation
-from pipeline.imaging.dicom.series import DicomSeries
-from pipeline.imaging.sandbox import Sandbox
-from pipeline.imaging.structures import Structure
-from pipeline.imaging.volume import Volume
+from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import write_segmentation
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
 
 Write = Callable[[list[FileDataset]], Path]
 Only = Callable[..., DicomSeries]

@@ -1,0 +1,144 @@
+"""Scans of any format in, NIfTI files with a JSON of facts beside each out, in worker processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from slicewise import __version__
+from slicewise.config import ReadingSection
+from slicewise.dataset.workers import run_in_workers
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.facts import acquisition_facts
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.files import write_text
+from slicewise.imaging.nifti.reading import NiftiVolume
+from slicewise.imaging.nifti.writing import write_volume
+from slicewise.imaging.scan import ScanSource, read_scan
+from slicewise.imaging.volume import Volume
+
+
+@dataclass(frozen=True)
+class ConversionTask:
+    """What a worker needs for one volume.
+
+    Attributes:
+        name: of the scan, and of its files.
+        source: where it comes from.
+        folder: where ``NAME.nii.gz`` and ``NAME.json`` go.
+        reading: how faults are met.
+    """
+
+    name: str
+    source: ScanSource
+    folder: Path
+    reading: ReadingSection
+
+    @property
+    def targets(self) -> tuple[Path, Path]:
+        """The volume and its facts."""
+        return self.folder / f"{self.name}.nii.gz", self.folder / f"{self.name}.json"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One row of the table of what was found.
+
+    Attributes:
+        name: of the scan, and of its files.
+        shape: voxels along each axis.
+        spacing_mm: along each axis.
+        orientation: of the axes, such as RAS.
+        voxel_type: numpy name of the type that is stored.
+        files: how many the volume was made from.
+        warnings: what was noticed or repaired.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    orientation: str
+    voxel_type: str
+    files: int
+    warnings: tuple[str, ...]
+
+
+def conversion_tasks(
+    sources: Mapping[str, ScanSource], folder: Path, reading: ReadingSection
+) -> list[ConversionTask]:
+    """A task for each scan, in the order of the names."""
+    return [ConversionTask(name, sources[name], folder, reading) for name in sorted(sources)]
+
+
+def convert_scans(
+    tasks: list[ConversionTask], workers: int
+) -> Iterator[tuple[ConversionTask, Converted | ScanError]]:
+    """Convert each scan; yields each when it is done.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    return run_in_workers(convert_scan, tasks, workers)
+
+
+def convert_scan(task: ConversionTask) -> Converted:
+    """Read one volume to its last voxel, write it and its facts.
+
+    Raises:
+        ScanError: it cannot be read, or holds voxels that are no numbers.
+        OutputError: a file cannot be written.
+    """
+    volume = read_scan(task.source, task.reading)
+    _require_finite(volume, task)
+    facts = acquisition_facts(task.source) if isinstance(task.source, DicomSeries) else {}
+    content = {
+        **facts,
+        "ConversionSoftware": "slicewise",
+        "ConversionSoftwareVersion": __version__,
+        "warnings": list(volume.warnings),
+    }
+    volume_path, facts_path = task.targets
+    write_volume(volume, volume_path)
+    write_text(facts_path, json.dumps(content, indent=2) + "\n")
+    return Converted(
+        name=task.name,
+        shape=volume.shape,
+        spacing_mm=volume.spacing_mm,
+        orientation=volume.orientation,
+        voxel_type=str(volume.voxels.dtype),
+        files=len(source_files(task.source)),
+        warnings=volume.warnings,
+    )
+
+
+def _require_finite(volume: Volume, task: ConversionTask) -> None:
+    broken = int(volume.voxels.size - np.count_nonzero(np.isfinite(volume.voxels)))
+    if broken:
+        raise ScanError(
+            source_files(task.source)[0],
+            expected="finite voxels",
+            found=f"{broken} NaN or infinite voxels",
+            remedy="export the scan again, or fill them: reading.non_finite=zero",
+        )
+
+
+def source_files(source: ScanSource) -> list[Path]:
+    """The files that a volume comes from, each once."""
+    if isinstance(source, DicomSeries):
+        return [source.folder / member for member in dict.fromkeys(source.members)]
+    return [source.path if isinstance(source, NiftiVolume) else source]
+
+
+def volumes_together(sources: Mapping[str, ScanSource]) -> dict[str, int]:
+    """Name to how many volumes its series, or its file, was split into."""
+    whole: dict[object, list[str]] = {}
+    for name, source in sources.items():
+        if isinstance(source, DicomSeries):
+            whole.setdefault((source.folder, source.series_uid or name), []).append(name)
+        else:
+            whole.setdefault(source_files(source)[0], []).append(name)
+    return {name: len(names) for names in whole.values() for name in names}

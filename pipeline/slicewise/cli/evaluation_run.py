@@ -1,0 +1,177 @@
+"""Pairs of masks in, each scored out, in worker processes; and the summary of all as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from slicewise.cli.console import note, tracked
+from slicewise.config import Config, ReadingSection
+from slicewise.dataset.catalogue import SetAside, patient_of
+from slicewise.dataset.workers import run_in_workers
+from slicewise.errors import DataError, ScanError
+from slicewise.evaluation.pairing import Pair, label_values, read_pair
+from slicewise.evaluation.scores import Score, score_case
+from slicewise.evaluation.statistics import (
+    Distribution,
+    StructureSummary,
+    mean_dice_interval,
+    summarize,
+)
+from slicewise.imaging.files import write_text
+from slicewise.imaging.structures import Structure, structures_of
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """What a worker needs for one pair.
+
+    Attributes:
+        pair: where the masks lie.
+        reading: how faults are met.
+        structures: what the values mean; none where that is asked.
+        patient: whose case it is; empty takes it for a patient of its own.
+    """
+
+    pair: Pair
+    reading: ReadingSection
+    structures: tuple[Structure, ...] = ()
+    patient: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the case, for messages."""
+        return self.pair.name
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """What a worker hands back.
+
+    Attributes:
+        scores: a row a structure.
+        warnings: what was noticed about both masks.
+    """
+
+    scores: list[Score]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """What came of all pairs.
+
+    Attributes:
+        scores: a row a case and structure, in the order of the pairs.
+        warnings: case to what was noticed about its masks.
+        failures: case to the reason why it has no scores.
+    """
+
+    scores: list[Score]
+    warnings: dict[str, tuple[str, ...]]
+    failures: dict[str, ScanError]
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """An evaluation as a whole, as ``--json`` writes it; what is undefined is null.
+
+    Attributes:
+        cases: that were scored.
+        patients: whose they are.
+        mean_dice: of the structures' mean Dice.
+        structures: a summary each.
+        set_aside: what was not scored, to the reason.
+        without_mask: references that no mask belongs to.
+    """
+
+    cases: int
+    patients: int
+    mean_dice: Distribution
+    structures: list[StructureSummary]
+    set_aside: Mapping[str, str]
+    without_mask: Sequence[str]
+
+
+def pair_tasks(pairs: Sequence[Pair], config: Config | None, workers: int) -> list[PairTask]:
+    """What is to be done, named by the configuration or else by the values that occur."""
+    if config is None:
+        reading, patients = ReadingSection(), dict.fromkeys([pair.name for pair in pairs], "")
+        values = _values_in([PairTask(pair, reading) for pair in pairs], workers)
+        structures = structures_of({f"label_{value}": value for value in values}, {})
+    else:
+        reading, patients = config.reading, _patients(pairs, config)
+        structures = structures_of(config.data.labels, config.structures)
+    return [PairTask(pair, reading, structures, patients[pair.name]) for pair in pairs]
+
+
+def score_pairs(tasks: Sequence[PairTask], workers: int) -> ScoredPairs:
+    """Score each pair on the grid of its reference, ``workers`` at a time."""
+    results = tracked(run_in_workers(score_pair, tasks, workers), "scoring", len(tasks))
+    by_name = {task.name: result for task, result in results}
+    found = ScoredPairs([], {}, {})
+    for task in tasks:
+        result = by_name[task.name]
+        if isinstance(result, ScanError):
+            found.failures[task.name] = result
+        else:
+            found.scores.extend(result.scores)
+            found.warnings[task.name] = result.warnings
+    return found
+
+
+def score_pair(task: PairTask) -> ScoredPair:
+    """Read and score one pair."""
+    names = {structure.name: structure.value for structure in task.structures}
+    predicted, reference = read_pair(task.pair, task.reading, names)
+    scored = score_case(task.name, predicted, reference, task.structures, patient=task.patient)
+    return ScoredPair(
+        scored.scores, tuple(dict.fromkeys((*predicted.warnings, *reference.warnings)))
+    )
+
+
+def values_in_pair(task: PairTask) -> list[int]:
+    """Label values of one pair."""
+    return label_values([task.pair], task.reading)
+
+
+def write_summary(
+    scores: Sequence[Score],
+    set_aside: Sequence[SetAside],
+    without_mask: Sequence[str],
+    path: Path,
+) -> None:
+    """Write what the table shows, and all that it leaves out, as JSON.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = EvaluationSummary(
+        cases=len({score.case for score in scores}),
+        patients=len({score.patient for score in scores}),
+        mean_dice=mean_dice_interval(scores),
+        structures=summarize(scores),
+        set_aside={item.name: item.reason for item in set_aside},
+        without_mask=without_mask,
+    )
+    text = TypeAdapter(EvaluationSummary).dump_json(content, indent=2).decode()
+    write_text(path, text + "\n")
+
+
+def _values_in(tasks: Sequence[PairTask], workers: int) -> list[int]:
+    """Label values of all pairs; a pair that cannot be read is named when it is scored."""
+    results = tracked(run_in_workers(values_in_pair, tasks, workers), "reading", len(tasks))
+    found = [result for _, result in results if not isinstance(result, ScanError)]
+    return sorted({value for values in found for value in values})
+
+
+def _patients(pairs: Sequence[Pair], config: Config) -> dict[str, str]:
+    """Case to patient, as far as names tell; otherwise each is a patient of its own, and that."""
+    try:
+        return {pair.name: patient_of(pair.name, config.data) for pair in pairs}
+    except DataError as error:
+        note(f"each case counts as one patient: {error.reason} ({error.where})")
+        return {pair.name: pair.name for pair in pairs}

@@ -1,0 +1,65 @@
+"""``slicewise figures``: pictures of how a model works, drawn from the model and a scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slicewise.cli.options import DEFAULT_WORK, Work
+
+
+def figures(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias.",
+        ),
+    ],
+    scan: Annotated[
+        Path, typer.Argument(metavar="SCAN", help="One scan; its slices exceed the window.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pictures.")],
+    work: Work = DEFAULT_WORK,
+) -> None:
+    """Draw the network, the scan beside its mask, and how windows of a slice are blended.
+
+    Example:
+      slicewise figures work/demo/model work/demo/cohort/images/DEMO-001.nii.gz --out figures
+    """
+    from slicewise.cli.console import loading, note
+    from slicewise.errors import UsageError
+
+    with loading():
+        from slicewise.cli.prediction_run import inputs
+        from slicewise.cli.segmenting_model import predictor_of
+        from slicewise.dataset.contrasts import read_contrasts
+        from slicewise.imaging.structures import structures_of
+        from slicewise.reporting.architecture_figure import draw_architecture
+        from slicewise.reporting.pictures import Example, draw_examples
+        from slicewise.reporting.tiles_figure import draw_tiles
+        from slicewise.segmentation.architecture import describe_layers
+        from slicewise.segmentation.tiles import tile_slice
+        from slicewise.segmentation.unet import UNet
+    predictor = predictor_of(model, (), work)
+    config = predictor.config
+    found, _ = inputs(scan, config, out, work)
+    if len(found) > 1:
+        raise UsageError(
+            scan,
+            expected="one scan",
+            found=f"{len(found)}",
+            remedy="give the path of one of them",
+        )
+    (sources,) = found.values()
+    contrasts = read_contrasts(sources, config.data.contrasts, config.reading)
+    structures = structures_of(config.data.labels, config.structures)
+    rows = describe_layers(UNet.from_config(config), *config.network.window)
+    draw_architecture(rows, config.in_channels, out / "network.svg")
+    draw_tiles(tile_slice(predictor, *contrasts), structures, out / "windows.png")
+    example = Example(contrasts[0].name, contrasts[0], predictor.predict(*contrasts))
+    draw_examples([example], config.data.labels, out / "scan_and_mask.png")
+    for name in ("network.svg", "scan_and_mask.png", "windows.png"):
+        note(str(out / name))

@@ -1,0 +1,186 @@
+"""A predicted mask in; out a file in the format that its scan and its user ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from slicewise.errors import ScanError, UsageError
+from slicewise.imaging.dicom.seg.identity import Identity
+from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.seg.writing import require_referable, write_segmentation
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.label_table import write_colour_table
+from slicewise.imaging.nifti.reading import NiftiVolume, is_nifti, stem
+from slicewise.imaging.nifti.writing import write_mask
+from slicewise.imaging.nrrd import write_segmentation_nrrd
+from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
+from slicewise.imaging.scan import ScanSource, only_series
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+
+
+class MaskFormat(StrEnum):
+    """What a mask is written as; the mask of a picture is a picture in any case."""
+
+    NIFTI = "nifti"
+    SEG_NRRD = "seg-nrrd"
+    DICOM_SEG = "dicom-seg"
+
+
+_SUFFIXES = {
+    MaskFormat.NIFTI: (".nii.gz", ".nii"),
+    MaskFormat.SEG_NRRD: (".seg.nrrd",),
+    MaskFormat.DICOM_SEG: (".dcm",),
+}
+_PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class MaskOutput:
+    """How the masks of one run are written.
+
+    Attributes:
+        format: of the masks of scans that are no pictures.
+        structures: what the values of the masks mean.
+        algorithm: what made the masks.
+        identity: what a DICOM SEG says about the patient.
+    """
+
+    format: MaskFormat
+    structures: tuple[Structure, ...]
+    algorithm: Algorithm
+    identity: Identity
+
+    def targets(self, scans: Mapping[str, ScanSource], out: Path) -> dict[str, Path]:
+        """Where each mask goes: into a folder, or the one file that is named; never onto a scan.
+
+        Raises:
+            UsageError: one file for several masks, a suffix that does not fit the format, or a
+                mask in the place of a scan.
+        """
+        named = _named_file(out)
+        if named and len(scans) > 1:
+            raise UsageError(
+                f"--out {out}",
+                expected=f"a folder for {len(scans)} masks",
+                found="the name of one file",
+                remedy="give a folder",
+            )
+        targets = {}
+        for name, source in scans.items():
+            suffixes = self._suffixes(source)
+            if named and not out.name.lower().endswith(suffixes):
+                raise UsageError(
+                    f"--out {out}",
+                    expected=f"a folder, or a name that ends in {' or '.join(suffixes)}",
+                    found=out.name,
+                    remedy="correct the suffix, or choose --format",
+                )
+            targets[name] = out if named else out / f"{name}{suffixes[0]}"
+        _require_apart(targets.values(), scans.values(), out)
+        return targets
+
+    def require_writable(self, source: ScanSource) -> None:
+        """Refuse a scan whose mask could not be written, before anything is computed.
+
+        Raises:
+            ScanError: DICOM SEG is wanted, and the scan has no slices that one could refer to.
+        """
+        if self.format is not MaskFormat.DICOM_SEG or _is_picture(source):
+            return
+        if isinstance(source, DicomSeries):
+            require_referable(source)
+        elif isinstance(source, NiftiVolume) or is_nifti(source):
+            raise ScanError(
+                path_of(source),
+                expected="a scan that came from DICOM, for the segmentation to refer to",
+                found="NIfTI",
+                remedy=f"leave it out, or choose --format {MaskFormat.SEG_NRRD}",
+            )
+
+    def write(self, mask: Volume, scan: Volume, source: ScanSource, target: Path) -> None:
+        """Write the mask of a scan, checked against it before it takes its place.
+
+        Raises:
+            GeometryError, LabelError, ScanError, OutputError: see the writers of the formats.
+        """
+        if _is_picture(source):
+            write_picture_mask(mask, target)
+        elif self.format is MaskFormat.NIFTI:
+            write_mask(mask, scan, target)
+        elif self.format is MaskFormat.SEG_NRRD:
+            write_segmentation_nrrd(mask, self.structures, target)
+        else:
+            series = source if isinstance(source, DicomSeries) else only_series(path_of(source))
+            write_segmentation(mask, series, self.structures, self.algorithm, target, self.identity)
+
+    def write_labels(self, out: Path) -> None:
+        """Write what the values mean beside masks that do not say it themselves."""
+        if self.format is MaskFormat.NIFTI:
+            table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / "labels.ctbl"
+            write_colour_table(self.structures, table)
+
+    def _suffixes(self, source: ScanSource) -> tuple[str, ...]:
+        if not _is_picture(source):
+            return _SUFFIXES[self.format]
+        first = mask_suffix(path_of(source))
+        return (first, *(suffix for suffix in _PICTURE_SUFFIXES if suffix != first))
+
+
+def path_of(source: ScanSource) -> Path:
+    """File or folder of a scan."""
+    if isinstance(source, DicomSeries):
+        return source.folder
+    return source.path if isinstance(source, NiftiVolume) else source
+
+
+def _is_picture(source: ScanSource) -> bool:
+    return isinstance(source, Path) and source.is_file() and is_picture(source)
+
+
+def _named_file(out: Path) -> bool:
+    every = (*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many))
+    return out.name.lower().endswith(every) and not out.is_dir()
+
+
+def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
+    inputs = {path_of(source).resolve() for source in sources}
+    for source in sources:
+        if isinstance(source, DicomSeries):
+            inputs |= {path.resolve() for path in source.files}
+    for target in targets:
+        if target.resolve() in inputs:
+            raise UsageError(
+                f"--out {out}",
+                expected="a place apart from the scans",
+                found=f"{target}, which is a scan",
+                remedy="choose another folder or file",
+            )
+
+
+def probabilities_beside(target: Path) -> Path:
+    """Where the probabilities behind a mask go."""
+    return _beside(target, "probabilities.nii.gz")
+
+
+def uncertainty_beside(target: Path) -> Path:
+    """Where the map of uncertainty of a mask goes."""
+    return _beside(target, "uncertainty.nii.gz")
+
+
+def confidence_table(out: Path, *, wanted: bool) -> Path | None:
+    """Where the table of all scans goes: into a folder, or beside one named file if asked for."""
+    if not _named_file(out):
+        return out / "confidence.csv"
+    return _beside(out, "confidence.csv") if wanted else None
+
+
+def _beside(target: Path, ending: str) -> Path:
+    every = sorted(
+        {*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many)}, key=len
+    )
+    suffix = next(one for one in reversed(every) if target.name.lower().endswith(one))
+    return target.with_name(f"{target.name[: -len(suffix)]}_{ending}")

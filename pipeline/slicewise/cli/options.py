@@ -1,0 +1,52 @@
+"""The arguments and options that several commands share, and what they ask of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from slicewise.config import Config
+
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Experiment, such as configs/hippocampus.yaml.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
+]
+Work = Annotated[
+    Path, typer.Option("--work", metavar="DIR", help="Place of slice cache, runs and MLflow store.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Scans at a time; default: the cores."),
+]
+DEFAULT_WORK = Path("work")
+
+
+def require_labels(config: Config) -> None:
+    """Refuse a configuration that names no structure.
+
+    Raises:
+        ConfigError: ``data.labels`` is empty.
+    """
+    from slicewise.errors import ConfigError
+
+    if not config.data.labels:
+        raise ConfigError(
+            "data.labels",
+            expected="at least one structure with its value",
+            found="none",
+            remedy="for example: labels: {lesion: 1}",
+        )
+
+
+OuterFold = Annotated[
+    int, typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen.")
+]
+InnerFold = Annotated[
+    int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
+]

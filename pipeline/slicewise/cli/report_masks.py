@@ -1,0 +1,170 @@
+"""A folder of masks without scores in, a report of volumes and pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from slicewise.cli.console import note, tracked
+from slicewise.cli.report_cases import CaseReader, reported_cases
+from slicewise.cli.scanning import scanning
+from slicewise.cli.viewing_run import structures_beside
+from slicewise.config import Config, parse_config
+from slicewise.dataset.layouts import read_images
+from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
+from slicewise.imaging.labels import whole_numbers
+from slicewise.imaging.nifti.reading import is_nifti
+from slicewise.imaging.pictures import is_picture, read_picture_mask
+from slicewise.imaging.scan import ScanSource, read_scan, source_name
+from slicewise.imaging.structures import COLOURS, Structure
+from slicewise.imaging.volume import Volume
+from slicewise.reporting.failures import odd_volumes
+from slicewise.reporting.report import Report
+
+_NO_MASKS = ("_probabilities", "_uncertainty")
+"""What the maps end in that `slicewise predict` writes beside masks."""
+_MOST_VALUES = 256
+"""More values than any label map has; a scan has more."""
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """Name to path of each mask that `slicewise predict` left as NIfTI or picture.
+
+    Raises:
+        DataError: two of one name.
+    """
+    named: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not (is_nifti(path) or is_picture(path)):
+            continue
+        name = source_name(path)
+        if name in named:
+            raise DataError(
+                folder,
+                expected="one mask of each name",
+                found=f"{named[name].name} and {path.name}",
+                remedy="rename or remove one of them",
+            )
+        named[name] = path
+    return {name: path for name, path in named.items() if not name.endswith(_NO_MASKS)}
+
+
+def report_of_masks(
+    folder: Path, data_root: Path | None, work: Path, *, with_viewer: bool
+) -> Report:
+    """Volumes of each structure, what is odd among them, and pictures where the scans are given.
+
+    Raises:
+        DataError: no mask can be read, or two have one name.
+        UsageError: what lies there are no masks.
+    """
+    paths = masks_in(folder)
+    masks: dict[str, dict[int, float]] = {}
+    for name, path in tracked(paths.items(), "reading masks", len(paths)):
+        try:
+            masks[name] = _volumes_ml(path)
+        except ScanError as error:
+            note(f"left out: {name}: {error.reason}")
+    if not masks:
+        raise DataError(
+            folder, expected="masks", found="none that can be read", remedy="see the reasons"
+        )
+    first = next(iter(paths.values()))
+    structures = _structures(first, sorted({value for found in masks.values() for value in found}))
+    volumes_ml = {
+        item.name: {name: found.get(item.value, 0.0) for name, found in masks.items()}
+        for item in structures
+    }
+    config = parse_config("name: masks\ndata: {}\ntraining: {steps: 1}\n", "report")
+    report = Report(
+        name="Masks",
+        folds=(),
+        structures=structures,
+        scores=(),
+        summaries=(),
+        headline=None,
+        volumes_ml=volumes_ml,
+        failures=tuple(odd_volumes(volumes_ml)),
+        compared=(),
+        cases=(),
+        viewer=None,
+        network=None,
+        notes=(
+            "These masks have no scores: there is no reference that they were compared with. "
+            "`slicewise evaluate` scores them where there is one.",
+        ),
+        provenance={"what": f"{len(masks)} masks"},
+    )
+    images, reason = _images(data_root, config, work, list(masks))
+    reader = CaseReader(config, structures, images, {}, paths, reason)
+    return reported_cases(report, reader, with_viewer=with_viewer)
+
+
+def _volumes_ml(path: Path) -> dict[int, float]:
+    """Volume of each label.
+
+    Raises:
+        ScanError: the mask cannot be read.
+        UsageError: its values are those of a scan.
+    """
+    mask = _stored(path)
+    try:
+        labels = whole_numbers(mask.voxels, path.name)
+    except LabelError as error:
+        raise _no_mask(path, error.found) from error
+    values, counts = np.unique(labels, return_counts=True)
+    if values[0] < 0:
+        raise _no_mask(path, "negative values")
+    if len(values) > _MOST_VALUES:
+        raise _no_mask(path, f"{len(values)} different values")
+    return {
+        int(value): int(count) * mask.voxel_volume_ml
+        for value, count in zip(values, counts, strict=True)
+        if value
+    }
+
+
+def _no_mask(path: Path, found: str) -> UsageError:
+    return UsageError(
+        path.name,
+        expected=f"a mask: at most {_MOST_VALUES} whole numbers, none of them negative",
+        found=found,
+        remedy="give the folder of the masks as RUN, and that of the scans by --data",
+    )
+
+
+def _stored(path: Path) -> Volume:
+    return read_picture_mask(path) if is_picture(path) else read_scan(path)
+
+
+def _structures(mask: Path, values: Sequence[int]) -> tuple[Structure, ...]:
+    """What a colour table beside the masks names, and the values that it does not name."""
+    named = structures_beside(mask, None)
+    known = {structure.value for structure in named}
+    return (
+        *named,
+        *(
+            Structure(f"label {value}", value, COLOURS[(value - 1) % len(COLOURS)])
+            for value in values
+            if value not in known
+        ),
+    )
+
+
+def _images(
+    root: Path | None, config: Config, work: Path, names: Sequence[str]
+) -> tuple[dict[str, ScanSource], str]:
+    again = "Report again with --data DIR, the folder of the scans."
+    if root is None:
+        return {}, f"No pictures of cases: the scans are not given. {again}"
+    try:
+        with scanning(work, config.reading) as scanner:
+            # Only the first contrast is drawn.
+            listing = read_images(root, config.data.contrasts, scanner, missing_contrasts="zero")
+    except SlicewiseError as error:
+        note(f"the scans cannot be read: {error}")
+        return {}, f"No pictures of cases: the scans cannot be read. {again}"
+    found = {name: listing.images[name][0] for name in names if name in listing.images}
+    return found, "" if found else f"No pictures of cases: no scan is called like a mask. {again}"

@@ -1,0 +1,53 @@
+"""A model as a user names it in, a running service out."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from slicewise.cli.steps import model_files
+from slicewise.errors import UsageError, file_problem
+from slicewise.tracking.serving.gate import Gate, Limits
+from slicewise.tracking.serving.service import build_service
+
+
+def served(model: str, limits: Limits, allow_paths: Path | None, work: Path) -> Gate:
+    """The application for a model.
+
+    Raises:
+        UsageError: a folder of permitted paths that does not exist.
+        ModelError, CheckpointError: no model, or a damaged one.
+    """
+    if allow_paths is not None and not allow_paths.is_dir():
+        raise UsageError(
+            f"--allow-paths {allow_paths}",
+            expected="a folder of scans",
+            found="no such folder",
+            remedy="correct the path",
+        )
+    return build_service(model_files(model, work), limits, allow_paths)
+
+
+def run_service(service: Gate, host: str, port: int) -> None:
+    """Answer until a signal ends it; requests that have begun are answered.
+
+    Raises:
+        UsageError: the address cannot be had.
+    """
+    try:
+        listening = socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise UsageError(
+            f"--host {host} --port {port}",
+            expected="an address of this machine that is free",
+            found=file_problem(error),
+            remedy="choose another port, or end what listens there",
+        ) from error
+    config = uvicorn.Config(service, log_level="warning", lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,167 @@
+"""A search space and the results so far in, the values of the next trial out, by Optuna."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slicewise.config import ParameterSection, Space
+from slicewise.errors import OutputError
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+JOURNAL = "optuna.journal"
+"""Optuna's own storage: a line an event, so that a process that is killed damages nothing."""
+_NAME = "sweep"
+_KEY, _SECONDS = "slicewise.key", "slicewise.seconds"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial.
+
+    Attributes:
+        number: counts from 0.
+        values: key to the value that was tried.
+        state: ``complete``, ``pruned`` or ``failed``.
+        dice: mean validation Dice, of the last validation that there was; None without one.
+        seconds: of the whole trial.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    state: str
+    dice: float | None
+    seconds: float
+
+
+class SweepStudy:
+    """Optuna's study of a sweep, kept in a folder that one process uses at a time.
+
+    Args:
+        folder: of the sweep.
+        space: what trials draw from.
+        key: stands for all that makes trials comparable: configuration, values, cases.
+        seed: of the draws.
+
+    Raises:
+        OutputError: the folder holds another sweep.
+    """
+
+    def __init__(self, folder: Path, space: Space, key: str, seed: int) -> None:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(logging.WARNING)
+        self.space = space
+        self._study: Study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            study_name=_NAME,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        known = self._study.user_attrs.setdefault(_KEY, key)
+        if known != key:
+            raise OutputError(
+                folder,
+                expected="the sweep that was begun there",
+                found="another configuration, other values or other cases",
+                remedy="choose another --out",
+            )
+        self._study.set_user_attr(_KEY, key)
+        self._retry_what_was_killed()
+        # Other draws than before the interruption, but the same whenever this is repeated.
+        begun = len(self._study.trials)
+        if space.sweep.sampler == "tpe":
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed + begun)
+        else:
+            self._study.sampler = optuna.samplers.RandomSampler(seed=seed + begun)
+        pruner = space.sweep.pruner
+        self._study.pruner = (
+            optuna.pruners.NopPruner()
+            if pruner.kind == "none"
+            else optuna.pruners.MedianPruner(
+                n_startup_trials=pruner.warmup_trials, n_warmup_steps=pruner.warmup_validations
+            )
+        )
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Of all trials that came to an end."""
+        return [
+            self._outcome(trial)
+            for trial in self._study.trials
+            # One that was interrupted has no duration.
+            if trial.state.is_finished() and _SECONDS in trial.user_attrs
+        ]
+
+    @property
+    def best(self) -> Outcome | None:
+        """The complete trial with the highest Dice."""
+        complete = [item for item in self.outcomes if item.state == "complete"]
+        return max(complete, key=lambda item: item.dice or 0.0, default=None)
+
+    def ask(self) -> tuple[Trial, dict[str, Any]]:
+        """The next trial, and the value of each key."""
+        trial = self._study.ask()
+        parameters = self.space.sweep.parameters
+        return trial, {key: self._suggested(trial, key, item) for key, item in parameters.items()}
+
+    def tell(self, trial: Trial, state: str, dice: float | None, seconds: float) -> None:
+        """Keep what became of a trial: ``complete``, ``pruned`` or ``failed``."""
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(_SECONDS, seconds)
+        if state == "complete":
+            self._study.tell(trial, dice)
+        else:
+            ended = TrialState.PRUNED if state == "pruned" else TrialState.FAIL
+            self._study.tell(trial, state=ended)
+
+    def give_up(self, trial: Trial) -> None:
+        """A trial was interrupted: its values are tried again."""
+        self._give_up(trial.number, trial.params)
+
+    def _retry_what_was_killed(self) -> None:
+        for trial in self._study.trials:
+            if trial.state.name == "RUNNING":
+                self._give_up(trial.number, trial.params)
+
+    def _give_up(self, number: int, params: Mapping[str, Any]) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(number, state=TrialState.FAIL)
+        if params:
+            self._study.enqueue_trial(dict(params))
+
+    def _suggested(self, trial: Trial, key: str, parameter: ParameterSection) -> Any:
+        if parameter.choices is not None:
+            # Optuna keeps simple values alone: the number of the choice, not a list.
+            return parameter.choices[trial.suggest_int(key, 0, len(parameter.choices) - 1)]
+        low, high = parameter.low, parameter.high
+        assert low is not None
+        assert high is not None
+        if self.space.kinds[key] == "int":
+            step = int(parameter.step or 1)
+            return trial.suggest_int(key, int(low), int(high), log=parameter.log, step=step)
+        return trial.suggest_float(key, low, high, log=parameter.log, step=parameter.step)
+
+    def _outcome(self, trial: FrozenTrial) -> Outcome:
+        values = {
+            key: item.choices[trial.params[key]] if item.choices is not None else trial.params[key]
+            for key, item in self.space.sweep.parameters.items()
+            if key in trial.params
+        }
+        state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
+        last = max(trial.intermediate_values, default=None)
+        dice = trial.value if state == "complete" else None
+        if dice is None and last is not None:
+            dice = trial.intermediate_values[last]
+        seconds = float(trial.user_attrs[_SECONDS])
+        return Outcome(trial.number, values, state, dice, seconds)

@@ -1,0 +1,54 @@
+"""Typed YAML: one complete file an experiment in, one frozen ``Config`` out."""
+
+from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
+from slicewise.config.inference_sections import (
+    DiceExpectation,
+    DivisionSection,
+    InferenceSection,
+    PostprocessingSection,
+)
+from slicewise.config.loading import (
+    as_yaml,
+    flatten,
+    load_config,
+    override_value,
+    parse_config,
+    text_without_places,
+    without_places,
+)
+from slicewise.config.scan_sections import CodedTerm, ReadingSection, StructureSection
+from slicewise.config.sections import Config, TrackingSection
+from slicewise.config.sweep_sections import ParameterSection, PrunerSection, SweepSection
+from slicewise.config.sweep_space import Space, load_space, with_values
+from slicewise.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
+
+__all__ = [
+    "FOLD_KINDS",
+    "AugmentationSection",
+    "CodedTerm",
+    "Config",
+    "DataSection",
+    "DiceExpectation",
+    "DivisionSection",
+    "InferenceSection",
+    "NetworkSection",
+    "ParameterSection",
+    "PostprocessingSection",
+    "PreprocessingSection",
+    "PrunerSection",
+    "ReadingSection",
+    "Space",
+    "StructureSection",
+    "SweepSection",
+    "TrackingSection",
+    "TrainingSection",
+    "as_yaml",
+    "flatten",
+    "load_config",
+    "load_space",
+    "override_value",
+    "parse_config",
+    "text_without_places",
+    "with_values",
+    "without_places",
+]

@@ -1,0 +1,134 @@
+"""The sections about a data set: who is in it, and how its scans become slices."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from slicewise.config.base import Positive, PositiveFloat, Section, Seed
+
+FOLD_KINDS = {
+    "patient": "by patient",
+    "stratified": "by patient, stratified by volume",
+    "site": "by site",
+    "published": "by case, patients shared",
+}
+"""Values of ``data.folds`` that are counted by ``data.fold_count``, as results call them."""
+
+
+class DataSection(Section):
+    """Where the scans lie, what their labels mean, and who the patients are."""
+
+    root: Path | None = None
+    """Folder (or CSV manifest) of the data set; a relative path starts at the working directory."""
+    layout: Literal["auto", "decathlon", "nnunet", "pair", "csv", "dicom"] = "auto"
+    """How the folder is arranged; ``auto`` recognises it."""
+    images: str | None = None
+    """Layout ``pair``: folder of images below the root; empty means the usual names."""
+    labels_folder: str | None = None
+    """Layout ``pair``: folder of labels below the root; empty means the usual names."""
+    contrasts: tuple[str, ...] = ("image",)
+    """Contrasts of a case in the order of the input channels; on one grid, unless
+    ``reading.different_grids`` says what to do."""
+    labels: dict[str, Positive] = Field(default_factory=dict)
+    """Structure name to its value in the label files; 0 is background."""
+    patient_pattern: str | None = None
+    """Regular expression whose first group, searched in the case name, tells the patient."""
+    scans_per_patient: Positive = 1
+    """For numbered scans: this many consecutive numbers belong to one patient."""
+    site_pattern: str | None = None
+    """Regular expression whose first group, searched in the case name, tells the site."""
+    missing_contrasts: Literal["refuse", "zero"] = "refuse"
+    """Cases that lack a contrast; ``zero`` gives the network a channel of zeros instead."""
+    folds: str = "patient"
+    """``patient``: k folds grouped by patient. ``stratified``: so, too, with structures of like
+    volume in each. ``site``: grouped by site. ``published``: by case, patients may be shared, for
+    comparison with published figures only. Anything else: a JSON file with a list of
+    ``{"train": [...], "val": [...]}``."""
+    fold_count: Annotated[int, Field(ge=2)] = 5
+    """Number of folds; not used with a split file."""
+    fold_seed: Seed = 12345
+    """Seed of the shuffling of the folds; not used with a split file."""
+    licence: str | None = None
+    """Licence of the data set, in words; stands on the card of the model."""
+    allow_unpaired: bool = False
+    """Go on without the images that lack a label and the labels that lack an image."""
+
+    @field_validator("patient_pattern", "site_pattern")
+    @classmethod
+    def _compiles_with_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        if groups < 1:
+            raise ValueError("needs a group in parentheses that captures the name")
+        return pattern
+
+    @field_validator("scans_per_patient")
+    @classmethod
+    def _numbers_are_found(cls, scans: int, info: ValidationInfo) -> int:
+        if scans > 1 and info.data.get("patient_pattern", "") is None:
+            raise ValueError("more than one needs patient_pattern, which finds the number")
+        return scans
+
+    @field_validator("labels")
+    @classmethod
+    def _values_are_distinct(cls, labels: dict[str, int]) -> dict[str, int]:
+        if len(set(labels.values())) != len(labels):
+            raise ValueError("two structures share one value")
+        return labels
+
+    @model_validator(mode="after")
+    def _sites_are_told(self) -> Self:
+        if self.folds == "site" and self.site_pattern is None:
+            raise ValueError("folds: site needs site_pattern")
+        return self
+
+    @field_validator("contrasts")
+    @classmethod
+    def _at_least_one(cls, contrasts: tuple[str, ...]) -> tuple[str, ...]:
+        if not contrasts or len(set(contrasts)) != len(contrasts):
+            raise ValueError("needs one or more different names")
+        return contrasts
+
+
+class PreprocessingSection(Section):
+    """From a scan to normalised slices; decides the key of the slice cache."""
+
+    plane: Literal["thickest", "axial", "coronal", "sagittal", "all"] = "thickest"
+    """Plane of the slices; ``thickest`` cuts along the axis of the thickest voxels. With ``all``
+    one network learns axial, coronal and sagittal slices, and a scan is seen in all three; for
+    voxels that are about as thick as wide."""
+    spacing_mm: tuple[PositiveFloat, ...] | None = None
+    """Spacing that every scan is brought to: two numbers in the plane of the slices, or three
+    (right, front, up) with ``plane: all``; empty keeps each scan's own."""
+    foreground: Literal["all", "nonzero", "otsu"] = "nonzero"
+    """Voxels whose mean and deviation normalise the volume."""
+    clip_percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (0.5, 99.5)
+    """Foreground percentiles that intensities are clipped to before normalisation."""
+    crop_foreground: bool = False
+    """Leave out the planes around the foreground; the mask comes back on the whole grid."""
+
+    @field_validator("clip_percentiles")
+    @classmethod
+    def _pair(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
+        if len(percentiles) != 2 or percentiles[0] >= percentiles[1]:
+            raise ValueError("needs two ascending percentiles")
+        return percentiles
+
+    @field_validator("spacing_mm")
+    @classmethod
+    def _fits_the_plane(
+        cls, spacing_mm: tuple[float, ...] | None, info: ValidationInfo
+    ) -> tuple[float, ...] | None:
+        plane = info.data.get("plane")
+        needed = 3 if plane == "all" else 2
+        if spacing_mm is not None and len(spacing_mm) != needed:
+            raise ValueError(f"needs {needed} numbers with plane {plane}, not {len(spacing_mm)}")
+        return spacing_mm

@@ -1,0 +1,248 @@
+"""YAML with line numbers in, a ``Config`` or all of its mistakes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from slicewise.config.data_sections import FOLD_KINDS
+from slicewise.config.mistakes import (
+    Location,
+    Origin,
+    aliases,
+    duplicate_keys,
+    expression,
+    expressions,
+    is_expression,
+    lines,
+    mistake,
+    yaml_mistake,
+)
+from slicewise.config.sections import Config
+from slicewise.errors import ConfigError, ConfigErrors, file_problem
+
+Kind = TypeVar("Kind", bound=BaseModel)
+_TEMPLATE = "configs/template.yaml"
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read one experiment.
+
+    Args:
+        path: YAML file.
+        overrides: ``section.key=value`` strings; the value is YAML.
+
+    Raises:
+        ConfigErrors: all mistakes of the file and the overrides, each with its line.
+    """
+    return parse_config(read_yaml(path, "configs/demo.yaml"), str(path), overrides)
+
+
+def read_yaml(path: Path, example: str) -> str:
+    """The text of a file; ``example`` is one that messages point to.
+
+    Raises:
+        ConfigErrors: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigErrors(
+            [
+                ConfigError(
+                    path,
+                    expected="a readable YAML file",
+                    found=problem,
+                    remedy=f"give the path of a configuration, such as {example}",
+                )
+            ]
+        ) from None
+
+
+def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Config:
+    """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
+    return parse_as(Config, text, origin, _TEMPLATE, overrides)
+
+
+def parse_as(
+    kind: type[Kind], text: str, origin: str, example: str, overrides: Sequence[str] = ()
+) -> Kind:
+    """Turn YAML text into a section.
+
+    Args:
+        kind: section at the root of the text.
+        text: YAML.
+        origin: names the text in messages.
+        example: file that messages point to.
+        overrides: ``section.key=value`` strings.
+
+    Raises:
+        ConfigErrors: all mistakes, each with its line.
+    """
+    root, values = _composed(text, origin, example)
+    mistakes = [*duplicate_keys(root, origin), *expressions(root, origin)]
+    places = {location: f"{origin}:{line}" for location, line in lines(root)}
+    for override in overrides:
+        mistakes.extend(_apply(values, override, places))
+    try:
+        section = kind.model_validate(values)
+    except ValidationError as error:
+        found = Origin(kind, places, origin, example)
+        mistakes.extend(mistake(detail, found) for detail in error.errors())
+    if mistakes:
+        raise ConfigErrors(mistakes)
+    return section
+
+
+def lines_of(text: str) -> dict[Location, int]:
+    """Where each key of a YAML text stands; the text has been parsed before."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    return {} if root is None else dict(lines(root))
+
+
+def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, dict[str, Any]]:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        found = list(aliases(text, origin))
+        values = yaml.safe_load(text)
+    except _UNREADABLE as error:
+        raise ConfigErrors([yaml_mistake(error, origin)]) from None
+    if found:
+        raise ConfigErrors(found)
+    if not isinstance(root, yaml.MappingNode) or not isinstance(values, dict):
+        raise ConfigErrors(
+            [
+                ConfigError(
+                    origin,
+                    expected="sections with keys, such as 'data:' and 'training:'",
+                    found="no mapping",
+                    remedy=f"start from {example}",
+                )
+            ]
+        )
+    return root, values
+
+
+def as_yaml(config: Config) -> str:
+    """The complete configuration as YAML that ``parse_config`` reads back unchanged."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def without_places(config: Config) -> Config:
+    """The configuration without folders of this machine, which say nothing about a model."""
+    data = config.data
+    folds = data.folds if data.folds in FOLD_KINDS else Path(data.folds).name
+    data = data.model_copy(update={"root": None, "folds": folds})
+    return config.model_copy(update={"data": data})
+
+
+def text_without_places(path: Path, config: Config) -> str:
+    """A file as it was written, with its comments, but without folders of this machine.
+
+    Args:
+        path: of the configuration.
+        config: that was read from it.
+    """
+    text = path.read_text(encoding="utf-8")
+    folds = config.data.folds
+    places = [str(config.data.root)] if config.data.root is not None else []
+    places += [folds] if folds not in FOLD_KINDS else []
+    for place in places:
+        text = text.replace(place, Path(place).name)
+    return text
+
+
+def override_value(key: str, text: str) -> Any:
+    """What ``--set key=text`` means: YAML, or the text itself where the key holds text."""
+    # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
+    if _is_text(tuple(key.split("."))) and text != "null":
+        return text
+    try:
+        return yaml.safe_load(text)
+    except _UNREADABLE:
+        # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
+        return text
+
+
+def flatten(config: Config) -> dict[str, str]:
+    """``section.key`` to value, for tracking."""
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), item)
+        else:
+            flat[prefix] = str(value)
+
+    walk("", config.model_dump(mode="json"))
+    return flat
+
+
+# Impossible dates and brackets nested without end are no YAMLError, but no YAML either.
+_UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+
+
+def _apply(
+    values: dict[str, Any], override: str, places: dict[Location, str]
+) -> Iterator[ConfigError]:
+    key, separator, text = override.partition("=")
+    where = f"--set {override}"
+    if not separator or not key:
+        yield ConfigError(
+            where,
+            expected="section.key=value",
+            found="no '=' after a key",
+            remedy="for example --set training.epochs=5",
+        )
+        return
+    if is_expression(text):
+        yield expression(where, text)
+        return
+    value = override_value(key, text)
+    location: Location = tuple(key.split("."))
+    target = values
+    for part in location[:-1]:
+        nested = target.setdefault(str(part), {})
+        if not isinstance(nested, dict):
+            yield ConfigError(
+                where,
+                expected="a section before the last dot",
+                found=f"{part!r} is a single value",
+                remedy="see the sections in configs/template.yaml",
+            )
+            return
+        target = nested
+    target[str(location[-1])] = value
+    if location[0] == "training" and location[-1] in _BUDGETS and value is not None:
+        # The budget on the command line replaces the one in the file.
+        for other in _BUDGETS - {str(location[-1])}:
+            target.pop(other, None)
+    for end in range(1, len(location)):
+        # A section that the file does not have is a mistake of the option.
+        places.setdefault(location[:end], where)
+    places[location] = where
+
+
+def _is_text(location: Location) -> bool:
+    """Whether a key holds text or a path, which is taken as it stands."""
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        field = section.model_fields.get(str(part))
+        if field is None or not _is_section(field.annotation):
+            return False
+        section = cast(type[BaseModel], field.annotation)
+    field = section.model_fields.get(str(location[-1]))
+    return field is not None and field.annotation in (str, Path, str | None, Path | None)
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+_BUDGETS = {"epochs", "budget_minutes", "steps"}

@@ -1,0 +1,166 @@
+"""A YAML text and what a section refuses of it in, mistakes with their lines out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel
+
+from slicewise.errors import ConfigError
+
+Location = tuple[str | int, ...]
+
+
+def aliases(text: str, origin: str) -> Iterator[ConfigError]:
+    """A few lines of aliases may stand for billions of values, or contain themselves."""
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            yield ConfigError(
+                f"{origin}:{token.start_mark.line + 1}",
+                expected="a plain value",
+                found=f"the alias *{token.value}",
+                remedy="write the value itself",
+            )
+
+
+def yaml_mistake(error: Exception, origin: str) -> ConfigError:
+    """What is wrong with a text that is no YAML."""
+    mark = getattr(error, "problem_mark", None)
+    where = origin if mark is None else f"{origin}:{mark.line + 1}"
+    return ConfigError(
+        where,
+        expected="plain YAML",
+        found=str(getattr(error, "problem", None) or error),
+        remedy="correct the line; Python objects are never loaded",
+    )
+
+
+def lines(node: yaml.Node, location: Location = ()) -> Iterator[tuple[Location, int]]:
+    """Where each key of a node stands, and those below it."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*location, key.value)
+            yield here, key.start_mark.line + 1
+            yield from lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield (*location, index), value.start_mark.line + 1
+            yield from lines(value, (*location, index))
+
+
+def duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
+    """Keys of which YAML would silently take the last."""
+    seen: dict[Location, int] = {}
+    for location, line in lines(root):
+        if location in seen:
+            yield ConfigError(
+                f"{origin}:{line}: {dotted(location)}",
+                expected="each key once",
+                found=f"the key stands in line {seen[location]} already",
+                remedy="keep one of the two",
+            )
+        seen[location] = line
+
+
+def expressions(
+    node: yaml.Node | None, origin: str, location: Location = ()
+) -> Iterator[ConfigError]:
+    """Values that other tools would evaluate are refused, not carried along as text."""
+    if isinstance(node, yaml.ScalarNode):
+        if is_expression(node.value):
+            yield expression(f"{origin}:{node.start_mark.line + 1}: {dotted(location)}", node.value)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from expressions(value, origin, (*location, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from expressions(value, origin, (*location, index))
+
+
+def is_expression(text: str) -> bool:
+    """Whether other tools would evaluate a text."""
+    return text.startswith("$") or "${" in text
+
+
+def expression(where: str, found: str) -> ConfigError:
+    """A value that other tools would evaluate."""
+    return ConfigError(
+        where,
+        expected="a plain value",
+        found=f"the expression {found!r}",
+        remedy="write the value itself; nothing in a configuration is evaluated",
+    )
+
+
+def dotted(location: Location) -> str:
+    """A key as people write it."""
+    return ".".join(str(part) for part in location)
+
+
+class Origin(NamedTuple):
+    """What a mistake is told about: the section at the root, lines, file, and an example of it."""
+
+    kind: type[BaseModel]
+    places: dict[Location, str]
+    name: str
+    example: str
+
+
+def mistake(detail: Any, origin: Origin) -> ConfigError:
+    """What pydantic refuses, in the words of an error of ours, with its line."""
+    location: Location = tuple(detail["loc"])
+    places = origin.places
+    nearest = next(
+        (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
+        origin.name,
+    )
+    is_named = nearest.startswith("--set") or not location
+    where = nearest if is_named else f"{nearest}: {dotted(location)}"
+    if detail["type"] == "extra_forbidden":
+        return ConfigError(
+            where,
+            expected=f"a known key of {dotted(location[:-1]) or 'the configuration'}",
+            found=repr(location[-1]),
+            remedy=_suggestion(location, origin.kind),
+        )
+    if detail["type"] == "missing":
+        return ConfigError(
+            f"{nearest}: {dotted(location)}",
+            expected="this key",
+            found="nothing",
+            remedy=f"add it; {origin.example} shows every key",
+        )
+    return ConfigError(
+        where,
+        expected=detail["msg"].removeprefix("Value error, "),
+        found=_found(detail["input"], location, origin.kind),
+        remedy=f"correct the value; {origin.example} explains every key",
+    )
+
+
+def _found(value: object, location: Location, kind: type[BaseModel]) -> str:
+    if isinstance(value, dict) and len(_sections(location, kind)) > len(location):
+        return "values that do not go together"  # The message names their keys.
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _sections(location: Location, kind: type[BaseModel]) -> list[type[BaseModel]]:
+    """The section at the root and those on the way to a location, as far as they are sections."""
+    found = [kind]
+    for part in location:
+        field = found[-1].model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        found.append(annotation)
+    return found
+
+
+def _suggestion(location: Location, kind: type[BaseModel]) -> str:
+    known = list(_sections(location[:-1], kind)[-1].model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"

@@ -1,0 +1,192 @@
+"""The sections about a network and how it learns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from slicewise.config.base import (
+    Fraction,
+    MirrorAxis,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Range,
+    Section,
+)
+
+_FEWEST_SUPERVISED = 3
+
+
+class NetworkSection(Section):
+    """The U-Net and what it sees at once."""
+
+    features: tuple[Positive, ...] = (64, 128, 256, 512)
+    """Channels of each level, from the top of the U downwards."""
+    normalization: Literal["batch", "instance"] = "batch"
+    """Normalisation after each convolution."""
+    activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
+    """Non-linearity after each normalisation."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of channels silenced at the end of each double convolution in training."""
+    residual: bool = False
+    """Whether each double convolution adds its input to its output."""
+    deep_supervision: bool = False
+    """Whether training also learns from outputs of the levels between the first and the last."""
+    context_slices: Annotated[int, Field(ge=0)] = 1
+    """Neighbour slices on either side that join a slice as input channels."""
+    window: tuple[Positive, Positive] = (256, 256)
+    """Height and width that the network sees; larger slices are cut into such windows."""
+
+    @field_validator("features")
+    @classmethod
+    def _at_least_one_level(cls, features: tuple[int, ...]) -> tuple[int, ...]:
+        if not features:
+            raise ValueError("needs at least one level")
+        return features
+
+    @model_validator(mode="after")
+    def _some_level_is_supervised(self) -> Self:
+        if self.deep_supervision and len(self.features) < _FEWEST_SUPERVISED:
+            raise ValueError(
+                f"deep_supervision needs {_FEWEST_SUPERVISED} features or more, not "
+                f"{len(self.features)}: there is no level between the first and the last"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _window_survives_pooling(self) -> Self:
+        smallest = 2 ** len(self.features)
+        if min(self.window) < smallest:
+            raise ValueError(
+                f"window {self.window} is too small for {len(self.features)} poolings: "
+                f"needs at least {smallest} x {smallest}"
+            )
+        return self
+
+
+class TrainingSection(Section):
+    """Loss, optimiser, schedule and budget."""
+
+    loss: Literal["dice", "dice_ce"] = "dice_ce"
+    """Dice loss alone or with cross entropy."""
+    border_smoothing_pixels: NonNegativeFloat = 0.0
+    """Width over which the label softens at the border of a structure, for cross entropy: the
+    deviation of a Gaussian; 0 keeps it sharp."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """Optimiser; ``sgd`` uses Nesterov momentum 0.99."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak learning rate, reached after the warm-up."""
+    weight_decay: NonNegativeFloat = 1e-2
+    """Decay of the weights."""
+    schedule: Literal["cosine", "polynomial"] = "cosine"
+    """How the learning rate falls to zero at the last step."""
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Share of the steps in which the learning rate rises."""
+    gradient_clip_norm: PositiveFloat | None = 1.0
+    """Largest norm of the gradient; empty switches clipping off."""
+    batch_size: Positive = 32
+    """Slices a step."""
+    foreground_fraction: Fraction = 0.5
+    """Share of a batch whose window is centred on a labelled voxel."""
+    epochs: Positive | None = None
+    """Budget in epochs; an epoch draws as many slices as the training cases have."""
+    budget_minutes: PositiveFloat | None = None
+    """Budget in minutes, validation included; turned into steps once, at the start."""
+    steps: Positive | None = None
+    """Budget in steps; a run writes here what its budget in minutes came to."""
+    validations: Positive = 10
+    """How often the validation cases are scored, evenly over the run."""
+    patience: Positive | None = None
+    """Validations without a better Dice after which training ends; empty never ends early."""
+    keep: Literal["last", "best"] = "last"
+    """Checkpoint that becomes the model. ``best`` is chosen on the validation cases, so their
+    score then flatters."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] | None = 0.999
+    """Decay of the running average of the weights; empty switches it off."""
+    precision: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Number format under autocast; ``auto`` is bfloat16 where the machine computes it natively.
+    The loss is always float32."""
+    channels_last: bool = True
+    """Memory layout of the network and its input."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` takes a GPU where there is one."""
+
+    @field_validator("border_smoothing_pixels")
+    @classmethod
+    def _has_cross_entropy(cls, width: float, info: ValidationInfo) -> float:
+        if width > 0 and info.data.get("loss") == "dice":
+            raise ValueError("softens labels for cross entropy, which needs loss dice_ce")
+        return width
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = [
+            name
+            for name in ("epochs", "budget_minutes", "steps")
+            if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            raise ValueError(
+                "give exactly one of epochs, budget_minutes and steps, not "
+                + (", ".join(given) if given else "none")
+            )
+        return self
+
+
+class AugmentationSection(Section):
+    """Random changes of the training windows; a probability of 0 switches one off."""
+
+    affine_probability: Fraction = 0.5
+    """Rotation, scaling and shift together."""
+    rotation_degrees: NonNegativeFloat = 15.0
+    """Largest rotation in the plane."""
+    scale_range: Range = (0.85, 1.18)
+    """Smallest and largest magnification."""
+    translation_fraction: Fraction = 0.05
+    """Largest shift as a share of the window."""
+    elastic_probability: Fraction = 0.2
+    """Smooth random deformation."""
+    elastic_pixels: NonNegativeFloat = 2.0
+    """Deviation of the displacement of the control points."""
+    intensity_probability: Fraction = 0.3
+    """Brightness shift and contrast scaling."""
+    intensity_range: NonNegativeFloat = 0.2
+    """Largest relative contrast change and largest shift in deviations."""
+    noise_probability: Fraction = 0.2
+    """Gaussian noise."""
+    noise_deviation: NonNegativeFloat = 0.1
+    """Largest deviation of the noise, in deviations of the volume."""
+    gamma_probability: Fraction = 0.2
+    """Gamma curve over the range of the window."""
+    gamma_range: Range = (0.7, 1.5)
+    """Smallest and largest exponent."""
+    bias_field_probability: Fraction = 0.2
+    """Smooth multiplicative field, as a coil's sensitivity makes it."""
+    bias_field_strength: NonNegativeFloat = 0.3
+    """Deviation of the logarithm of the field at its control points."""
+    low_resolution_probability: Fraction = 0.0
+    """Thicker voxels along one axis of the plane, as another protocol measures them."""
+    low_resolution_factor: Range = (1.0, 2.0)
+    """Smallest and largest thickening."""
+    ghosting_probability: Fraction = 0.0
+    """Faint shifted copies along one axis, as breathing or a pulse makes them."""
+    ghosting_strength: NonNegativeFloat = 0.3
+    """Largest share of the signal that every so many lines of k-space lose; of 2 to 6 copies,
+    each has that share divided by their number."""
+    motion_probability: Fraction = 0.0
+    """A head that moves once while the lines of k-space are measured."""
+    motion_pixels: NonNegativeFloat = 2.0
+    """Largest shift of that movement."""
+    contrast_dropout_probability: Fraction = 0.0
+    """One contrast of several is zero, so that a scan without it can be predicted."""
+    mirror_axes: tuple[MirrorAxis, ...] = ()
+    """Axes along which half of the windows are mirrored; only where anatomy looks the same."""
+
+    @field_validator("scale_range", "gamma_range")
+    @classmethod
+    def _ascending(cls, bounds: Range) -> Range:
+        if bounds[0] > bounds[1]:
+            raise ValueError("the first value must not exceed the second")
+        return bounds

@@ -1,0 +1,236 @@
+"""Cases in, slices on disk out: an entry is keyed by what it was made from, so never stale."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise.config import Config
+from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
+from slicewise.dataset.case_key import case_key
+from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
+from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
+from slicewise.dataset.workers import run_in_workers
+from slicewise.errors import DataError, ScanError, file_problem
+from slicewise.imaging.files import private_folder, write_text
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """One case as slices.
+
+    Attributes:
+        name: of the case.
+        patient: of the case.
+        key: digest of sources, reading and preprocessing sections and format version.
+        folder: holds the arrays.
+    """
+
+    name: str
+    patient: str
+    key: str
+    folder: Path
+
+    @cached_property
+    def image(self) -> NDArray[np.float16]:
+        """Normalised slices (D, C, H, W), mapped from disk."""
+        array: NDArray[np.float16] = np.load(self.folder / "image.npy", mmap_mode="r")
+        return array
+
+    @cached_property
+    def label(self) -> NDArray[np.uint8]:
+        """Classes (D, H, W), mapped from disk."""
+        array: NDArray[np.uint8] = np.load(self.folder / "label.npy", mmap_mode="r")
+        return array
+
+    @cached_property
+    def points(self) -> NDArray[np.int32]:
+        """Some labelled voxels: (N, 4) rows of class, slice, row, column."""
+        array: NDArray[np.int32] = np.load(self.folder / "points.npy")
+        return array
+
+    @cached_property
+    def facts(self) -> CaseFacts:
+        """What was found out when the scan was read."""
+        return CaseFacts.read(self.folder)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was noticed or repaired when the scan was read."""
+        return self.facts.warnings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The slices of a data set."""
+
+    cases: tuple[CachedCase, ...]
+    set_aside: tuple[SetAside, ...]
+
+    @property
+    def structures_ml(self) -> dict[str, dict[int, float]]:
+        """Case name to label value to volume: what folds are stratified by."""
+        return {case.name: case.facts.structures_ml for case in self.cases}
+
+    def chosen(self, names: Sequence[str]) -> list[CachedCase]:
+        """The named cases, in the order of the names; those set aside are left out."""
+        by_name = {case.name: case for case in self.cases}
+        return [by_name[name] for name in names if name in by_name]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker needs for one case."""
+
+    case: Case
+    config: Config
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+
+def prepare(
+    catalogue: Catalogue, config: Config, work: Path, workers: int
+) -> Iterator[tuple[str, CachedCase | ScanError]]:
+    """Bring every labelled case into the cache; yields each name when it is done.
+
+    Cases that are there already cost one reading of their bytes. A bad scan yields its error and
+    the rest goes on. Follow with ``collect``.
+    """
+    folder = private_folder(work / "cache")
+    tasks = [_Task(case, config, folder) for case in catalogue.labelled]
+    for task, result in run_in_workers(_prepare_case, tasks, workers):
+        yield task.name, result
+
+
+def collect(
+    catalogue: Catalogue,
+    results: dict[str, CachedCase | ScanError],
+    config: Config,
+    work: Path,
+) -> Prepared:
+    """Write manifest and quarantine list; say what there is to train on.
+
+    Raises:
+        DataError: two cases are the same scan, labels hold values that the config does not name,
+            or no case is usable.
+    """
+    cases = sorted(
+        (item for item in results.values() if isinstance(item, CachedCase)),
+        key=lambda case: case.name,
+    )
+    errors = {name: item for name, item in results.items() if isinstance(item, ScanError)}
+    set_aside = (
+        *catalogue.set_aside,
+        *(SetAside.from_error(name, errors[name]) for name in sorted(errors)),
+    )
+    folder = private_folder(work / "cache" / config.name)
+    rows = [_manifest_row(case, catalogue.case(case.name)) for case in cases]
+    _write_lines(folder / "manifest.jsonl", rows)
+    _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
+    _require_different(catalogue, cases)
+    unnamed = {
+        name: error for name, error in errors.items() if isinstance(error, UnnamedLabelError)
+    }
+    if unnamed:
+        first = next(iter(unnamed.values()))
+        raise DataError(
+            f"{catalogue.root}: {listed(sorted(unnamed))}",
+            expected=first.expected,
+            found=first.found,
+            remedy=first.remedy,
+        )
+    if not cases:
+        raise DataError(
+            catalogue.root,
+            expected="at least one usable labelled case",
+            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5])
+            or "no labels at all",
+            remedy="see the reasons; labels belong beside the images",
+        )
+    return Prepared(tuple(cases), set_aside)
+
+
+def _require_different(catalogue: Catalogue, cases: Sequence[CachedCase]) -> None:
+    """The same scan under two names could be learned from and scored."""
+    by_key: dict[str, str] = {}
+    for case in cases:
+        other = by_key.setdefault(case.key, case.name)
+        if other != case.name:
+            raise DataError(
+                f"{catalogue.root}: {case.name}",
+                expected="every scan once",
+                found=f"the same image and label as {other}",
+                remedy="remove one of the two",
+            )
+
+
+def _prepare_case(task: _Task) -> CachedCase:
+    try:
+        key = case_key(task.case, task.config)
+    except OSError as error:
+        raise ScanError(
+            error.filename or task.name,
+            expected="a readable file",
+            found=file_problem(error),
+            remedy="correct its path or permissions",
+        ) from None
+    folder = task.root / key[:2] / key
+    if not is_whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        store(folder, *_slices(task))
+    return CachedCase(task.case.name, task.case.patient, key, folder)
+
+
+def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFacts]:
+    """Image, label, and what was found out about them."""
+    case, config = task.case, task.config
+    assert case.label is not None
+    preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
+    loaded, axis = preprocessing.load(case.images, case.label)
+    image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
+    label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
+    warnings = [
+        *loaded["image"].meta["warnings"],
+        *(f"label: {text}" for text in loaded["label"].meta["warnings"]),
+    ]
+    present = [number for number, source in enumerate(case.images) if source is not None]
+    flat = np.ptp(image[:, present], axis=(2, 3)) == 0  # (D, C)
+    if flat.all(axis=0).any():
+        warnings.append("every voxel has the same value")
+    elif flat.any():
+        warnings.append("slices in which every pixel has the same value")
+    if not label.any():
+        warnings.append("the label is empty")
+    facts = CaseFacts(warnings, loaded["label"].meta["structures_ml"])
+    return image.astype(np.float16), label.astype(np.uint8), facts
+
+
+def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
+    depth, channels, height, width = case.image.shape
+    return {
+        "name": case.name,
+        "patient": case.patient,
+        "images": [None if image is None else str(image) for image in source.images],
+        "key": case.key,
+        "slices": depth,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "labelled_voxels": int(np.count_nonzero(case.label)),
+        "warnings": case.warnings,
+    }
+
+
+def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows), private=True)

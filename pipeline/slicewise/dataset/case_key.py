@@ -1,0 +1,44 @@
+"""A case and its configuration in, the key of its slices in the cache out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from slicewise.config import Config
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.preprocessing import FORMAT_VERSION
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.files import sha256_of
+from slicewise.imaging.nifti.reading import NiftiVolume
+from slicewise.imaging.scan import ScanSource
+
+
+def case_key(case: Case, config: Config) -> str:
+    """Digest of everything that decides what the slices of a case are."""
+    several = len(config.data.contrasts) > 1
+    ingredients = {
+        "format": FORMAT_VERSION,
+        "reading": config.reading.model_dump(mode="json"),
+        "preprocessing": config.preprocessing.model_dump(mode="json"),
+        "labels": list(config.data.labels.values()),
+        # What was noticed about a case names its contrasts.
+        "contrasts": list(config.data.contrasts) if several else [],
+        "sources": [
+            None if source is None else _digest(source) for source in (*case.images, case.label)
+        ],
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(source: ScanSource) -> str:
+    if isinstance(source, NiftiVolume):
+        return f"{sha256_of(source.path)}, volume {source.volume}"
+    if isinstance(source, DicomSeries):
+        # A file of many frames is listed once a frame.
+        files = {path: sha256_of(path) for path in dict.fromkeys(source.files)}
+        slices = [
+            (files[path], frame) for path, frame in zip(source.files, source.frames, strict=True)
+        ]
+        return hashlib.sha256(json.dumps(slices).encode()).hexdigest()
+    return sha256_of(source)

@@ -1,0 +1,161 @@
+"""The contrasts of a case in, volumes on the grid of the first out: turned, resampled or empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from slicewise.config import DataSection, ReadingSection
+from slicewise.dataset.catalogue import Images, listed
+from slicewise.errors import DataError
+from slicewise.imaging.resampling import resampled_onto
+from slicewise.imaging.scan import ScanSource, read_scan
+from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume, require_same_grid
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Why a case cannot be used.
+
+    Attributes:
+        missing: names of the contrasts.
+        expected: what would have been right.
+        remedy: what the user can do about it.
+        grid: whether no option could help, because the first contrast gives the grid.
+    """
+
+    missing: tuple[str, ...]
+    expected: str
+    remedy: str
+    grid: bool = False
+
+
+def in_order(found: Mapping[str, ScanSource], data: DataSection) -> Images | Lacking:
+    """The sources of a case in the order of the channels, or why there are too few.
+
+    Args:
+        found: contrast to source.
+        data: contrasts, and whether one may be missing.
+    """
+    missing = tuple(name for name in data.contrasts if name not in found)
+    first, *others = data.contrasts
+    if first in missing:
+        expected = f"{first}, the first contrast, which gives the grid"
+        remedy = "add it, leave the case out, or name another contrast first in data.contrasts"
+        return Lacking(missing, expected, remedy, grid=True)
+    if missing and data.missing_contrasts == "refuse":
+        remedy = "add what is missing, or set data.missing_contrasts=zero for a channel of zeros"
+        return Lacking(missing, f"all of {', '.join(data.contrasts)}", remedy)
+    return (found[first], *tuple(found.get(name) for name in others))
+
+
+def all_in_order(
+    cases: Mapping[str, Mapping[str, ScanSource]], data: DataSection, where: Path
+) -> dict[str, Images]:
+    """``in_order`` for every case of a data set.
+
+    Raises:
+        DataError: cases lack contrasts that they must have; all are named.
+    """
+    ordered: dict[str, Images] = {}
+    lacking: dict[str, Lacking] = {}
+    for case, found in cases.items():
+        images = in_order(found, data)
+        if isinstance(images, Lacking):
+            lacking[case] = images
+        else:
+            ordered[case] = images
+    if not lacking:
+        return ordered
+    # Those that no option could help come first.
+    worst = sorted(lacking.items(), key=lambda item: (not item[1].grid, item[0]))
+    raise DataError(
+        f"{where}: data.contrasts",
+        expected=f"{worst[0][1].expected}, for each case",
+        found=listed(f"case {case} without {' and '.join(one.missing)}" for case, one in worst),
+        remedy=worst[0][1].remedy,
+    )
+
+
+def read_each(
+    sources: Sequence[ScanSource | None], contrasts: Sequence[str], reading: ReadingSection
+) -> list[Volume | None]:
+    """Read the contrasts of a case, each on its own grid; None where one is missing.
+
+    Where there are several contrasts, each warning names its own.
+
+    Raises:
+        ScanError: a damaged source.
+    """
+    volumes = [None if source is None else read_scan(source, reading) for source in sources]
+    if len(volumes) == 1:
+        return volumes
+    return [
+        None if volume is None else replace(volume, warnings=_named(contrast, volume))
+        for contrast, volume in zip(contrasts, volumes, strict=True)
+    ]
+
+
+def read_contrasts(
+    sources: Sequence[ScanSource | None], contrasts: Sequence[str], reading: ReadingSection
+) -> list[Volume]:
+    """Read the contrasts of a case, all on the grid of the first.
+
+    A missing contrast becomes zeros, which the normalisation leaves at 0.
+
+    Raises:
+        ScanError: a damaged source, or grids that differ and are not to be resampled.
+    """
+    return on_one_grid(read_each(sources, contrasts, reading), contrasts, reading)
+
+
+def on_one_grid(
+    volumes: Sequence[Volume | None], contrasts: Sequence[str], reading: ReadingSection
+) -> list[Volume]:
+    """Bring contrasts onto the grid of the first.
+
+    Axes in another order or direction are turned, which moves no voxel. Other grids are resampled
+    with ``reading.different_grids: resample``, with a warning.
+
+    Raises:
+        GeometryError: grids differ and are not to be resampled, or do not overlap at all.
+    """
+    first = volumes[0]
+    assert first is not None, "the first contrast gives the grid"
+    others = zip(contrasts[1:], volumes[1:], strict=True)
+    return [first, *(_on_grid(volume, first, name, reading) for name, volume in others)]
+
+
+def _on_grid(
+    volume: Volume | None, first: Volume, contrast: str, reading: ReadingSection
+) -> Volume:
+    if volume is None:
+        text = f"{contrast} is missing: its channel is zeros"
+        zeros = np.zeros(first.shape, dtype=np.uint8)
+        return replace(first, voxels=zeros, name=contrast, header=None, warnings=(text,))
+    if _is_on_grid(volume, first):
+        return volume
+    turned = volume.reoriented(first.orientation)
+    if _is_on_grid(turned, first):
+        return turned
+    if reading.different_grids == "refuse":
+        remedy = (
+            f"set reading.different_grids=resample to bring {contrast} onto that grid by linear "
+            "interpolation, or correct its header"
+        )
+        require_same_grid(first, turned, remedy=remedy)
+    resampled = resampled_onto(volume, first)
+    added = resampled.warnings[len(volume.warnings) :]
+    texts = (f"{contrast} {text}" for text in added)
+    return replace(resampled, warnings=(*volume.warnings, *texts))
+
+
+def _is_on_grid(volume: Volume, first: Volume) -> bool:
+    return first.grid_difference_voxels(volume) <= SAME_GRID_VOXELS
+
+
+def _named(contrast: str, volume: Volume) -> tuple[str, ...]:
+    return tuple(f"{contrast}: {text}" for text in volume.warnings)

@@ -1,0 +1,110 @@
+"""A data set's own description in; the names of its contrasts and structures out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slicewise.config import DataSection
+
+_PLAIN_CONTRASTS = ("image",)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a data set says about itself.
+
+    Attributes:
+        contrasts: in the order of the channels; ``image`` where nothing names them.
+        labels: structure name to value, as far as they are named.
+    """
+
+    contrasts: tuple[str, ...] = _PLAIN_CONTRASTS
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+def read_description(root: Path, layout: str = "auto") -> Description:
+    """Read ``dataset.json`` or the manifest of a data set.
+
+    Whatever is damaged there is told by the catalogue, which reads the same files.
+
+    Args:
+        root: folder or CSV manifest.
+        layout: as ``data.layout`` names it.
+    """
+    described = root / "dataset.json"
+    if layout in ("auto", "decathlon", "nnunet") and described.is_file():
+        return _from_json(described)
+    manifest = root / "dataset.csv" if root.is_dir() else root
+    if layout in ("auto", "csv") and manifest.suffix.lower() == ".csv" and manifest.is_file():
+        return Description(_contrasts_of(manifest))
+    return Description()
+
+
+def with_description(data: DataSection, description: Description) -> DataSection:
+    """A section whose contrasts are those of the description, where it has not got its own."""
+    if "contrasts" in data.model_fields_set:
+        return data
+    return data.model_copy(update={"contrasts": description.contrasts})
+
+
+def _from_json(path: Path) -> Description:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Description()
+    if not isinstance(content, dict):
+        return Description()
+    channels = content.get("channel_names", content.get("modality"))
+    labels = content.get("labels")
+    return Description(
+        _in_order(channels) if isinstance(channels, dict) else _PLAIN_CONTRASTS,
+        _named_values(labels) if isinstance(labels, dict) else {},
+    )
+
+
+def _in_order(channels: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names by the number of the channel; two of one name are told apart by it."""
+    numbered = sorted(
+        (int(number), _plain(str(name)))
+        for number, name in channels.items()
+        if str(number).isdigit()
+    )
+    names = [name for _, name in numbered]
+    unique = [
+        name if name and names.count(name) == 1 else f"{name or 'image'}_{number}"
+        for number, name in numbered
+    ]
+    return tuple(unique) or _PLAIN_CONTRASTS
+
+
+def _named_values(labels: Mapping[str, Any]) -> dict[str, int]:
+    """Both writings: value to name, as in the Decathlon, and name to value, as in nnU-Net."""
+    values: dict[str, int] = {}
+    for key, item in labels.items():
+        value, name = (key, item) if isinstance(item, str) else (item, key)
+        # Regions of several values are no structures of a label map.
+        if str(value).isdigit() and int(value) > 0 and _plain(str(name)):
+            values.setdefault(_plain(str(name)), int(value))
+    return values
+
+
+def _plain(name: str) -> str:
+    """A name that is safe in tables, files and as a key."""
+    return re.sub(r"[^\w. +-]", "_", name).strip()
+
+
+def _contrasts_of(manifest: Path) -> tuple[str, ...]:
+    """What the column ``contrast`` holds, in the order of the lines."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return _PLAIN_CONTRASTS
+    named = dict.fromkeys(row["contrast"] for row in rows if row.get("contrast"))
+    return tuple(named) or _PLAIN_CONTRASTS

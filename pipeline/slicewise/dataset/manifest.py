@@ -1,0 +1,155 @@
+"""A CSV manifest in, a ``Listing`` out: ``image,label,patient[,contrast][,case]``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import Listing
+from slicewise.dataset.contrasts import all_in_order
+from slicewise.dataset.sources import without_dicom_names
+from slicewise.errors import DataError
+from slicewise.imaging.scan import ScanSource, source_name
+
+COLUMNS = ("image", "label", "patient", "contrast", "case")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One image of one case.
+
+    Attributes:
+        where: manifest and line, for messages.
+        case: name of the case: its column, or the name of the label, or that of the image.
+        contrast: of the image.
+        image: file, or folder of a DICOM series.
+        label: file, or folder of a DICOM series, or none.
+        patient: as it is written.
+    """
+
+    where: str
+    case: str
+    contrast: str
+    image: Path
+    label: Path | None
+    patient: str
+
+
+def read_manifest(data: DataSection, root: Path) -> Listing:
+    """Read a manifest, or the ``dataset.csv`` of a folder; paths are relative to the file.
+
+    Raises:
+        DataError: unreadable, columns of other names, missing files, lines that contradict.
+    """
+    path = root / "dataset.csv" if root.is_dir() else root
+    columns, lines = _read(path)
+    rows = [_row(data, path, number, line) for number, line in lines]
+    _require_files(path, rows)
+    cases: dict[str, list[_Row]] = {}
+    for row in rows:
+        cases.setdefault(row.case, []).append(row)
+    for of_case in cases.values():
+        _require_agreement(of_case)
+    found = {case: _by_contrast(data, path, of_case) for case, of_case in cases.items()}
+    images = all_in_order(found, data, path)
+    labels: dict[str, ScanSource] = {
+        case: of_case[0].label for case, of_case in cases.items() if of_case[0].label is not None
+    }
+    patients = {case: of_case[0].patient for case, of_case in cases.items()}
+    listing = Listing(path, images, labels, patients if "patient" in columns else None)
+    return without_dicom_names(listing, {line["case"] for _, line in lines if line.get("case")})
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, skipinitialspace=True)
+            lines = [(reader.line_num, line) for line in reader]
+            columns = list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            path, expected="a CSV manifest", found=str(error), remedy="correct the file"
+        ) from None
+    # A column of another name, such as "subject", would silently lose what it tells.
+    if "image" not in columns or not set(columns) <= set(COLUMNS):
+        raise DataError(
+            path,
+            expected="a header line with image and, as needed, label, patient, contrast and case",
+            found=",".join(columns) or "an empty file",
+            remedy="rename the columns, or delete what is not needed",
+        )
+    return columns, lines
+
+
+def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _Row:
+    where = f"{path}:{number}"
+    if not line.get("image"):
+        raise DataError(
+            where,
+            expected="an image in every line",
+            found="none",
+            remedy="fill the column, or delete the line",
+        )
+    image = path.parent / line["image"]
+    label = path.parent / line["label"] if line.get("label") else None
+    return _Row(
+        where,
+        line.get("case") or source_name(label or image),
+        line.get("contrast") or data.contrasts[0],
+        image,
+        label,
+        line.get("patient") or "",
+    )
+
+
+def _require_files(path: Path, rows: Iterable[_Row]) -> None:
+    missing = [
+        f"line {row.where.rpartition(':')[2]}: {_as_written(file, path.parent)}"
+        for row in rows
+        for file in (row.image, row.label)
+        if file is not None and not file.exists()
+    ]
+    if missing:
+        raise DataError(
+            path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
+        )
+
+
+def _as_written(file: Path, folder: Path) -> Path:
+    return file.relative_to(folder) if file.is_relative_to(folder) else file
+
+
+def _require_agreement(rows: list[_Row]) -> None:
+    """The lines of one case are its contrasts: they share label and patient."""
+    first = rows[0]
+    for row in rows[1:]:
+        if row.contrast in {other.contrast for other in rows if other is not row}:
+            found = f"{row.case}, {row.contrast} again"
+        elif row.label != first.label:
+            found = f"{row.case} again with another label"
+        elif row.patient != first.patient:
+            found = f"{row.case} with the patients {first.patient or 'none'} and "
+            found += row.patient or "none"
+        else:
+            continue
+        raise DataError(
+            row.where,
+            expected="each case and contrast once, with one label and one patient",
+            found=found,
+            remedy="correct the line, or tell cases apart in a column case",
+        )
+
+
+def _by_contrast(data: DataSection, path: Path, rows: list[_Row]) -> dict[str, ScanSource]:
+    unknown = [row.contrast for row in rows if row.contrast not in data.contrasts]
+    if unknown:
+        raise DataError(
+            f"{path}, case {rows[0].case}",
+            expected=f"the contrasts {', '.join(data.contrasts)}",
+            found=", ".join(row.contrast for row in rows),
+            remedy="correct the manifest or data.contrasts",
+        )
+    return {row.contrast: row.image for row in rows}

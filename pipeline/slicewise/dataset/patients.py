@@ -1,0 +1,200 @@
+"""Names of cases and steps of their intensities in; who seems to share a patient out, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise.config import DataSection
+from slicewise.dataset.catalogue import listed, patient_of
+
+FEWEST_PAIRS = 5
+"""Pairs of neighbours that must be there before their intensities say anything."""
+_SHARE_WITHIN, _SHARE_ACROSS = 0.8, 0.4
+_SAME_STEP = 1e-4
+_MOST_SAMPLED = 2**18
+_FEWEST_GROUPS = 3
+_MOST_PARTS = 4
+_DELIMITERS = "_. -"
+_PERSON = re.compile(
+    r"(?:^|[_. -])(?:sub|subj|subject|pat|patient|pt|p|person|participant|volunteer|id|case)"
+    r"[_. -]?\d+$",
+    re.IGNORECASE,
+)
+_NO_PERSON = re.compile(
+    r"(?:(?:^|[_. -])(?:site|center|centre|hospital|scanner|vendor|batch|study|cohort|fold)"
+    r"[_. -]?[^_. -]+|(?:19|20)\d\d)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class LikelyPatients:
+    """Scans that seem to show the same people.
+
+    Attributes:
+        pattern: for ``data.patient_pattern``.
+        scans_per_patient: for ``data.scans_per_patient``.
+        patients: whom it would find.
+        reason: what was seen.
+    """
+
+    pattern: str
+    scans_per_patient: int
+    patients: int
+    reason: str
+
+    @property
+    def advice(self) -> str:
+        """What was seen, and what to set."""
+        numbered = f" and data.scans_per_patient={self.scans_per_patient}"
+        return (
+            f"some scans seem to share a patient: {self.reason}; "
+            f"set data.patient_pattern='{self.pattern}'"
+            f"{numbered if self.scans_per_patient > 1 else ''} so that no fold splits one"
+        )
+
+
+def likely_patients(
+    names: Sequence[str], steps: Mapping[str, float] | None = None
+) -> LikelyPatients | None:
+    """Find scans that seem to share a patient, by their names or else by their intensities.
+
+    A single pair is no evidence: several groups must show the same.
+
+    Args:
+        names: of all cases.
+        steps: case name to the step of its intensities, see ``intensity_step``.
+
+    Returns:
+        None where nothing points to it.
+    """
+    return _by_name(sorted(names)) or _by_steps(names, steps or {})
+
+
+def intensity_step(voxels: NDArray[Any]) -> float:
+    """Smallest difference of two intensities of a scan; 0 where all are equal.
+
+    Scans that were rescaled together, as the two halves of one are, share it.
+
+    Args:
+        voxels: any shape; of a large scan every n-th voxel is looked at.
+    """
+    sampled = voxels.ravel()[:: -(-voxels.size // _MOST_SAMPLED)]
+    values = np.unique(sampled[np.isfinite(sampled)]).astype(np.float64)
+    return float(np.diff(values).min()) if len(values) > 1 else 0.0
+
+
+def _by_name(names: Sequence[str]) -> LikelyPatients | None:
+    if not names:
+        return None
+    candidates = [
+        (pattern, groups)
+        for pattern in _patterns(names)
+        if (groups := _groups(pattern, names)) and _are_shared(groups)
+    ]
+    for is_enough in (_name_people, _repeat_their_scans):
+        for pattern, groups in candidates:
+            if is_enough(groups):
+                return LikelyPatients(pattern, 1, len(groups), _names_alike(groups))
+    return None
+
+
+def _patterns(names: Sequence[str]) -> Iterator[str]:
+    """Expressions for the beginning of all names, the shortest beginning first."""
+    literal = _common_start(names)
+    # A dash needs no escape here.
+    yield f"^{re.escape(literal)}(\\d+)".replace("\\-", "-")
+    used = "".join(mark for mark in _DELIMITERS if any(mark in name for name in names))
+    if used:
+        part, delimiter = f"[^{re.escape(used)}]+", f"[{re.escape(used)}]+"
+        for count in range(1, _MOST_PARTS + 1):
+            yield "^(" + delimiter.join([part] * count) + ")"
+
+
+def _common_start(texts: Collection[str]) -> str:
+    """What all texts begin with; a number is never cut in two."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
+    return "".join(letter for letter, _ in same).rstrip("0123456789")
+
+
+def _groups(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
+    """Whole beginning to the names that have it; nothing where the pattern does not fit all."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        match = re.match(pattern, name)
+        if match is None:
+            return {}
+        groups.setdefault(match.group(0), []).append(name)
+    return groups
+
+
+def _are_shared(groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether several, but not all, names share their beginning, and it could be a person."""
+    several = sum(len(names) > 1 for names in groups.values())
+    common = len(_common_start(groups))
+    numbered = all(re.search(r"\d", group[common:]) for group in groups)
+    return several > 1 and numbered and not any(_NO_PERSON.search(group) for group in groups)
+
+
+def _name_people(groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the beginnings say that they are people, such as ``patient001`` or ``sub-03``."""
+    return all(_PERSON.search(group) for group in groups)
+
+
+def _repeat_their_scans(groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether what follows comes again and again, such as ``left`` or ``frame01``."""
+    if len(groups) < _FEWEST_GROUPS:
+        return False
+    rests = [name[len(group) :] for group, names in groups.items() for name in names]
+    repeated = sum(rests.count(rest) > 1 for rest in set(rests))
+    return repeated > 0 and len(rests) >= 2 * (len(set(rests)) - repeated)
+
+
+def _names_alike(groups: Mapping[str, Sequence[str]]) -> str:
+    shared = [names for names in groups.values() if len(names) > 1]
+    scans = sum(len(names) for names in shared)
+    return (
+        f"{scans} names begin like others, such as {listed(shared[0], most=3)}, "
+        f"in {len(shared)} groups"
+    )
+
+
+def _by_steps(names: Sequence[str], steps: Mapping[str, float]) -> LikelyPatients | None:
+    """Whether scans 2k-1 and 2k share their intensity step far more often than 2k and 2k+1."""
+    pattern = next(_patterns(names), "") if names else ""
+    groups = _groups(pattern, names)
+    if len(groups) != len(names) or any(len(same) > 1 for same in groups.values()):
+        return None
+    step_of: dict[int, float] = {}
+    for name in names:
+        match = re.match(pattern, name)
+        assert match is not None
+        step_of[int(match.group(1))] = steps.get(name, 0.0)
+    within = _sharing(step_of, first=1)
+    across = _sharing(step_of, first=0)
+    if len(within) < FEWEST_PAIRS or len(across) < FEWEST_PAIRS:
+        return None
+    if np.mean(within) < _SHARE_WITHIN or np.mean(across) > _SHARE_ACROSS:
+        return None
+    data = DataSection(patient_pattern=pattern, scans_per_patient=2)
+    reason = (
+        f"scans 2k-1 and 2k share the step of their intensities in {sum(within)} of "
+        f"{len(within)} pairs, 2k and 2k+1 in {sum(across)} of {len(across)}"
+    )
+    return LikelyPatients(pattern, 2, len({patient_of(name, data) for name in names}), reason)
+
+
+def _sharing(step_of: Mapping[int, float], first: int) -> list[bool]:
+    """Of each number with the parity of ``first``: whether the next scan has the same step."""
+    return [
+        step > 0 and abs(step_of[number + 1] - step) <= _SAME_STEP * step
+        for number, step in step_of.items()
+        if number % 2 == first and number + 1 in step_of
+    ]

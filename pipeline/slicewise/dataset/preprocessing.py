@@ -1,0 +1,227 @@
+"""A scan in, normalised slices out, and the way back.
+
+The one preprocessing of training, inference and the registered model.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Hashable, Sequence
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    EnsureTyped,
+    LoadImaged,
+    Orientationd,
+    Spacingd,
+    allow_missing_keys_mode,
+)
+from numpy.typing import NDArray
+
+from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.plane import PLANES, slice_axis, spacing_of
+from slicewise.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
+from slicewise.errors import LabelError, ScanError
+from slicewise.imaging.labels import whole_numbers
+from slicewise.imaging.scan import ScanSource
+from slicewise.imaging.volume import Volume
+
+FORMAT_VERSION = 2
+"""Raise it when the same scan and section would give other slices: it stales every cache."""
+
+_AXES = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+class UnnamedLabelError(LabelError):
+    """A label map holds a value that the configuration does not name."""
+
+
+class Preprocessing:
+    """The chain of MONAI transforms of one configuration, and its inverse.
+
+    Args:
+        section: what to do.
+        data: contrasts, and which values the labels may have.
+        reading: how faults of scans are met.
+    """
+
+    def __init__(
+        self,
+        section: PreprocessingSection,
+        data: DataSection,
+        reading: ReadingSection = ReadingSection(),
+    ) -> None:
+        self.section = section
+        self.data = data
+        self.reading = reading
+        # MONAI inverts a transform only by the very object that was applied.
+        self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
+
+    def load(
+        self, images: Sequence[ScanSource | None], label: ScanSource | None = None
+    ) -> tuple[dict[Hashable, Any], int]:
+        """Load and preprocess one case.
+
+        Args:
+            images: one source a contrast; None where one is missing, which gives zeros.
+            label: label map, where there is one.
+
+        Returns:
+            ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n when
+            there is one; and the axis that slices are cut along. What was noticed on the way in
+            is in ``meta["warnings"]`` of each.
+
+        Raises:
+            ScanError: damaged, NaN voxels, contrasts or label on another grid, label values, or a
+                single slice in another plane than the configured one.
+        """
+        reader = VolumeReader(self.reading, self.data)
+        # Named again at the call, where MONAI lets the reader's own errors through.
+        loaded = _loading()({"image": list(images)}, reader=reader)
+        where = str(images[0])
+        _require_finite(loaded["image"], where)
+        if label is not None:
+            labels = VolumeReader(self.reading, self.data, labelled=reader.volumes[0])
+            loaded |= _loading()({"label": [label]}, reader=labels)
+            classes = self.classes_of(np.asarray(loaded["label"]), str(label))
+            loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
+        return self._transformed(loaded, where)
+
+    def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
+        """Preprocess one volume a contrast; shape (C, X, Y, Z), and the axis of the slices."""
+        voxels, meta = VolumeReader(self.reading, self.data).get_data(list(volumes))
+        _require_finite(voxels, volumes[0].name)
+        image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
+        image.affine = torch.from_numpy(volumes[0].affine)
+        transformed, axis = self._transformed({"image": image}, volumes[0].name)
+        return transformed["image"], axis
+
+    def to_native(self, values: torch.Tensor, preprocessed: MetaTensor, axis: int) -> torch.Tensor:
+        """Bring values on the preprocessed grid back to the grid of the scan.
+
+        Args:
+            values: (K, X, Y, Z) on the grid of ``preprocessed``.
+            preprocessed: what ``from_volumes`` gave.
+            axis: axis of the slices.
+
+        Returns:
+            (K, X, Y, Z) on the scan's own grid; interpolated linearly where it was resampled.
+        """
+        carried = MetaTensor(values, meta=preprocessed.meta)
+        # The inverse takes its steps off the list; the next call needs them again.
+        carried.applied_operations = deepcopy(preprocessed.applied_operations)
+        chain = self._chains[axis]
+        with allow_missing_keys_mode(chain):
+            native: MetaTensor = chain.inverse({"image": carried})["image"]
+        return native.as_tensor()
+
+    def _transformed(
+        self, loaded: dict[Hashable, Any], where: str
+    ) -> tuple[dict[Hashable, Any], int]:
+        image = loaded["image"]  # (C, X, Y, Z)
+        grid = Volume(np.asarray(image[0]), np.asarray(image.affine), where)
+        axis = slice_axis(grid, self.section)
+        return self._chains[axis](loaded), axis
+
+    def _chain(self, axis: int) -> Compose:
+        keys = ("image", "label")
+        steps: list[Any] = [
+            EnsureTyped(keys, dtype=torch.float32, allow_missing_keys=True),
+            Orientationd(keys, "RAS", labels=_AXES, allow_missing_keys=True),
+        ]
+        if self.section.spacing_mm is not None:
+            steps.append(
+                Spacingd(
+                    keys,
+                    # MONAI keeps the spacing of an axis whose value is not positive.
+                    pixdim=spacing_of(self.section, axis, kept_mm=(-1.0, -1.0, -1.0)),
+                    mode=("bilinear", "nearest"),
+                    allow_missing_keys=True,
+                )
+            )
+        if self.section.crop_foreground:
+            steps.append(
+                CropForegroundd(
+                    keys,
+                    source_key="image",
+                    select_fn=lambda image: _any_foreground(image, self.section),
+                    allow_missing_keys=True,
+                    allow_smaller=True,
+                )
+            )
+        steps.append(NormalizeForegroundd("image", self.section))
+        return Compose(steps)
+
+    def classes_of(self, values: NDArray[Any], where: str) -> NDArray[np.uint8]:
+        """Label values to consecutive classes in the order of ``data.labels``.
+
+        Raises:
+            LabelError: a value is no integer.
+            UnnamedLabelError: a value is not in ``data.labels``.
+        """
+        integers = whole_numbers(values, where)
+        known = [0, *self.data.labels.values()]
+        unnamed = sorted({int(value) for value in np.unique(integers)} - set(known))
+        if unnamed:
+            raise UnnamedLabelError(
+                where,
+                expected=f"the values of data.labels: {known}",
+                found=f"{unnamed} as well",
+                remedy="name them in data.labels, or correct the label map",
+            )
+        classes = np.zeros(values.shape, dtype=np.uint8)
+        for number, value in enumerate(known):
+            classes[integers == value] = number
+        return classes
+
+
+def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
+    """Cut (C, X, Y, Z) into slices (D, C, H, W)."""
+    return volume.movedim(axis + 1, 0)
+
+
+def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
+    """Put slices (D, C, H, W) back together to (C, X, Y, Z)."""
+    return slices.movedim(0, axis + 1)
+
+
+@cache
+def _loading() -> LoadImaged:
+    # MONAI registers all its own readers, too, and warns about the GPU decoder that one would like.
+    logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "NvImgCodecPydicomReader")
+        return LoadImaged(
+            ("image", "label"),
+            reader=VolumeReader,
+            dtype=None,
+            allow_missing_keys=True,
+            expanduser=False,
+        )
+
+
+def _any_foreground(image: torch.Tensor, section: PreprocessingSection) -> torch.Tensor:
+    # A missing contrast is zeros; it says nothing about where the body is.
+    present = [contrast for contrast in image if contrast.any()] or list(image)
+    masks = [foreground_mask(contrast.numpy(), section) for contrast in present]
+    return torch.from_numpy(np.any(masks, axis=0))[None]
+
+
+def _require_finite(image: Any, where: str) -> None:
+    values = np.asarray(image)
+    broken = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if broken:
+        raise ScanError(
+            where,
+            expected="finite voxels",
+            found=f"{broken} NaN or infinite voxels",
+            remedy="export the scan again, or fill them first",
+        )

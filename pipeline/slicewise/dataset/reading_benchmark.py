@@ -1,0 +1,91 @@
+"""A synthetic DICOM series in, the speed of reading it out, beside what pydicom alone reaches."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.imaging.dicom.reading import read_series
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Volume
+
+SLICES = 200
+SIDE = 256
+TURNS = 9
+FIGURES = 4
+"""How many figures there are."""
+
+
+@dataclass(frozen=True)
+class ReadingFigure:
+    """One figure about the reading of DICOM."""
+
+    name: str
+    value: float
+    unit: str
+
+
+class InProcess(Sandbox):
+    """Runs in the calling process: for comparison with files of known origin only."""
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
+        """Run a function here and now."""
+        return function(*arguments)
+
+
+def run_reading_benchmark() -> Iterator[ReadingFigure]:
+    """Measure in turns, because the speed of a machine drifts; yields ``FIGURES`` figures.
+
+    The last figure is the median over turns of scan and decoding in a child that runs already,
+    over the same in this process: 100 % is a child that costs nothing, and noise may show less.
+    """
+    with tempfile.TemporaryDirectory() as folder, Sandbox() as child:
+        series, index = Path(folder) / "series", Path(folder) / "index.sqlite"
+        write_dicom_series(_volume(), series, "benchmark")
+        _read(series, child)
+        DicomScanner(index=index, sandbox=child).find(series)
+        turns = [_turn(series, child, index) for _ in range(TURNS)]
+    alone, scan, again, ratio = (median(figures) for figures in zip(*turns, strict=True))
+    yield ReadingFigure("DICOM headers, pydicom alone, one core", SLICES / alone, "files/s")
+    yield ReadingFigure("DICOM headers, one child", SLICES / scan, "files/s")
+    yield ReadingFigure("DICOM headers, unchanged since the last scan", SLICES / again, "files/s")
+    yield ReadingFigure(f"{SLICES} slices through a child, of the time without", 100 * ratio, "%")
+
+
+def _turn(folder: Path, child: Sandbox, index: Path) -> tuple[float, float, float, float]:
+    alone = _seconds(lambda: [_header(path) for path in folder.iterdir()])
+    scan = _seconds(lambda: DicomScanner(sandbox=child).find(folder))
+    again = _seconds(lambda: DicomScanner(index=index, sandbox=child).find(folder))
+    here = _seconds(lambda: _read(folder, InProcess()))
+    there = _seconds(lambda: _read(folder, child))
+    return alone, scan, again, there / here
+
+
+def _read(folder: Path, sandbox: Sandbox) -> Volume:
+    series = DicomScanner(sandbox=sandbox).find(folder).series[0]
+    return read_series(series, sandbox)
+
+
+def _header(path: Path) -> pydicom.FileDataset:
+    return pydicom.dcmread(path, stop_before_pixels=True)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _volume() -> Volume:
+    voxels = np.random.default_rng(0).integers(0, 4096, (SIDE, SIDE, SLICES)).astype(np.uint16)
+    return Volume(voxels, np.diag([-1.0, -1.0, 1.0, 1.0]), "benchmark")

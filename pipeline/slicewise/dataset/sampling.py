@@ -1,0 +1,185 @@
+"""Cached cases in, batches of windows out; what a batch holds depends on seed and step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.plane import stack_axes
+
+_COUNTED_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows for one step.
+
+    Attributes:
+        images: (N, C, H, W) float32.
+        labels: (N, H, W) int64 classes.
+        views: which of the ``stack_axes`` each window lies across, (N,) int64.
+        cases: name of the case of each window.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    views: torch.Tensor
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One of a batch: (C, H, W) intensities, (H, W) classes, view, name of the case."""
+
+    image: NDArray[Any]
+    label: NDArray[Any]
+    view: int
+    case: str
+
+
+class WindowSampler:
+    """Draws windows from the slices of the training cases.
+
+    A share of each batch is centred on a labelled voxel of a class drawn evenly, so that small
+    structures are seen; the rest is drawn evenly over all slices.
+
+    Args:
+        cases: training cases.
+        config: decides the views; the window, which smaller slices are padded to with their edge;
+            the neighbours on either side that join as channels; the share of the batch that is
+            centred on a labelled voxel; and the seed, which with the step decides every draw.
+    """
+
+    def __init__(self, cases: Sequence[CachedCase], config: Config) -> None:
+        self.cases = cases
+        self.window = config.network.window
+        self.context_slices = config.network.context_slices
+        self.foreground_fraction = config.training.foreground_fraction
+        self.seed = config.seed
+        self._views = stack_axes(config.preprocessing)
+        self._slices = np.array(
+            [
+                (c, view, d)
+                for c, case in enumerate(cases)
+                for view in self._views
+                for d in range(case.label.shape[view])
+            ],
+            dtype=np.int64,
+        )
+        labelled = [
+            (int(number), c)
+            for c, case in enumerate(cases)
+            for number in np.unique(case.points[:, 0])
+        ]
+        self._by_class = {
+            number: [c for other, c in labelled if other == number] for number, _ in labelled
+        }
+
+    @property
+    def slice_count(self) -> int:
+        """Slices of all cases and views: what an epoch draws."""
+        return len(self._slices)
+
+    def batch(self, step: int, size: int) -> Batch:
+        """The windows of one step."""
+        random = np.random.default_rng([self.seed, step])
+        centred = round(size * self.foreground_fraction) if self._by_class else 0
+        windows = [
+            self._centred(random) if number < centred else self._anywhere(random)
+            for number in range(size)
+        ]
+        return Batch(
+            torch.from_numpy(np.stack([item.image for item in windows]).astype(np.float32)),
+            torch.from_numpy(np.stack([item.label for item in windows]).astype(np.int64)),
+            torch.tensor([item.view for item in windows]),
+            tuple(item.case for item in windows),
+        )
+
+    def class_shares(self, size: int, classes: int) -> torch.Tensor:
+        """Share of each class among the pixels of the first batches, (classes,) float32.
+
+        Each class counts one pixel more than it has, so that none is impossible.
+        """
+        batches = (self.batch(step, size).labels for step in range(_COUNTED_BATCHES))
+        counts = sum(torch.bincount(labels.flatten(), minlength=classes) for labels in batches)
+        counted = torch.as_tensor(counts) + 1
+        return (counted / counted.sum()).float()
+
+    def _centred(self, random: np.random.Generator) -> _Window:
+        number = random.choice(sorted(self._by_class))
+        case = self.cases[random.choice(self._by_class[number])]
+        points = case.points[case.points[:, 0] == number]
+        _, *place = (int(value) for value in points[random.integers(len(points))])
+        # A single view draws nothing: windows of one plane stay what they were.
+        view = self._views[random.integers(len(self._views))] if len(self._views) > 1 else 0
+        depth = place.pop(view)
+        row, column = place
+        return self._cut(case, view, depth, (row, column))
+
+    def _anywhere(self, random: np.random.Generator) -> _Window:
+        number, view, depth = (int(v) for v in self._slices[random.integers(len(self._slices))])
+        case = self.cases[number]
+        height, width = (size for axis, size in enumerate(case.label.shape) if axis != view)
+        centre = (int(random.integers(height)), int(random.integers(width)))
+        return self._cut(case, view, depth, centre)
+
+    def _cut(self, case: CachedCase, view: int, depth: int, centre: tuple[int, int]) -> _Window:
+        images, labels = seen_along(case.image, view), np.moveaxis(case.label, view, 0)
+        spans = [
+            window_span(size, window, middle)
+            for size, window, middle in zip(labels.shape[1:], self.window, centre, strict=True)
+        ]
+        rows, columns = (slice(start, stop) for start, stop in spans)
+        neighbours = context_indices(depth, len(labels), self.context_slices)
+        image = images[neighbours, :, rows, columns]  # (2k+1, C, h, w)
+        image = image.reshape(-1, *image.shape[-2:])  # ((2k+1) * C, h, w)
+        label = labels[depth, rows, columns]  # (h, w)
+        padding = [
+            padding_of(size, window) for size, window in zip(label.shape, self.window, strict=True)
+        ]
+        return _Window(
+            np.pad(image, [(0, 0), *padding], mode="edge"),
+            np.pad(label, padding, mode="edge"),
+            view,
+            case.name,
+        )
+
+
+def seen_along(slices: NDArray[Any], view: int) -> NDArray[Any]:
+    """Slices (D, C, H, W) as another of their axes D, H, W cuts them; no voxel is moved."""
+    voxels = np.moveaxis(slices, 1, -1)  # (D, H, W, C)
+    return np.moveaxis(np.moveaxis(voxels, view, 0), -1, 1)
+
+
+def context_indices(depth: int, slice_count: int, context_slices: int) -> NDArray[np.int64]:
+    """Indices of a slice with its neighbours; beyond the ends the edge slice is repeated."""
+    offsets = np.arange(-context_slices, context_slices + 1)
+    return np.clip(depth + offsets, 0, slice_count - 1)
+
+
+def with_context(slices: torch.Tensor, context_slices: int) -> torch.Tensor:
+    """Join each slice with its neighbours: (D, C, H, W) to (D, (2k+1) * C, H, W)."""
+    indices = np.stack(
+        [context_indices(depth, len(slices), context_slices) for depth in range(len(slices))]
+    )
+    joined = slices[torch.from_numpy(indices)]  # (D, 2k+1, C, H, W)
+    return joined.flatten(1, 2)
+
+
+def window_span(size: int, window: int, middle: int) -> tuple[int, int]:
+    """Start and stop of a window around a middle, moved inside; the whole length if it fits."""
+    start = min(max(middle - window // 2, 0), max(size - window, 0))
+    return start, min(start + window, size)
+
+
+def padding_of(size: int, window: int) -> tuple[int, int]:
+    """Pixels to add before and after, so that a slice fills the window."""
+    missing = max(window - size, 0)
+    return missing // 2, missing - missing // 2

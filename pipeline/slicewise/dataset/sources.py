@@ -1,0 +1,173 @@
+"""Files of a data set in; out the sources of scans, under the names of their cases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+from slicewise.dataset.catalogue import Images, Listing
+from slicewise.dataset.label_names import label_name
+from slicewise.errors import DataError, ScanError
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.nifti.reading import is_nifti
+from slicewise.imaging.pictures import is_picture
+from slicewise.imaging.scan import ScanSource, is_scan, source_name, volumes_in
+
+Value = TypeVar("Value")
+
+
+def scans_in(folder: Path) -> list[Path]:
+    """What lies in a folder and looks like a scan, in the order of the names.
+
+    Pictures count only where no NIfTI or DICOM file lies beside them.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            folder, expected="a folder", found="none", remedy="correct data.root or data.layout"
+        )
+    scans = sorted(path for path in folder.iterdir() if is_scan(path))
+    if all(is_picture(path) or path.is_dir() for path in scans):
+        return scans
+    return [path for path in scans if not is_picture(path) or path.is_dir()]
+
+
+def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, ScanSource]:
+    """Case name to path; the name of a label may lose its ending to find one of ``images``.
+
+    Raises:
+        DataError: two files would be one case.
+    """
+    named: dict[str, ScanSource] = {}
+    for path in paths:
+        name = label_name(source_name(path), images)
+        if name in named:
+            raise DataError(
+                path,
+                expected=f"one file for {name}",
+                found=f"{named[name]} as well",
+                remedy="remove or rename one of the two",
+            )
+        named[name] = path
+    return named
+
+
+def with_volumes_apart(listing: Listing) -> Listing:
+    """Make every volume of a NIfTI file with several a case of its own, ``NAME_v001`` and so on.
+
+    Its label is the same volume of the label file. Where the label has fewer or more volumes the
+    file stays whole, and is set aside when it is read.
+    """
+    images, labels = dict(listing.images), dict(listing.labels)
+    patients = None if listing.patients is None else dict(listing.patients)
+    file_names = dict(listing.file_names)
+    for name, (first, *others) in listing.images.items():
+        volumes = _volumes(first)
+        if others or len(volumes) == 1:
+            continue
+        label = labels.get(name)
+        of_label = [] if label is None else _volumes(label)
+        if label is not None and len(of_label) != len(volumes):
+            continue
+        apart = [f"{name}_v{number:03d}" for number in range(1, len(volumes) + 1)]
+        del images[name]
+        labels.pop(name, None)
+        _require_free(set(apart) & (images.keys() | labels.keys()), first, apart)
+        images |= {one: (volume,) for one, volume in zip(apart, volumes, strict=True)}
+        labels |= dict(zip(apart, of_label, strict=False))
+        file_names |= {one: file_names.get(name, name) for one in apart}
+        if patients is not None:
+            patients |= dict.fromkeys(apart, patients.pop(name))
+    return replace(listing, images=images, labels=labels, patients=patients, file_names=file_names)
+
+
+def with_series_known(listing: Listing, scanner: DicomScanner) -> Listing:
+    """Replace DICOM files and folders among the images by the one series that each holds.
+
+    Its header is read once and tells the patient. What holds none or several stays as it is, and
+    is set aside with its reason when it is read.
+    """
+
+    def known(source: ScanSource) -> ScanSource:
+        if not _is_dicom(source) or not isinstance(source, Path):
+            return source
+        try:
+            found = scanner.find(source)
+        except ScanError:
+            return source
+        return found.series[0] if len(found.series) == 1 else source
+
+    images: dict[str, Images] = {
+        name: (known(first), *tuple(other and known(other) for other in others))
+        for name, (first, *others) in listing.images.items()
+    }
+    return replace(listing, images=images)
+
+
+def without_dicom_names(listing: Listing, chosen: Collection[str] = ()) -> Listing:
+    """Call cases ``dicom-1`` and so on where DICOM files or folders bear their names.
+
+    Such names may be those of patients, and the name of a case stands on masks and in tables.
+
+    Args:
+        listing: as the files are called.
+        chosen: names of cases that were given on purpose, too.
+    """
+    names = sorted({*listing.images, *listing.labels} - set(chosen))
+    unsafe = [
+        name for name in names if any(_names(source, name) for source in _sources(listing, name))
+    ]
+    new_names = dict(zip(unsafe, _neutral_names(names), strict=False))
+    return replace(
+        listing,
+        images=_renamed(listing.images, new_names),
+        labels=_renamed(listing.labels, new_names),
+        patients=None if listing.patients is None else _renamed(listing.patients, new_names),
+        file_names=listing.file_names | {new: old for old, new in new_names.items()},
+    )
+
+
+def _volumes(source: ScanSource) -> list[ScanSource]:
+    if isinstance(source, Path) and is_nifti(source) and source.is_file():
+        return list(volumes_in(source)) or [source]
+    return [source]
+
+
+def _sources(listing: Listing, name: str) -> list[ScanSource]:
+    sources = [*listing.images.get(name, ()), listing.labels.get(name)]
+    return [source for source in sources if source is not None]
+
+
+def _require_free(taken: Collection[str], file: ScanSource, apart: Sequence[str]) -> None:
+    if taken:
+        raise DataError(
+            str(file),
+            expected=f"no other cases with the names of its volumes, {apart[0]} and so on",
+            found=f"{sorted(taken)[0]} as well",
+            remedy="rename one of the files",
+        )
+
+
+def _names(source: ScanSource, case: str) -> bool:
+    """Whether a case is called like the DICOM file or folder that it comes from."""
+    return isinstance(source, Path) and _is_dicom(source) and source_name(source) == case
+
+
+def _is_dicom(source: ScanSource) -> bool:
+    """Whether the name of a source is that of a DICOM file or folder."""
+    if not isinstance(source, Path):
+        return False
+    return source.is_dir() or not (is_nifti(source) or is_picture(source))
+
+
+def _neutral_names(taken: Collection[str]) -> Iterator[str]:
+    return (name for number in count(1) if (name := f"dicom-{number}") not in taken)
+
+
+def _renamed(values: dict[str, Value], new_names: dict[str, str]) -> dict[str, Value]:
+    return {new_names.get(name, name): value for name, value in values.items()}

@@ -1,0 +1,202 @@
+"""Cases in, folds out: a patient is on one side of a fold, or the fold says so by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from slicewise.config import FOLD_KINDS, DataSection
+from slicewise.dataset.catalogue import Case, listed
+from slicewise.dataset.stratifying import Volumes, stratified
+from slicewise.errors import DataError, UsageError, file_problem
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division into training and validation.
+
+    Attributes:
+        number: 0-based.
+        kind: how the fold was made; reports print it beside every figure.
+        train: names of the training cases.
+        val: names of the validation cases.
+    """
+
+    number: int
+    kind: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+def make_folds(
+    cases: Sequence[Case], data: DataSection, volumes: Volumes | None = None
+) -> list[Fold]:
+    """All folds of a data set.
+
+    ``patient`` shuffles the sorted patients (scikit-learn's ``KFold``) and keeps all scans of a
+    patient together; ``site`` does the same with the sorted sites, where sites that share a
+    patient are one; ``published`` with the sorted case names, as nnU-Net does, so that patients
+    may be shared. ``stratified`` keeps patients together and spreads the volumes of the
+    structures evenly, see ``stratified``. A split file is taken as it is and checked.
+
+    Args:
+        cases: of the whole data set: one that is set aside must not move the others.
+        data: kind of folds, count and seed.
+        volumes: of the structures of each case; only ``stratified`` looks at them.
+
+    Raises:
+        DataError: too few patients or sites, an unusable split file, a patient on both sides.
+    """
+    if data.folds not in FOLD_KINDS:
+        return _given_folds(cases, Path(data.folds))
+    group_of = _groups(cases, data.folds)
+    groups = sorted(set(group_of.values()))
+    if len(groups) < data.fold_count:
+        raise _too_few(len(groups), cases, data)
+    if data.folds == "stratified":
+        assert volumes is not None, "folds are stratified by the volumes of the structures"
+        held_out = stratified(cases, data, volumes)
+    else:
+        held_out = _held_out(groups, data)
+    folds = []
+    for number, out in enumerate(held_out):
+        val = tuple(case.name for case in cases if group_of[case.name] in out)
+        train = tuple(case.name for case in cases if group_of[case.name] not in out)
+        folds.append(Fold(number, FOLD_KINDS[data.folds], train, val))
+    return folds
+
+
+def choose_fold(folds: Sequence[Fold], number: int) -> Fold:
+    """One fold by its number.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    if not 0 <= number < len(folds):
+        raise no_such_fold(number, len(folds))
+    return folds[number]
+
+
+def no_such_fold(number: int, count: int) -> UsageError:
+    """The error for a fold beyond the last one."""
+    return UsageError(
+        f"--fold {number}",
+        expected=f"0 to {count - 1}, or all",
+        found=str(number),
+        remedy="choose one of these folds, or change data.fold_count",
+    )
+
+
+def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:
+    """Patients that a fold has on both sides."""
+    train, val = set(fold.train), set(fold.val)
+    return {case.patient for case in cases if case.name in train} & {
+        case.patient for case in cases if case.name in val
+    }
+
+
+def _groups(cases: Sequence[Case], kind: str) -> dict[str, str]:
+    """Case name to what must not be divided."""
+    if kind == "published":
+        return {case.name: case.name for case in cases}
+    if kind == "site":
+        site_of = _joined_sites(cases)
+        return {case.name: site_of[case.site] for case in cases}
+    return {case.name: case.patient for case in cases}
+
+
+def _joined_sites(cases: Sequence[Case]) -> dict[str, str]:
+    """Site to the first of those that are joined with it, because they share patients."""
+    joined = {case.site: case.site for case in cases}
+    first_site: dict[str, str] = {}
+    for case in sorted(cases, key=lambda case: (case.patient, case.site)):
+        one, other = joined[first_site.setdefault(case.patient, case.site)], joined[case.site]
+        low, high = sorted((one, other))
+        joined = {site: low if group == high else group for site, group in joined.items()}
+    return joined
+
+
+def _too_few(count: int, cases: Sequence[Case], data: DataSection) -> DataError:
+    if data.folds == "site":
+        sites = len({case.site for case in cases})
+        joined = f" of {sites}, once those are joined that share patients"
+        fewer = f"data.fold_count={count}" if count > 1 else "data.folds=patient"
+        return DataError(
+            "data.fold_count",
+            expected=f"at least {data.fold_count} sites",
+            found=f"{count}{joined if count < sites else ''}",
+            remedy=f"set {fewer}, or correct data.site_pattern",
+        )
+    by_case = data.folds == "published"
+    return DataError(
+        "data.fold_count",
+        expected=f"at least {data.fold_count} {'cases' if by_case else 'patients'}",
+        found=str(count),
+        remedy="lower data.fold_count, or correct data.patient_pattern",
+    )
+
+
+def _held_out(groups: list[str], data: DataSection) -> list[set[str]]:
+    # scikit-learn takes half a second to import; only this function needs it.
+    from sklearn.model_selection import KFold
+
+    folds = KFold(n_splits=data.fold_count, shuffle=True, random_state=data.fold_seed)
+    return [set(np.array(groups)[held_out]) for _, held_out in folds.split(groups)]
+
+
+def _given_folds(cases: Sequence[Case], path: Path) -> list[Fold]:
+    known = {case.name for case in cases}
+    folds = []
+    for number, entry in enumerate(_entries(path)):
+        fold = Fold(number, f"from {path.name}", tuple(entry["train"]), tuple(entry["val"]))
+        unknown = sorted((set(fold.train) | set(fold.val)) - known)
+        if unknown:
+            raise DataError(
+                f"{path}: fold {number}",
+                expected="names of cases in the data set",
+                found=listed(unknown),
+                remedy="correct the split file; names have no suffix",
+            )
+        shared = sorted(shared_patients(fold, cases))
+        if shared:
+            raise DataError(
+                f"{path}: fold {number}",
+                expected="each patient either in train or in val",
+                found=f"on both sides: {listed(shared)}",
+                remedy="move all scans of a patient to one side",
+            )
+        folds.append(fold)
+    return folds
+
+
+def _entries(path: Path) -> list[dict[str, list[str]]]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        found = file_problem(error)
+    except ValueError as error:
+        found = str(error)
+    else:
+        found = "another structure"
+        if isinstance(entries, list) and entries and all(_is_entry(entry) for entry in entries):
+            return entries
+    raise DataError(
+        f"data.folds: {path}",
+        expected=f"{', '.join(FOLD_KINDS)}, or a JSON file such as "
+        '[{"train": [...], "val": [...]}]',
+        found=found,
+        remedy="correct data.folds or the file",
+    )
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(names := entry.get(side), list)
+        and names
+        and all(isinstance(name, str) for name in names)
+        for side in ("train", "val")
+    )

@@ -1,0 +1,118 @@
+"""Our own links of the MONAI chain: the reader, and the normalisation by the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import SimpleITK
+import torch
+from monai.data import ImageReader, MetaTensor
+from monai.transforms import MapTransform
+from numpy.typing import NDArray
+
+from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.contrasts import on_one_grid, read_contrasts
+from slicewise.imaging.labels import structure_volumes_ml
+from slicewise.imaging.scan import read_label
+from slicewise.imaging.volume import Volume
+
+_ONE_CONTRAST = DataSection()
+
+
+class VolumeReader(ImageReader):
+    """MONAI's door to our readers: NIfTI files, pictures, DICOM files, folders and series.
+
+    Args:
+        reading: how faults are met, and what becomes of contrasts on different grids.
+        data: contrasts, and structure name to value for labels that bear names.
+        labelled: the image whose label map is read; None reads images.
+    """
+
+    def __init__(
+        self,
+        reading: ReadingSection = ReadingSection(),
+        data: DataSection = _ONE_CONTRAST,
+        labelled: Volume | None = None,
+    ) -> None:
+        self.reading = reading
+        self.data = data
+        self.labelled = labelled
+        self.volumes: list[Volume] = []
+        """What was read last, on one grid."""
+
+    def verify_suffix(self, filename: Any) -> bool:
+        """Whatever ``read_scan`` takes; it decides by content."""
+        del filename
+        return True
+
+    def read(self, data: Any, **_: Any) -> list[Volume]:
+        """Read one label map, or one source a contrast; None is a missing contrast."""
+        sources = list(data) if isinstance(data, (list, tuple)) else [data]
+        if self.labelled is None:
+            self.volumes = read_contrasts(sources, self.data.contrasts, self.reading)
+        else:
+            (source,) = sources
+            names = self.data.labels
+            self.volumes = [read_label(source, self.labelled, self.reading, names)]
+        return self.volumes
+
+    def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Stack contrasts into (C, X, Y, Z) with the affine that they share."""
+        volumes: list[Volume] = img
+        if self.labelled is None:
+            volumes = on_one_grid(volumes, self.data.contrasts, self.reading)
+        meta = {
+            "affine": volumes[0].affine,
+            "original_channel_dim": 0,
+            "spatial_shape": np.array(volumes[0].shape),
+            "warnings": tuple(text for volume in volumes for text in volume.warnings),
+        }
+        if self.labelled is not None:
+            meta["structures_ml"] = structure_volumes_ml(volumes[0])
+        return np.stack([volume.voxels for volume in volumes]), meta
+
+
+class NormalizeForegroundd(MapTransform):
+    """Clips to foreground percentiles, subtracts the foreground's mean, divides by its deviation.
+
+    One mean and deviation a volume and contrast, never a slice's own.
+    """
+
+    def __init__(self, keys: Any, section: PreprocessingSection) -> None:
+        super().__init__(keys)
+        self.section = section
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Normalise (C, X, Y, Z) float32."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            image = result[key]
+            result[key] = torch.stack([self._normalized(contrast) for contrast in image])
+            result[key] = MetaTensor(result[key], meta=image.meta)
+            result[key].applied_operations = image.applied_operations
+        return result
+
+    def _normalized(self, contrast: torch.Tensor) -> torch.Tensor:
+        voxels = contrast.numpy()
+        foreground = voxels[foreground_mask(voxels, self.section)]
+        low, high = np.percentile(foreground, self.section.clip_percentiles)
+        clipped = np.clip(foreground, low, high)
+        mean, deviation = float(clipped.mean()), float(clipped.std())
+        scaled = (np.clip(voxels, low, high) - mean) / (deviation if deviation > 0 else 1.0)
+        return torch.from_numpy(scaled.astype(np.float32))
+
+
+def foreground_mask(
+    voxels: NDArray[np.float32], section: PreprocessingSection
+) -> NDArray[np.bool_]:
+    """The voxels that belong to the body, shape of ``voxels``; all of them where none would."""
+    if section.foreground == "nonzero":
+        mask = voxels != 0
+    elif section.foreground == "otsu" and voxels.min() < voxels.max():
+        image = SimpleITK.GetImageFromArray(voxels)
+        mask = SimpleITK.GetArrayFromImage(SimpleITK.OtsuThreshold(image, 0, 1)).astype(np.bool_)
+    else:
+        mask = np.ones(voxels.shape, dtype=np.bool_)
+    return mask if mask.any() else np.ones(voxels.shape, dtype=np.bool_)

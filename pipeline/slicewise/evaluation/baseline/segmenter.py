@@ -1,0 +1,108 @@
+"""Training cases in, a segmenter out; a scan in, a mask on the scan's own grid out, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.preprocessing import Preprocessing
+from slicewise.evaluation.baseline.learning import learn
+from slicewise.evaluation.baseline.prior import Prior
+from slicewise.evaluation.baseline.recipe import Recipe
+from slicewise.evaluation.baseline.scans import NormalizedScan, preprocessed_spacing_mm
+from slicewise.evaluation.baseline.search import search
+from slicewise.evaluation.baseline.workforce import Workforce
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.inference import Prediction
+from slicewise.segmentation.most_probable import most_probable
+
+
+class Baseline:
+    """Thresholds, morphology and a prior, fitted to training cases.
+
+    Args:
+        config: the preprocessing and the structures, as the network has them.
+        prior: how often each structure was where.
+        recipes: of each structure in the order of ``data.labels``; None where it was never seen.
+        searched_cases: training cases that the recipes were chosen on.
+        is_of_one_patient: then a recipe was chosen on the very labels that made the prior.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        prior: Prior,
+        recipes: Sequence[Recipe | None],
+        searched_cases: int,
+        *,
+        is_of_one_patient: bool = False,
+    ) -> None:
+        self.config = config
+        self.prior = prior
+        self.recipes = tuple(recipes)
+        self.searched_cases = searched_cases
+        self.is_of_one_patient = is_of_one_patient
+        self.preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
+
+    @classmethod
+    def fitted(
+        cls, cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: Workforce
+    ) -> Baseline:
+        """Fit to training cases.
+
+        Raises:
+            ScanError: a case cannot be read any more.
+        """
+        learned = learn(cases, config, workforce)
+        recipes, searched = search(learned, workforce)
+        return cls(
+            config, learned.prior, recipes, searched, is_of_one_patient=learned.is_of_one_patient
+        )
+
+    def words(self) -> dict[str, str]:
+        """Structure to what is done to find it."""
+        return {
+            name: recipe.words(self.config.data.contrasts)
+            if recipe
+            else "never in the training cases: predicted nowhere"
+            for name, recipe in zip(self.config.data.labels, self.recipes, strict=True)
+        }
+
+    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
+        """Segment a scan; thresholds have no probabilities.
+
+        Args:
+            contrasts: one volume a contrast of the configuration, all on one grid.
+
+        Returns:
+            Label values on the grid of the first contrast.
+
+        Raises:
+            ScanError: NaN voxels, or contrasts on different grids.
+        """
+        image, axis = self.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
+        upright = contrasts[0].reoriented("RAS")
+        spacing_mm = preprocessed_spacing_mm(upright.spacing_mm, axis, self.config)
+        scan = NormalizedScan(image.numpy().astype(np.float32), spacing_mm, axis)
+        masks = torch.from_numpy(self._structures(scan).astype(np.float32))
+        native = self.preprocessing.to_native(masks, image, axis)  # (K, X, Y, Z)
+        # As with a network: what is resampled is a share of each voxel, and the largest wins.
+        shares = torch.cat([1 - native.sum(0, keepdim=True), native]).numpy()
+        labels, divisions = self.config.data.labels, self.config.inference.divisions
+        return Prediction(most_probable(contrasts[0], shares, labels, divisions), ())
+
+    def _structures(self, scan: NormalizedScan) -> NDArray[np.bool_]:
+        """Where each structure is, (K, X, Y, Z); of several the one with the largest prior."""
+        claims = np.full((len(self.recipes), *scan.shape), -1, dtype=np.float32)
+        for number, recipe in enumerate(self.recipes):
+            if recipe is not None:
+                mask, frequency = recipe.mask(scan, self.prior, number)
+                claims[number, mask] = frequency[mask]
+        winner = claims.argmax(axis=0)
+        return np.stack([(winner == number) & (claim >= 0) for number, claim in enumerate(claims)])

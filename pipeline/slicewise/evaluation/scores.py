@@ -1,0 +1,260 @@
+"""Masks and references in, one row a case and structure out; and the table of such rows as CSV.
+
+Policy for empty masks: a structure that is wholly missed, or invented, has Dice, IoU and surface
+Dice 0 and no distance. Where reference and prediction are both empty the scores are undefined: the
+row is kept, counted, and left out of every mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slicewise.errors import DataError, file_problem
+from slicewise.imaging.files import write_text
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.calibration import Reliability, reliability
+from slicewise.metrics.components import ComponentCounts, component_counts
+from slicewise.metrics.masks import mask_pair, on_one_grid, with_axes_of
+from slicewise.metrics.overlap import Overlap, overlap
+from slicewise.metrics.surfaces import surface_agreement
+
+STATES = DETECTED, MISSED, INVENTED, BOTH_EMPTY = ("detected", "missed", "invented", "both empty")
+"""What holds something: prediction and reference, only the latter, only the former, neither."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One structure of one case; what is undefined is NaN.
+
+    Attributes:
+        case: name of the case.
+        patient: whose it is, as a pseudonym or as the name of the case tells; cases of one
+            patient are not independent.
+        structure: name of the structure.
+        state: ``detected``, ``missed``, ``invented`` or ``both empty``.
+        dice: in [0, 1]; NaN when both masks are empty.
+        iou: in [0, 1]; NaN when both masks are empty.
+        sensitivity: share of the reference that was found; NaN without a reference.
+        precision: share of the prediction that is right; NaN without a prediction.
+        hd95_mm: 95th percentile of the distances of the surfaces; NaN unless detected.
+        surface_distance_mm: average distance of the surfaces; NaN unless detected.
+        surface_dice: share of both surfaces within the structure's tolerance of the other; 0 when
+            missed or invented, NaN when both are empty.
+        predicted_ml: volume of the prediction.
+        reference_ml: volume of the reference.
+        calibration_error: expected, see ``metrics.calibration``; NaN without probabilities.
+        confidence: mean probability of the predicted voxels; NaN without any.
+        components: pieces of the structure one by one, where it is made of several.
+    """
+
+    case: str
+    patient: str
+    structure: str
+    state: str
+    dice: float
+    iou: float
+    sensitivity: float
+    precision: float
+    hd95_mm: float
+    surface_distance_mm: float
+    surface_dice: float
+    predicted_ml: float
+    reference_ml: float
+    calibration_error: float = math.nan
+    confidence: float = math.nan
+    components: ComponentCounts | None = None
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Predicted minus reference volume."""
+        return self.predicted_ml - self.reference_ml
+
+    @property
+    def relative_volume_error(self) -> float:
+        """Volume error over the reference; NaN without a reference."""
+        return self.volume_error_ml / self.reference_ml if self.reference_ml else math.nan
+
+    @property
+    def component_sensitivity(self) -> float:
+        """Share of the reference's pieces that were found; NaN where none are counted."""
+        return self.components.sensitivity if self.components else math.nan
+
+    @property
+    def component_precision(self) -> float:
+        """Share of the predicted pieces that are right; NaN where none are counted."""
+        return self.components.precision if self.components else math.nan
+
+    @property
+    def component_f1(self) -> float:
+        """Harmonic mean of both; NaN where none are counted."""
+        return self.components.f1 if self.components else math.nan
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """A case as a whole.
+
+    Attributes:
+        scores: a row a structure.
+        reliability: structure to its probabilities against the truth; empty without any.
+    """
+
+    scores: list[Score]
+    reliability: dict[str, Reliability]
+
+
+def score_case(
+    case: str,
+    predicted: Volume,
+    reference: Volume,
+    structures: Sequence[Structure],
+    *,
+    patient: str = "",
+    probabilities: Sequence[Volume] = (),
+) -> CaseScores:
+    """Score every structure of a case on the grid of the reference.
+
+    Args:
+        case: its name.
+        predicted: label map.
+        reference: label map on the same grid, axes in any order.
+        structures: what the values mean.
+        patient: pseudonym; empty takes the case for a patient of its own.
+        probabilities: background, then each structure, on the grid of the prediction.
+
+    Raises:
+        GeometryError: prediction and reference lie on different grids.
+        LabelError: one of them holds more than whole numbers.
+    """
+    assert not probabilities or len(probabilities) == len(structures) + 1
+    predicted, reference = on_one_grid(predicted, reference)
+    soft = [with_axes_of(item, reference) for item in probabilities[1:]]
+    found = CaseScores([], {})
+    for place, structure in enumerate(structures):
+        score = _score_structure(case, patient or case, structure, predicted, reference)
+        if soft:
+            bins = reliability(soft[place], _mask(reference, structure))
+            found.reliability[structure.name] = bins
+            score = replace(
+                score,
+                calibration_error=bins.expected_error,
+                confidence=_mean(soft[place], _mask(predicted, structure)),
+            )
+        found.scores.append(score)
+    return found
+
+
+def _score_structure(
+    case: str, patient: str, structure: Structure, predicted: Volume, reference: Volume
+) -> Score:
+    pair = mask_pair(predicted, reference, structure.value)
+    counts = overlap(pair.predicted.voxels, pair.reference.voxels)
+    surfaces = surface_agreement(pair, structure.surface_tolerance_mm)
+    return Score(
+        case=case,
+        patient=patient,
+        structure=structure.name,
+        state=_state(counts),
+        dice=counts.dice,
+        iou=counts.iou,
+        sensitivity=counts.sensitivity,
+        precision=counts.precision,
+        hd95_mm=surfaces.hd95_mm,
+        surface_distance_mm=surfaces.distance_mm,
+        surface_dice=surfaces.dice,
+        predicted_ml=counts.predicted * reference.voxel_volume_ml,
+        reference_ml=counts.reference * reference.voxel_volume_ml,
+        components=component_counts(pair) if structure.several_components else None,
+    )
+
+
+def _mask(label_map: Volume, structure: Structure) -> Volume:
+    return label_map.with_voxels(label_map.voxels == structure.value)
+
+
+def _mean(probability: Volume, mask: Volume) -> float:
+    chosen = probability.voxels[mask.voxels]
+    return float(chosen.mean(dtype=np.float64)) if len(chosen) else math.nan
+
+
+def write_scores(scores: Sequence[Score], path: Path) -> None:
+    """Write the rows as CSV; what is undefined is an empty cell.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*_FIELDS, *_DERIVED, *_COMPONENTS))
+    for score in scores:
+        values = [getattr(score, name) for name in (*_FIELDS, *_DERIVED)]
+        counts = astuple(score.components) if score.components else [""] * len(_COMPONENTS)
+        writer.writerow([*map(_cell, values), *counts])
+    write_text(path, text.getvalue())
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Read the rows that ``write_scores`` wrote.
+
+    Raises:
+        DataError: no such file, another table, or one that is damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream)
+            absent = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+            if not absent:
+                return [_score(row) for row in rows]
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            found = f"no column {absent[0]}{more}"
+    except OSError as error:
+        found = file_problem(error)
+    except (ValueError, TypeError, csv.Error) as error:
+        found = str(error)
+    raise DataError(
+        path,
+        expected="scores, a row a case and structure, as slicewise writes them",
+        found=found,
+        remedy="score again with `slicewise evaluate`, or train again",
+    )
+
+
+def _score(row: Mapping[str, str]) -> Score:
+    # What the reader fills in where a row has too few cells, or too many.
+    if None in row or None in row.values():
+        raise ValueError(f"a row of another length: {row[_TEXTS[0]]}")
+    if row["state"] not in STATES:
+        raise ValueError(f"state {row['state']!r}, which is none of {', '.join(STATES)}")
+    counts = [row[name] for name in _COMPONENTS]
+    values: dict[str, Any] = {name: row[name] for name in _TEXTS}
+    values |= {name: float(row[name] or "nan") for name in _FIELDS if name not in _TEXTS}
+    components = ComponentCounts(*map(int, counts)) if counts[0] else None
+    return Score(**values, components=components)
+
+
+def _state(counts: Overlap) -> str:
+    if counts.reference:
+        return DETECTED if counts.predicted else MISSED
+    return INVENTED if counts.predicted else BOTH_EMPTY
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
+
+
+_TEXTS = ("case", "patient", "structure", "state")
+_FIELDS = tuple(item.name for item in fields(Score) if item.name != "components")
+_DERIVED = ("volume_error_ml", "relative_volume_error")
+_COMPONENTS = tuple(f"{item.name}_components" for item in fields(ComponentCounts))
+_COLUMNS = (*_FIELDS, *_COMPONENTS)

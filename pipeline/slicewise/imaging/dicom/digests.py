@@ -1,0 +1,52 @@
+"""Frames in, checksums of their pixels out; runs in the sandbox's child process only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from slicewise.imaging.dicom.tags import unreadable
+
+KEYWORDS = [
+    "PixelData",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+]
+
+
+def pixel_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
+    """Checksum of the pixels of frames, given as file and number, as they are stored.
+
+    Raises:
+        ScanError: a file has no pixel data that could be read.
+    """
+    import pydicom
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import pixel_array
+
+    digests = []
+    for path, run in groupby(frames, key=lambda frame: frame[0]):
+        try:
+            dataset = pydicom.dcmread(path, specific_tags=KEYWORDS)
+            stored = dataset.PixelData
+            count = int(dataset.get("NumberOfFrames") or 1)
+            for _, number in run:
+                if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+                    pixels = get_frame(stored, number, number_of_frames=count)
+                elif count > 1:
+                    pixels = pixel_array(dataset, index=number).tobytes()
+                else:
+                    pixels = stored
+                digests.append(hashlib.sha256(pixels).hexdigest())
+        except Exception as error:  # a hostile file can make the parser raise anything
+            raise unreadable(path, "pixel data", error) from None
+    return digests

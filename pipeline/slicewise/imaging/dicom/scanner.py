@@ -1,0 +1,174 @@
+"""A path in, every DICOM volume below it out, and the reasons why other files are none."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicewise.config import ReadingSection
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.header import scan_headers
+from slicewise.imaging.dicom.index import HeaderIndex
+from slicewise.imaging.dicom.series import SECONDS_PER_FILE, DicomSeries, series_in
+from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection
+from slicewise.imaging.dicom.walk import FileState, walk
+from slicewise.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
+
+if TYPE_CHECKING:
+    from slicewise.imaging.pseudonyms import Pseudonyms
+
+FILES_PER_CALL = 64
+CALLS_PER_WRITE = 16
+
+Batch = list[FileState]
+Progress = Callable[[int, int], None]
+"""Told how many of how many files are done."""
+
+
+@dataclass(frozen=True)
+class SeriesScan:
+    """What a folder tree holds: volumes, labels, and the reasons why other files are neither."""
+
+    series: tuple[DicomSeries, ...]
+    set_aside: tuple[ScanError, ...]
+    labels: tuple[LabelFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class DicomScanner:
+    """How DICOM is searched for.
+
+    No file is parsed in this process. Files are known by content: what is no DICOM is ignored
+    unless it is called ``.dcm``, and so are reports, other objects without an image, and
+    ``DICOMDIR``. Files of one series belong together wherever they lie, unless folders hold copies
+    of each other.
+
+    Attributes:
+        reading: how faults are met.
+        index: file that remembers headers, so that unchanged files are not parsed again; None
+            remembers nothing.
+        pseudonyms: name the patients; None leaves them unknown.
+        progress: told how many of how many files are done.
+        sandbox: where headers are parsed; by default as many children as there are cores.
+    """
+
+    reading: ReadingSection = ReadingSection()
+    index: Path | None = None
+    pseudonyms: Pseudonyms | None = None
+    progress: Progress | None = None
+    sandbox: Sandbox | None = None
+
+    def find(self, path: Path) -> SeriesScan:
+        """Every volume in a file, or in the files below a folder, in any order.
+
+        Raises:
+            ScanError: the folder cannot be listed.
+            OutputError: the index cannot be written.
+        """
+        problems: list[ScanError] = []
+        with HeaderIndex(self.index) as index:
+            root = path.absolute()
+            pending = index.outdated(root, _files(root, problems))
+            sandbox = self.sandbox or _children_for(len(pending))
+            self._scan(pending, index, sandbox)
+            return self._volumes(index, problems, sandbox)
+
+    def _scan(self, pending: Batch, index: HeaderIndex, sandbox: Sandbox) -> None:
+        # Threads only wait for the children.
+        with ThreadPoolExecutor(sandbox.children) as threads:
+            step = FILES_PER_CALL * CALLS_PER_WRITE
+            for start in range(0, len(pending), step):
+                batches = _batches(pending[start : start + step])
+                done = start
+                for held in threads.map(partial(_scan_batch, sandbox=sandbox), batches):
+                    index.store(held)
+                    done += len(held)
+                    if self.progress is not None:
+                        self.progress(done, len(pending))
+
+    def _volumes(
+        self, index: HeaderIndex, problems: list[ScanError], sandbox: Sandbox
+    ) -> SeriesScan:
+        found: list[DicomSeries] = []
+        labels: list[LabelFile] = []
+        unreadable: set[Path] = set()
+        for series_uid, held in index.by_series():
+            labels += [one.labels for one in held if one.labels]
+            if not series_uid:
+                unreadable |= {one.rejection.path.parent for one in held if one.rejection}
+            series, set_aside = series_in(held, self.reading, sandbox)
+            found += [self._named(one, held) for one in series]
+            problems += set_aside
+        found = [_warned(one) if _folders(one) & unreadable else one for one in found]
+        found.sort(key=lambda one: (one.name, one.series_uid, str(one.folder)))
+        return SeriesScan(tuple(self._told_apart(found)), tuple(problems), tuple(labels))
+
+    def _named(self, series: DicomSeries, held: Sequence[FileContents]) -> DicomSeries:
+        if self.pseudonyms is None:
+            return series
+        first = series.files[0]
+        patient_id = next(
+            one.patient_id for file in held for one in file.slices[:1] if one.path == first
+        )
+        patient = self.pseudonyms.name(patient_id) if patient_id.strip() else ""
+        name = f"{patient}_{series.name}" if patient else series.name
+        return replace(series, patient=patient, name=name)
+
+    def _told_apart(self, found: Sequence[DicomSeries]) -> Iterator[DicomSeries]:
+        """Series of one name, such as two studies of a patient, get a mark of their own each."""
+        counts = Counter(one.name for one in found)
+        for one in found:
+            if self.pseudonyms is None or counts[one.name] == 1:
+                yield one
+            else:
+                mark = self.pseudonyms.name(one.series_uid)[1:7]
+                yield replace(one, name=f"{one.name}_{mark}")
+
+
+def _children_for(files: int) -> Sandbox:
+    """Children that stay for the next search; few files need no more than the usual one."""
+    children = min(len(os.sched_getaffinity(0)), files // FILES_PER_CALL)
+    return shared_sandbox(len(os.sched_getaffinity(0))) if children > 1 else shared_sandbox()
+
+
+def _files(root: Path, problems: list[ScanError]) -> Iterator[FileState]:
+    for item in walk(root):
+        if isinstance(item, FileState):
+            yield item
+        elif item.where == str(root):
+            raise item
+        else:
+            problems.append(item)
+
+
+def _batches(files: Batch) -> list[Batch]:
+    return [files[start : start + FILES_PER_CALL] for start in range(0, len(files), FILES_PER_CALL)]
+
+
+def _scan_batch(batch: Batch, sandbox: Sandbox) -> list[tuple[FileState, FileContents]]:
+    paths = [file.path for file in batch]
+    try:
+        held = sandbox.call(scan_headers, paths, where=paths[0], timeout_seconds=SECONDS_PER_FILE)
+    except ChildDiedError as error:
+        if len(batch) == 1:
+            rejection = Rejection.of(paths[0], error, may_pass=True)
+            return [(batch[0], FileContents(rejection=rejection))]
+    else:
+        return list(zip(batch, held, strict=True))
+    # One hostile file must not take the others with it.
+    return [found for file in batch for found in _scan_batch([file], sandbox)]
+
+
+def _folders(series: DicomSeries) -> set[Path]:
+    return {path.parent for path in series.files}
+
+
+def _warned(series: DicomSeries) -> DicomSeries:
+    text = "the folder holds unreadable files: slices may be missing at an end"
+    return replace(series, warnings=(*series.warnings, text))

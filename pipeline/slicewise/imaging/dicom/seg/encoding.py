@@ -1,0 +1,195 @@
+"""Segment numbers and the series that they belong to in, a verified DICOM SEG out.
+
+The file is BINARY and uncompressed, which every reader of DICOM SEG understands. Its identifiers
+are made from its content: the same content is the same file. The slices' own frame of reference is
+kept where they agree on one; where they do not, or have none, the positions of one volume still
+belong together, and the object gets a frame of reference made from the series' identifier.
+
+Runs in the sandbox's child process only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise import __version__
+from slicewise.errors import OutputError, ScanError
+from slicewise.imaging.dicom.seg.frames import frames_of, open_segmentation
+from slicewise.imaging.dicom.seg.identity import Identity, settle_identity
+from slicewise.imaging.dicom.seg.segments import Algorithm, described
+from slicewise.imaging.dicom.seg.source_slices import (
+    OTHER_FORMATS,
+    SourceSlice,
+    read_header,
+    require_place,
+    source_slices,
+)
+from slicewise.imaging.dicom.seg.stand_ins import refer_to_slices, stand_ins
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.dicom.tags import integer
+from slicewise.imaging.dicom.uids import uid_of
+from slicewise.imaging.files import sha256_of
+from slicewise.imaging.structures import Structure
+
+if TYPE_CHECKING:
+    # At run time both are imported inside the functions: the calling process never needs them.
+    from highdicom.seg import Segmentation
+    from pydicom import Dataset
+
+Numbers = NDArray[np.unsignedinteger[Any]]
+"""Segment numbers, shape (slices, rows, columns); 0 is background."""
+
+MANUFACTURER = "Slicewise"
+FIRST_SERIES_NUMBER = 1000
+PLACEHOLDER_UID = "2.25.0"
+MAXIMUM_LABEL_LETTERS = 64
+
+
+@dataclass(frozen=True)
+class SegmentationContent:
+    """What a DICOM SEG is made of, its voxels aside.
+
+    Attributes:
+        series: whose slices are referred to.
+        segments: what the segments 1, 2, ... show.
+        algorithm: what found them.
+        identity: what is said about the patient.
+    """
+
+    series: DicomSeries
+    segments: tuple[Structure, ...]
+    algorithm: Algorithm
+    identity: Identity
+
+
+def encode_segmentation(content: SegmentationContent, numbers_file: Path, target: Path) -> None:
+    """Write a DICOM SEG, and read it back.
+
+    Args:
+        content: what it is made of.
+        numbers_file: ``.npy`` file of segment numbers, shape (slices, rows, columns).
+        target: the file to make.
+
+    Raises:
+        ScanError: the source cannot be read or referred to.
+        GeometryError: the source's slices do not lie where the series has them.
+        OutputError: what was read back is not what was written.
+        OSError: the target cannot be written.
+    """
+    numbers: Numbers = np.load(numbers_file, mmap_mode="r")
+    sources = source_slices(content.series)
+    header = read_header(sources[0].path)
+    try:
+        segmentation = _built(content, sources, header, numbers)
+        _save_named_by_content(segmentation, target)
+    except (ScanError, OSError, MemoryError):
+        raise
+    except Exception as error:  # values of a header may be anything
+        raise ScanError(
+            sources[0].path,
+            expected="a header that a segmentation can refer to",
+            found=f"values that do not conform ({type(error).__name__})",
+            remedy=f"export the series again, or {OTHER_FORMATS}",
+        ) from None
+    _require_same(target, content, sources, numbers)
+
+
+def _built(
+    content: SegmentationContent,
+    sources: Sequence[SourceSlice],
+    header: Dataset,
+    numbers: Numbers,
+) -> Segmentation:
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    algorithm, identity = content.algorithm, content.identity
+    segmentation = Segmentation(
+        source_images=stand_ins(sources, content.series.affine, identity),
+        pixel_array=numbers,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            described(structure, number, algorithm)
+            for number, structure in enumerate(content.segments, start=1)
+        ],
+        series_instance_uid=PLACEHOLDER_UID,
+        series_number=FIRST_SERIES_NUMBER + max(0, integer(header, "SeriesNumber") or 0),
+        sop_instance_uid=PLACEHOLDER_UID,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=__version__,
+        device_serial_number="none",
+        content_label="SEGMENTATION",
+        series_description=f"Segmentation by {algorithm.name}"[:MAXIMUM_LABEL_LETTERS],
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        specific_character_set="ISO_IR 192",
+        omit_empty_frames=True,
+    )
+    if sources[0].affine is None:
+        # Required where no orientation is given; empty, because that of the source is known.
+        segmentation.PatientOrientation = None
+    refer_to_slices(segmentation, sources, identity)
+    settle_identity(segmentation, header, identity)
+    return segmentation
+
+
+def _save_named_by_content(segmentation: Segmentation, target: Path) -> None:
+    """Write an object under identifiers that follow from everything else in it."""
+    from pydicom.uid import UID
+
+    dimensions = [*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence]
+    for dimension in dimensions:
+        dimension.DimensionOrganizationUID = PLACEHOLDER_UID
+    segmentation.save_as(target, enforce_file_format=True)
+    content = sha256_of(target)
+    series, instance, organization = (
+        uid_of(hashlib.sha256(f"{kind} {content}".encode()).digest())
+        for kind in ("series", "instance", "dimension organization")
+    )
+    segmentation.SeriesInstanceUID = series
+    segmentation.SOPInstanceUID = instance
+    segmentation.file_meta.MediaStorageSOPInstanceUID = UID(instance)
+    for dimension in dimensions:
+        dimension.DimensionOrganizationUID = organization
+    segmentation.save_as(target, enforce_file_format=True)
+
+
+def _require_same(
+    target: Path, content: SegmentationContent, sources: Sequence[SourceSlice], numbers: Numbers
+) -> None:
+    """Read a file back: each frame refers to its slice, lies on it, and holds its voxels."""
+    segmentation = open_segmentation(target)
+    places: dict[tuple[str, int | None] | None, int] = {
+        (content.identity.uid(one.instance_uid), one.frame): place
+        for place, one in enumerate(sources)
+    }
+    voxels = 0
+    for frame in frames_of(target, segmentation):
+        place = places.get(frame.reference)
+        if place is None:
+            raise _differs(target, f"a reference to no slice in frame {frame.number}")
+        pixels = segmentation.get_stored_frame(frame.number)  # (rows, columns)
+        if not np.array_equal(pixels, numbers[place] == frame.segment):
+            raise _differs(target, f"other voxels in frame {frame.number}")
+        if frame.affine is not None:
+            require_place(frame.affine, content.series, place, target)
+        voxels += int(np.count_nonzero(pixels))
+    if voxels != np.count_nonzero(numbers):
+        raise _differs(target, f"{voxels} voxels of {np.count_nonzero(numbers)}")
+
+
+def _differs(target: Path, found: str) -> OutputError:
+    return OutputError(
+        target,
+        expected="to read back the mask that was written",
+        found=found,
+        remedy=f"report this mistake of the program, and {OTHER_FORMATS} meanwhile",
+    )

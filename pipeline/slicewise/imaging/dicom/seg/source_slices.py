@@ -1,0 +1,174 @@
+"""The files of a series in; out what a derived object must know of each slice to refer to it.
+
+Runs in the sandbox's child process only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise.errors import GeometryError, ScanError, file_problem
+from slicewise.imaging.dicom.frames import flat_frame, is_multi_frame
+from slicewise.imaging.dicom.grid import LPS_TO_RAS
+from slicewise.imaging.dicom.projection import is_projection
+from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.dicom.tags import finite_numbers, integer, text, unreadable
+from slicewise.imaging.volume import Affine
+
+if TYPE_CHECKING:
+    # At run time pydicom is imported inside the functions: the calling process never needs it.
+    from pydicom import Dataset
+
+# How far a slice may lie from its place on the series' grid, on which uneven distances are evened.
+TOLERANCE_VOXELS = 0.1
+OTHER_FORMATS = "write NIfTI or .seg.nrrd"
+NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
+
+@dataclass(frozen=True)
+class SourceSlice:
+    """One slice of a scan as a derived object refers to it.
+
+    Attributes:
+        path: of its file.
+        class_uid: kind of object that the file holds.
+        instance_uid: of that object.
+        frame: number of the frame, from 1; None where the object has only one.
+        header: its tags under their classic names.
+        affine: (4, 4), (column, row, 0) indices to RAS+ millimetres; None for a radiograph, which
+            has no place in the patient.
+    """
+
+    path: Path
+    class_uid: str
+    instance_uid: str
+    frame: int | None
+    header: Dataset
+    affine: Affine | None
+
+
+def source_slices(series: DicomSeries) -> list[SourceSlice]:
+    """Read what the files say about each slice of a series, in its order.
+
+    Raises:
+        ScanError: a file cannot be read, or has no identifier of its own.
+        GeometryError: a slice does not lie where the series has it.
+    """
+    slices: list[SourceSlice] = []
+    for path, run in groupby(zip(series.files, series.frames, strict=True), key=lambda one: one[0]):
+        dataset = read_header(path)
+        try:
+            slices += [_slice(path, dataset, frame) for _, frame in run]
+        except (ScanError, MemoryError):
+            raise
+        except Exception as error:  # values are converted on access, and may be anything
+            raise unreadable(path, "a DICOM header", error) from None
+    assert len(slices) == series.shape[2], (len(slices), series.shape)
+    for place, one in enumerate(slices):
+        if one.affine is not None:
+            require_place(one.affine, series, place, one.path)
+    if len({(one.instance_uid, one.frame) for one in slices}) < len(slices):
+        raise ScanError(
+            f"{slices[0].path.parent}: SOPInstanceUID",
+            expected="an identifier of its own for each slice",
+            found="one that several slices share",
+            remedy=f"export the series again, or {OTHER_FORMATS}",
+        )
+    return slices
+
+
+def read_header(path: Path) -> Dataset:
+    """Everything before the pixels.
+
+    Raises:
+        ScanError: the file cannot be read or parsed.
+    """
+    import pydicom
+
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except OSError as error:
+        raise ScanError(
+            path,
+            expected="the file of the series",
+            found=file_problem(error),
+            remedy="restore it, or scan the folder again",
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a hostile file can make the parser raise anything
+        raise unreadable(path, "a DICOM header", error) from None
+
+
+def _slice(path: Path, dataset: Dataset, frame: int) -> SourceSlice:
+    for keyword in NEEDED:
+        if not text(dataset, keyword):
+            raise ScanError(
+                f"{path}: {keyword}",
+                expected="an identifier that a segmentation can refer to",
+                found="none",
+                remedy=f"export the series again, or {OTHER_FORMATS}",
+            )
+    header = flat_frame(dataset, frame) if is_multi_frame(dataset) else dataset
+    # A reference to the only frame of an object is one to the object; some kinds allow no other.
+    has_frames = (integer(dataset, "NumberOfFrames") or 1) > 1
+    return SourceSlice(
+        path,
+        text(dataset, "SOPClassUID"),
+        text(dataset, "SOPInstanceUID"),
+        frame + 1 if has_frames else None,
+        header,
+        None if is_projection(dataset) else plane_affine(path, header),
+    )
+
+
+def plane_affine(where: Path, header: Dataset) -> Affine:
+    """(4, 4), (column, row, 0) indices of a slice to RAS+ millimetres (PS3.3 C.7.6.2.1.1).
+
+    Raises:
+        GeometryError: a tag about the plane is absent or no number.
+    """
+    cosines = np.array(finite_numbers(where, header, "ImageOrientationPatient", 6))
+    row_mm, column_mm = finite_numbers(where, header, "PixelSpacing", 2)
+    lps = np.eye(4)
+    lps[:3, 0] = cosines[:3] * column_mm
+    lps[:3, 1] = cosines[3:] * row_mm
+    lps[:3, 2] = np.cross(cosines[:3], cosines[3:])
+    lps[:3, 3] = finite_numbers(where, header, "ImagePositionPatient", 3)
+    return LPS_TO_RAS @ lps
+
+
+def plane_corners(columns: int, rows: int) -> NDArray[np.float64]:
+    """Homogeneous (column, row, 0) indices of a slice's corner pixels, shape (4, 4): one a row."""
+    return np.array([[i, j, 0, 1] for i in (0, columns - 1) for j in (0, rows - 1)], dtype=float)
+
+
+def require_place(affine: Affine, series: DicomSeries, place: int, where: Path) -> None:
+    """Refuse a plane that does not lie on a slice of a series.
+
+    Args:
+        affine: of the plane, as ``plane_affine`` gives it.
+        series: that should have it.
+        place: of the slice, from 0.
+        where: the file that errors name.
+
+    Raises:
+        GeometryError: a corner is further away than the tolerance.
+    """
+    corners = plane_corners(series.shape[0], series.shape[1])
+    found = corners @ (np.linalg.inv(series.affine) @ affine).T  # (4 corners, 4)
+    apart = np.abs(found - corners - [0, 0, place, 0]).max()
+    if not apart <= TOLERANCE_VOXELS:
+        raise GeometryError(
+            where,
+            expected=f"slice {place + 1} of {series.shape[2]} where the series has it, within "
+            f"{TOLERANCE_VOXELS} voxel",
+            found=f"{apart:.3g} voxels away",
+            remedy=f"scan the folder again if its files have changed; otherwise {OTHER_FORMATS}",
+        )

@@ -1,0 +1,267 @@
+"""The files of one series in, the volumes in it out, and what is none."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise.config import ReadingSection
+from slicewise.errors import ScanError
+from slicewise.imaging.dicom.digests import pixel_digests
+from slicewise.imaging.dicom.grid import Grid, regular_grid
+from slicewise.imaging.dicom.projection import RADIOGRAPH
+from slicewise.imaging.dicom.resampling import Resampling
+from slicewise.imaging.dicom.slice_header import FileContents, Rejection, SliceHeader
+from slicewise.imaging.dicom.splitting import Stack, by_size, stacks, volumes_of
+from slicewise.imaging.sandbox import Sandbox
+from slicewise.imaging.volume import Affine
+
+SECONDS_PER_FILE = 10.0
+CONTINUED = (
+    "a slice of this series with other facts lies where the next one would: it may belong to "
+    "this volume"
+)
+MAXIMUM_VOXELS = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSeries:
+    """Files that make one volume, and its grid.
+
+    Attributes:
+        name: readable, safe as a file name, free of the patient's identity.
+        folder: holds the files, or the folders of the files.
+        members: path below the folder, one a slice, sorted along the normal of the slices; a file
+            of many frames repeats.
+        frames: which frame or mosaic tile of its file each slice is, counted from 0.
+        tiles: slices that are tiled into each file; 0 where there are none.
+        affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
+        shape: columns, rows, slices.
+        voxel_type: numpy name of the type that holds the rescaled values.
+        series_uid: what a DICOM SEG calls it; private.
+        patient: keyed pseudonym; empty where no key was given.
+        study_uid: which series belong together; private.
+        contrast: a word such as ``t1post``; empty where none is told.
+        resampling: how uneven slices are brought onto the grid; None where they lie on it.
+        warnings: what was noticed or repaired.
+    """
+
+    name: str
+    folder: Path
+    members: tuple[str, ...]
+    frames: tuple[int, ...]
+    tiles: int
+    affine: Affine
+    shape: tuple[int, int, int]
+    voxel_type: str
+    series_uid: str = ""
+    patient: str = ""
+    study_uid: str = ""
+    contrast: str = ""
+    resampling: Resampling | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """One a slice."""
+        return tuple(self.folder / member for member in self.members)
+
+    def __str__(self) -> str:
+        """For messages: the folder and the name."""
+        return f"{self.folder}: {self.name}"
+
+
+def series_in(
+    held: Iterable[FileContents], reading: ReadingSection, sandbox: Sandbox
+) -> tuple[list[DicomSeries], list[ScanError]]:
+    """The volumes of the files of one series, and why others are none.
+
+    Args:
+        held: what the files hold; any order.
+        reading: whether uneven slices are resampled.
+        sandbox: where pixels are compared, if positions repeat.
+    """
+    slices: list[SliceHeader] = []
+    rejections: list[Rejection] = []
+    for contents in held:
+        slices += contents.slices
+        if contents.rejection:
+            rejections.append(contents.rejection)
+    found: list[DicomSeries] = []
+    set_aside = merged(rejections)
+    for copy in _copies(slices):
+        of_copy = stacks(copy)
+        for stack in of_copy:
+            try:
+                _require_whole(stack, rejections)
+                found += _volumes(stack, reading, sandbox, is_alone=len(of_copy) == 1)
+            except ScanError as error:
+                set_aside.append(error)
+    return _uniquely_named(_warned_of_neighbours(found)), set_aside
+
+
+def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
+    """One error for each series and reason, not one for each of its many files."""
+    alike: dict[tuple[str, ...], list[Rejection]] = defaultdict(list)
+    for one in rejections:
+        # Files that belong to no series are no repetitions of each other.
+        key = (one.series_uid or str(one.path), one.tag, one.expected, one.found)
+        alike[key].append(one)
+    errors = []
+    for many in alike.values():
+        more = f", here and in {len(many) - 1} other files of the series" if len(many) > 1 else ""
+        errors.append(replace(many[0], found=many[0].found + more).error)
+    return errors
+
+
+def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
+    """The slices of all folders but for copies, and of each folder that is a copy of them all."""
+    folders: dict[Path, list[SliceHeader]] = defaultdict(list)
+    for one in slices:
+        folders[one.path.parent].append(one)
+    held = {folder: {one.instance_uid for one in many} - {""} for folder, many in folders.items()}
+    originals, copies = list[Path](), list[Path]()
+    # The largest first: a copy is a folder whose slices another one has, too.
+    for folder in sorted(folders, key=lambda folder: (-len(held[folder]), folder)):
+        is_copy = held[folder] and any(held[folder] <= held[other] for other in originals)
+        (copies if is_copy else originals).append(folder)
+    whole = set().union(*(held[folder] for folder in originals))
+    # A copy of the whole is a volume as well; one of a part would be a part of a volume.
+    alike = [folder for folder in copies if held[folder] == whole]
+    return [
+        [one for folder in sorted(originals) for one in folders[folder]],
+        *(folders[folder] for folder in sorted(alike)),
+    ]
+
+
+def _volumes(
+    stack: Stack, reading: ReadingSection, sandbox: Sandbox, *, is_alone: bool
+) -> list[DicomSeries]:
+    found = []
+    digests = partial(
+        sandbox.call,
+        pixel_digests,
+        where=stack[0].path,
+        timeout_seconds=SECONDS_PER_FILE * len(stack),
+    )
+    for same_size in by_size(stack):
+        volumes, warnings = volumes_of(same_size, digests)
+        grids = [regular_grid(volume, reading) for volume in volumes]
+        if len(grids) == 1 and is_alone:
+            warnings += _end_warnings(grids[0])
+        found += [_series(grid, warnings) for grid in grids]
+    return found
+
+
+def _end_warnings(grid: Grid) -> tuple[str, ...]:
+    numbers = [one.instance_number for one in grid.slices if one.instance_number is not None]
+    if len(numbers) < 2 or len(numbers) < len(grid.slices) or grid.slices[-1].frame:
+        return ()
+    if set(np.diff(numbers)) in ({1}, {-1}) and min(numbers) > 1:
+        return (f"instance numbers start at {min(numbers)}: slices may be missing at one end",)
+    return ()
+
+
+def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
+    first = grid.slices[0]
+    shape = (first.columns, first.rows, grid.count)
+    if np.prod(shape, dtype=float) > MAXIMUM_VOXELS:
+        raise ScanError(
+            first.path,
+            expected=f"at most {MAXIMUM_VOXELS} voxels",
+            found=" x ".join(str(size) for size in shape),
+            remedy="split or crop the series",
+        )
+    notes = tuple(dict.fromkeys(note for one in grid.slices for note in one.notes))
+    if len({one.frame_of_reference for one in grid.slices}) > 1:
+        notes += ("frame-of-reference UIDs differ; the positions form one regular grid",)
+    folder, members = _below_one_folder([one.path for one in grid.slices])
+    return DicomSeries(
+        name=_name(first, grid.affine, shape),
+        folder=folder,
+        members=members,
+        frames=tuple(one.frame for one in grid.slices),
+        tiles=first.tiles,
+        affine=grid.affine,
+        shape=shape,
+        voxel_type="float32" if grid.resampling else _common_type(grid.slices),
+        series_uid=first.series_uid,
+        study_uid=first.study_uid,
+        contrast=first.contrast,
+        resampling=grid.resampling,
+        warnings=(*warnings, *grid.warnings, *notes),
+    )
+
+
+def _below_one_folder(paths: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    folder = paths[0].parent
+    while not all(path.is_relative_to(folder) for path in paths):
+        folder = folder.parent
+    # One text a file, not one a frame: a catalogue may hold thousands of volumes.
+    texts = {path: str(path.relative_to(folder)) for path in dict.fromkeys(paths)}
+    return folder, tuple(texts[path] for path in paths)
+
+
+def _common_type(slices: Sequence[SliceHeader]) -> str:
+    names = {one.voxel_type for one in slices}
+    if len(names) == 1:
+        return names.pop()
+    # A slice with a rescale beside one without: all of them become what the first one needs.
+    return "float32" if "float32" in names else str(np.result_type(*sorted(names)))
+
+
+def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> str:
+    number = first.series_number or 0
+    plane = ("sagittal", "coronal", "axial")[int(np.abs(affine[:3, 2]).argmax())]
+    if first.contrast == RADIOGRAPH:
+        plane = ""
+    size = "x".join(map(str, shape))
+    facts = (f"s{abs(number) % 10**9:03d}", first.contrast, plane, size)
+    return "_".join(fact for fact in facts if fact)
+
+
+def _warned_of_neighbours(found: Sequence[DicomSeries]) -> list[DicomSeries]:
+    """Warn of a volume that ends where a slice of another contrast goes on."""
+    places_mm = [one.affine[:3, 3] for one in found if one.shape[2] == 1]
+    return [
+        replace(one, warnings=(*one.warnings, CONTINUED))
+        if any(_continues(place_mm, one) for place_mm in places_mm)
+        else one
+        for one in found
+    ]
+
+
+def _continues(place_mm: NDArray[np.float64], series: DicomSeries) -> bool:
+    count = series.shape[2]
+    step_mm = series.affine[:3, 2]
+    before_and_after = series.affine[:3, 3] + np.outer([-1, count], step_mm)  # (2, 3)
+    apart_mm = np.linalg.norm(before_and_after - place_mm, axis=1).min()
+    return count > 1 and bool(apart_mm < 0.1 * np.linalg.norm(step_mm))
+
+
+def _uniquely_named(found: Sequence[DicomSeries]) -> list[DicomSeries]:
+    total = Counter(one.name for one in found)
+    used: Counter[str] = Counter()
+    named = []
+    for one in found:
+        used[one.name] += 1
+        many = total[one.name] > 1
+        named.append(replace(one, name=f"{one.name}_v{used[one.name]:03d}") if many else one)
+    return named
+
+
+def _require_whole(stack: Stack, rejections: Sequence[Rejection]) -> None:
+    """Refuse a series that lacks slices because their files were set aside."""
+    if rejections and stack[0].series_uid:
+        raise ScanError(
+            stack[0].path,
+            expected="every file of its series to be usable",
+            found=f"{len(rejections)} files of it that are not, {len(stack)} that are",
+            remedy="see the reasons given for those files; correct or remove them",
+        )

@@ -1,0 +1,86 @@
+"""Bytes in, a complete file out: written beside, flushed to disk, then renamed into place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from slicewise.errors import OutputError, file_problem
+
+
+@contextmanager
+def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it into place when the block succeeds.
+
+    The temporary name keeps the suffix of ``path``, because writers choose the format by it.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        suffix = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
+        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{suffix}", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        if not private:
+            # mkstemp makes private files; results take the permissions of the user's umask.
+            temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a text file atomically; a private one is for its owner alone."""
+    with atomic_file(path, private=private) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner reads: it may name patients and source paths."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file's bytes; of a folder, of its files in the order of their names."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for member in sorted(item for item in path.rglob("*") if item.is_file()):
+            digest.update(sha256_of(member).encode())
+        return digest.hexdigest()
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    # Reading the umask means setting it; there is no other call.
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        path,
+        expected="a place that can be written",
+        found=file_problem(error),
+        remedy="choose another folder, free space, or correct its permissions",
+    )

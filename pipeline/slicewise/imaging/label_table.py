@@ -1,0 +1,87 @@
+"""Structures in, a table of their names and colours beside the mask out; and the way back.
+
+A NIfTI file holds numbers; what they mean lies in a ``.ctbl`` file beside it, which 3D Slicer
+loads as a colour table, or with the mask as a segmentation. It is not put into the mask as well:
+the one header extension for it is read by Connectome Workbench alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from slicewise.errors import LabelError, file_problem
+from slicewise.imaging.files import write_text
+from slicewise.imaging.structures import Structure
+
+_BRIGHTEST = 255
+
+
+def write_colour_table(structures: Sequence[Structure], path: Path) -> None:
+    """Write one line a structure: value, name, red, green, blue, opacity; 0 to 255.
+
+    Names are one word each, because spaces separate the columns; 3D Slicer shows underscores as
+    spaces. Background comes first, transparent.
+
+    Args:
+        structures: in any order.
+        path: ends in ``.ctbl``.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    lines = ["# Color table file", f"# {len(structures) + 1} values", "0 Background 0 0 0 0"]
+    for structure in sorted(structures, key=lambda structure: structure.value):
+        red, green, blue = structure.rgb
+        lines.append(f"{structure.value} {_one_word(structure.name)} {red} {green} {blue} 255")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_colour_table(path: Path) -> tuple[Structure, ...]:
+    """The structures of a colour table of this package or of 3D Slicer, without background.
+
+    Names stay the one word that they are in the table.
+
+    Raises:
+        LabelError: a line that is no value, name and colour, or a value that comes twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise _unreadable(path, file_problem(error)) from None
+    except UnicodeDecodeError:
+        raise _unreadable(path, "bytes that are no UTF-8 text") from None
+    structures = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        structure = _structure_of(line)
+        if structure is None or structure.value in structures:
+            raise _unreadable(f"{path}: line {number}", line.strip())
+        structures[structure.value] = structure
+    return tuple(structure for value, structure in structures.items() if value != 0)
+
+
+def _structure_of(line: str) -> Structure | None:
+    found = re.fullmatch(r"\s*(\d+)\s+(\S+)((?:\s+\d+){3,4})\s*", line)
+    if found is None:
+        return None
+    colour = [int(text) for text in found[3].split()[:3]]
+    if max(colour) > _BRIGHTEST:
+        return None
+    return Structure(found[2], int(found[1]), f"#{bytes(colour).hex()}")
+
+
+def _unreadable(where: Path | str, found: str) -> LabelError:
+    return LabelError(
+        where,
+        expected="lines of value, name, red, green, blue and opacity, each value once",
+        found=found,
+        remedy="correct or remove the colour table",
+    )
+
+
+def _one_word(name: str) -> str:
+    # Apostrophes are taken for quotation marks by 3D Slicer.
+    return re.sub(r"[\s\x00-\x1f\x7f']+", "_", name.strip())

@@ -1,0 +1,84 @@
+"""A NIfTI file in, its header and what it says about the voxels out, checked first."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+
+from slicewise.errors import ScanError
+from slicewise.imaging.nifti.stream import damaged, read_start
+
+MAXIMUM_BYTES = 8 * 2**30
+MAXIMUM_OFFSET_BYTES = 64 * 2**20
+"""Room for the header with its extensions, before the first voxel."""
+_LARGEST_HEADER_BYTES = 540
+_NIFTI_2_STARTS = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+
+Header = nib.nifti1.Nifti1Header
+
+
+def nifti_header(path: Path) -> Header:
+    """The header of a file without its extensions; only its first bytes are read.
+
+    Raises:
+        ScanError: no header of a single-file NIfTI.
+    """
+    start = read_start(path, _LARGEST_HEADER_BYTES)
+    kind: Any = nib.Nifti2Header if start[:4] in _NIFTI_2_STARTS else Header
+    if len(start) < kind.sizeof_hdr:
+        raise damaged(path, f"a NIfTI header of {kind.sizeof_hdr} bytes", f"{len(start)} bytes")
+    try:
+        # Extensions are left out: they may be long, and nothing here needs them.
+        header: Header = kind(start[: kind.sizeof_hdr], check=False)
+        header.get_data_dtype()
+    except Exception as error:  # nibabel raises many kinds on hostile headers
+        raise damaged(path, "a NIfTI header", str(error) or type(error).__name__) from None
+    if header["magic"].item().rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
+        raise damaged(path, "a single-file NIfTI header", "another or an empty header")
+    return header
+
+
+def dimensions(path: Path, header: Header) -> tuple[tuple[int, int, int], int]:
+    """Voxels along each axis and number of volumes, checked before anything is allocated.
+
+    Raises:
+        ScanError: absurd sizes, or voxels that are no real numbers.
+    """
+    rank, *sizes = (int(value) for value in header["dim"])
+    sizes = sizes[:rank] if 1 <= rank <= 7 else []
+    sizes += [1] * (3 - len(sizes))
+    dtype = header.get_data_dtype()
+    if not 1 <= rank <= 7 or min(sizes) < 1:
+        raise damaged(path, "1 to 7 dimensions of at least 1", f"dim {header['dim'].tolist()}")
+    if math.prod(sizes) * dtype.itemsize > MAXIMUM_BYTES:
+        raise ScanError(
+            f"{path}: dim",
+            expected=f"at most {MAXIMUM_BYTES // 2**30} GiB of voxels",
+            found=f"{' x '.join(map(str, sizes))} voxels of {dtype.itemsize} bytes",
+            remedy="crop the scan, or export it again if the header is wrong",
+        )
+    if dtype.kind not in "iuf":
+        raise ScanError(
+            f"{path}: datatype",
+            expected="real numbers",
+            found=f"{dtype} voxels",
+            remedy="export magnitude images",
+        )
+    return (sizes[0], sizes[1], sizes[2]), math.prod(sizes[3:])
+
+
+def voxel_offset(path: Path, header: Header) -> int:
+    """Where the voxels start.
+
+    Raises:
+        ScanError: inside the header, or absurdly far behind it.
+    """
+    offset = float(header["vox_offset"])
+    # A NaN is outside any range, too.
+    if not header.sizeof_hdr <= offset <= MAXIMUM_OFFSET_BYTES:
+        expected = f"voxels that start {header.sizeof_hdr} to {MAXIMUM_OFFSET_BYTES} bytes in"
+        raise damaged(path, expected, f"vox_offset {offset:g}")
+    return int(offset)

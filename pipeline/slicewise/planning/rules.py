@@ -1,0 +1,65 @@
+"""A fingerprint, a machine and what the user has given in; a complete ``Draft`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from slicewise.planning.draft import Draft
+from slicewise.planning.fingerprint import Fingerprint
+from slicewise.planning.learning_rules import (
+    plan_augmentation,
+    plan_batch,
+    plan_budget,
+    plan_data,
+    plan_network,
+    plan_sampling,
+    plan_structures,
+)
+from slicewise.planning.machine import Machine
+from slicewise.planning.recipe import RECIPE
+from slicewise.planning.slice_rules import (
+    plan_divisions,
+    plan_neighbours,
+    plan_normalization,
+    plan_plane,
+    plan_spacing,
+    plan_window,
+)
+
+
+def draft_plan(
+    name: str,
+    fingerprint: Fingerprint,
+    machine: Machine,
+    given: Mapping[str, Any],
+    budget_minutes: float,
+) -> Draft:
+    """Choose every value that follows from the data; what is given stays.
+
+    Args:
+        name: of the configuration.
+        fingerprint: of the data set.
+        machine: that is to train.
+        given: dotted key to the value that the user has set.
+        budget_minutes: of a fold.
+    """
+    draft = Draft(given)
+    draft.choose("name", name, "")
+    plan_data(draft, fingerprint)
+    plan_structures(draft, fingerprint)
+    plan_plane(draft, fingerprint)
+    plan_spacing(draft, fingerprint)
+    plan_normalization(draft, fingerprint)
+    plan_divisions(draft, fingerprint)
+    plan_neighbours(draft, fingerprint)
+    plan_window(draft, fingerprint, machine)
+    plan_network(draft, machine)
+    plan_batch(draft)
+    plan_sampling(draft, fingerprint)
+    plan_budget(draft, budget_minutes)
+    plan_augmentation(draft)
+    for key, value in RECIPE.items():
+        draft.choose(key, value, "")
+    draft.choose("tracking.experiment", name, "")
+    return draft

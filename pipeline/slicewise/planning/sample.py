@@ -1,0 +1,67 @@
+"""A data set in; a few of its cases out, of middle size, preprocessed in a scratch folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase, prepare
+from slicewise.dataset.catalogue import Case, Catalogue
+from slicewise.errors import DataError, ScanError
+from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
+
+SAMPLED_CASES = 4
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What an estimate is measured on.
+
+    Attributes:
+        sources: of the cases, the one of middle size first.
+        cached: their slices.
+        bytes_a_voxel: that a case takes on disk, by voxels of the planned grid.
+    """
+
+    sources: tuple[Case, ...]
+    cached: tuple[CachedCase, ...]
+    bytes_a_voxel: float
+
+
+def middle_cases(fingerprint: Fingerprint) -> list[CaseFingerprint]:
+    """The cases next to the median of size, with labels first; the nearest comes first."""
+    middle = fingerprint.median(lambda case: case.voxels)
+    ranked = sorted(
+        fingerprint.cases, key=lambda case: (not case.structures, abs(case.voxels - middle))
+    )
+    return ranked[:SAMPLED_CASES]
+
+
+def prepare_sample(
+    catalogue: Catalogue, fingerprint: Fingerprint, config: Config, scratch: Path, workers: int
+) -> Sample:
+    """Preprocess a few cases of middle size.
+
+    Raises:
+        DataError: none of them can be preprocessed.
+    """
+    names = [case.name for case in middle_cases(fingerprint)]
+    sources = {name: catalogue.case(name) for name in names}
+    few = Catalogue(catalogue.root, tuple(sources.values()))
+    results = dict(prepare(few, config, scratch, workers))
+    cached = [item for name in names if isinstance(item := results[name], CachedCase)]
+    if not cached:
+        reasons = [item.reason for item in results.values() if isinstance(item, ScanError)]
+        raise DataError(
+            catalogue.root,
+            expected="cases that can be preprocessed as planned",
+            found="; ".join(reasons),
+            remedy="see the reasons, or choose otherwise with --set",
+        )
+    on_disk = sum(file.stat().st_size for case in cached for file in case.folder.iterdir())
+    return Sample(
+        tuple(sources[case.name] for case in cached),
+        tuple(cached),
+        on_disk / sum(case.label.size for case in cached),
+    )

@@ -1,0 +1,103 @@
+"""Cases and a planned plane in; out their slices as the network will see them, in pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slicewise.config import PreprocessingSection
+from slicewise.dataset.plane import slice_axis, spacing_of, view_axes
+from slicewise.imaging.volume import Volume
+from slicewise.planning.fingerprint import CaseFingerprint
+
+
+@dataclass(frozen=True)
+class View:
+    """The slices of one case along one axis.
+
+    Attributes:
+        case: name.
+        count: of slices.
+        size: height and width in pixels.
+        pixel_mm: height and width of a pixel.
+        thickness_mm: distance of slices.
+        extent: height and width of the box around all structures together, in pixels.
+    """
+
+    case: str
+    count: int
+    size: tuple[int, int]
+    pixel_mm: tuple[float, float]
+    thickness_mm: float
+    extent: tuple[float, float]
+
+    @property
+    def thickness(self) -> float:
+        """Distance of slices over the finer side of a pixel."""
+        return self.thickness_mm / min(self.pixel_mm)
+
+    def windows(self, window: Sequence[int], overlap: float) -> int:
+        """How many overlapping windows see all slices."""
+        rows, columns = (
+            _steps(size, side, overlap) for size, side in zip(self.size, window, strict=True)
+        )
+        return self.count * rows * columns
+
+
+def views_of(
+    cases: Iterable[CaseFingerprint], plane: str, spacing_mm: Sequence[float] | None
+) -> list[View]:
+    """Every view of every case.
+
+    Args:
+        cases: measured.
+        plane: as ``preprocessing.plane`` names it.
+        spacing_mm: as ``preprocessing.spacing_mm``; None keeps that of each case.
+
+    Raises:
+        GeometryError: a single slice, which the plane would cut into lines.
+    """
+    wanted = None if spacing_mm is None else tuple(spacing_mm)
+    section = PreprocessingSection.model_validate({"plane": plane, "spacing_mm": wanted})
+    return [view for case in cases for view in _views(case, section)]
+
+
+def slicing_axis(case: CaseFingerprint, plane: str) -> int:
+    """Axis that the slices of a case are cut along, or stored along for all views."""
+    grid = Volume(
+        np.broadcast_to(np.uint8(0), case.shape), np.diag([*case.spacing_mm, 1.0]), case.name
+    )
+    return slice_axis(grid, PreprocessingSection.model_validate({"plane": plane}))
+
+
+def _views(case: CaseFingerprint, section: PreprocessingSection) -> Iterable[View]:
+    stored = slicing_axis(case, section.plane)
+    spacing_mm = spacing_of(section, stored, case.spacing_mm)
+    lengths = [size * step for size, step in zip(case.shape, case.spacing_mm, strict=True)]
+    shape = [max(1, round(mm / step)) for mm, step in zip(lengths, spacing_mm, strict=True)]
+    extent = [mm / step for mm, step in zip(case.extent_mm, spacing_mm, strict=True)]
+    for axis in view_axes(section, stored):
+        rows, columns = (other for other in range(3) if other != axis)
+        yield View(
+            case.name,
+            shape[axis],
+            (shape[rows], shape[columns]),
+            (spacing_mm[rows], spacing_mm[columns]),
+            spacing_mm[axis],
+            (extent[rows], extent[columns]),
+        )
+
+
+def _steps(size: int, window: int, overlap: float) -> int:
+    """Windows along one side, as MONAI's sliding windows step."""
+    step = max(1, int(window * (1 - overlap)))
+    return max(1, math.ceil((size - window) / step) + 1)
+
+
+def planned_voxels(views: Sequence[View], plane: str) -> int:
+    """Voxels of all cases on the planned grid; the views of a case are slices of the same."""
+    voxels = sum(view.count * view.size[0] * view.size[1] for view in views)
+    return voxels // 3 if plane == "all" else voxels

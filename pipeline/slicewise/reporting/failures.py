@@ -1,0 +1,166 @@
+"""Scores of a run in; out the cases that a person should look at, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from slicewise.dataset.comparing import FEWEST_CASES, ROBUST_Z
+from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, INVENTED, MISSED, Score
+
+LEAST_DICE = 0.5
+"""Below it less than half of the structure is shared, whatever the other cases are like."""
+LEAST_PRECISION = 0.5
+"""Below it most of the prediction lies outside of the structure."""
+KINDS = {
+    "empty": "nothing was predicted in the whole case",
+    "missed": "a structure that is there was not predicted",
+    "invented": "a structure was predicted that is not there",
+    "leaked": "much of the prediction lies outside of the reference",
+    "far off": "surfaces that lie further apart than in the other cases",
+    "low Dice": f"Dice below {LEAST_DICE}, or far below the other cases",
+    "odd volume": "a volume error, or a volume, unlike the other cases",
+    "low confidence": "probabilities far below those of the other cases",
+}
+"""From the worst to the mildest."""
+
+_MAD_TO_DEVIATION = 1.4826
+# Deviations are taken for at least as large: among equals, trifles are no outliers.
+_LEAST_DICE_DEVIATION = 0.01
+_LEAST_DISTANCE_DEVIATION_MM = 0.5
+_LEAST_VOLUME_DEVIATION = 0.02
+_LEAST_CONFIDENCE_DEVIATION = 0.005
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a case should be looked at.
+
+    Attributes:
+        case: its name.
+        structure: that fails; empty for the case as a whole.
+        kind: one of ``KINDS``.
+        reason: in figures.
+        dice: of the structure; NaN where there is none.
+    """
+
+    case: str
+    structure: str
+    kind: str
+    reason: str
+    dice: float = math.nan
+
+
+def find_failures(scores: Sequence[Score]) -> list[Failure]:
+    """What failed, the worst kind first, within a kind by Dice.
+
+    "Unlike the other cases" is a robust z beyond 3.5 within the structure.
+
+    Source:
+        Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
+    """
+    found = list(_empty_cases(scores))
+    empty = {failure.case for failure in found}
+    for name in dict.fromkeys(score.structure for score in scores):
+        rows = [row for row in scores if row.structure == name and row.state != BOTH_EMPTY]
+        found += _absolute([row for row in rows if row.case not in empty])
+        found += _relative([row for row in rows if row.state == DETECTED])
+    return _ranked(found)
+
+
+def odd_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
+    """Predicted volumes unlike the others, where there is no reference.
+
+    Args:
+        volumes_ml: structure to the volume of each case.
+    """
+    found = []
+    for name, of_cases in volumes_ml.items():
+        present = {case: math.log(value) for case, value in of_cases.items() if value > 0}
+        distances = robust_z(present, _LEAST_VOLUME_DEVIATION)
+        for case, value in of_cases.items():
+            if not value and len(present) >= FEWEST_CASES:
+                found.append(Failure(case, name, "odd volume", "nothing predicted"))
+            elif abs(distances.get(case, 0)) > ROBUST_Z:
+                median = float(np.median([of_cases[other] for other in present]))
+                reason = f"{value:.3g} ml, median {median:.3g} ml (robust z {distances[case]:+.1f})"
+                found.append(Failure(case, name, "odd volume", reason))
+    return _ranked(found)
+
+
+def robust_z(values: Mapping[str, float], least_deviation: float) -> dict[str, float]:
+    """Distance from the median in deviations that the MAD estimates; empty with few values."""
+    known = {case: value for case, value in values.items() if math.isfinite(value)}
+    if len(known) < FEWEST_CASES:
+        return {}
+    numbers = np.array(list(known.values()))
+    apart = numbers - np.median(numbers)
+    deviation = max(_MAD_TO_DEVIATION * float(np.median(np.abs(apart))), least_deviation)
+    return dict(zip(known, (apart / deviation).tolist(), strict=True))
+
+
+def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:
+    for case in dict.fromkeys(score.case for score in scores):
+        rows = [row for row in scores if row.case == case]
+        expected = sum(row.reference_ml for row in rows)
+        if expected and not any(row.predicted_ml for row in rows):
+            yield Failure(case, "", "empty", f"nothing predicted, {expected:.3g} ml expected", 0.0)
+
+
+def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
+    """What fails whatever the other cases are like."""
+    for row in rows:
+        if row.state == MISSED:
+            yield _failure(row, "missed", f"{row.reference_ml:.3g} ml not found")
+        elif row.state == INVENTED:
+            yield _failure(row, "invented", f"{row.predicted_ml:.3g} ml where there is none")
+        elif row.precision < LEAST_PRECISION:
+            outside_ml = (1 - row.precision) * row.predicted_ml
+            reason = f"{outside_ml:.3g} of {row.predicted_ml:.3g} ml lie outside of the reference"
+            yield _failure(row, "leaked", reason)
+        elif row.dice < LEAST_DICE:
+            yield _failure(row, "low Dice", f"Dice {row.dice:.3f}")
+
+
+def _relative(rows: Sequence[Score]) -> Iterator[Failure]:
+    """What is unlike the other cases of a structure."""
+    measures = (
+        ("leaked", "precision", _LEAST_DICE_DEVIATION, -1, "precision", "{:.3f}"),
+        ("far off", "hd95_mm", _LEAST_DISTANCE_DEVIATION_MM, 1, "HD95", "{:.1f} mm"),
+        ("low Dice", "dice", _LEAST_DICE_DEVIATION, -1, "Dice", "{:.3f}"),
+        ("odd volume", "relative_volume_error", _LEAST_VOLUME_DEVIATION, 0, "volume", "{:+.0%}"),
+        ("low confidence", "confidence", _LEAST_CONFIDENCE_DEVIATION, -1, "confidence", "{:.3f}"),
+    )
+    for kind, key, least_deviation, side, title, style in measures:
+        values = {row.case: float(getattr(row, key)) for row in rows}
+        distances = robust_z(values, least_deviation)
+        for row in rows:
+            distance = distances.get(row.case, 0.0)
+            if (side * distance if side else abs(distance)) > ROBUST_Z:
+                median = style.format(float(np.nanmedian(list(values.values()))))
+                value = style.format(values[row.case])
+                reason = f"{title} {value}, median {median} (robust z {distance:+.1f})"
+                yield _failure(row, kind, reason)
+
+
+def _failure(row: Score, kind: str, reason: str) -> Failure:
+    return Failure(row.case, row.structure, kind, reason, row.dice)
+
+
+def _ranked(found: Sequence[Failure]) -> list[Failure]:
+    """Sorted, each kind once a structure of a case: an absolute reason goes before a relative."""
+    kept: dict[tuple[str, str, str], Failure] = {}
+    for failure in found:
+        kept.setdefault((failure.case, failure.structure, failure.kind), failure)
+    ranks = list(KINDS)
+    return sorted(
+        kept.values(),
+        key=lambda item: (
+            ranks.index(item.kind),
+            math.inf if math.isnan(item.dice) else item.dice,
+            item.case,
+        ),
+    )

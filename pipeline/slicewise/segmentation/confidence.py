@@ -1,0 +1,158 @@
+"""Probabilities in, how far they are to be believed out: calibrated, as a map, as a Dice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slicewise.config import Config, DiceExpectation
+from slicewise.imaging.volume import Volume
+
+LEAST_PROBABILITY = 0.05
+"""What is less probable promises nothing: of such voxels there are millions, and all together they
+would outweigh a small structure."""
+
+
+@dataclass(frozen=True)
+class StructureConfidence:
+    """How sure a model is of one structure of one scan; what is undefined is NaN.
+
+    Attributes:
+        structure: its name.
+        volume_ml: of its mask.
+        promised_dice: what the probabilities promise, see ``promised_dice``; 0 without a voxel.
+        expected_dice: what held-out cases with such a promise came to; NaN where that was not
+            learned, or without a voxel.
+        expected_error: deviation of held-out cases from that.
+        uncertainty: mean over the mask, see ``uncertainty``.
+    """
+
+    structure: str
+    volume_ml: float
+    promised_dice: float
+    expected_dice: float
+    expected_error: float
+    uncertainty: float
+
+    @property
+    def likely_dice(self) -> float:
+        """The best guess there is: expected where that was learned, otherwise promised."""
+        return self.promised_dice if math.isnan(self.expected_dice) else self.expected_dice
+
+
+def with_temperature(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Divide the logarithms of probabilities by a temperature; the most probable class stays.
+
+    Args:
+        probabilities: shape (K, ...), with a sum of 1 over the K classes.
+        temperature: above 1 makes them less sure, below 1 surer.
+
+    Returns:
+        Of the same shape and sum; at temperature 1 the very same tensor.
+
+    Source:
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    """
+    if temperature == 1:
+        return probabilities
+    return torch.softmax(probabilities.log() / temperature, dim=0)
+
+
+def uncertainty(probabilities: Sequence[Volume]) -> Volume:
+    """Entropy over the classes as a share of its largest value.
+
+    Args:
+        probabilities: background, then each structure, on one grid.
+
+    Returns:
+        float32 in [0, 1]: 0 where one class is certain, 1 where all are equally probable.
+    """
+    stacked = np.stack([item.voxels for item in probabilities])  # (K, X, Y, Z)
+    return probabilities[0].with_voxels(_relative_entropy(stacked))
+
+
+def promised_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    """The Dice that a mask would have if each voxel were right as often as its probability says.
+
+    It is twice the sum of the probabilities inside of the mask, over the sum of all probabilities
+    plus the voxels of the mask: expectations in the place of counts. Voxels below
+    ``LEAST_PROBABILITY`` do not count.
+
+    Args:
+        probability: of one structure, in [0, 1], any shape.
+        mask: whether a voxel belongs to the structure, of the same shape.
+
+    Returns:
+        In [0, 1]; 0 for an empty mask.
+    """
+    values = counted(probability)
+    inside = values.sum(where=mask, dtype=np.float64)
+    total = values.sum(dtype=np.float64)
+    return promise(float(inside), float(total), int(np.count_nonzero(mask)))
+
+
+def counted(probability: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Probabilities as ``promised_dice`` counts them: what is less than its limit is 0."""
+    return np.where(probability >= LEAST_PROBABILITY, probability, 0)
+
+
+def promise(inside: float, total: float, size: int) -> float:
+    """``promised_dice`` of sums that are known.
+
+    Args:
+        inside: sum of the counted probabilities inside of the mask.
+        total: sum of all counted probabilities.
+        size: voxels of the mask.
+    """
+    return 2 * inside / (total + size) if size else 0.0
+
+
+def expected_dice(promised: float, expectation: DiceExpectation) -> float:
+    """The Dice that held-out cases with such a promise came to, in [0, 1]."""
+    return min(max(expectation.intercept + expectation.slope * promised, 0.0), 1.0)
+
+
+def structure_confidences(
+    mask: Volume, probabilities: Sequence[Volume], config: Config
+) -> list[StructureConfidence]:
+    """How sure a model is of each structure of a scan.
+
+    Args:
+        mask: label values of the configuration.
+        probabilities: background, then each structure, calibrated, on the grid of the mask.
+        config: names the structures, and what was learned about their Dice.
+    """
+    found = []
+    for place, (name, value) in enumerate(config.data.labels.items(), start=1):
+        own = mask.voxels == value
+        size = np.count_nonzero(own)
+        promised = promised_dice(probabilities[place].voxels, own)
+        expectation = config.inference.expected_dice.get(name) if size else None
+        entropy = _relative_entropy(np.stack([item.voxels[own] for item in probabilities]))
+        found.append(
+            StructureConfidence(
+                structure=name,
+                volume_ml=size * mask.voxel_volume_ml,
+                promised_dice=promised,
+                expected_dice=expected_dice(promised, expectation) if expectation else math.nan,
+                expected_error=expectation.error if expectation else math.nan,
+                uncertainty=float(entropy.mean(dtype=np.float64)) if size else math.nan,
+            )
+        )
+    return found
+
+
+def _relative_entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Shape (K, ...) to (...)."""
+    # Where a class is impossible its logarithm is not asked for; its share of the entropy is 0.
+    logarithms = np.log(
+        probabilities, out=np.zeros_like(probabilities), where=probabilities > 0
+    )  # (K, ...)
+    entropy = -(probabilities * logarithms).sum(0) / math.log(len(probabilities))
+    shares: NDArray[np.float32] = entropy.clip(0, 1).astype(np.float32)
+    return shares

@@ -1,0 +1,62 @@
+"""What this machine computes with: its device, and the number format that suits it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from slicewise.config import TrainingSection
+from slicewise.errors import UsageError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a configuration.
+
+    Raises:
+        UsageError: a GPU is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "training.device",
+            expected="a GPU that torch can use",
+            found="none",
+            remedy="say --set training.device=cpu, or install a CUDA build of torch",
+        )
+    return torch.device(name)
+
+
+def resolve_precision(section: TrainingSection, device: torch.device) -> str:
+    """The number format of a run: ``auto`` becomes what is fast on this device."""
+    if section.precision != "auto":
+        return section.precision
+    return "bfloat16" if _native_bfloat16(device) else "float32"
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The autocast context of a number format."""
+    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+    return torch.autocast(device.type, dtype=dtype[precision], enabled=precision != "float32")
+
+
+def memory_format_of(section: TrainingSection) -> torch.memory_format:
+    """The layout of images and weights."""
+    return torch.channels_last if section.channels_last else torch.contiguous_format
+
+
+def in_memory_format(network: Network, section: TrainingSection) -> Network:
+    """The network with its weights in the configured layout."""
+    # torch's annotations of Module.to leave the layout out.
+    return network.to(memory_format=memory_format_of(section))  # type: ignore[call-overload, no-any-return]
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

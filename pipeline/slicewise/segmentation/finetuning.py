@@ -1,0 +1,148 @@
+"""A trained model in, the start of another training out: every weight that means the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from slicewise.config import Config, NetworkSection, parse_config
+from slicewise.errors import CheckpointError
+from slicewise.segmentation.checkpoint import Checkpoint, load_weights
+from slicewise.segmentation.unet import UNet
+
+_BODY = ("features", "normalization", "activation", "residual")
+"""Settings of the network without which its weights mean nothing."""
+_INPUT = ("downs.0.conv.0.weight", "downs.0.shortcut.weight")
+"""Weights that see the input channels."""
+_OUTPUT = "final_conv."
+_LOWER_OUTPUTS = "level_convs."
+
+
+def start_from(network: UNet, checkpoint: Checkpoint, config: Config, where: str) -> list[str]:
+    """Give a network what another one has learned, as far as it means the same.
+
+    The outputs start anew where the structures differ in name or order. The first convolution
+    follows the contrasts by name and the neighbours by distance, see ``_moved_inputs``. All other
+    weights are taken over as they are, with the running means of batch normalisation.
+
+    Args:
+        network: just built for ``config``; changed in place, where nothing fits left as it is.
+        checkpoint: of the model that is started from; it holds its own configuration.
+        config: of the training that begins.
+        where: the file of the checkpoint, for errors.
+
+    Returns:
+        A sentence for each part that starts anew or differently; none where all fits.
+
+    Raises:
+        CheckpointError: damaged, or of another architecture.
+    """
+    learned = parse_config(checkpoint.config_yaml, where)
+    load_weights(UNet.from_config(learned), checkpoint.model, where)
+    _require_same_body(learned.network, config.network, where)
+    weights = dict(network.state_dict())
+    sentences = [*_inputs(weights, checkpoint.model, learned, config)]
+    sentences += _outputs(weights, checkpoint.model, learned, config)
+    parts = (*_INPUT, _OUTPUT, _LOWER_OUTPUTS)
+    for name, weight in checkpoint.model.items():
+        if name in weights and not name.startswith(parts):
+            weights[name] = weight
+    network.load_state_dict(weights)
+    return sentences
+
+
+def _require_same_body(learned: NetworkSection, wanted: NetworkSection, where: str) -> None:
+    differing = [name for name in _BODY if getattr(learned, name) != getattr(wanted, name)]
+    if not differing:
+        return
+    found = (f"{name} {_shown(learned, name)}" for name in differing)
+    expected = (f"{name} {_shown(wanted, name)}" for name in differing)
+    remedy = " ".join(f"--set network.{name}={_shown(learned, name)}" for name in differing)
+    raise CheckpointError(
+        f"{where}: network",
+        expected=f"the network of the configuration: {', '.join(expected)}",
+        found=", ".join(found),
+        remedy=f"take the network of the model ({remedy}), or train from scratch",
+    )
+
+
+def _shown(section: NetworkSection, name: str) -> str:
+    """A value as a configuration writes it."""
+    value = getattr(section, name)
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower()
+
+
+def _inputs(
+    weights: dict[str, Tensor], learned: Mapping[str, Tensor], old: Config, new: Config
+) -> list[str]:
+    """Take over what sees the input channels, as far as they show the same."""
+    names = [name for name in _INPUT if name in weights and name in learned]
+    contrasts, wanted = old.data.contrasts, new.data.contrasts
+    context, wanted_context = old.network.context_slices, new.network.context_slices
+    if not set(contrasts) & set(wanted):
+        return [
+            f"the first convolution starts anew: it is to see {', '.join(wanted)}, "
+            f"and has learned {', '.join(contrasts)}"
+        ]
+    for name in names:
+        weights[name] = _moved_inputs(learned[name], old, new)
+    sentences = []
+    if unknown := [name for name in wanted if name not in contrasts]:
+        sentences.append(f"the first convolution starts at zero for {', '.join(unknown)}")
+    if gone := [name for name in contrasts if name not in wanted]:
+        sentences.append(f"the first convolution forgets {', '.join(gone)}")
+    if wanted_context > context:
+        sentences.append("the first convolution starts at zero for the neighbours further away")
+    if wanted_context < context:
+        sentences.append("the first convolution takes the outermost neighbours for those beyond")
+    return sentences
+
+
+def _moved_inputs(weight: Tensor, old: Config, new: Config) -> Tensor:
+    """Weights of the old input channels at the places of the new ones.
+
+    What a new contrast or a neighbour further away adds is zero at first, so the network begins
+    as it was. Weights of neighbours that are no longer seen join the outermost one, which looks
+    most like them. Where contrasts are gone, the others are scaled by the root of the share that
+    stayed: channels have a deviation of 1, and the sum of fewer keeps its deviation.
+
+    Args:
+        weight: (features, (2 k + 1) * contrasts, height, width); neighbours, then contrasts.
+        old: names contrasts and context of ``weight``.
+        new: names those of the result.
+    """
+    contrasts, wanted = old.data.contrasts, new.data.contrasts
+    context, wanted_context = old.network.context_slices, new.network.context_slices
+    features, _, *kernel = weight.shape
+    learned = weight.reshape(features, 2 * context + 1, len(contrasts), *kernel)
+    moved = torch.zeros(features, 2 * wanted_context + 1, len(wanted), *kernel, dtype=weight.dtype)
+    shared = [name for name in wanted if name in contrasts]
+    for offset in range(-context, context + 1):
+        nearest = min(max(offset, -wanted_context), wanted_context)
+        for name in shared:
+            source = learned[:, offset + context, contrasts.index(name)]
+            moved[:, nearest + wanted_context, wanted.index(name)] += source
+    return moved.flatten(1, 2) * math.sqrt(len(contrasts) / len(shared))
+
+
+def _outputs(
+    weights: dict[str, Tensor], learned: Mapping[str, Tensor], old: Config, new: Config
+) -> list[str]:
+    """Take over the outputs, as far as they name the same structures in the same order."""
+    structures, wanted = list(old.data.labels), list(new.data.labels)
+    if structures != wanted:
+        return [
+            f"the outputs start anew: {', '.join(wanted)} instead of {', '.join(structures)}",
+        ]
+    outputs = [name for name in weights if name.startswith((_OUTPUT, _LOWER_OUTPUTS))]
+    for name in outputs:
+        if name in learned:
+            weights[name] = learned[name]
+    if any(name not in learned for name in outputs):
+        return ["the outputs of the lower levels start anew: the model has none"]
+    return []

@@ -1,0 +1,260 @@
+"""A scan in, a mask on the scan's own grid out: preprocessing, networks, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from slicewise.config import (
+    Config,
+    InferenceSection,
+    PreprocessingSection,
+    ReadingSection,
+    parse_config,
+)
+from slicewise.dataset.augmentation import BODY_AXES
+from slicewise.dataset.plane import view_axes
+from slicewise.dataset.preprocessing import Preprocessing
+from slicewise.errors import CheckpointError, ScanError
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
+from slicewise.segmentation.confidence import with_temperature
+from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
+from slicewise.segmentation.most_probable import most_probable
+from slicewise.segmentation.postprocessing import postprocess
+from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.views import SliceObserver, predict_views
+
+ShareObserver = Callable[[float], None]
+"""Is told which share of the work on a scan is done, up to 1."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about a scan.
+
+    Attributes:
+        mask: label values of the configuration on the scan's grid, after post-processing.
+        probabilities: background, then each structure, in [0, 1] on the scan's grid, at the
+            temperature of the configuration.
+    """
+
+    mask: Volume
+    probabilities: tuple[Volume, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network with what it was trained with.
+
+    Attributes:
+        network: in evaluation mode.
+        config: of its training.
+    """
+
+    network: nn.Module
+    config: Config
+
+
+class Predictor:
+    """One network or several, whose probabilities are averaged, each with its own preprocessing.
+
+    Args:
+        config: contrasts, structures, reading, and the section ``inference`` that holds for all.
+        members: the networks, on ``device``.
+        device: where they compute.
+    """
+
+    def __init__(self, config: Config, members: Sequence[Member], device: torch.device) -> None:
+        self.config = config
+        self.members = members
+        self.device = device
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, *more: Path) -> Self:
+        """Load one checkpoint, or several as an ensemble.
+
+        Members may see other planes, spacings or windows; they name the same structures in the
+        same contrasts.
+
+        Raises:
+            ModelError, CheckpointError: missing, damaged, not fitting its own configuration, or
+                members of an ensemble that do not see or name the same things.
+        """
+        members: list[Member] = []
+        for item in (path, *more):
+            checkpoint = load_checkpoint(item)
+            config = parse_config(checkpoint.config_yaml, str(item))
+            if members:
+                _require_same_task(members[0].config, config, item)
+            network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
+            members.append(Member(network, config))
+        device = _device([member.config for member in members])
+        on_device = [
+            Member(item.network.to(device), _suited(item.config, device)) for item in members
+        ]
+        return cls(members[0].config, on_device, device)
+
+    def with_reading(self, reading: ReadingSection) -> Self:
+        """The same model that meets faults of scans in another way."""
+        config = self.config.model_copy(update={"reading": reading})
+        return type(self)(config, self.members, self.device)
+
+    def with_inference(self, inference: InferenceSection) -> Self:
+        """The same networks whose probabilities become a mask in another way."""
+        config = self.config.model_copy(update={"inference": inference})
+        return type(self)(config, self.members, self.device)
+
+    def preprocessing_of(self, member: Member) -> Preprocessing:
+        """How a scan becomes slices for a member."""
+        section = member.config.preprocessing
+        return Preprocessing(section, self.config.data, self.config.reading)
+
+    def predict(self, *contrasts: Volume) -> Volume:
+        """Segment a scan.
+
+        Args:
+            contrasts: one volume a contrast of the configuration, all on one grid.
+
+        Returns:
+            Label values on the grid of the first contrast.
+
+        Raises:
+            ScanError: NaN voxels, or another number of contrasts than the model was trained on.
+        """
+        return self.predict_with_probabilities(*contrasts).mask
+
+    def predict_with_probabilities(
+        self, *contrasts: Volume, on_share: ShareObserver | None = None
+    ) -> Prediction:
+        """Like ``predict``, with the probabilities behind the mask.
+
+        Args:
+            contrasts: as for ``predict``.
+            on_share: follows the work, for a bar.
+        """
+        scan = contrasts[0]
+        expected = self.config.data.contrasts
+        if len(contrasts) != len(expected):
+            raise ScanError(
+                scan.name,
+                expected=f"{len(expected)} contrasts: {', '.join(expected)}",
+                found=str(len(contrasts)),
+                remedy="give one volume a contrast, in this order",
+            )
+        inference, labels = self.config.inference, self.config.data.labels
+        seen = self._probabilities(contrasts, _Work(len(self.members), on_share))  # (K, X, Y, Z)
+        probabilities = with_temperature(seen, inference.temperature).numpy()
+        mask = most_probable(scan, probabilities, labels, inference.divisions)
+        return Prediction(
+            postprocess(mask, labels, inference.postprocessing),
+            tuple(scan.with_voxels(item) for item in probabilities),
+        )
+
+    def _probabilities(self, contrasts: Sequence[Volume], work: _Work) -> torch.Tensor:
+        """Mean over the members, (K, X, Y, Z) on the scan's own grid, background first."""
+        native = []
+        for section, members in self._alike():
+            preprocessing = Preprocessing(section, self.config.data, self.config.reading)
+            image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
+            axes = view_axes(section, axis)
+            summed = torch.stack([self._seen(item, image, axes, work) for item in members]).sum(0)
+            native.append(preprocessing.to_native(summed, image, axis))
+        return _with_background(torch.stack(native).sum(0) / len(self.members))
+
+    def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
+        """Members by their preprocessing, so that each is done once."""
+        groups: dict[str, list[Member]] = {}
+        for member in self.members:
+            groups.setdefault(repr(member.config.preprocessing), []).append(member)
+        return [(group[0].config.preprocessing, group) for group in groups.values()]
+
+    def _seen(
+        self, member: Member, image: MetaTensor, axes: tuple[int, ...], work: _Work
+    ) -> torch.Tensor:
+        """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
+        config = member.config.model_copy(update={"inference": self.config.inference})
+        volume = image.as_tensor()
+        places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
+        slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
+        on_slices = work.of_member(slices)
+        seen = predict_views(member.network, volume, axes, config, self.device, on_slices)
+        for place in places:
+            mirrored = volume.flip(place)
+            seen = seen + predict_views(
+                member.network, mirrored, axes, config, self.device, on_slices
+            ).flip(place)
+        return seen / (1 + len(places))
+
+
+class _Work:
+    """What the members do to a scan, in equal shares, whatever their slices cost."""
+
+    def __init__(self, members: int, on_share: ShareObserver | None) -> None:
+        self.members = members
+        self.on_share = on_share
+        self.done = 0.0
+
+    def of_member(self, slices: int) -> SliceObserver:
+        """Counts the slices of a member, of all that it sees."""
+
+        def count(seen: int) -> None:
+            self.done += seen / slices / self.members
+            if self.on_share is not None:
+                self.on_share(min(self.done, 1.0))
+
+        return count
+
+
+def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
+    """(K, X, Y, Z) with the background first, as what the structures leave of 1.
+
+    A network with one sigmoid has no such channel; where a crop was undone, it is empty.
+    """
+    structures = probabilities if len(probabilities) == 1 else probabilities[1:]
+    return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
+
+
+def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
+    network = UNet.from_config(config)
+    load_weights(network, checkpoint.model, where)
+    return network.eval()
+
+
+def _device(configs: Sequence[Config]) -> torch.device:
+    """The CPU where one of the members insists on it, otherwise the best there is."""
+    insisted = any(config.training.device == "cpu" for config in configs)
+    return choose_device("cpu" if insisted else "auto")
+
+
+def _suited(config: Config, device: torch.device) -> Config:
+    """A model trained in bfloat16 elsewhere computes in what is fast here."""
+    if config.training.precision != "bfloat16":
+        return config
+    training = config.training.model_copy(update={"precision": "auto"})
+    precision = resolve_precision(training, device)
+    return config.model_copy(
+        update={"training": training.model_copy(update={"precision": precision})}
+    )
+
+
+def _require_same_task(first: Config, other: Config, path: Path) -> None:
+    """Refuse to average networks whose inputs or outputs mean different things."""
+    for name, ours, theirs in (
+        ("data.contrasts", first.data.contrasts, other.data.contrasts),
+        ("data.labels", first.data.labels, other.data.labels),
+    ):
+        # The order of labels is the order of the channels.
+        if str(ours) != str(theirs):
+            raise CheckpointError(
+                f"{path}: {name}",
+                expected=f"the same as in the first checkpoint: {ours}",
+                found=str(theirs),
+                remedy="ensembles are made of checkpoints of one task; leave this one out",
+            )

@@ -1,0 +1,81 @@
+"""Logits and classes in, the loss out, always in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from monai.losses import DiceLoss
+from monai.networks.layers import GaussianFilter
+from torch import nn
+from torch.nn import functional as F
+
+from slicewise.config import TrainingSection
+
+
+class SegmentationLoss(nn.Module):
+    """MONAI's Dice loss, alone or with torch's cross entropy, over the whole batch at once.
+
+    Counting a structure over the batch, not slice by slice, keeps the many slices without it from
+    dominating. One output channel means a sigmoid, more a softmax whose background does not count
+    for Dice.
+
+    Args:
+        section: names the loss.
+        out_channels: channels of the network's output.
+    """
+
+    def __init__(self, section: TrainingSection, out_channels: int) -> None:
+        super().__init__()
+        self.binary = out_channels == 1
+        self.out_channels = out_channels
+        self.with_cross_entropy = section.loss == "dice_ce"
+        self.dice = DiceLoss(
+            include_background=self.binary,
+            sigmoid=self.binary,
+            softmax=not self.binary,
+            batch=True,
+        )
+        self.width = section.border_smoothing_pixels
+        self.gaussian = GaussianFilter(2, self.width) if self.width > 0 else nn.Identity()
+
+    def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Loss of logits (N, K, H, W) against classes (N, H, W); a scalar."""
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = logits.float()
+            target = self._target(classes)  # (N, K, H, W)
+            loss: torch.Tensor = self.dice(logits, target)
+            if self.with_cross_entropy:
+                loss = loss + self._cross_entropy(logits, self._softened(target))
+            return loss
+
+    def of_levels(self, levels: Sequence[torch.Tensor], classes: torch.Tensor) -> torch.Tensor:
+        """Loss of several resolutions, the highest first, each with half the weight of the last."""
+        weights = [0.5**level for level in range(len(levels))]
+        losses = []
+        for logits in levels:
+            smaller = F.interpolate(classes[:, None].float(), size=logits.shape[2:], mode="nearest")
+            losses.append(self(logits, smaller[:, 0].long()))
+        return torch.stack(
+            [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+        ).sum() / sum(weights)
+
+    def _target(self, classes: torch.Tensor) -> torch.Tensor:
+        if self.binary:
+            return classes[:, None].float()
+        return F.one_hot(classes, self.out_channels).movedim(-1, 1).float()
+
+    def _softened(self, target: torch.Tensor) -> torch.Tensor:
+        """Target (N, K, H, W) blurred as if its edge went on, so that its channels still add up."""
+        if self.width == 0:
+            return target
+        margin = math.ceil(4 * self.width)
+        wider = F.pad(target, [margin] * 4, mode="replicate")
+        softened: torch.Tensor = self.gaussian(wider)[..., margin:-margin, margin:-margin]
+        return softened
+
+    def _cross_entropy(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if self.binary:
+            return F.binary_cross_entropy_with_logits(logits, target)
+        return F.cross_entropy(logits, target)

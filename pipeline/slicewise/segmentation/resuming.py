@@ -1,0 +1,131 @@
+"""A folder with an interrupted training in, the same training at the same step out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from slicewise import __version__
+from slicewise.config import Config, flatten, parse_config, without_places
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.catalogue import listed
+from slicewise.errors import CheckpointError, OutputError, file_problem
+from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.segmentation.training import Training
+
+_MAY_DIFFER = (
+    # The budget of the first start holds.
+    "training.epochs",
+    "training.budget_minutes",
+    "training.steps",
+    "training.precision",
+    # A name may be corrected before the model is registered.
+    "tracking.experiment",
+    "tracking.model_name",
+)
+
+
+@contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process.
+
+    Raises:
+        OutputError: another process writes there, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            folder,
+            expected="a folder that no other training writes to",
+            found="another process holds its lock",
+            remedy="wait for it to end, or choose another --out",
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            folder,
+            expected="a folder that can be written",
+            found=file_problem(error),
+            remedy="choose another --out or correct its permissions",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def resume_training(
+    config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase], fold: str, out: Path
+) -> Training:
+    """Build the training that ``out/last.pt`` was saved from, at the step where it was.
+
+    Raises:
+        ModelError: there is nothing to resume.
+        CheckpointError: damaged, kept otherwise by another version, or config, fold or cases have
+            changed since; all are named.
+    """
+    path = out / "last.pt"
+    checkpoint = load_checkpoint(path)
+    saved = parse_config(checkpoint.config_yaml, str(path))
+    _require_same_config(saved, config, path)
+    steps = config.training.steps
+    if steps not in (None, saved.training.steps):
+        raise _changed(path, f"{saved.training.steps} steps", f"training.steps: {steps}")
+    if checkpoint.facts["fold"] != fold:
+        raise _changed(path, f"fold {checkpoint.facts['fold']}", f"fold {fold}")
+    for side, cases in (("train", train), ("val", val)):
+        _require_same_cases(checkpoint.facts[side], cases, path)
+    # What differs without effect is taken from the present: the place of the data.
+    config = saved.model_copy(update={"data": config.data, "tracking": config.tracking})
+    training = Training(config, train, val, fold)
+    assert checkpoint.training_state is not None
+    try:
+        training.restore(checkpoint.training_state)
+    except torch.OutOfMemoryError:
+        # A RuntimeError too, which says nothing about the checkpoint.
+        raise
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            path,
+            expected=f"the state of a training as Slicewise {__version__} keeps it",
+            found=f"another one, as other versions may have kept it: {error}",
+            remedy="finish it with the version that began it, or start anew in another --out; "
+            f"--from {path} begins with its weights",
+        ) from error
+    return training
+
+
+def _require_same_config(saved: Config, given: Config, path: Path) -> None:
+    # A data set may have moved; its content is compared.
+    before, now = flatten(saved), flatten(without_places(given))
+    differing = [
+        f"{key}: {before.get(key)}, not {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if key not in _MAY_DIFFER and before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise _changed(path, "; ".join(differing), "a changed configuration")
+
+
+def _require_same_cases(saved: Mapping[str, str], cases: Sequence[CachedCase], path: Path) -> None:
+    now = {case.name: case.key for case in cases}
+    changed = sorted(name for name in saved.keys() | now.keys() if saved.get(name) != now.get(name))
+    if changed:
+        raise _changed(
+            path, "the scans that the training started with", f"changed: {listed(changed)}"
+        )
+
+
+def _changed(path: Path, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        path,
+        expected=expected,
+        found=found,
+        remedy="restore what has changed, or start anew in another --out without --resume",
+    )

@@ -1,0 +1,128 @@
+"""A scan in; out the windows that one of its slices is seen in, with what each of them says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.data.utils import compute_importance_map
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from slicewise.dataset.preprocessing import to_slices
+from slicewise.errors import UsageError
+from slicewise.imaging.volume import Volume
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.views import Places, classes_of, predict_slices
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One window.
+
+    Attributes:
+        top: its first row in the slice.
+        left: its first column in the slice.
+        probabilities: shape (K, h, w).
+    """
+
+    top: int
+    left: int
+    probabilities: torch.Tensor
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Most probable class of each pixel, shape (h, w)."""
+        return _classes(self.probabilities)
+
+
+@dataclass(frozen=True)
+class TiledSlice:
+    """A slice as the network sees it, in RAS: rows along the first axis that remains.
+
+    Attributes:
+        picture: normalised intensities of the first contrast, shape (H, W); where a slice is
+            narrower than the window, with its edges repeated, as in inference.
+        spacing_mm: between rows and between columns.
+        tiles: windows in the order of inference.
+        weights: of the pixels of a window in the blending, shape (h, w), 1 at most.
+        probabilities: after the blending, shape (K, H, W).
+    """
+
+    picture: NDArray[np.float32]
+    spacing_mm: tuple[float, float]
+    tiles: tuple[Tile, ...]
+    weights: NDArray[np.float32]
+    probabilities: torch.Tensor
+
+    @property
+    def classes(self) -> NDArray[np.uint8]:
+        """Most probable class of each pixel after the blending, shape (H, W)."""
+        return _classes(self.probabilities)
+
+
+def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
+    """Predict the slice of a scan that holds the most structure, and keep what each window says.
+
+    Of an ensemble the first network is asked; of several planes, the first.
+
+    Raises:
+        UsageError: the slices fit into the window, so that nothing is taken apart.
+    """
+    member = predictor.members[0]
+    image, axis = predictor.preprocessing_of(member).from_volumes(contrasts)  # (C, X, Y, Z)
+    slices = to_slices(image.as_tensor(), axis)  # (D, C, H, W)
+    config = member.config
+    _require_larger(slices, config.network.window, contrasts[0].name)
+    slices = _filling(slices, config.network.window)
+    network, context = member.network, config.network.context_slices
+    everything = predict_slices(network, slices, config, predictor.device)  # (D, K, H, W)
+    number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
+    # The slice with the neighbours that it is seen with; at the ends of a scan they are fewer.
+    first = max(number - context, 0)
+    near = slices[first : number + context + 1]
+    tiles: list[Tile] = []
+
+    def keep(places: Places, predicted: torch.Tensor) -> None:
+        for (which, _, rows, columns), said in zip(places, predicted, strict=True):
+            if which.start == number - first:
+                # The blending multiplies in place.
+                tiles.append(Tile(rows.start, columns.start, said.cpu().clone()))
+
+    blended = predict_slices(network, near, config, predictor.device, keep)
+    weights = compute_importance_map(config.network.window, mode="gaussian")
+    in_plane = [other for other in range(3) if other != axis]
+    row_mm, column_mm = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)[in_plane]
+    return TiledSlice(
+        slices[number, 0].numpy(),
+        (float(row_mm), float(column_mm)),
+        tuple(tiles),
+        (weights / weights.max()).numpy(),
+        blended[number - first],
+    )
+
+
+def _classes(probabilities: torch.Tensor) -> NDArray[np.uint8]:
+    classes: NDArray[np.uint8] = classes_of(probabilities[None])[0].numpy()
+    return classes
+
+
+def _require_larger(slices: torch.Tensor, window: tuple[int, int], name: str) -> None:
+    height, width = slices.shape[2:]
+    if height <= window[0] and width <= window[1]:
+        raise UsageError(
+            name,
+            expected=f"slices larger than the window of {window[0]} x {window[1]} pixels",
+            found=f"{height} x {width}",
+            remedy="give a larger scan, or a model with a smaller network.window",
+        )
+
+
+def _filling(slices: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    """Slices as large as the window, their edges repeated as MONAI's inferer does it."""
+    sides: list[int] = []
+    for size, wanted in zip(slices.shape[:1:-1], window[::-1], strict=True):
+        missing = max(wanted - size, 0)
+        sides += [missing // 2, missing - missing // 2]
+    return functional.pad(slices, sides, mode="replicate")

@@ -1,0 +1,114 @@
+"""A volume in, probabilities out: slices of its planes, windows of the slices, and blending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from monai.inferers import sliding_window_inference
+from torch import nn
+
+from slicewise.config import Config
+from slicewise.dataset.preprocessing import from_slices, to_slices
+from slicewise.dataset.sampling import with_context
+from slicewise.segmentation.device import autocast, memory_format_of, resolve_precision
+
+Places = Sequence[Sequence[slice]]
+"""Of each window: its slice of the batch, all channels, its rows and its columns."""
+WindowObserver = Callable[[Places, torch.Tensor], None]
+"""Is shown where the windows of a batch lie, and their probabilities (N, K, H, W)."""
+SliceObserver = Callable[[int], None]
+"""Is told how many slices were seen since it was told last."""
+
+
+def predict_views(
+    network: nn.Module,
+    volume: torch.Tensor,
+    axes: Sequence[int],
+    config: Config,
+    device: torch.device,
+    on_slices: SliceObserver | None = None,
+) -> torch.Tensor:
+    """Probabilities of a volume, mean over the planes that it is seen in.
+
+    Args:
+        network: in evaluation mode.
+        volume: normalised, shape (C, X, Y, Z).
+        axes: each a way to cut it into slices.
+        config: context, window, overlap and batch size.
+        device: where the network is.
+        on_slices: is told of each batch of slices that was seen.
+
+    Returns:
+        Shape (K, X, Y, Z), float32 on the CPU.
+    """
+    views = (
+        from_slices(
+            predict_slices(network, to_slices(volume, axis), config, device, on_slices=on_slices),
+            axis,
+        )
+        for axis in axes
+    )
+    return torch.stack(list(views)).mean(0)
+
+
+@torch.inference_mode()
+def predict_slices(
+    network: nn.Module,
+    slices: torch.Tensor,
+    config: Config,
+    device: torch.device,
+    on_windows: WindowObserver | None = None,
+    on_slices: SliceObserver | None = None,
+) -> torch.Tensor:
+    """Probabilities of the slices of one volume.
+
+    Slices that fit into the window are padded with their edge and seen at once; larger ones are
+    seen in overlapping windows that are blended with Gaussian weights.
+
+    Args:
+        network: in evaluation mode.
+        slices: normalised, shape (D, C, H, W).
+        config: context, window, overlap and batch size.
+        device: where the network is.
+        on_windows: is shown each batch of windows on its way into the blending.
+        on_slices: is told of each batch of slices that was seen.
+
+    Returns:
+        Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
+    """
+    precision = resolve_precision(config.training, device)
+    memory_format = memory_format_of(config.training)
+
+    def probabilities(windows: torch.Tensor, places: Places) -> torch.Tensor:
+        with autocast(precision, device):
+            logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
+        predicted = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        if on_windows is not None:
+            on_windows(places, predicted)
+        return predicted
+
+    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
+    blended = []
+    for batch in inputs.split(config.inference.batch_size):
+        seen = sliding_window_inference(
+            batch.to(device),
+            roi_size=config.network.window,
+            sw_batch_size=config.inference.batch_size,
+            predictor=probabilities,
+            overlap=config.inference.overlap,
+            mode="gaussian",
+            padding_mode="replicate",
+            with_coord=True,
+        )
+        blended.append(torch.as_tensor(seen).cpu())
+        if on_slices is not None:
+            on_slices(len(batch))
+    return torch.cat(blended)
+
+
+def classes_of(probabilities: torch.Tensor) -> torch.Tensor:
+    """Most probable class along dimension 1, (D, K, H, W) to (D, H, W)."""
+    if probabilities.shape[1] == 1:
+        return (probabilities[:, 0] > 0.5).to(torch.uint8)
+    return probabilities.argmax(1).to(torch.uint8)

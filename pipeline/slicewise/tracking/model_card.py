@@ -1,0 +1,132 @@
+"""Facts about a training in, the model card that people read before they use the model out.
+
+Source of the outline: Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from slicewise import __version__
+from slicewise.config import Config
+from slicewise.evaluation.results import RunFacts
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import (
+    METRICS,
+    Distribution,
+    StructureSummary,
+    mean_dice_interval,
+    summarize,
+)
+
+_SHOWN = ("dice", "hd95_mm", "surface_dice")
+
+
+def model_card(config: Config, folds: Sequence[RunFacts], scores: Sequence[Score]) -> str:
+    """What the model is, what it has learned from, how good it is, and what it is not for.
+
+    Args:
+        config: of the training.
+        folds: facts of each fold that became a member.
+        scores: of all held-out cases of these folds.
+
+    Returns:
+        Markdown, free of names of patients and places.
+    """
+    return "\n".join(
+        [
+            f"# {config.model_name}",
+            "",
+            f"Segments {_listed(config.data.labels)} in {_listed(config.data.contrasts)}; made by "
+            f"slicewise {__version__}, {max(fold.date for fold in folds)}.",
+            "",
+            *_section("Intended use", _intended_use(config)),
+            *_section("Data", _data(config, folds)),
+            *_section("Training", _training(config, folds)),
+            "## Held-out cases",
+            "",
+            *_metrics(folds, scores),
+            "",
+            *_section("Limits", _limits(folds)),
+        ]
+    )
+
+
+def _section(title: str, lines: Iterator[str]) -> list[str]:
+    return [f"## {title}", "", *(f"- {line}" for line in lines), ""]
+
+
+def _intended_use(config: Config) -> Iterator[str]:
+    yield "Research on scans like those that it has learned from; a person checks each mask."
+    yield (
+        f"Input: {_listed(config.data.contrasts)}, one volume each, as NIfTI, DICOM or picture; "
+        "preprocessing is part of the model."
+    )
+    values = ", ".join(f"{value} {name}" for name, value in config.data.labels.items())
+    yield f"Output: a label map on the grid of the scan; values: {values}."
+
+
+def _data(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
+    cases = sum(fold.validation_cases for fold in folds)
+    if len(folds) == 1:
+        (fold,) = folds
+        yield (
+            f"Learned from {fold.training_cases} cases of {fold.training_patients} patients; "
+            f"{fold.validation_cases} cases of {fold.validation_patients} patients held out."
+        )
+    else:
+        yield f"{len(folds)} networks, one a fold; each of {cases} cases held out by one of them."
+    yield f"Folds {folds[0].folds}."
+    lost = {name for fold in folds for name in fold.set_aside}
+    if lost:
+        yield f"{len(lost)} cases were set aside, as they could not be used."
+    yield f"Licence of the data: {config.data.licence or 'not stated'}."
+
+
+def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
+    network, training = config.network, config.training
+    rows, columns = network.window
+    yield (
+        f"U-Net, channels {', '.join(map(str, network.features))}, windows of {rows} x {columns}, "
+        f"plane {config.preprocessing.plane}, {network.context_slices} neighbours on either side."
+    )
+    steps = "" if training.steps is None else f"{training.steps} steps of "
+    minutes = sum(fold.seconds for fold in folds) / 60
+    yield f"{steps}{training.batch_size} slices, {minutes:.1f} minutes in all, seed {config.seed}."
+    yield f"The {training.keep} checkpoint is the model."
+
+
+def _metrics(folds: Sequence[RunFacts], scores: Sequence[Score]) -> Iterator[str]:
+    titles = [METRICS[key].title for key in _SHOWN]
+    yield f"| structure | {' | '.join(titles)} | cases | missed |"
+    yield "|---" * (len(titles) + 3) + "|"
+    for item in summarize(scores):
+        cells = [_figure(item.metrics[key], METRICS[key].digits) for key in _SHOWN]
+        yield f"| {item.structure} | {' | '.join(cells)} | {_cases(item)} | {item.missed} |"
+    yield f"| mean | {_figure(mean_dice_interval(scores), 4)} | | | | |"
+    yield ""
+    yield "Means over cases, in brackets their 95 % interval, patients drawn."
+    if len(folds) > 1:
+        yield "Each case was scored by the one network that had not seen it, not by all together."
+
+
+def _limits(folds: Sequence[RunFacts]) -> Iterator[str]:
+    yield "Not a medical device; not for diagnosis or treatment."
+    yield "Other scanners, sequences, resolutions, ages and diseases than in the data are untested."
+    if shared := sum(fold.shared_patients for fold in folds):
+        yield f"{shared} patients were on both sides of a fold: the figures flatter."
+
+
+def _cases(item: StructureSummary) -> int:
+    return item.cases - item.undefined
+
+
+def _figure(found: Distribution, digits: int) -> str:
+    interval = (
+        "" if found.low != found.low else f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    )
+    return "-" if found.mean != found.mean else f"{found.mean:.{digits}f}{interval}"
+
+
+def _listed(names: Sequence[str] | dict[str, int]) -> str:
+    return ", ".join(names)

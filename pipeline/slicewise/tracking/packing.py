@@ -1,0 +1,139 @@
+"""Checkpoints and what held-out cases chose in, the folder that a registered model holds out.
+
+``format.json`` names the version of this layout and the sha256 of every file. The members are
+checkpoints without the state of their training, so plain tensors and text; nothing is pickled that
+``torch.load(weights_only=True)`` would not read.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slicewise.errors import ModelError, file_problem
+from slicewise.evaluation.selection.inference_file import INFERENCE, read_inference
+from slicewise.imaging.files import sha256_of, write_text
+from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
+from slicewise.segmentation.inference import Predictor
+
+FORMAT = 2
+"""Version of the layout. Version 1 was a folder with one checkpoint and is still read."""
+PACKED = "model"
+"""Artifact of a servable model that ``unpack_model`` reads."""
+ALLOWED_FOLDER = "SLICEWISE_ALLOWED_FOLDER"
+"""Environment variable: a served model opens files by their path below this folder alone; where it
+is not set, it opens none."""
+_INDEX = "format.json"
+_MEMBERS = "members"
+CARD = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model is made of.
+
+    Attributes:
+        members: a checkpoint a network; their probabilities are averaged.
+        inference: how these become a mask, as held-out cases chose; None leaves it to the first
+            member's configuration.
+    """
+
+    members: tuple[Path, ...]
+    inference: Path | None = None
+
+    def load(self) -> Predictor:
+        """The model, ready to predict.
+
+        Raises:
+            ModelError, CheckpointError, ConfigErrors: a file is missing or damaged, or the members
+                do not fit together.
+        """
+        predictor = Predictor.from_checkpoint(*self.members)
+        if self.inference is None:
+            return predictor
+        return predictor.with_inference(read_inference(self.inference, predictor.config))
+
+
+def pack_model(files: ModelFiles, card: str, folder: Path) -> None:
+    """Write a model into an empty folder.
+
+    Args:
+        files: of the model.
+        card: what people should know about it, Markdown.
+        folder: takes ``members/``, the choices, the card and the index.
+
+    Raises:
+        ModelError, CheckpointError: a member is missing or damaged.
+        OutputError: the folder cannot be written.
+    """
+    for number, member in enumerate(files.members):
+        slim = replace(load_checkpoint(member), training_state=None)
+        save_checkpoint(slim, folder / _MEMBERS / f"{number}.pt")
+    if files.inference is not None:
+        shutil.copyfile(files.inference, folder / INFERENCE)
+    write_text(folder / CARD, card)
+    packed = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in packed}
+    index = {"format": FORMAT, "sha256": digests}
+    write_text(folder / _INDEX, json.dumps(index, indent=2) + "\n")
+
+
+def unpack_model(folder: Path, where: str) -> ModelFiles:
+    """The files of a packed model, every byte of them verified.
+
+    Args:
+        folder: as ``pack_model`` left it, or with a single checkpoint, as version 1 had it.
+        where: what the user asked for; named in errors.
+
+    Raises:
+        ModelError: another layout, or a file that is missing or does not match its checksum.
+    """
+    if not (folder / _INDEX).is_file():
+        return ModelFiles((_sole_checkpoint(folder, where),))
+    for name, digest in _digests(folder, where).items():
+        path = folder / name
+        found = sha256_of(path) if path.is_file() else "no such file"
+        if found != digest:
+            raise _damaged(where, f"{name} with the sha256 {digest}", found)
+    members = sorted((folder / _MEMBERS).glob("*.pt"), key=lambda path: int(path.stem))
+    if not members:
+        raise _damaged(where, "at least one network", "none")
+    inference = folder / INFERENCE
+    return ModelFiles(tuple(members), inference if inference.is_file() else None)
+
+
+def _digests(folder: Path, where: str) -> dict[str, str]:
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        version = int(index["format"])
+        if version == FORMAT:
+            return {str(name): str(digest) for name, digest in index["sha256"].items()}
+        found = f"format {version}"
+    except OSError as error:
+        found = file_problem(error)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        found = f"a damaged {_INDEX}"
+    raise ModelError(
+        where,
+        expected=f"a model of format 1 or {FORMAT}",
+        found=found,
+        remedy="use the version of slicewise that registered it, or register it again",
+    )
+
+
+def _sole_checkpoint(folder: Path, where: str) -> Path:
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    if len(files) != 1:
+        raise _damaged(where, f"{_INDEX}, or a single checkpoint", f"{len(files)} files")
+    return files[0]
+
+
+def _damaged(where: str, expected: str, found: str) -> ModelError:
+    return ModelError(
+        where,
+        expected=expected,
+        found=found,
+        remedy="restore the artifacts of the run, choose another version, or train again",
+    )

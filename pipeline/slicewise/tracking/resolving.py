@@ -1,0 +1,144 @@
+"""A run id or ``models:/`` address in, the files of its model out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicewise.errors import ModelError
+from slicewise.tracking.packing import PACKED, ModelFiles, unpack_model
+from slicewise.tracking.runs import CHECKPOINT_FOLDER
+from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
+_SHOWN = 10
+
+
+def resolve_model(store: Store, text: str) -> ModelFiles | None:
+    """The files of the model that an argument names, or None when it must be a path.
+
+    Args:
+        store: where runs and models are kept.
+        text: a run id, ``models:/name@alias`` or ``models:/name/3``.
+
+    Raises:
+        ModelError: it has the form of one of these and leads to no model, or to a damaged one.
+    """
+    if _RUN_ID.fullmatch(text):
+        return _from_run(store, text)
+    if text.startswith("models:/"):
+        return _from_registry(store, text)
+    return None
+
+
+def resolve_run(store: Store, text: str) -> str | None:
+    """The id of the run that a text names, or None when it must be a path.
+
+    Args:
+        store: where runs and models are kept.
+        text: a run id, or a model as ``models:/name@alias``, which leads to its run.
+
+    Raises:
+        ModelError: the store knows no such model.
+    """
+    if _RUN_ID.fullmatch(text):
+        return known_id(store, text)
+    return find_version(store, text).run_id if text.startswith("models:/") else None
+
+
+def _from_run(store: Store, run_id: str) -> ModelFiles:
+    from mlflow.exceptions import MlflowException
+
+    run_id = known_id(store, run_id)
+    try:
+        run = store.client.get_run(run_id)
+        registered = list(store.client.search_model_versions(f"run_id='{run_id}'"))
+    except MlflowException as error:
+        raise ModelError(
+            run_id,
+            expected=f"a run in {store.shown_uri}",
+            found=_first_line(error),
+            remedy="copy a run id from 'slicewise mlflow', or name the --work folder that holds it",
+        ) from error
+    if registered:
+        newest = max(registered, key=lambda item: int(item.version))
+        return _from_registry(store, f"models:/{newest.name}/{newest.version}")
+    return _fetched(store, run_id, f"{run.info.artifact_uri}/{CHECKPOINT_FOLDER}")
+
+
+def _from_registry(store: Store, text: str) -> ModelFiles:
+    found = find_version(store, text)
+    source = store.client.get_model_version_download_uri(found.name, found.version)
+    return _fetched(store, text, f"{source}/artifacts")
+
+
+def find_version(store: Store, text: str) -> ModelVersion:
+    """The version that ``models:/name@alias`` or ``models:/name/3`` means.
+
+    Raises:
+        ModelError: another form, or the registry knows none; names what there is.
+    """
+    from mlflow.exceptions import MlflowException
+
+    parts = _MODEL.fullmatch(text)
+    if parts is None:
+        raise ModelError(
+            text,
+            expected="models:/name@alias or models:/name/3",
+            found="another form",
+            remedy=_known_models(store),
+        )
+    try:
+        return _version(store, parts)
+    except MlflowException as error:
+        raise ModelError(
+            text,
+            expected=f"a model registered in {store.uri}",
+            found=_first_line(error),
+            remedy=_known_models(store),
+        ) from error
+
+
+def _version(store: Store, parts: re.Match[str]) -> ModelVersion:
+    if parts["alias"]:
+        return store.client.get_model_version_by_alias(parts["name"], parts["alias"])
+    return store.client.get_model_version(parts["name"], parts["version"])
+
+
+def _fetched(store: Store, where: str, uri: str) -> ModelFiles:
+    """Fetch a folder of the store; one of its own disk is used where it lies."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=store.uri))
+    except (MlflowException, OSError) as error:
+        raise ModelError(
+            where,
+            expected="the artifacts of a model",
+            found=_first_line(error),
+            remedy="restore them, choose another version, or give the path of a checkpoint",
+        ) from error
+    packed = folder / PACKED
+    return unpack_model(packed if packed.is_dir() else folder, where)
+
+
+def _known_models(store: Store) -> str:
+    """What there is instead, each with its aliases, which only this request tells."""
+    models = store.client.search_registered_models(max_results=_SHOWN)
+    known = [
+        f"models:/{model.name}@{alias}"
+        for model in models
+        for alias in (store.client.get_registered_model(model.name).aliases or {})
+    ]
+    return f"choose one of {', '.join(known)}" if known else "train and register a model first"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,123 @@
+"""Scans in, masks out, by a model that another process serves."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from slicewise.config import Config, parse_config
+from slicewise.errors import ModelError, ScanError
+from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_volume
+from slicewise.imaging.volume import Volume, require_same_grid
+from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.tracking.serving.gate import INVOCATIONS
+from slicewise.tracking.serving.service import DESCRIPTION
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 600
+"""More than a service waits by itself; its own limit is what is reported."""
+_FIGURES = ("promised_dice", "expected_dice", "expected_error", "uncertainty")
+
+
+class RemoteModel:
+    """A model behind ``slicewise serve``.
+
+    Args:
+        url: of the service, such as http://127.0.0.1:5001.
+
+    Raises:
+        ModelError: nothing answers there, or something else than ``slicewise serve``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        answer = self._asked("GET", DESCRIPTION)
+        if answer.status_code != requests.codes.ok:
+            raise self._not_ours(f"{DESCRIPTION} answers with status {answer.status_code}")
+        self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}")
+
+    def segment(self, contrasts: Sequence[Volume]) -> tuple[Volume, list[StructureConfidence]]:
+        """The mask of a scan, on its grid, and how sure the model is of each structure.
+
+        Args:
+            contrasts: one volume a contrast of the configuration, in its order.
+
+        Raises:
+            ScanError: what the service refuses, in its words.
+            ModelError: it does not answer, or not as ``slicewise serve`` does.
+        """
+        names = self.config.data.contrasts
+        columns = [f"nifti_{name}" for name in names] if len(names) > 1 else ["nifti"]
+        row = {column: _encoded(scan) for column, scan in zip(columns, contrasts, strict=True)}
+        answer = self._asked("POST", INVOCATIONS, {"dataframe_records": [row]})
+        if answer.status_code != requests.codes.ok:
+            raise self._refused(answer, contrasts[0])
+        try:
+            (found,) = answer.json()["predictions"]
+            content = base64.b64decode(found["mask"], validate=True)
+            volumes, sure = json.loads(found["volumes_ml"]), json.loads(found["confidence"])
+            confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
+        except (ValueError, LookupError, TypeError) as error:
+            raise self._not_ours(f"an answer without a mask ({type(error).__name__})") from error
+        return _mask(content, contrasts[0]), confidences
+
+    def _asked(self, method: str, path: str, content: object = None) -> requests.Response:
+        try:
+            return requests.request(
+                method,
+                f"{self.url}{path}",
+                json=content,
+                timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+            )
+        except requests.RequestException as error:
+            raise self._not_ours(type(error).__name__) from error
+
+    def _refused(self, answer: requests.Response, scan: Volume) -> ScanError:
+        try:
+            told = answer.json()["error"]
+            texts = {key: str(told[key]) for key in ("expected", "found", "remedy")}
+        except (ValueError, LookupError, TypeError):
+            texts = {
+                "expected": "a mask",
+                "found": f"status {answer.status_code}",
+                "remedy": "see the log of the service",
+            }
+        return ScanError(f"{scan.name}, asked of {self.url}", **texts)
+
+    def _not_ours(self, found: str) -> ModelError:
+        return ModelError(
+            self.url,
+            expected="a model that `slicewise serve` serves",
+            found=found,
+            remedy="start it with `slicewise serve MODEL`, or correct the address",
+        )
+
+
+def _encoded(scan: Volume) -> str:
+    # Written anew: free text of a header stays here.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.nii.gz"
+        write_volume(scan, path)
+        return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _mask(content: bytes, scan: Volume) -> Volume:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mask.nii.gz"
+        path.write_bytes(content)
+        mask = read_nifti(path)
+    require_same_grid(scan, mask, tolerance_voxels=1e-3)
+    return scan.with_voxels(mask.voxels)
+
+
+def _confidence(name: str, volume_ml: float, sure: dict[str, Any]) -> StructureConfidence:
+    figures = (math.nan if sure[key] is None else float(sure[key]) for key in _FIGURES)
+    return StructureConfidence(name, volume_ml, *figures)

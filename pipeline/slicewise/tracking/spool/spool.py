@@ -1,0 +1,214 @@
+"""What a run tells in, a folder that keeps it, in order, until the tracking store has it, out.
+
+A spool is a private folder ``mlflow/spool/ID`` of the work folder. ``about.json`` says which store
+it is for, ``entries.jsonl`` has a line an entry, ``files`` what they refer to, and ``delivered``
+how many bytes of the lines the store has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock
+
+from slicewise.errors import OutputError, file_problem
+from slicewise.imaging.files import private_folder, write_text
+from slicewise.tracking.processes import lives, own_start
+from slicewise.tracking.store import Store
+
+Entry = Mapping[str, Any]
+_ABOUT, _ENTRIES, _DELIVERED, _FILES = "about.json", "entries.jsonl", "delivered", "files"
+_LOCAL = "the store of the work folder"
+
+
+class Spool:
+    """The entries of one run.
+
+    Args:
+        folder: of the spool; its name stands for the run until the store has given it an id.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = FileLock(f"{folder}.lock")
+        self._writing = threading.Lock()
+
+    @classmethod
+    def begin(cls, store: Store) -> Self:
+        """An empty spool for a store.
+
+        Raises:
+            OutputError: the work folder cannot be written.
+        """
+        spool = cls(private_folder(private_folder(store.folder / "spool") / uuid.uuid4().hex))
+        owner = {"process": os.getpid(), "started": own_start()}
+        about = {"store": _name(store), "begun": time.time(), **owner}
+        write_text(spool.folder / _ABOUT, json.dumps(about) + "\n", private=True)
+        return spool
+
+    @property
+    def spool_id(self) -> str:
+        """32 hexadecimal digits."""
+        return self.folder.name
+
+    def is_for(self, store: Store) -> bool:
+        """Whether the entries are meant for a store."""
+        return self.store_name == _name(store)
+
+    @property
+    def store_name(self) -> str:
+        """The store that the entries are meant for."""
+        return str(self._about["store"])
+
+    @property
+    def begun(self) -> float:
+        """When it was begun, in seconds since 1970."""
+        return float(self._about["begun"])
+
+    @property
+    def owner_lives(self) -> bool:
+        """Whether the process that began it may still add to it."""
+        about = self._about
+        return lives(int(about["process"]), float(about["started"]))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end of the run is among the entries."""
+        return any(entry["kind"] == "end" for entry, _ in self._entries(0))
+
+    @property
+    def first_entry(self) -> Entry:
+        """How the run began; empty where it did not."""
+        return next((entry for entry, _ in self._entries(0)), {})
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
+        return content
+
+    def append(self, kind: str, **content: Any) -> None:
+        """Add an entry of numbers, texts, lists and mappings.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        line = json.dumps({"kind": kind, **content}) + "\n"
+        try:
+            with self._writing, (self.folder / _ENTRIES).open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def keep(self, path: Path) -> str:
+        """Keep a file, or a folder of files, as it is now; returns what an entry calls it.
+
+        Raises:
+            OutputError: it cannot be read, or the folder cannot be written.
+        """
+        name = f"{uuid.uuid4().hex[:12]}/{path.name}"
+        place = self.file(name)
+        try:
+            place.parent.mkdir(parents=True)
+            if path.is_dir():
+                shutil.copytree(path, place, copy_function=_link)
+            else:
+                _link(str(path), str(place))
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        return name
+
+    def file(self, name: str) -> Path:
+        """Where a kept file lies."""
+        return self.folder / _FILES / name
+
+    def waiting(self) -> Iterator[tuple[Entry, int]]:
+        """Entries that the store does not have, each with the bytes up to its end.
+
+        A line that a crash has cut off is no entry.
+        """
+        return self._entries(self._delivered())
+
+    def is_delivered(self) -> bool:
+        """Whether the store has every entry."""
+        return next(self.waiting(), None) is None
+
+    def note_delivered(self, end: int) -> None:
+        """Remember that the store has all entries up to a byte."""
+        write_text(self.folder / _DELIVERED, f"{end}\n", private=True)
+
+    def remove(self) -> None:
+        """Forget a spool that is delivered."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _entries(self, start: int) -> Iterator[tuple[Entry, int]]:
+        path = self.folder / _ENTRIES
+        if not path.is_file():
+            return
+        end = start
+        with path.open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                yield json.loads(line), end
+
+    def _delivered(self) -> int:
+        path = self.folder / _DELIVERED
+        return int(path.read_text()) if path.is_file() else 0
+
+
+def spools(store: Store) -> list[Spool]:
+    """All spools of a work folder, the oldest first, so that parents come before children."""
+    folders = [path.parent for path in (store.folder / "spool").glob(f"*/{_ABOUT}")]
+    return sorted(map(Spool, folders), key=lambda spool: spool.begun)
+
+
+def remember_id(store: Store, spool_id: str, run_id: str) -> None:
+    """Note which run a spool has become, for those who knew it by the spool's id."""
+    folder = private_folder(store.folder / "spooled")
+    write_text(folder / f"{spool_id}.json", json.dumps({"run_id": run_id}) + "\n", private=True)
+
+
+def known_id(store: Store, text: str) -> str:
+    """The id of a run that may be known by the id of its spool."""
+    path = store.folder / "spooled" / f"{text}.json"
+    if not path.is_file():
+        return text
+    return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
+
+
+def spool_ids(store: Store, run_id: str) -> list[str]:
+    """The ids by which a run was known before the store had it."""
+    records = (store.folder / "spooled").glob("*.json")
+    return [path.stem for path in records if known_id(store, path.stem) == run_id]
+
+
+def _name(store: Store) -> str:
+    # The folder may be moved with all that is in it.
+    return _LOCAL if store.is_local else store.shown_uri
+
+
+def _link(source: str, target: str) -> None:
+    """A second name for the file, which keeps its content when a new one takes its place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        folder,
+        expected="room for what the run tells its tracking store",
+        found=file_problem(error),
+        remedy="free space, or name another --work folder",
+    )

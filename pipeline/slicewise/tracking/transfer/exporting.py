@@ -1,0 +1,238 @@
+"""Runs of a store in, a folder with all that the store knows about them out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from slicewise.errors import ModelError
+from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.store import Store, answering
+from slicewise.tracking.transfer.package import (
+    ARTIFACTS,
+    METRICS,
+    MODEL,
+    MODELS,
+    REGISTRY,
+    RUN,
+    RUNS,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+PARENT_TAG = "mlflow.parentRunId"
+_AT_ONCE = 500
+
+
+def all_runs(store: Store, experiment: str | None = None) -> list[Run]:
+    """Every run of a store that is not deleted, the oldest first.
+
+    Args:
+        store: that is asked.
+        experiment: name of the one that is wanted; None for all.
+
+    Raises:
+        ModelError: no experiment of that name.
+        OutputError: the store refuses.
+    """
+    with answering(store, "the runs"):
+        found = store.client.search_experiments()
+        chosen = [item.experiment_id for item in found if experiment in (None, item.name)]
+        if not chosen:
+            raise ModelError(
+                f"experiment {experiment}",
+                expected=f"an experiment of {store.shown_uri}",
+                found="none of that name",
+                remedy=f"choose one of {', '.join(sorted(item.name for item in found))}",
+            )
+        return sorted(_search(store, chosen, ""), key=lambda run: int(run.info.start_time))
+
+
+def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> list[Run]:
+    """The runs that are named, those of the versions of a model, and all below them.
+
+    Args:
+        store: that keeps them.
+        names: ids of runs.
+        model_name: registered model whose runs are wanted, too.
+
+    Raises:
+        ModelError: a run or a model that the store does not know.
+        OutputError: the store refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    wanted = [known_id(store, name) for name in names]
+    if model_name is not None:
+        quoted = model_name.replace("'", "''")
+        with answering(store, f"model {model_name}"):
+            versions = list(store.client.search_model_versions(f"name='{quoted}'"))
+        wanted += [version.run_id for version in versions if version.run_id]
+        if not versions:
+            raise _unknown(store, f"model {model_name}")
+    found: dict[str, Run] = {}
+    for run_id in wanted:
+        try:
+            run = store.client.get_run(run_id)
+            below = _search(store, [run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{run_id}'")
+        except MlflowException as error:
+            raise _unknown(store, f"run {run_id}") from error
+        found |= {item.info.run_id: item for item in (run, *below)}
+    return list(found.values())
+
+
+def export_runs(store: Store, runs: Sequence[Run], folder: Path) -> Iterator[str]:
+    """Write runs, their logged models, and what is registered of them; yields each run's name.
+
+    Raises:
+        OutputError: the store refuses, or the folder cannot be written.
+    """
+    experiments = {item.experiment_id: item for item in store.client.search_experiments()}
+    # A version tells where its files lie, not which logged model they are.
+    models: dict[str, str] = {}
+    for run in runs:
+        place = folder / RUNS / run.info.run_id
+        with answering(store, f"run {run.info.run_id}"):
+            experiment = experiments[run.info.experiment_id]
+            write_json(place / RUN, _described(run, experiment.name, dict(experiment.tags)))
+            _write_metrics(store, run, place / METRICS)
+            _fetch(store, run.info.artifact_uri, place / ARTIFACTS)
+            for model_id in _logged_models(run):
+                location = _export_model(store, model_id, folder / MODELS / model_id)
+                models[location] = model_id
+        yield run.info.run_name or run.info.run_id
+    with answering(store, "the registry"):
+        kept = {run.info.run_id for run in runs}
+        write_json(folder / REGISTRY, _registry(store, kept, models))
+
+
+def _search(store: Store, experiments: Sequence[str], wanted: str) -> Iterator[Run]:
+    token: str | None = None
+    while True:
+        page = store.client.search_runs(
+            list(experiments), wanted, max_results=_AT_ONCE, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _described(run: Run, experiment: str, experiment_tags: dict[str, str]) -> dict[str, Any]:
+    outputs = run.outputs.model_outputs if run.outputs else []
+    return {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "experiment": experiment,
+        "experiment_tags": experiment_tags,
+        "status": run.info.status,
+        "start_time": run.info.start_time,
+        "end_time": run.info.end_time,
+        "params": dict(run.data.params),
+        "tags": dict(run.data.tags),
+        "inputs": [
+            {"dataset": dict(item.dataset), "tags": {tag.key: tag.value for tag in item.tags}}
+            for item in (run.inputs.dataset_inputs if run.inputs else [])
+        ],
+        "outputs": [{"model_id": item.model_id, "step": item.step} for item in outputs],
+    }
+
+
+def _write_metrics(store: Store, run: Run, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for key in sorted(run.data.metrics):
+            for point in store.client.get_metric_history(run.info.run_id, key):
+                row = (key, point.value, point.timestamp, point.step, point.model_id)
+                file.write(json.dumps(row) + "\n")
+
+
+def _logged_models(run: Run) -> Iterable[str]:
+    outputs = run.outputs.model_outputs if run.outputs else []
+    return dict.fromkeys(item.model_id for item in outputs)
+
+
+def _export_model(store: Store, model_id: str, place: Path) -> str:
+    """Returns where the files of the model lie in the store."""
+    model = store.client.get_logged_model(model_id)
+    content = {
+        "model_id": model.model_id,
+        "name": model.name,
+        "model_type": model.model_type,
+        "status": str(model.status),
+        "source_run_id": model.source_run_id,
+        "params": dict(model.params or {}),
+        "tags": dict(model.tags or {}),
+    }
+    write_json(place / MODEL, content)
+    _fetch(store, model.artifact_location, place / ARTIFACTS)
+    return str(model.artifact_location)
+
+
+def _fetch(store: Store, uri: str, place: Path) -> None:
+    """Copy what lies below an address; nothing lies there where nothing was logged."""
+    from mlflow.artifacts import download_artifacts, list_artifacts
+
+    place.mkdir(parents=True, exist_ok=True)
+    for item in list_artifacts(artifact_uri=uri, tracking_uri=store.uri):
+        # One by one: a whole folder would arrive below its own name. A listed path may begin
+        # with the last folder of the address.
+        one = f"{uri}/{quote(PurePosixPath(item.path).name)}"
+        download_artifacts(artifact_uri=one, dst_path=str(place), tracking_uri=store.uri)
+
+
+def _registry(store: Store, runs: set[str], models: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Registered models with the versions that come from exported runs.
+
+    Args:
+        store: that keeps them.
+        runs: ids of the exported runs.
+        models: location of each logged model to its id.
+    """
+    found = []
+    for name in sorted(model.name for model in store.client.search_registered_models()):
+        model = store.client.get_registered_model(name)
+        quoted = name.replace("'", "''")
+        versions = list(store.client.search_model_versions(f"name='{quoted}'"))
+        chosen = sorted(
+            (version for version in versions if version.run_id in runs),
+            key=lambda version: int(version.version),
+        )
+        numbers = {str(version.version) for version in chosen}
+        if chosen:
+            aliases = {key: str(value) for key, value in (model.aliases or {}).items()}
+            found.append(
+                {
+                    "name": name,
+                    "description": model.description or "",
+                    "tags": dict(model.tags or {}),
+                    "aliases": {key: value for key, value in aliases.items() if value in numbers},
+                    "versions": [_version(version, models) for version in chosen],
+                }
+            )
+    return found
+
+
+def _version(version: ModelVersion, models: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "version": str(version.version),
+        "run_id": version.run_id,
+        "model_id": version.model_id or models.get(version.source or ""),
+        "description": version.description or "",
+        "tags": dict(version.tags or {}),
+    }
+
+
+def _unknown(store: Store, what: str) -> ModelError:
+    return ModelError(
+        what,
+        expected=f"one that {store.shown_uri} knows",
+        found="none of that name",
+        remedy="see `slicewise runs list` and `slicewise models`",
+    )

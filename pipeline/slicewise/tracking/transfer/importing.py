@@ -1,0 +1,248 @@
+"""A folder of exported runs in, the same runs and models in a store out, each of them once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slicewise.tracking.store import Store, answering
+from slicewise.tracking.transfer.exporting import PARENT_TAG
+from slicewise.tracking.transfer.package import (
+    ARTIFACTS,
+    METRICS,
+    MODEL,
+    MODELS,
+    REGISTRY,
+    RUN,
+    RUNS,
+    read_json,
+)
+
+OLD_RUN_TAG = "slicewise.imported_from.run_id"
+OLD_MODEL_TAG = "slicewise.imported_from.model_id"
+OLD_VERSION_TAG = "slicewise.imported_from.version"
+_COMPLETE_TAG = "slicewise.import_complete"
+_POINTS_AT_ONCE, _PARAMETERS_AT_ONCE = 1000, 100
+
+
+@dataclass
+class Imported:
+    """What an import has done.
+
+    Attributes:
+        runs: old id to new id.
+        models: old id of each logged model to the new one.
+        skipped: names of runs that were there already.
+        versions: addresses of the new versions of registered models.
+        kept_aliases: aliases that point at another version here, and still do.
+    """
+
+    runs: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    kept_aliases: list[str] = field(default_factory=list)
+
+
+def exported_runs(folder: Path) -> list[dict[str, Any]]:
+    """The runs of a package, parents before their children."""
+    runs = [read_json(path) for path in sorted((folder / RUNS).glob(f"*/{RUN}"))]
+    return sorted(runs, key=lambda run: (PARENT_TAG in run["tags"], run["start_time"]))
+
+
+def import_runs(
+    store: Store,
+    folder: Path,
+    runs: Sequence[Mapping[str, Any]],
+    done: Imported,
+    *,
+    move_aliases: bool = False,
+) -> Iterator[str]:
+    """Make runs, logged models and versions anew; yields the name of each run.
+
+    A run that is there already is left as it is; one whose import broke off is made again.
+
+    Args:
+        store: takes them.
+        folder: of the package.
+        runs: of the package, parents first.
+        done: is filled.
+        move_aliases: whether aliases that exist here may be moved to imported versions.
+
+    Raises:
+        OutputError: the store refuses.
+    """
+    for run in runs:
+        with answering(store, f"run {run['run_id']}"):
+            _import_run(store, folder, run, done)
+        yield str(run["name"] or run["run_id"])
+    for model in read_json(folder / REGISTRY):
+        with answering(store, f"model {model['name']}"):
+            _import_registered(store, model, done, move_aliases=move_aliases)
+
+
+def _import_run(store: Store, folder: Path, run: Mapping[str, Any], done: Imported) -> None:
+    old = run["run_id"]
+    experiment = store.experiment(run["experiment"])
+    for key, value in run["experiment_tags"].items():
+        store.client.set_experiment_tag(experiment, key, value)
+    for known in store.client.search_runs([experiment], f"tags.`{OLD_RUN_TAG}` = '{old}'"):
+        if known.data.tags.get(_COMPLETE_TAG) == "true":
+            done.runs[old] = known.info.run_id
+            done.skipped.append(str(run["name"] or old))
+            _know_models(known, done, store)
+            return
+        store.client.delete_run(known.info.run_id)
+    new = _created(store, experiment, run, done)
+    place = folder / RUNS / old
+    _log_points(store, new, place / METRICS)
+    _log_inputs(store, new, run["inputs"])
+    # An empty folder does not travel.
+    if (place / ARTIFACTS).is_dir():
+        store.client.log_artifacts(new, str(place / ARTIFACTS))
+    for output in run["outputs"]:
+        _import_model(store, folder / MODELS / output["model_id"], experiment, new, output, done)
+    store.client.set_terminated(new, status=run["status"], end_time=run["end_time"])
+    store.client.set_tag(new, _COMPLETE_TAG, "true")
+    done.runs[old] = new
+
+
+def _created(store: Store, experiment: str, run: Mapping[str, Any], done: Imported) -> str:
+    from mlflow.entities import Param
+
+    tags = dict(run["tags"])
+    if parent := tags.get(PARENT_TAG):
+        # A parent that did not travel keeps its old id, which a later import may know.
+        tags[PARENT_TAG] = done.runs.get(parent, parent)
+    tags[OLD_RUN_TAG] = run["run_id"]
+    created = store.client.create_run(
+        experiment, start_time=run["start_time"], run_name=run["name"], tags=tags
+    )
+    parameters = [Param(key, value) for key, value in run["params"].items()]
+    for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+        part = parameters[start : start + _PARAMETERS_AT_ONCE]
+        store.client.log_batch(created.info.run_id, params=part)
+    return str(created.info.run_id)
+
+
+def _log_points(store: Store, run_id: str, path: Path) -> None:
+    from mlflow.entities import Metric
+
+    points: list[Metric] = []
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            key, value, time, step, _ = json.loads(line)
+            points.append(Metric(key, value, time, step))
+            if len(points) == _POINTS_AT_ONCE:
+                store.client.log_batch(run_id, metrics=points)
+                points = []
+    if points:
+        store.client.log_batch(run_id, metrics=points)
+
+
+def _log_inputs(store: Store, run_id: str, inputs: Sequence[Mapping[str, Any]]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    found = [
+        DatasetInput(
+            Dataset(**item["dataset"]),
+            [InputTag(key, value) for key, value in item["tags"].items()],
+        )
+        for item in inputs
+    ]
+    if found:
+        store.client.log_inputs(run_id, datasets=found)
+
+
+def _import_model(
+    store: Store,
+    place: Path,
+    experiment: str,
+    run_id: str,
+    output: Mapping[str, Any],
+    done: Imported,
+) -> None:
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities.logged_model_status import LoggedModelStatus
+
+    model = read_json(place / MODEL)
+    created = store.client.create_logged_model(
+        experiment,
+        name=model["name"],
+        source_run_id=run_id,
+        tags={**_own(model["tags"]), OLD_MODEL_TAG: model["model_id"]},
+        params=model["params"],
+        model_type=model["model_type"],
+    )
+    if (place / ARTIFACTS).is_dir():
+        store.client.log_model_artifacts(created.model_id, str(place / ARTIFACTS))
+    store.client.log_outputs(run_id, [LoggedModelOutput(created.model_id, step=output["step"])])
+    is_ready = model["status"].upper().endswith("READY")
+    status = LoggedModelStatus.READY if is_ready else LoggedModelStatus.FAILED
+    store.client.finalize_logged_model(created.model_id, status)
+    done.models[model["model_id"]] = created.model_id
+
+
+def _know_models(run: Any, done: Imported, store: Store) -> None:
+    """Which logged models of an earlier import stand for which old ones."""
+    for output in run.outputs.model_outputs if run.outputs else []:
+        tags = store.client.get_logged_model(output.model_id).tags or {}
+        if OLD_MODEL_TAG in tags:
+            done.models[tags[OLD_MODEL_TAG]] = output.model_id
+
+
+def _import_registered(
+    store: Store, model: Mapping[str, Any], done: Imported, *, move_aliases: bool
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    name = model["name"]
+    try:
+        store.client.create_registered_model(name, model["tags"], model["description"])
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    numbers = {
+        item["version"]: _import_version(store, name, item, done) for item in model["versions"]
+    }
+    present = {
+        k: str(v) for k, v in (store.client.get_registered_model(name).aliases or {}).items()
+    }
+    for alias, old in model["aliases"].items():
+        if present.get(alias, numbers[old]) == numbers[old] or move_aliases:
+            store.client.set_registered_model_alias(name, alias, numbers[old])
+        else:
+            done.kept_aliases.append(f"{name}@{alias}")
+
+
+def _import_version(store: Store, name: str, item: Mapping[str, Any], done: Imported) -> str:
+    """Number of the version here; it is made unless an earlier import has made it."""
+    mark = f"{item['run_id']} {item['version']}"
+    quoted = name.replace("'", "''")
+    for version in store.client.search_model_versions(f"name='{quoted}'"):
+        if (version.tags or {}).get(OLD_VERSION_TAG) == mark:
+            return str(version.version)
+    model_id = done.models.get(item["model_id"])
+    run_id = done.runs[item["run_id"]]
+    if model_id is None:
+        source = f"runs:/{run_id}/model"
+    else:
+        source = store.client.get_logged_model(model_id).artifact_location
+    created = store.client.create_model_version(
+        name,
+        source=source,
+        run_id=run_id,
+        model_id=model_id,
+        tags={**item["tags"], OLD_VERSION_TAG: mark},
+        description=item["description"],
+    )
+    done.versions.append(f"models:/{name}/{created.version}")
+    return str(created.version)
+
+
+def _own(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags without those that MLflow writes itself."""
+    return {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
