@@ -18,7 +18,7 @@ import pytest
 from slicewise.cli import checking_run
 from slicewise.config import Config
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.errors import ScanError
 from slicewise.imaging.volume import Volume
 
@@ -129,7 +129,7 @@ def test_doubles_are_named(spoilt: Checked) -> None:
     assert spoilt.code == 8
     text = "case4: PROBLEM: the same voxels as case3; remove all but one"
     assert text in spoilt.table
-    assert spoilt.findings["summary"]["doubles"] == [["case3", "case4"]]
+    assert spoilt.findings["summary"]["duplicates"] == [["case3", "case4"]]
     assert "the same voxels under several names: case3, case4" in spoilt.page
 
 

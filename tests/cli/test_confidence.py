@@ -36,8 +36,8 @@ def test_the_most_doubtful_stand_first(tmp_path: Path, capsys: pytest.CaptureFix
     write_confidences(CONFIDENCES, tmp_path / "confidence.csv")
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
     assert [row["scan"] for row in rows] == ["empty", "poor", "foretold", "good"]
-    assert rows[2]["expected_dice"] == "0.5"
-    assert (rows[0]["expected_dice"], rows[0]["expected_error"]) == ("", "")
+    assert rows[2]["predicted_dice"] == "0.5"
+    assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
     show_first({"alone": [sure(0, 0)]})
     assert capsys.readouterr().out == ""
 
@@ -50,7 +50,7 @@ def test_a_folder_of_masks_has_its_table(
     assert "To look at first" in done.stdout
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
     assert sorted(row["scan"] for row in rows) == [f"case{number}" for number in range(6)]
-    promised = [float(row["promised_dice"]) for row in rows]
+    promised = [float(row["estimated_dice"]) for row in rows]
     assert promised == sorted(promised)
     for row in rows:
         mask = read_nifti(tmp_path / f"{row['scan']}.nii.gz")
@@ -103,12 +103,12 @@ def test_the_expected_dice_of_all_folds(
     folds = tmp_path / "folds"
     shutil.copytree(model, folds / "fold-0")
     line = "{intercept: 0.25, slope: 0.5, error: 0.03}"
-    (folds / "inference.yaml").write_text(f"inference:\n  expected_dice: {{core: {line}}}\n")
+    (folds / "inference.yaml").write_text(f"inference:\n  dice_prediction: {{core: {line}}}\n")
     out = tmp_path / "masks"
     done = slicewise("predict", folds, scans / "images", "--out", out, "--work", work)
     assert done.returncode == 0, done.stderr
     for row in csv.DictReader((out / "confidence.csv").read_text().splitlines()):
-        expected = 0.25 + 0.5 * float(row["promised_dice"])
-        assert float(row["expected_dice"]) == pytest.approx(expected, abs=1e-4)
-        assert row["expected_error"] == "0.03"
+        expected = 0.25 + 0.5 * float(row["estimated_dice"])
+        assert float(row["predicted_dice"]) == pytest.approx(expected, abs=1e-4)
+        assert row["predicted_dice_error"] == "0.03"
     assert "±" in done.stdout

@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume

@@ -16,7 +16,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
 from slicewise.imaging.dicom.seg.segments import Algorithm

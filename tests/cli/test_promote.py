@@ -12,7 +12,7 @@ import pytest
 from slicewise.config import parse_config
 from slicewise.errors import OutputError
 from slicewise.evaluation.scores import Score, write_scores
-from slicewise.tracking.promotion import champion_of, find_contender
+from slicewise.tracking.promotion import champion_of, find_model_version
 from slicewise.tracking.runs import start_run
 from slicewise.tracking.store import Store, answering, open_store
 
@@ -236,6 +236,6 @@ def test_a_run_of_several_models_needs_a_name(register: Register, store: Store) 
     store.client.create_registered_model("two")
     store.client.create_model_version("two", source="file:///nowhere", run_id=run)
     with pytest.raises(Exception, match="one, two"):
-        find_contender(store, run)
-    assert find_contender(store, run, "two").name == "two"
+        find_model_version(store, run)
+    assert find_model_version(store, run, "two").name == "two"
     assert champion_of(store, "two") is None

@@ -89,7 +89,11 @@ def test_missing_section_and_missing_name() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "expected"),
     [
-        ("inference: {divisions: [{plane: axial, structures: [a, b]}]}", "a.yaml", "divisions"),
+        (
+            "inference: {slice_exclusive: [{plane: axial, structures: [a, b]}]}",
+            "a.yaml",
+            "slice_exclusive",
+        ),
         ("network: {window: [8, 8]}", "a.yaml:6: network", "window (8, 8) is too small"),
     ],
 )

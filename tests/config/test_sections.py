@@ -153,12 +153,12 @@ def test_divisions_name_structures_of_the_labels() -> None:
     }
     division = {"plane": "coronal", "structures": ["front", "top"]}
     with pytest.raises(
-        ValidationError, match=r"divisions needs names of data.labels, not \['top'\]"
+        ValidationError, match=r"slice_exclusive needs names of data.labels, not \['top'\]"
     ):
-        Config.model_validate(values | {"inference": {"divisions": [division]}})
+        Config.model_validate(values | {"inference": {"slice_exclusive": [division]}})
     division["structures"] = ["front"]
     with pytest.raises(ValidationError, match="at least 2"):
-        Config.model_validate(values | {"inference": {"divisions": [division]}})
+        Config.model_validate(values | {"inference": {"slice_exclusive": [division]}})
 
 
 def test_one_contrast_is_never_dropped() -> None:

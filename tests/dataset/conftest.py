@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.volume import Volume
 
 

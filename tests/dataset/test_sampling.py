@@ -124,7 +124,7 @@ def test_shares_are_those_of_the_windows_that_are_drawn(cases: list[CachedCase])
     labels = torch.cat([drawn.batch(step, 6).labels for step in range(8)])
     counts = torch.stack([(labels == number).sum() + 1 for number in range(4)])
     assert counts.min() == 1  # no case has the last class, and it stays possible
-    assert torch.allclose(drawn.class_shares(6, 4), counts / counts.sum())
+    assert torch.allclose(drawn.class_priors(6, 4), counts / counts.sum())
 
 
 def test_windows_are_cut_where_they_say(cases: list[CachedCase]) -> None:

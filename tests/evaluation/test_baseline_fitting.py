@@ -19,7 +19,7 @@ from slicewise.evaluation.baseline.learning import learn
 from slicewise.evaluation.baseline.prior import PLACEMENTS, load_prior
 from slicewise.evaluation.baseline.search import searched_cases
 from slicewise.evaluation.baseline.segmenter import Baseline
-from slicewise.evaluation.baseline.workforce import Workforce
+from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume
 
@@ -33,7 +33,7 @@ training: {{steps: 1}}
 """
 
 
-class InProcess(Workforce):
+class InProcess(WorkerPool):
     """No processes: what is tested is what the tasks do."""
 
     def each(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from slicewise.evaluation.baseline.placement import Fit, Template, frame_of, matched
 from slicewise.evaluation.baseline.scans import NormalizedScan, foreground_box
+from slicewise.evaluation.baseline.template_matching import Fit, Template, frame_of, matched
 
 STRETCHED, CENTRED = Fit("grid", "stretched"), Fit("grid", "millimetres")
 BRIGHT = Fit("foreground", "stretched")

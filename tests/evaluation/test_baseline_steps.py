@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from slicewise.evaluation.baseline.intensity import Grouping, bounds, classes_of, groupings
-from slicewise.evaluation.baseline.placement import FITS, Template
+from slicewise.evaluation.baseline.morphology import SHAPINGS, Morphology, all_morphed, morphed
 from slicewise.evaluation.baseline.prior import PLACEMENTS, Placement, Prior
 from slicewise.evaluation.baseline.recipe import Recipe, Threshold
 from slicewise.evaluation.baseline.scans import NormalizedScan
-from slicewise.evaluation.baseline.shaping import SHAPINGS, Shaping, all_shaped, shaped
 from slicewise.evaluation.baseline.tables import settings, tabulate
+from slicewise.evaluation.baseline.template_matching import FITS, Template
 
 SHAPE = (13, 11, 7)
 PLAIN = Placement(FITS[0], is_matched=False)
@@ -135,10 +135,10 @@ def test_opening_removes_specks_and_closing_fills_holes() -> None:
     mask[17, 15, 2] = True  # speck
     mask[8, 8, 3] = False  # hole
     scan = scan_of(np.zeros(mask.shape))
-    opened = shaped(mask, scan, Shaping(opening=1))
+    opened = morphed(mask, scan, Morphology(opening=1))
     assert not opened[17, 15, 2]
     assert not opened[8, 8, 3]
-    closed = shaped(mask, scan, Shaping(closing=1))
+    closed = morphed(mask, scan, Morphology(closing=1))
     assert closed[17, 15, 2]
     assert closed[8, 8, 3]
     np.testing.assert_array_equal(closed[4:13, 5:12], blob()[4:13, 5:12])
@@ -148,7 +148,7 @@ def test_the_largest_piece_goes_on_through_slices() -> None:
     mask = np.zeros((20, 18, 6), dtype=bool)
     mask[2:5, 3:6, :] = True  # 54 voxels, never more than 9 in a slice
     mask[10:16, 10:15, 2] = True  # 30 voxels in one slice
-    kept = shaped(mask, scan_of(np.zeros(mask.shape)), Shaping(is_largest=True))
+    kept = morphed(mask, scan_of(np.zeros(mask.shape)), Morphology(is_largest=True))
     assert kept.sum() == 54
     assert kept[3, 4].all()
 
@@ -156,7 +156,7 @@ def test_the_largest_piece_goes_on_through_slices() -> None:
 def test_watershed_moves_the_edge_to_the_edge_of_the_scan() -> None:
     truth = blob()
     rough = np.roll(truth, 1, axis=0)
-    found = shaped(rough, scan_of(100.0 * truth), Shaping(watershed=2))
+    found = morphed(rough, scan_of(100.0 * truth), Morphology(watershed=2))
 
     def dice(mask: NDArray[np.bool_]) -> float:
         return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
@@ -169,17 +169,17 @@ def test_every_way_to_shape_is_the_same_alone_as_together() -> None:
     mask = np.random.default_rng(5).uniform(size=(20, 18, 6)) < 0.1
     mask |= blob()
     scan = scan_of(np.random.default_rng(6).normal(size=mask.shape))
-    together = dict(all_shaped(mask, scan))
+    together = dict(all_morphed(mask, scan))
     assert set(together) == set(SHAPINGS)
     for shaping in (*SHAPINGS[::7], SHAPINGS[-1]):
-        np.testing.assert_array_equal(shaped(mask, scan, shaping), together[shaping])
-    np.testing.assert_array_equal(together[Shaping()], mask)
+        np.testing.assert_array_equal(morphed(mask, scan, shaping), together[shaping])
+    np.testing.assert_array_equal(together[Morphology()], mask)
 
 
-@pytest.mark.parametrize("shaping", [Shaping(), SHAPINGS[-1]])
-def test_an_empty_mask_stays_empty(shaping: Shaping) -> None:
+@pytest.mark.parametrize("shaping", [Morphology(), SHAPINGS[-1]])
+def test_an_empty_mask_stays_empty(shaping: Morphology) -> None:
     mask = np.zeros(SHAPE, dtype=bool)
-    assert not shaped(mask, scan_of(grey()), shaping).any()
+    assert not morphed(mask, scan_of(grey()), shaping).any()
 
 
 def test_slices_of_any_axis_are_shaped() -> None:
@@ -187,15 +187,15 @@ def test_slices_of_any_axis_are_shaped() -> None:
     mask[17, 15, 2] = True
     scan = scan_of(np.zeros(mask.shape))
     turned = NormalizedScan(np.moveaxis(scan.contrasts, 3, 1), (3.0, 1.0, 1.2), 0)
-    expected = np.moveaxis(shaped(mask, scan, Shaping(opening=1)), 2, 0)
+    expected = np.moveaxis(morphed(mask, scan, Morphology(opening=1)), 2, 0)
     np.testing.assert_array_equal(
-        shaped(np.moveaxis(mask, 2, 0), turned, Shaping(opening=1)), expected
+        morphed(np.moveaxis(mask, 2, 0), turned, Morphology(opening=1)), expected
     )
 
 
 def test_recipes_tell_in_words_what_they_do() -> None:
     threshold = Threshold(PLAIN, Grouping(4, 1, "near"), 2, 3, 0.4, None)
-    recipe = Recipe(threshold, Shaping(1, 0, True, 0), 0.8)
+    recipe = Recipe(threshold, Morphology(1, 0, True, 0), 0.8)
     assert recipe.words(["T1", "FLAIR"]) == (
         "prior >= 0.4 and brightest 2 of 4 k-means classes (FLAIR, near the structures); "
         "prior stretched to the grid; opening 1; largest component"

@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from slicewise.config import ReadingSection
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.errors import GeometryError, LabelError, ScanError
 from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
 from slicewise.imaging.dicom.series import DicomSeries

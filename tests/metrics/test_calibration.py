@@ -30,11 +30,11 @@ def test_by_hand() -> None:
     assert found.voxels == (1, *[0] * (BINS - 2), 2)
     assert found.positives == (0, *[0] * (BINS - 2), 1)
     assert found.probability[-1] == pytest.approx(1.95)
-    assert found.expected_error == pytest.approx((abs(1.95 - 1) + 0.02) / 3)
+    assert found.expected_calibration_error == pytest.approx((abs(1.95 - 1) + 0.02) / 3)
 
 
 def test_nothing_above_the_least_probability() -> None:
-    assert math.isnan(bins_of(line(0, 0.009), line(0, 1)).expected_error)
+    assert math.isnan(bins_of(line(0, 0.009), line(0, 1)).expected_calibration_error)
 
 
 def test_cases_add_up() -> None:
@@ -45,7 +45,7 @@ def test_cases_add_up() -> None:
     total = parts[0] + parts[1]
     assert total.voxels == both.voxels
     assert total.positives == both.positives
-    assert total.expected_error == pytest.approx(both.expected_error)
+    assert total.expected_calibration_error == pytest.approx(both.expected_calibration_error)
 
 
 def test_agrees_with_monai() -> None:
@@ -59,7 +59,7 @@ def test_agrees_with_monai() -> None:
     np.testing.assert_allclose(np.divide(found.probability, voxels), mean, rtol=1e-5)
     np.testing.assert_allclose(np.divide(found.positives, voxels), share, rtol=1e-5)
     expected = np.average(np.abs(mean - share), weights=voxels)
-    assert found.expected_error == pytest.approx(expected, rel=1e-5)
+    assert found.expected_calibration_error == pytest.approx(expected, rel=1e-5)
     assert expected > 0.05
 
 
@@ -67,4 +67,4 @@ def test_an_honest_model_has_no_error_however_wide_its_background() -> None:
     random = np.random.default_rng(2)
     probability = np.concatenate([np.full(900_000, 0.004), random.uniform(0.02, 0.98, 100_000)])
     truth = random.random(probability.shape) < probability
-    assert bins_of(line(*probability), line(*truth)).expected_error < 0.01
+    assert bins_of(line(*probability), line(*truth)).expected_calibration_error < 0.01

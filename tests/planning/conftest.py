@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from slicewise.dataset.checking import Intensities
-from slicewise.dataset.comparing import Overview
+from slicewise.dataset.case_qc import Intensities
+from slicewise.dataset.cohort_qc import Overview
 from slicewise.planning.fingerprint import (
     CaseFingerprint,
     ContrastFacts,

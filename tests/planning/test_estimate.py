@@ -19,8 +19,8 @@ from slicewise.planning.estimate import estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
 from slicewise.planning.measuring import measure_cases
 from slicewise.planning.memory import watched_memory
-from slicewise.planning.pace import Pace
 from slicewise.planning.sample import Sample, middle_cases, prepare_sample
+from slicewise.planning.step_timing import StepTiming
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]
@@ -98,14 +98,14 @@ def test_cases_that_cannot_be_cut_as_planned(root: Path, tmp_path: Path) -> None
 
 def test_the_fastest_call_counts_and_warm_ones_do_not() -> None:
     durations = iter([0.0, 0.05, 0.02, 0.05])
-    pace = Pace(CPU, is_busy=False)
+    pace = StepTiming(CPU, is_busy=False)
     fastest = pace.fastest(lambda: time.sleep(next(durations)), warm=1, most=4, limit=60)
     assert 0.02 <= fastest < 0.05
 
 
 def test_on_a_busy_machine_only_what_is_computed_counts() -> None:
     threads = torch.get_num_threads()
-    pace = Pace(CPU, is_busy=True)
+    pace = StepTiming(CPU, is_busy=True)
     seen = []
 
     def work() -> None:

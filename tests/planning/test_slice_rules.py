@@ -12,10 +12,10 @@ from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from slicewise.planning.machine import Machine
 from slicewise.planning.slice_rules import (
-    plan_divisions,
     plan_neighbours,
     plan_normalization,
     plan_plane,
+    plan_slice_exclusive,
     plan_spacing,
     plan_window,
 )
@@ -183,9 +183,9 @@ def test_views_and_their_windows(case: Make) -> None:
     assert [view.windows((48, 48), 0.5) for view in views] == [40 * 4, 60 * 2, 50 * 2]
 
 
-def divisions(fingerprint: Fingerprint, **given: Any) -> Draft:
+def slice_exclusive(fingerprint: Fingerprint, **given: Any) -> Draft:
     draft = Draft(given)
-    plan_divisions(draft, fingerprint)
+    plan_slice_exclusive(draft, fingerprint)
     return draft
 
 
@@ -198,14 +198,14 @@ def sharing(case: Make, *shared: tuple[int, int, int]) -> list[CaseFingerprint]:
 
 def test_what_a_protocol_divides_is_divided(case: Make, data_set: Join) -> None:
     cases = sharing(case, *[(12, 0, 7)] * 9, (11, 2, 7), (12, 1, 6))
-    draft = divisions(data_set(*cases, case("without one of them")))
+    draft = slice_exclusive(data_set(*cases, case("without one of them")))
     division = {"plane": "coronal", "structures": ["big", "small"]}
-    assert draft["inference.divisions"] == [division]
-    reason = dict(draft)["inference.divisions"].reason
+    assert draft["inference.slice_exclusive"] == [division]
+    reason = dict(draft)["inference.slice_exclusive"].reason
     assert reason == "big and small touch in 11 labels, and share 0.27 coronal slices (mean)"
     swapped = data_set(*cases, labels={"small": 2, "big": 1})
     division = {"plane": "coronal", "structures": ["small", "big"]}
-    assert divisions(swapped)["inference.divisions"] == [division]
+    assert slice_exclusive(swapped)["inference.slice_exclusive"] == [division]
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ def test_what_a_protocol_divides_is_divided(case: Make, data_set: Join) -> None:
 def test_what_is_not_divided_is_left_alone(
     case: Make, data_set: Join, shared: list[tuple[int, int, int]]
 ) -> None:
-    assert divisions(data_set(*sharing(case, *shared)))["inference.divisions"] == []
+    assert slice_exclusive(data_set(*sharing(case, *shared)))["inference.slice_exclusive"] == []
 
 
 def test_given_divisions_stay(case: Make, data_set: Join) -> None:
     cases = sharing(case, *[(12, 0, 7)] * 11)
-    given = {"inference.divisions": []}
-    assert divisions(data_set(*cases), **given)["inference.divisions"] == []
+    given = {"inference.slice_exclusive": []}
+    assert slice_exclusive(data_set(*cases), **given)["inference.slice_exclusive"] == []

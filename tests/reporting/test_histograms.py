@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slicewise.dataset.comparing import Measure
+from slicewise.dataset.cohort_qc import Measure
 from slicewise.reporting.histograms import BINS, histogram
 
 

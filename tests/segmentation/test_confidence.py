@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy
 
-from slicewise.config import Config, DiceExpectation
+from slicewise.config import Config, DicePrediction
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.confidence import (
-    expected_dice,
-    promised_dice,
+    estimated_dice,
+    predicted_dice,
     structure_confidences,
     uncertainty,
     with_temperature,
@@ -83,9 +83,9 @@ def test_uncertainty_at_its_ends() -> None:
 def test_promised_dice_by_hand() -> None:
     probability = np.array([1.0, 0.8, 0.6, 0.4, 0.04, 0.0])
     mask = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
-    assert promised_dice(probability, mask) == pytest.approx(2 * 2.4 / (2.8 + 3))
-    assert promised_dice(probability, np.zeros(6, dtype=bool)) == 0
-    assert promised_dice(mask.astype(float), mask) == 1
+    assert estimated_dice(probability, mask) == pytest.approx(2 * 2.4 / (2.8 + 3))
+    assert estimated_dice(probability, np.zeros(6, dtype=bool)) == 0
+    assert estimated_dice(mask.astype(float), mask) == 1
 
 
 def test_a_calibrated_network_keeps_its_promise() -> None:
@@ -94,20 +94,20 @@ def test_a_calibrated_network_keeps_its_promise() -> None:
     truth = random.random(probability.shape) < probability
     mask = probability > 0.5
     dice = 2 * (truth & mask).sum() / (truth.sum() + mask.sum())
-    assert promised_dice(probability, mask) == pytest.approx(dice, abs=0.01)
+    assert estimated_dice(probability, mask) == pytest.approx(dice, abs=0.01)
 
 
 def test_expected_dice_is_clipped() -> None:
-    line = DiceExpectation(intercept=-0.5, slope=1.5, error=0.02)
-    assert expected_dice(0.9, line) == pytest.approx(0.85)
-    assert (expected_dice(0.1, line), expected_dice(1.5, line)) == (0, 1)
+    line = DicePrediction(intercept=-0.5, slope=1.5, error=0.02)
+    assert predicted_dice(0.9, line) == pytest.approx(0.85)
+    assert (predicted_dice(0.1, line), predicted_dice(1.5, line)) == (0, 1)
 
 
 def test_confidence_of_each_structure(make_config: MakeConfig) -> None:
     line = {"intercept": 0.1, "slope": 0.5, "error": 0.03}
     config = make_config(
         data={"labels": {"disc": 2, "ring": 5, "dot": 7}},
-        inference={"expected_dice": {"disc": line, "dot": line}},
+        inference={"dice_prediction": {"disc": line, "dot": line}},
     )
     stacked = torch.zeros(4, *SHAPE)
     stacked[0] = 1
@@ -120,11 +120,13 @@ def test_confidence_of_each_structure(make_config: MakeConfig) -> None:
     disc, ring, dot = structure_confidences(volumes[0].with_voxels(values), volumes, config)
     assert [item.structure for item in (disc, ring, dot)] == ["disc", "ring", "dot"]
     promised = 2 * 1.5 / (1.5 + 2)
-    assert (disc.volume_ml, disc.promised_dice) == pytest.approx((0.02, promised))
-    assert (disc.expected_dice, disc.expected_error) == pytest.approx((0.1 + promised / 2, 0.03))
+    assert (disc.volume_ml, disc.estimated_dice) == pytest.approx((0.02, promised))
+    assert (disc.predicted_dice, disc.predicted_dice_error) == pytest.approx(
+        (0.1 + promised / 2, 0.03)
+    )
     assert disc.uncertainty == pytest.approx(entropy([0.2, 0.5, 0.3], base=4) / 2, abs=1e-6)
     # Nothing was learned about the ring, and of the dot there is no voxel.
-    assert math.isnan(ring.expected_dice)
-    assert ring.likely_dice == ring.promised_dice == pytest.approx(2 * 0.6 / (0.9 + 1))
-    assert (dot.volume_ml, dot.promised_dice) == (0, 0)
-    assert all(map(math.isnan, (dot.expected_dice, dot.expected_error, dot.uncertainty)))
+    assert math.isnan(ring.predicted_dice)
+    assert ring.likely_dice == ring.estimated_dice == pytest.approx(2 * 0.6 / (0.9 + 1))
+    assert (dot.volume_ml, dot.estimated_dice) == (0, 0)
+    assert all(map(math.isnan, (dot.predicted_dice, dot.predicted_dice_error, dot.uncertainty)))

@@ -7,8 +7,8 @@ import torch
 
 from slicewise.config import parse_config
 from slicewise.segmentation.device import choose_device
+from slicewise.segmentation.sliding_window import predict_slices
 from slicewise.segmentation.unet import UNet
-from slicewise.segmentation.views import predict_slices
 
 CONFIG = """
 name: gpu

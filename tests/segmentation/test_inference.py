@@ -18,17 +18,17 @@ from torch.nn import functional as F
 
 from slicewise.config import (
     Config,
-    DivisionSection,
     InferenceSection,
     PostprocessingSection,
+    SliceExclusiveSection,
     as_yaml,
 )
 from slicewise.errors import CheckpointError, GeometryError, ModelError, ScanError
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
 from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.sliding_window import classes_of, predict_slices
 from slicewise.segmentation.unet import UNet
-from slicewise.segmentation.views import classes_of, predict_slices
 
 MakeConfig = Callable[..., Config]
 CPU = torch.device("cpu")
@@ -433,8 +433,8 @@ def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
         network={"window": (32, 32)},
     )
     plain = alone(config, Both()).predict_with_probabilities(scan)
-    division = DivisionSection(plane="coronal", structures=("front", "back"))
-    changed = config.inference.model_copy(update={"divisions": (division,)})
+    division = SliceExclusiveSection(plane="coronal", structures=("front", "back"))
+    changed = config.inference.model_copy(update={"slice_exclusive": (division,)})
     found = alone(config, Both()).with_inference(changed).predict_with_probabilities(scan)
     np.testing.assert_array_equal(found.mask.voxels > 0, hook)
     held = [

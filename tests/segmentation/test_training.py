@@ -87,7 +87,7 @@ def test_the_first_answer_has_the_share_of_the_structure(
     make_config: MakeConfig, cases: Cases
 ) -> None:
     training = a_training(make_config(), cases)
-    share = float(training.sampler.class_shares(6, 2)[1])
+    share = float(training.sampler.class_priors(6, 2)[1])
     assert 0.02 < share < 0.3
     bias = training.network.final_conv.bias
     assert torch.sigmoid(bias).item() == pytest.approx(share, rel=1e-5)

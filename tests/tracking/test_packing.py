@@ -10,7 +10,7 @@ import pytest
 
 from slicewise.config import Config, InferenceSection
 from slicewise.errors import ModelError
-from slicewise.evaluation.selection.inference_file import read_inference, write_inference
+from slicewise.evaluation.inference_tuning.inference_file import read_inference, write_inference
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.tracking.packing import ModelFiles, pack_model, unpack_model
 

@@ -137,8 +137,8 @@ def test_served_mask_lies_on_the_grid_of_its_scan(
     assert json.loads(answer["volumes_ml"][0]) == {"left part (a)": pytest.approx(volume_ml)}
     sure = json.loads(answer["confidence"][0])["left part (a)"]
     # One voxel of 0.9 inside, 104 of 0.1 outside: 2 x 0.9 / (0.9 + 10.4 + 1).
-    assert sure["promised_dice"] == pytest.approx(1.8 / 12.3)
-    assert sure["expected_dice"] is None
+    assert sure["estimated_dice"] == pytest.approx(1.8 / 12.3)
+    assert sure["predicted_dice"] is None
     with pytest.raises(ScanError, match="base64"):
         model.predict(pd.DataFrame({"nifti": ["not base64!"]}))
     with pytest.raises(ScanError, match="neither"):

@@ -12,7 +12,7 @@ from slicewise.config import Config, flatten
 from slicewise.errors import InterruptedBySignal, ModelError, TrainingError
 from slicewise.tracking import Store, start_run
 from slicewise.tracking.runs import continue_run
-from slicewise.tracking.spool import courier
+from slicewise.tracking.spool import uploader as uploader
 
 
 def test_run_holds_configuration_code_version_and_metrics(store: Store, config: Config) -> None:
@@ -107,8 +107,8 @@ def test_folds_lie_below_their_parent(store: Store, config: Config, checkpoint: 
 def test_system_metrics_are_logged(
     store: Store, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "_SAMPLE_SECONDS", 0.1)
-    monkeypatch.setattr(courier, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(uploader, "_SAMPLE_SECONDS", 0.1)
+    monkeypatch.setattr(uploader, "_PAUSE_SECONDS", 0.05)
     with start_run(store, config, "system") as run:
         time.sleep(1)
 

@@ -16,14 +16,14 @@ import pytest
 
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.registry import synthetic_example
-from slicewise.tracking.serving.gate import Gate, Limits
+from slicewise.tracking.serving.request_limits import Limits, RequestLimiter
 from slicewise.tracking.serving.service import build_service
 
 HEADERS = {"host": "127.0.0.1:5001", "content-type": "application/json"}
 
 
 async def ask_async(
-    gate: Gate, body: bytes, path: str = "/invocations", parts: int = 1, **headers: str
+    gate: RequestLimiter, body: bytes, path: str = "/invocations", parts: int = 1, **headers: str
 ) -> tuple[int, Any]:
     """Send a request in several parts; header names have _ for -."""
     given = HEADERS | {key.replace("_", "-"): value for key, value in headers.items()}
@@ -56,7 +56,7 @@ async def ask_async(
         return sent[0]["status"], content.decode()
 
 
-def ask(gate: Gate, body: object = b"", **more: Any) -> tuple[int, Any]:
+def ask(gate: RequestLimiter, body: object = b"", **more: Any) -> tuple[int, Any]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return asyncio.run(ask_async(gate, raw, **more))
 
@@ -66,13 +66,15 @@ def row(content: bytes) -> dict[str, Any]:
 
 
 @pytest.fixture
-def service(files: ModelFiles, threshold_predictor: None) -> Gate:
+def service(files: ModelFiles, threshold_predictor: None) -> RequestLimiter:
     """A service of a threshold."""
     del threshold_predictor
     return build_service(files, Limits(max_megabytes=1))
 
 
-def test_a_scan_gets_its_mask_and_the_service_its_name(service: Gate, tmp_path: Path) -> None:
+def test_a_scan_gets_its_mask_and_the_service_its_name(
+    service: RequestLimiter, tmp_path: Path
+) -> None:
     status, answer = ask(service, row(synthetic_example()))
     assert status == 200
     (found,) = answer["predictions"]
@@ -123,7 +125,7 @@ def bomb(tmp_path: Path) -> bytes:
         ({"dataframe_records": [{"nifti": "", "path": "x"}]}, "both"),
     ],
 )
-def test_a_mistake_is_told_in_four_lines(service: Gate, body: object, found: str) -> None:
+def test_a_mistake_is_told_in_four_lines(service: RequestLimiter, body: object, found: str) -> None:
     status, answer = ask(service, body)
     assert status == 400, answer
     assert found in answer["message"]
@@ -142,7 +144,9 @@ def test_a_mistake_is_told_in_four_lines(service: Gate, body: object, found: str
         (lambda _: synthetic_example()[:-40], "row 1, nifti"),
     ],
 )
-def test_a_bad_scan_gets_the_reason(service: Gate, tmp_path: Path, make: Any, found: str) -> None:
+def test_a_bad_scan_gets_the_reason(
+    service: RequestLimiter, tmp_path: Path, make: Any, found: str
+) -> None:
     status, answer = ask(service, row(make(tmp_path)))
     assert status == 400
     assert found in answer["message"]
@@ -152,7 +156,9 @@ def test_a_bad_scan_gets_the_reason(service: Gate, tmp_path: Path, make: Any, fo
 
 @pytest.mark.parametrize("parts", [1, 5])
 @pytest.mark.parametrize("stated", [True, False])
-def test_a_body_over_the_limit_is_refused(service: Gate, parts: int, stated: bool) -> None:
+def test_a_body_over_the_limit_is_refused(
+    service: RequestLimiter, parts: int, stated: bool
+) -> None:
     body = b" " * 1_000_001
     more = {"content_length": str(len(body))} if stated else {}
     status, answer = ask(service, body, parts=parts, **more)
@@ -160,7 +166,7 @@ def test_a_body_over_the_limit_is_refused(service: Gate, parts: int, stated: boo
     assert "at most 1 MB" in answer["message"]
 
 
-def test_another_kind_of_content_is_refused(service: Gate) -> None:
+def test_another_kind_of_content_is_refused(service: RequestLimiter) -> None:
     status, answer = ask(service, b"nifti\nx", content_type="text/csv")
     assert status == 415
     assert "application/json" in answer["message"]
@@ -179,7 +185,7 @@ def test_another_kind_of_content_is_refused(service: Gate) -> None:
 )
 @pytest.mark.parametrize("path", ["/invocations", "/ping"])
 def test_a_foreign_host_or_origin_is_forbidden(
-    service: Gate, headers: dict[str, str], path: str
+    service: RequestLimiter, headers: dict[str, str], path: str
 ) -> None:
     status, answer = ask(service, row(synthetic_example()), path=path, **headers)
     assert status == 403
@@ -187,7 +193,7 @@ def test_a_foreign_host_or_origin_is_forbidden(
 
 
 @pytest.mark.parametrize("host", ["localhost:5001", "127.0.0.1", "[::1]:5001"])
-def test_names_of_this_machine_are_known(service: Gate, host: str) -> None:
+def test_names_of_this_machine_are_known(service: RequestLimiter, host: str) -> None:
     assert ask(service, path="/ping", host=host, origin="http://localhost:5001")[0] == 200
 
 
@@ -214,7 +220,7 @@ def test_two_are_answered_at_a_time_and_others_wait() -> None:
     slow = Slow()
 
     async def five() -> list[tuple[int, Any]]:
-        gate = Gate(slow, Limits(at_once=2, timeout_seconds=5))
+        gate = RequestLimiter(slow, Limits(at_once=2, timeout_seconds=5))
         tasks = [asyncio.create_task(ask_async(gate, b"{}")) for _ in range(5)]
         await asyncio.sleep(0.2)
         assert slow.now == 2
@@ -229,7 +235,7 @@ def test_who_waits_too_long_is_told_and_a_turn_ends_with_its_prediction() -> Non
     slow = Slow()
 
     async def three() -> tuple[list[int], int, int]:
-        gate = Gate(slow, Limits(at_once=1, timeout_seconds=0.2))
+        gate = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=0.2))
         begun = time.monotonic()
         answers = await asyncio.gather(*(ask_async(gate, b"{}") for _ in range(3)))
         assert time.monotonic() - begun < 5
@@ -252,7 +258,7 @@ def test_a_long_queue_is_refused_at_once() -> None:
     slow = Slow()
 
     async def many() -> list[int]:
-        gate = Gate(slow, Limits(at_once=1, timeout_seconds=5))
+        gate = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=5))
         tasks = [asyncio.create_task(ask_async(gate, b"{}")) for _ in range(12)]
         await asyncio.sleep(0.1)
         slow.release.set()
@@ -269,7 +275,7 @@ def test_a_fault_of_the_service_is_no_stack_trace() -> None:
         del scope, receive, send
         raise RuntimeError("secret detail")
 
-    status, answer = ask(Gate(broken, Limits()), b"{}")
+    status, answer = ask(RequestLimiter(broken, Limits()), b"{}")
     assert status == 500
     assert "secret" not in json.dumps(answer)
     assert "its log says more" in answer["message"]

@@ -20,7 +20,7 @@ from slicewise.config import Config
 from slicewise.tracking import Store, open_store, resolve_model
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.runs import WAITING, TrackedRun, continue_run, start_run
-from slicewise.tracking.spool import courier
+from slicewise.tracking.spool import uploader as uploader
 from slicewise.tracking.spool.delivery import deliver
 from slicewise.tracking.spool.spool import Spool, known_id, spools
 from slicewise.tracking.spool.syncing import mark_killed, remove_if_done, sync_spools
@@ -61,8 +61,8 @@ def flaky(store: Store, client: Client) -> Store:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(courier, "_LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(uploader, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(uploader, "_LONGEST_PAUSE_SECONDS", 0.05)
 
 
 def steps(store: Store, run: TrackedRun | str) -> list[int]:

@@ -18,10 +18,10 @@ from slicewise.cli.steps import Evaluated, predict_and_score, prepared_slices
 from slicewise.cli.tables import SET_ASIDE, report_set_aside, show_summary
 from slicewise.config import FOLD_KINDS, Config, as_yaml, without_places
 from slicewise.dataset.splits import choose_fold, make_folds, no_such_fold
-from slicewise.dataset.workers import default_workers
+from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
-from slicewise.evaluation.baseline.workforce import Workforce
+from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.evaluation.results import CONFIG, MASKS, REPORT, RESULTS, SCORES, write_results
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.files import write_text
@@ -152,7 +152,7 @@ def _fitted(job: BaselineJob, cases: FoldCases) -> Baseline:
     """A baseline that has seen the training side alone."""
     training = [(cached, cases.source(cached)) for cached in cases.train]
     with tempfile.TemporaryDirectory() as folder:
-        workforce = Workforce(job.workers or default_workers(), Path(folder), tracked)
+        workforce = WorkerPool(job.workers or default_workers(), Path(folder), tracked)
         baseline = Baseline.fitted(training, job.config, workforce)
     if baseline.is_of_one_patient:
         note("one training patient only: the choice is made on the labels that made the prior")

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from slicewise.cli.checking_run import SeenCase
     from slicewise.config import Config
+    from slicewise.dataset.case_qc import CheckedCase
     from slicewise.dataset.catalogue import SetAside
-    from slicewise.dataset.checking import CheckedCase
-    from slicewise.dataset.comparing import Overview
+    from slicewise.dataset.cohort_qc import Overview
 
 _MOST_ROWS = 20
 _LETTERS_OF_FIGURES = 56
@@ -57,9 +57,9 @@ def check(
     from slicewise.cli.console import tracked
     from slicewise.cli.scanning import require_outside, scanning
     from slicewise.cli.tables import SET_ASIDE, quarantined, report_set_aside
-    from slicewise.dataset.comparing import compare
+    from slicewise.dataset.cohort_qc import compare
     from slicewise.dataset.layouts import read_catalogue
-    from slicewise.dataset.workers import default_workers
+    from slicewise.dataset.worker_pool import default_workers
 
     require_outside(data, {"--work": work})
     config = _config(data, config_file, overrides or [], allow_unpaired=allow_unpaired)
@@ -186,9 +186,9 @@ def _write_page(
 ) -> None:
     from slicewise.cli.console import note
     from slicewise.imaging.structures import structures_of
-    from slicewise.reporting.doctor_page import DoctorPage, write_doctor_page
+    from slicewise.reporting.data_check_page import DataCheckPage, write_data_check_page
 
-    page = DoctorPage(
+    page = DataCheckPage(
         # The folder's name may be a patient's; the name of a configuration is not.
         title="Data set" if config.name == _BARE_NAME else config.name,
         cases=[one.case for one in seen],
@@ -197,5 +197,5 @@ def _write_page(
         thumbnails={one.case.name: one.thumbnail for one in seen if one.thumbnail is not None},
         structures=structures_of(config.data.labels, config.structures),
     )
-    write_doctor_page(page, path)
+    write_data_check_page(page, path)
     note(f"page: {path}")

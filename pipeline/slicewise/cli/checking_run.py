@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slicewise.config import Config
+from slicewise.dataset.case_qc import CheckedCase, Examined, examine
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.checking import CheckedCase, Examined, examine
-from slicewise.dataset.workers import run_in_workers
+from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
 from slicewise.reporting.thumbnails import Thumbnail, draw_thumbnail, outline_colours

@@ -1,4 +1,4 @@
-"""The folders of all folds in; out what their held-out cases choose, shown, written and tracked."""
+"""The folders of all folds in; out what their held-out cases tune_inference, shown, written and tracked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from slicewise.cli.console import figure, note, show_table
 from slicewise.cli.fold_run import FoldCases
 from slicewise.cli.fold_training import TrainingJob, predict_held_out
 from slicewise.dataset.splits import Fold
-from slicewise.evaluation.selection.choosing import CHOICES, Trial, choose, write_trials
-from slicewise.evaluation.selection.evidence import EVIDENCE, CaseEvidence, read_evidence
-from slicewise.evaluation.selection.inference_file import INFERENCE, write_inference
-from slicewise.evaluation.selection.options import is_decided
+from slicewise.evaluation.inference_tuning.evidence import EVIDENCE, CaseEvidence, read_evidence
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, write_inference
+from slicewise.evaluation.inference_tuning.options import is_decided
+from slicewise.evaluation.inference_tuning.tuning import (
+    INFERENCE_TUNING,
+    Trial,
+    tune_inference,
+    write_trials,
+)
 from slicewise.tracking.runs import TrackedRun
 
 
@@ -37,19 +42,21 @@ def choose_and_show(job: TrainingJob, folds: Sequence[Fold], out: Path, parent: 
     if len({case.fold for case in cases}) < 2:
         note("nothing is chosen: that takes held-out cases of two folds")
         return
-    choices = choose(cases, section)
+    choices = tune_inference(cases, section)
     write_inference(choices.inference, out / INFERENCE)
-    write_trials(choices.trials, out / CHOICES)
-    for name in (INFERENCE, CHOICES):
+    write_trials(choices.trials, out / INFERENCE_TUNING)
+    for name in (INFERENCE, INFERENCE_TUNING):
         parent.log_artifact(out / name)
     show_trials(choices.trials)
-    note(f"`slicewise predict {out}` follows {out / INFERENCE}; all that was tried: {CHOICES}")
+    note(
+        f"`slicewise predict {out}` follows {out / INFERENCE}; all that was tried: {INFERENCE_TUNING}"
+    )
 
 
 def show_trials(trials: Sequence[Trial]) -> None:
     """Print a row each way that was tried."""
     columns = ("tried on held-out cases", "option", "of", "gain [95 %]", "p", "chosen")
-    show_table("What held-out cases choose", columns, [_row(trial) for trial in trials])
+    show_table("What held-out cases tune_inference", columns, [_row(trial) for trial in trials])
     note(
         "Gains are means over cases, intervals and tests draw patients, p is corrected for all "
         "masks that were tried. A row without a choice measures the choosing itself: each fold "

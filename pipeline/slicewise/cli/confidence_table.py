@@ -14,8 +14,8 @@ from slicewise.segmentation.confidence import StructureConfidence
 
 _FIRST = 5
 _COLUMNS = (
-    *("scan", "structure", "volume_ml", "promised_dice"),
-    *("expected_dice", "expected_error", "uncertainty"),
+    *("scan", "structure", "volume_ml", "estimated_dice"),
+    *("predicted_dice", "predicted_dice_error", "uncertainty"),
 )
 
 Confidences = Mapping[str, Sequence[StructureConfidence]]
@@ -50,7 +50,7 @@ def show_first(confidences: Confidences) -> None:
             scan,
             item.structure,
             figure(item.volume_ml, 2) if item.volume_ml else "none",
-            figure(item.promised_dice, 3),
+            figure(item.estimated_dice, 3),
             _with_error(item),
             figure(item.uncertainty, 3),
         )
@@ -67,6 +67,6 @@ def _by_doubt(confidences: Confidences) -> Iterator[tuple[str, StructureConfiden
 
 
 def _with_error(item: StructureConfidence) -> str:
-    if math.isnan(item.expected_dice):
+    if math.isnan(item.predicted_dice):
         return "-"
-    return f"{figure(item.expected_dice, 3)} ± {figure(item.expected_error, 3)}"
+    return f"{figure(item.predicted_dice, 3)} ± {figure(item.predicted_dice_error, 3)}"

@@ -52,7 +52,7 @@ def convert(
     from slicewise.cli.scanning import require_outside, scanning
     from slicewise.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
     from slicewise.dataset.catalogue import SetAside
-    from slicewise.dataset.workers import default_workers
+    from slicewise.dataset.worker_pool import default_workers
     from slicewise.errors import ScanError
     from slicewise.imaging.scan import find_scans
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from slicewise import __version__
 from slicewise.config import ReadingSection
-from slicewise.dataset.workers import run_in_workers
+from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries

@@ -45,7 +45,7 @@ def data(
 def make_demo(folder: Path, subjects: int, seed: int) -> None:
     """Make the demo cohort behind a bar."""
     from slicewise.cli.console import note, tracked
-    from slicewise.dataset.demo_cohort import make_demo_cohort
+    from slicewise.dataset.demo.cohort import make_demo_cohort
 
     note("The demo cohort is synthetic: good for a trial, not for accuracy claims.")
     for _ in tracked(make_demo_cohort(folder, subjects, seed), "making the cohort", subjects):

@@ -51,7 +51,7 @@ def evaluate(
     with loading():
         from slicewise.cli.evaluation_run import pair_tasks, score_pairs, write_summary
         from slicewise.dataset.catalogue import SetAside, listed
-        from slicewise.dataset.workers import default_workers
+        from slicewise.dataset.worker_pool import default_workers
         from slicewise.evaluation.pairing import pair_masks
         from slicewise.evaluation.scores import write_scores
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from slicewise.cli.console import note, tracked
 from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import SetAside, patient_of
-from slicewise.dataset.workers import run_in_workers
+from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import DataError, ScanError
 from slicewise.evaluation.pairing import Pair, label_values, read_pair
 from slicewise.evaluation.scores import Score, score_case

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside
-from slicewise.dataset.checking import CheckedCase
-from slicewise.dataset.comparing import Overview, patient_numbers
+from slicewise.dataset.cohort_qc import Overview, patient_numbers
 
 KEYS = {
     "summary.cases": "scans that were checked",
@@ -18,8 +18,8 @@ KEYS = {
     "summary.unusable": "cases with problems",
     "summary.contrasts": "names, in the order of the channels",
     "summary.shared_patients": "cases of each patient who has several",
-    "summary.doubles": "cases that hold the same voxels",
-    "summary.notes": "what concerns the set as a whole",
+    "summary.duplicates": "cases that hold the same voxels",
+    "summary.notes": "what sanity_checks the set as a whole",
     "cases[].name": "name of the case",
     "cases[].patient": "number of its patient in this list; says nothing about who it is",
     "cases[].shape": "voxels along each axis, as they are stored",

@@ -21,6 +21,9 @@ from slicewise.config import Config, as_yaml, text_without_places, without_place
 from slicewise.dataset.cache import Prepared
 from slicewise.dataset.catalogue import Catalogue
 from slicewise.dataset.splits import Fold
+from slicewise.evaluation.inference_tuning.evidence import write_evidence
+from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector
+from slicewise.evaluation.inference_tuning.options import is_decided
 from slicewise.evaluation.results import (
     CONFIG,
     HISTORY,
@@ -33,9 +36,6 @@ from slicewise.evaluation.results import (
     write_results,
 )
 from slicewise.evaluation.scores import Score, write_scores
-from slicewise.evaluation.selection.evidence import write_evidence
-from slicewise.evaluation.selection.gathering import Gatherer
-from slicewise.evaluation.selection.options import is_decided
 from slicewise.evaluation.statistics import mean_dice, mean_dice_interval, summarize
 from slicewise.imaging.files import write_text
 from slicewise.imaging.pseudonyms import Pseudonyms
@@ -164,7 +164,7 @@ def predict_held_out(job: TrainingJob, cases: FoldCases, out: Path) -> Evaluated
     predictor = Predictor.from_checkpoint(kept_checkpoint(out, job.config))
     gatherer = None
     if not is_decided(job.config.inference):
-        gatherer = Gatherer(predictor, cases.fold.number)
+        gatherer = EvidenceCollector(predictor, cases.fold.number)
     evaluated = predict_and_score(predictor, cases.held_out, out / MASKS, job.pseudonyms, gatherer)
     if gatherer is not None:
         write_evidence(out, evaluated.evidence)

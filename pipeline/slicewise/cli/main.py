@@ -20,7 +20,7 @@ from slicewise.cli import (
     evaluate,
     figures,
     mlflow_server,
-    page,
+    mlflow_ui,
     plan,
     predict,
     promote,
@@ -83,7 +83,7 @@ app.command("rollback")(promote.rollback)
 app.command("serve")(serve.serve)
 app.add_typer(runs.runs)
 app.command("sync")(sync.sync)
-app.command("mlflow")(page.mlflow)
+app.command("mlflow")(mlflow_ui.mlflow)
 app.command("mlflow-server")(mlflow_server.mlflow_server)
 
 

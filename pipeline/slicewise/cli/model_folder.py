@@ -10,10 +10,10 @@ from pathlib import Path
 from slicewise.cli.run_folder import RUN_ID
 from slicewise.config import Config
 from slicewise.errors import ModelError, OutputError
+from slicewise.evaluation.inference_tuning.evidence import EVIDENCE
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
+from slicewise.evaluation.inference_tuning.tuning import INFERENCE_TUNING
 from slicewise.evaluation.results import HISTORY, LOSSES, MASKS, REPORT, RESULTS, SCORES
-from slicewise.evaluation.selection.choosing import CHOICES
-from slicewise.evaluation.selection.evidence import EVIDENCE
-from slicewise.evaluation.selection.inference_file import INFERENCE
 from slicewise.imaging.files import write_text
 from slicewise.segmentation.resuming import sole_user
 
@@ -94,21 +94,21 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             out,
             expected="a folder for one fold",
             found="the folders of all folds",
-            remedy="choose another --out; the two would be taken for one model",
+            remedy="tune_inference another --out; the two would be taken for one model",
         )
     if (out / RESULTS).is_file() and not (out / "last.pt").exists():
         raise OutputError(
             out,
             expected="a folder for a training",
             found=f"{RESULTS} without a checkpoint: a baseline",
-            remedy="choose another --out",
+            remedy="tune_inference another --out",
         )
     if (out / "last.pt").exists() and not (resume or overwrite):
         raise OutputError(
             out,
             expected="a folder without a training",
             found="last.pt of an earlier training",
-            remedy="go on with --resume, replace it with --overwrite, or choose another --out",
+            remedy="go on with --resume, replace it with --overwrite, or tune_inference another --out",
         )
 
 
@@ -129,7 +129,7 @@ def make_room(out: Path) -> None:
 
 def forget_choices(out: Path) -> None:
     """Remove what the held-out cases of all folds have chosen."""
-    for name in (INFERENCE, CHOICES):
+    for name in (INFERENCE, INFERENCE_TUNING):
         (out / name).unlink(missing_ok=True)
 
 
@@ -144,7 +144,7 @@ def require_free_folds(out: Path, *, resume: bool, overwrite: bool) -> None:
             out,
             expected="a folder for the folders of all folds",
             found="last.pt of a training of one fold",
-            remedy="choose another --out; the two would be taken for one model",
+            remedy="tune_inference another --out; the two would be taken for one model",
         )
     for folder in sorted(out.glob("fold-*")):
         require_free(folder, resume=resume, overwrite=overwrite)

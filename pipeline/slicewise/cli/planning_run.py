@@ -21,20 +21,20 @@ from slicewise.config import Config, parse_config
 from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
 from slicewise.dataset.description import read_description, with_description
 from slicewise.dataset.layouts import read_catalogue
-from slicewise.dataset.workers import default_workers
+from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.planning.assembling import assemble_fingerprint, require_labels, unusable
-from slicewise.planning.concerns import concerns
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
-from slicewise.planning.given import given_config, given_values
 from slicewise.planning.measuring import measure_cases
+from slicewise.planning.overrides import overridden_config, overridden_values
 from slicewise.planning.plan_yaml import render_plan
 from slicewise.planning.recipe import BUDGET_MINUTES
+from slicewise.planning.sanity_checks import sanity_checks
 
 if TYPE_CHECKING:
-    from slicewise.planning.fitting import Fitted
+    from slicewise.planning.budget_fitting import Fitted
 
 _BUDGETS = ("training.budget_minutes", "training.epochs", "training.steps")
 
@@ -88,7 +88,7 @@ def write_plan(job: PlanningJob) -> bool:
     with loading():
         from slicewise.planning.machine import this_machine
         from slicewise.planning.rules import draft_plan
-        from slicewise.planning.telling import estimate_rows, found_rows, head_lines, plan_rows
+        from slicewise.planning.summary import estimate_rows, found_rows, head_lines, plan_rows
     machine = this_machine(given.training.device)
     described = read_description(job.data, given.data.layout)
     data = with_description(given.data, described).model_copy(update={"root": job.data})
@@ -96,12 +96,12 @@ def write_plan(job: PlanningJob) -> bool:
     catalogue, fingerprint, set_aside = _read(job, config, described.labels)
     # Names that were given replace those of the data set.
     names = {} if config.data.labels else described.labels
-    found = concerns(fingerprint, names)
+    found = sanity_checks(fingerprint, names)
     show_texts("The data set", ("what", "found"), found_rows(fingerprint))
     for text in found:
         note(f"look: {text}")
     budget = job.budget_minutes or BUDGET_MINUTES
-    draft = draft_plan(name, fingerprint, machine, given_values(job.overrides), budget)
+    draft = draft_plan(name, fingerprint, machine, overridden_values(job.overrides), budget)
     fitted = _fitted(job, draft, fingerprint, catalogue)
     estimated = estimate_rows(fitted.estimate, machine)
     planned = plan_rows(draft)
@@ -128,7 +128,7 @@ def _given(job: PlanningJob) -> Config:
             found=f"--set {budgets[0]} as well",
             remedy="leave one of the two out",
         )
-    given = given_config(job.overrides)
+    given = overridden_config(job.overrides)
     if given.data.root is not None:
         raise UsageError(
             "--set data.root",
@@ -142,7 +142,7 @@ def _given(job: PlanningJob) -> Config:
 
 def _name(job: PlanningJob) -> str:
     """Of the configuration; letters that it must not have become underscores."""
-    given = given_values(job.overrides).get("name")
+    given = overridden_values(job.overrides).get("name")
     if given is not None:
         return str(given)
     return re.sub(r"[^A-Za-z0-9_.-]", "_", job.out.stem).lstrip("_.-") or "plan"
@@ -172,8 +172,8 @@ def _fitted(
     job: PlanningJob, draft: Draft, fingerprint: Fingerprint, catalogue: Catalogue
 ) -> Fitted:
     """Measure the draft on a few cases, and fit it into its budget."""
+    from slicewise.planning.budget_fitting import fit_to_budget
     from slicewise.planning.estimate import Estimate, estimate
-    from slicewise.planning.fitting import fit_to_budget
     from slicewise.planning.sample import SAMPLED_CASES, prepare_sample
 
     def build(planned: Draft) -> Config:

@@ -82,7 +82,7 @@ def predict(
     at first standing first. Beside a mask named by --out it lies where --uncertainty asks for it.
 
     --set takes the keys of the section reading, such as reading.nifti_form=sform, and
-    inference.divisions: structures of which a slice holds one.
+    inference.slice_exclusive: structures of which a slice holds one.
 
     Examples:
       slicewise predict model scan.nii.gz --out mask.nii.gz

@@ -30,7 +30,7 @@ from slicewise.imaging.nifti.writing import write_probabilities, write_volume
 from slicewise.imaging.scan import ScanSource, find_scans, read_scan
 from slicewise.imaging.structures import structures_of
 from slicewise.segmentation.confidence import StructureConfidence, uncertainty
-from slicewise.segmentation.inference import ShareObserver
+from slicewise.segmentation.inference import ProgressCallback
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Scans = dict[str, Images]
@@ -129,7 +129,7 @@ def write_prediction(
     sources: Images,
     target: Path,
     extras: Extras,
-    on_share: ShareObserver,
+    on_share: ProgressCallback,
 ) -> Written:
     """Predict the scan of a name and write its mask, with what is wanted beside it."""
     output.require_writable(sources[0])

@@ -14,14 +14,14 @@ from slicewise.evaluation.noninferiority import Judgement, Row, judge
 from slicewise.imaging.files import write_text
 from slicewise.tracking.listing import model_rows
 from slicewise.tracking.promotion import (
-    Contender,
+    ModelVersion,
     champion_of,
-    crown,
-    find_contender,
+    find_model_version,
+    finish_promotion,
     margin_of,
+    promote,
     roll_back,
     scores_of,
-    settle,
 )
 from slicewise.tracking.store import Store, open_store
 
@@ -44,20 +44,20 @@ def promote_version(text: str, model_name: str | None, force: str | None, work: 
     """
     reason = None if force is None else _reason("--force", force)
     store = open_store(work)
-    challenger = find_contender(store, _address(text), model_name)
+    challenger = find_model_version(store, _address(text), model_name)
     champion = champion_of(store, challenger.name)
     if champion is None:
-        crown(store, challenger, None, {})
+        promote(store, challenger, None, {})
         output.print(f"{challenger.uri} is the champion: there was none to compare with")
         return True
     if champion == challenger:
-        settle(store, champion)
+        finish_promotion(store, champion)
         output.print(f"{champion.uri} is the champion already")
         return True
     evidence = _evidence(store, champion, challenger, reason)
     if evidence is None:
         return False
-    crown(store, challenger, champion, evidence)
+    promote(store, challenger, champion, evidence)
     output.print(
         f"{challenger.uri} is the champion; {champion.uri} is kept as "
         f"models:/{champion.name}@previous"
@@ -101,7 +101,7 @@ def show_models(model_name: str | None, json_file: Path | None, work: Path) -> N
 
 
 def _evidence(
-    store: Store, champion: Contender, challenger: Contender, reason: str | None
+    store: Store, champion: ModelVersion, challenger: ModelVersion, reason: str | None
 ) -> dict[str, str] | None:
     """Tags that tell why a version is promoted; None where it must not be."""
     forced = {} if reason is None else {"promotion_forced": reason}
@@ -124,7 +124,7 @@ def _evidence(
     return _figures(judgement) | forced
 
 
-def _judgement(store: Store, champion: Contender, challenger: Contender) -> Judgement:
+def _judgement(store: Store, champion: ModelVersion, challenger: ModelVersion) -> Judgement:
     margin = margin_of(store, challenger)
     found = judge(scores_of(store, champion), scores_of(store, challenger), margin)
     shared = FOLD_KINDS["published"]
@@ -137,7 +137,7 @@ def _judgement(store: Store, champion: Contender, challenger: Contender) -> Judg
     return found
 
 
-def _show(judgement: Judgement, champion: Contender, challenger: Contender) -> None:
+def _show(judgement: Judgement, champion: ModelVersion, challenger: ModelVersion) -> None:
     if not judgement.rows:
         return
     show_table(

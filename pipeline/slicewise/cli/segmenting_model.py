@@ -12,15 +12,15 @@ from slicewise.cli.out_of_fold import Checkpoints, unseen_by
 from slicewise.cli.steps import model_files
 from slicewise.config import Config, as_yaml, parse_config
 from slicewise.errors import ScanError, UsageError
-from slicewise.evaluation.selection.inference_file import INFERENCE
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
 from slicewise.imaging.files import sha256_of
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.confidence import StructureConfidence, structure_confidences
-from slicewise.segmentation.inference import Predictor, ShareObserver
+from slicewise.segmentation.inference import Predictor, ProgressCallback
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.serving.client import RemoteModel
 
-_OPEN_KEYS = ("reading.", "data.missing_contrasts=", "inference.divisions=")
+_OPEN_KEYS = ("reading.", "data.missing_contrasts=", "inference.slice_exclusive=")
 """Begin what a prediction may decide anew."""
 
 
@@ -46,7 +46,9 @@ class SegmentingModel(Protocol):
     def config(self) -> Config:
         """Contrasts, structures, and how faults of scans are met."""
 
-    def segment(self, name: str, contrasts: Sequence[Volume], on_share: ShareObserver) -> Segmented:
+    def segment(
+        self, name: str, contrasts: Sequence[Volume], on_share: ProgressCallback
+    ) -> Segmented:
         """Segment a scan.
 
         Args:
@@ -68,7 +70,7 @@ class LocalModel:
         return self.predictor.config
 
     def segment(
-        self, _name: str, contrasts: Sequence[Volume], on_share: ShareObserver
+        self, _name: str, contrasts: Sequence[Volume], on_share: ProgressCallback
     ) -> Segmented:
         """Segment a scan, one volume a contrast."""
         found = self.predictor.predict_with_probabilities(*contrasts, on_share=on_share)
@@ -95,7 +97,9 @@ class OutOfFoldModel:
         """Of the first networks; all name the same structures."""
         return self._of(next(iter(self.unseen_by.values()))).config
 
-    def segment(self, name: str, contrasts: Sequence[Volume], on_share: ShareObserver) -> Segmented:
+    def segment(
+        self, name: str, contrasts: Sequence[Volume], on_share: ProgressCallback
+    ) -> Segmented:
         """Segment a held-out case, one volume a contrast.
 
         Raises:
@@ -128,7 +132,7 @@ class ServedElsewhere:
         return self.remote.config
 
     def segment(
-        self, _name: str, contrasts: Sequence[Volume], _on_share: ShareObserver
+        self, _name: str, contrasts: Sequence[Volume], _on_share: ProgressCallback
     ) -> Segmented:
         """Segment a scan, one volume a contrast."""
         mask, confidences = self.remote.segment(contrasts)
@@ -243,7 +247,7 @@ def _require_open(overrides: Sequence[str]) -> None:
         raise UsageError(
             f"--set {foreign[0]}",
             expected="a key of the section reading, data.missing_contrasts or "
-            "inference.divisions: a model keeps what it was trained with",
+            "inference.slice_exclusive: a model keeps what it was trained with",
             found=foreign[0].partition("=")[0],
             remedy="leave it out, or train with it",
         )

@@ -63,8 +63,8 @@ def serve(
 
     with loading():
         from slicewise.cli.serving_run import run_service, served
-        from slicewise.tracking.serving.gate import LOOPBACK, Limits
         from slicewise.tracking.serving.memory import give_memory_back
+        from slicewise.tracking.serving.request_limits import LOOPBACK, Limits
 
     hosts = LOOPBACK | {host, *(names or ())}
     limits = Limits(max_megabytes, timeout_seconds, at_once, frozenset(hosts))

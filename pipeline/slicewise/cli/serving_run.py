@@ -9,11 +9,11 @@ import uvicorn
 
 from slicewise.cli.steps import model_files
 from slicewise.errors import UsageError, file_problem
-from slicewise.tracking.serving.gate import Gate, Limits
+from slicewise.tracking.serving.request_limits import Limits, RequestLimiter
 from slicewise.tracking.serving.service import build_service
 
 
-def served(model: str, limits: Limits, allow_paths: Path | None, work: Path) -> Gate:
+def served(model: str, limits: Limits, allow_paths: Path | None, work: Path) -> RequestLimiter:
     """The application for a model.
 
     Raises:
@@ -30,7 +30,7 @@ def served(model: str, limits: Limits, allow_paths: Path | None, work: Path) -> 
     return build_service(model_files(model, work), limits, allow_paths)
 
 
-def run_service(service: Gate, host: str, port: int) -> None:
+def run_service(service: RequestLimiter, host: str, port: int) -> None:
     """Answer until a signal ends it; requests that have begun are answered.
 
     Raises:

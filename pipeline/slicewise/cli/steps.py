@@ -17,12 +17,12 @@ from slicewise.dataset.cache import CachedCase, Prepared, collect, prepare
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside
 from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.layouts import read_catalogue
-from slicewise.dataset.workers import default_workers
+from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import ModelError, ScanError
+from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
+from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
 from slicewise.evaluation.scores import Score, score_case
-from slicewise.evaluation.selection.evidence import CaseEvidence
-from slicewise.evaluation.selection.gathering import Gatherer, HeldOutCase
-from slicewise.evaluation.selection.inference_file import INFERENCE
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from slicewise.imaging.pseudonyms import Pseudonyms
@@ -92,7 +92,7 @@ def predict_and_score(
     cases: Sequence[Case],
     masks: Path,
     pseudonyms: Pseudonyms,
-    gatherer: Gatherer | None = None,
+    gatherer: EvidenceCollector | None = None,
 ) -> Evaluated:
     """Predict labelled cases from their source files, write the masks, score on the native grid.
 

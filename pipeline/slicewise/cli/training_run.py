@@ -27,9 +27,9 @@ from slicewise.cli.tables import SET_ASIDE, report_never_found, show_summary
 from slicewise.config import FOLD_KINDS, Config, load_config
 from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from slicewise.errors import UsageError
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
 from slicewise.evaluation.results import CONFIG, SCORES
 from slicewise.evaluation.scores import write_scores
-from slicewise.evaluation.selection.inference_file import INFERENCE
 from slicewise.evaluation.statistics import final_metrics, mean_dice, mean_dice_interval, summarize
 from slicewise.imaging.files import sha256_of
 from slicewise.tracking.packing import ModelFiles

@@ -2,10 +2,10 @@
 
 from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
 from slicewise.config.inference_sections import (
-    DiceExpectation,
-    DivisionSection,
+    DicePrediction,
     InferenceSection,
     PostprocessingSection,
+    SliceExclusiveSection,
 )
 from slicewise.config.loading import (
     as_yaml,
@@ -28,8 +28,7 @@ __all__ = [
     "CodedTerm",
     "Config",
     "DataSection",
-    "DiceExpectation",
-    "DivisionSection",
+    "DicePrediction",
     "InferenceSection",
     "NetworkSection",
     "ParameterSection",
@@ -37,6 +36,7 @@ __all__ = [
     "PreprocessingSection",
     "PrunerSection",
     "ReadingSection",
+    "SliceExclusiveSection",
     "Space",
     "StructureSection",
     "SweepSection",

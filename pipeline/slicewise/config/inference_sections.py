@@ -20,7 +20,7 @@ class PostprocessingSection(Section):
     """Leave out pieces that are smaller."""
 
 
-class DivisionSection(Section):
+class SliceExclusiveSection(Section):
     """Neighbours that a protocol divides at a slice, so that no slice holds two of them."""
 
     plane: Literal["axial", "coronal", "sagittal"]
@@ -29,7 +29,7 @@ class DivisionSection(Section):
     """What is divided there."""
 
 
-class DiceExpectation(Section):
+class DicePrediction(Section):
     """How the Dice of a case follows from the network's own probabilities, learned out of fold."""
 
     intercept: float
@@ -52,10 +52,10 @@ class InferenceSection(Section):
     mirrored, too, and where held-out cases got better."""
     temperature: PositiveFloat = 1.0
     """What the logarithms of the probabilities are divided by: above 1 makes them less sure."""
-    divisions: tuple[DivisionSection, ...] = ()
+    slice_exclusive: tuple[SliceExclusiveSection, ...] = ()
     """Structures of which a slice of a plane holds one, as labels are drawn; all voxels of a slice
     go to the one that its probabilities favour together."""
     postprocessing: dict[str, PostprocessingSection] = Field(default_factory=dict)
     """Structure to what becomes of its mask; structures left out stay as predicted."""
-    expected_dice: dict[str, DiceExpectation] = Field(default_factory=dict)
+    dice_prediction: dict[str, DicePrediction] = Field(default_factory=dict)
     """Structure to how its Dice is foretold; a cross-validation fills it in."""

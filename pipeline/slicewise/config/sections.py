@@ -49,8 +49,11 @@ class Config(Section):
         named: tuple[tuple[str, Iterable[str]], ...] = (
             ("structures", self.structures),
             ("inference.postprocessing", self.inference.postprocessing),
-            ("inference.expected_dice", self.inference.expected_dice),
-            *(("inference.divisions", item.structures) for item in self.inference.divisions),
+            ("inference.dice_prediction", self.inference.dice_prediction),
+            *(
+                ("inference.slice_exclusive", item.structures)
+                for item in self.inference.slice_exclusive
+            ),
         )
         for key, section in named:
             if unknown := sorted(set(section) - set(self.data.labels)):

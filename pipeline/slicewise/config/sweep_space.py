@@ -28,9 +28,9 @@ _SAME_FOR_ALL = {
     "training.keep": "the last validation of a trial counts",
     "training.device": "it is no part of a recipe",
     "inference.temperature": "it changes no mask",
-    "inference.divisions": "validations do without them",
+    "inference.slice_exclusive": "validations do without them",
     "inference.postprocessing": "validations do without it",
-    "inference.expected_dice": "it changes no mask",
+    "inference.dice_prediction": "it changes no mask",
 }
 
 Kind = Literal["int", "float", "other"]

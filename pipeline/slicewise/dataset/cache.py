@@ -18,7 +18,7 @@ from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
 from slicewise.dataset.case_key import case_key
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
-from slicewise.dataset.workers import run_in_workers
+from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import DataError, ScanError, file_problem
 from slicewise.imaging.files import private_folder, write_text
 

@@ -23,7 +23,6 @@ from slicewise.dataset.catalogue import (
     require_contrasts,
 )
 from slicewise.dataset.contrasts import all_in_order
-from slicewise.dataset.loose_scans import scans_as_cases, studies_as_cases
 from slicewise.dataset.manifest import read_manifest
 from slicewise.dataset.sources import (
     by_name,
@@ -32,6 +31,7 @@ from slicewise.dataset.sources import (
     with_volumes_apart,
     without_dicom_names,
 )
+from slicewise.dataset.unstructured_folder import scans_as_cases, studies_as_cases
 from slicewise.errors import DataError, file_problem
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.scan import ScanSource, source_name, volumes_in

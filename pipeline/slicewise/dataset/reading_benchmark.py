@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from slicewise.dataset.demo_dicom import write_dicom_series
+from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.dicom.reading import read_series
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.sandbox import Sandbox

@@ -102,7 +102,7 @@ class WindowSampler:
             tuple(item.case for item in windows),
         )
 
-    def class_shares(self, size: int, classes: int) -> torch.Tensor:
+    def class_priors(self, size: int, classes: int) -> torch.Tensor:
         """Share of each class among the pixels of the first batches, (classes,) float32.
 
         Each class counts one pixel more than it has, so that none is impossible.

@@ -11,7 +11,7 @@ import numpy as np
 
 from slicewise.config import FOLD_KINDS, DataSection
 from slicewise.dataset.catalogue import Case, listed
-from slicewise.dataset.stratifying import Volumes, stratified
+from slicewise.dataset.stratification import Volumes, stratified
 from slicewise.errors import DataError, UsageError, file_problem
 
 

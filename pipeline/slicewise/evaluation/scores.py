@@ -146,7 +146,7 @@ def score_case(
             found.reliability[structure.name] = bins
             score = replace(
                 score,
-                calibration_error=bins.expected_error,
+                calibration_error=bins.expected_calibration_error,
                 confidence=_mean(soft[place], _mask(predicted, structure)),
             )
         found.scores.append(score)

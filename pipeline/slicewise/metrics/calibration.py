@@ -40,7 +40,7 @@ class Reliability:
         )
 
     @property
-    def expected_error(self) -> float:
+    def expected_calibration_error(self) -> float:
         """Expected calibration error, in [0, 1]; NaN without any voxel.
 
         Source:

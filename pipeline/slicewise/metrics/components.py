@@ -54,12 +54,12 @@ def component_counts(pair: MaskPair) -> ComponentCounts:
     picture). A single common voxel counts as touching.
     """
     ours, theirs = pair.predicted.voxels, pair.reference.voxels
-    predicted, right = _pieces(ours, theirs)
-    reference, found = _pieces(theirs, ours)
+    predicted, right = _connected_components(ours, theirs)
+    reference, found = _connected_components(theirs, ours)
     return ComponentCounts(reference, found, predicted, predicted - right)
 
 
-def _pieces(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
+def _connected_components(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
     """Pieces of a mask, and how many of them another mask touches."""
     pieces, count = label(mask, generate_binary_structure(rank=3, connectivity=3))
     return int(count), len(np.unique(pieces[mask & other]))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from slicewise.config import Config
+from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import Catalogue, SetAside, listed
-from slicewise.dataset.checking import CheckedCase
-from slicewise.dataset.comparing import Overview, compare, unnamed_patients
+from slicewise.dataset.cohort_qc import Overview, compare, unnamed_patients
 from slicewise.dataset.label_names import is_label_name
 from slicewise.errors import DataError
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
@@ -129,12 +129,12 @@ def _require_named(checked: Sequence[CheckedCase], config: Config, root: Path) -
 
 def _require_different(overview: Overview, root: Path) -> None:
     """The same scan under two names could be learned from and scored."""
-    if overview.doubles:
+    if overview.duplicates:
         raise DataError(
             root,
             expected="every scan once",
             found="the same voxels under several names: "
-            + "; ".join(listed(names) for names in overview.doubles[:_MOST_SHOWN]),
+            + "; ".join(listed(names) for names in overview.duplicates[:_MOST_SHOWN]),
             remedy="remove all but one of each",
         )
 

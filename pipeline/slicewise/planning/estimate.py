@@ -12,9 +12,9 @@ from slicewise.config import Config
 from slicewise.dataset.contrasts import read_contrasts
 from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.memory import watched_memory
-from slicewise.planning.pace import Pace, pace_of
 from slicewise.planning.sample import Sample
 from slicewise.planning.slices import View, planned_voxels, views_of
+from slicewise.planning.step_timing import StepTiming, step_timing_of
 from slicewise.segmentation.device import (
     autocast,
     choose_device,
@@ -93,7 +93,7 @@ def estimate(fingerprint: Fingerprint, config: Config, sample: Sample) -> Estima
         sample: prepared with the preprocessing of ``config``.
     """
     device = choose_device(config.training.device)
-    pace = pace_of(device)
+    pace = step_timing_of(device)
     precision = resolve_precision(config.training, device)
     training = config.training.model_copy(update={"precision": precision})
     config = config.model_copy(update={"training": training})
@@ -117,7 +117,7 @@ def estimate(fingerprint: Fingerprint, config: Config, sample: Sample) -> Estima
     )
 
 
-def _step_seconds(config: Config, sample: Sample, pace: Pace) -> float:
+def _step_seconds(config: Config, sample: Sample, pace: StepTiming) -> float:
     changes = {"steps": _MOST_STEPS, "epochs": None, "budget_minutes": None}
     training = config.training.model_copy(update=changes)
     few = config.model_copy(update={"training": training})
@@ -133,7 +133,7 @@ class _Windows:
         pace: measures.
     """
 
-    def __init__(self, config: Config, pace: Pace) -> None:
+    def __init__(self, config: Config, pace: StepTiming) -> None:
         self.config, self.pace, self.device = config, pace, pace.device
         network = in_memory_format(UNet.from_config(config), config.training)
         self.network = network.to(self.device).eval()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from slicewise.config import DataSection
+from slicewise.dataset.case_qc import Intensities
 from slicewise.dataset.catalogue import patient_of
-from slicewise.dataset.checking import Intensities
-from slicewise.dataset.comparing import Overview
+from slicewise.dataset.cohort_qc import Overview
 from slicewise.dataset.patients import LikelyPatients
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects, generate_binary_structure, label
 
 from slicewise.config import Config
+from slicewise.dataset.case_qc import CheckedCase, Intensities, examine
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.checking import CheckedCase, Intensities, examine
-from slicewise.dataset.workers import run_in_workers
+from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts

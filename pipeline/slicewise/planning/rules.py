@@ -19,10 +19,10 @@ from slicewise.planning.learning_rules import (
 from slicewise.planning.machine import Machine
 from slicewise.planning.recipe import RECIPE
 from slicewise.planning.slice_rules import (
-    plan_divisions,
     plan_neighbours,
     plan_normalization,
     plan_plane,
+    plan_slice_exclusive,
     plan_spacing,
     plan_window,
 )
@@ -51,7 +51,7 @@ def draft_plan(
     plan_plane(draft, fingerprint)
     plan_spacing(draft, fingerprint)
     plan_normalization(draft, fingerprint)
-    plan_divisions(draft, fingerprint)
+    plan_slice_exclusive(draft, fingerprint)
     plan_neighbours(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
     plan_network(draft, machine)

@@ -148,21 +148,21 @@ def plan_window(draft: Draft, fingerprint: Fingerprint, machine: Machine) -> Non
     draft.choose("network.window", sides, reason)
 
 
-def plan_divisions(draft: Draft, fingerprint: Fingerprint) -> None:
+def plan_slice_exclusive(draft: Draft, fingerprint: Fingerprint) -> None:
     """Neighbours that hardly ever share a slice: their protocol divides them there."""
-    divisions, reasons = [], []
+    slice_exclusive, reasons = [], []
     for (one, first), (other, second) in combinations(fingerprint.labels.items(), 2):
         pair = (min(first, second), max(first, second))
         shared = [found for case in fingerprint.cases if (found := case.shared_slices.get(pair))]
         axis = _dividing_axis(shared)
         if axis is not None:
-            divisions.append({"plane": PLANES[axis], "structures": [one, other]})
+            slice_exclusive.append({"plane": PLANES[axis], "structures": [one, other]})
             mean = np.mean([slices[axis] for slices in shared])
             reasons.append(
                 f"{one} and {other} touch in {len(shared)} labels, and share {mean:.2g} "
                 f"{PLANES[axis]} slices (mean)"
             )
-    draft.choose("inference.divisions", divisions, "; ".join(reasons))
+    draft.choose("inference.slice_exclusive", slice_exclusive, "; ".join(reasons))
 
 
 def _dividing_axis(shared: Sequence[tuple[int, int, int]]) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicewise.dataset.comparing import FEWEST_CASES, ROBUST_Z
+from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
 from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, INVENTED, MISSED, Score
 
 LEAST_DICE = 0.5

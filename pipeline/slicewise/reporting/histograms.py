@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicewise.dataset.comparing import FEWEST_CASES, ROBUST_Z, Measure, rounded
+from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z, Measure, rounded
 
 BINS = 16
 _WIDE = 30.0

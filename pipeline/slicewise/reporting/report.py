@@ -71,7 +71,7 @@ class Report:
         compared: the classical baseline, another run.
         cases: with their pictures.
         viewer: of the same cases, where it is wanted.
-        network: the U-shaped figure, where the run has a network.
+        network: the U-morphed figure, where the run has a network.
         notes: what is left out, and how to get it.
         provenance: term to text.
     """

@@ -163,7 +163,8 @@ def reliability_figure(
 ) -> Figure:
     """Draw how often voxels of some probability belong to a structure; on the line, as often."""
     words = "; ".join(
-        f"{shown_name(name)}: expected calibration error {_figure(bins.expected_error, 3)}"
+        f"{shown_name(name)}: expected calibration error "
+        f"{_figure(bins.expected_calibration_error, 3)}"
         for name, bins in reliability.items()
     )
     figure = new_figure(f"Reliability of the probabilities. {words}.")
@@ -181,7 +182,7 @@ def reliability_figure(
             markeredgecolor=QUIET,
             markeredgewidth=0.5,
             linewidth=1.3,
-            label=f"{shown_name(name)}, error {_figure(bins.expected_error, 3)}",
+            label=f"{shown_name(name)}, error {_figure(bins.expected_calibration_error, 3)}",
         )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)

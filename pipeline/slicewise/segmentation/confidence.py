@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slicewise.config import Config, DiceExpectation
+from slicewise.config import Config, DicePrediction
 from slicewise.imaging.volume import Volume
 
 LEAST_PROBABILITY = 0.05
@@ -25,24 +25,24 @@ class StructureConfidence:
     Attributes:
         structure: its name.
         volume_ml: of its mask.
-        promised_dice: what the probabilities promise, see ``promised_dice``; 0 without a voxel.
-        expected_dice: what held-out cases with such a promise came to; NaN where that was not
+        estimated_dice: what the probabilities promise, see ``estimated_dice``; 0 without a voxel.
+        predicted_dice: what held-out cases with such a promise came to; NaN where that was not
             learned, or without a voxel.
-        expected_error: deviation of held-out cases from that.
+        predicted_dice_error: deviation of held-out cases from that.
         uncertainty: mean over the mask, see ``uncertainty``.
     """
 
     structure: str
     volume_ml: float
-    promised_dice: float
-    expected_dice: float
-    expected_error: float
+    estimated_dice: float
+    predicted_dice: float
+    predicted_dice_error: float
     uncertainty: float
 
     @property
     def likely_dice(self) -> float:
         """The best guess there is: expected where that was learned, otherwise promised."""
-        return self.promised_dice if math.isnan(self.expected_dice) else self.expected_dice
+        return self.estimated_dice if math.isnan(self.predicted_dice) else self.predicted_dice
 
 
 def with_temperature(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -76,7 +76,7 @@ def uncertainty(probabilities: Sequence[Volume]) -> Volume:
     return probabilities[0].with_voxels(_relative_entropy(stacked))
 
 
-def promised_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+def estimated_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
     """The Dice that a mask would have if each voxel were right as often as its probability says.
 
     It is twice the sum of the probabilities inside of the mask, over the sum of all probabilities
@@ -97,12 +97,12 @@ def promised_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) ->
 
 
 def counted(probability: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Probabilities as ``promised_dice`` counts them: what is less than its limit is 0."""
+    """Probabilities as ``estimated_dice`` counts them: what is less than its limit is 0."""
     return np.where(probability >= LEAST_PROBABILITY, probability, 0)
 
 
 def promise(inside: float, total: float, size: int) -> float:
-    """``promised_dice`` of sums that are known.
+    """``estimated_dice`` of sums that are known.
 
     Args:
         inside: sum of the counted probabilities inside of the mask.
@@ -112,9 +112,9 @@ def promise(inside: float, total: float, size: int) -> float:
     return 2 * inside / (total + size) if size else 0.0
 
 
-def expected_dice(promised: float, expectation: DiceExpectation) -> float:
+def predicted_dice(promised: float, regression: DicePrediction) -> float:
     """The Dice that held-out cases with such a promise came to, in [0, 1]."""
-    return min(max(expectation.intercept + expectation.slope * promised, 0.0), 1.0)
+    return min(max(regression.intercept + regression.slope * promised, 0.0), 1.0)
 
 
 def structure_confidences(
@@ -131,16 +131,16 @@ def structure_confidences(
     for place, (name, value) in enumerate(config.data.labels.items(), start=1):
         own = mask.voxels == value
         size = np.count_nonzero(own)
-        promised = promised_dice(probabilities[place].voxels, own)
-        expectation = config.inference.expected_dice.get(name) if size else None
+        promised = estimated_dice(probabilities[place].voxels, own)
+        regression = config.inference.dice_prediction.get(name) if size else None
         entropy = _relative_entropy(np.stack([item.voxels[own] for item in probabilities]))
         found.append(
             StructureConfidence(
                 structure=name,
                 volume_ml=size * mask.voxel_volume_ml,
-                promised_dice=promised,
-                expected_dice=expected_dice(promised, expectation) if expectation else math.nan,
-                expected_error=expectation.error if expectation else math.nan,
+                estimated_dice=promised,
+                predicted_dice=predicted_dice(promised, regression) if regression else math.nan,
+                predicted_dice_error=regression.error if regression else math.nan,
                 uncertainty=float(entropy.mean(dtype=np.float64)) if size else math.nan,
             )
         )

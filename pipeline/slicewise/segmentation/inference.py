@@ -26,12 +26,12 @@ from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.confidence import with_temperature
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
-from slicewise.segmentation.most_probable import most_probable
+from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.postprocessing import postprocess
+from slicewise.segmentation.sliding_window import SliceObserver, predict_views
 from slicewise.segmentation.unet import UNet
-from slicewise.segmentation.views import SliceObserver, predict_views
 
-ShareObserver = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 """Is told which share of the work on a scan is done, up to 1."""
 
 
@@ -97,7 +97,8 @@ class Predictor:
             members.append(Member(network, config))
         device = _device([member.config for member in members])
         on_device = [
-            Member(item.network.to(device), _suited(item.config, device)) for item in members
+            Member(item.network.to(device), _with_local_precision(item.config, device))
+            for item in members
         ]
         return cls(members[0].config, on_device, device)
 
@@ -131,7 +132,7 @@ class Predictor:
         return self.predict_with_probabilities(*contrasts).mask
 
     def predict_with_probabilities(
-        self, *contrasts: Volume, on_share: ShareObserver | None = None
+        self, *contrasts: Volume, on_share: ProgressCallback | None = None
     ) -> Prediction:
         """Like ``predict``, with the probabilities behind the mask.
 
@@ -151,7 +152,7 @@ class Predictor:
         inference, labels = self.config.inference, self.config.data.labels
         seen = self._probabilities(contrasts, _Work(len(self.members), on_share))  # (K, X, Y, Z)
         probabilities = with_temperature(seen, inference.temperature).numpy()
-        mask = most_probable(scan, probabilities, labels, inference.divisions)
+        mask = label_map(scan, probabilities, labels, inference.slice_exclusive)
         return Prediction(
             postprocess(mask, labels, inference.postprocessing),
             tuple(scan.with_voxels(item) for item in probabilities),
@@ -196,7 +197,7 @@ class Predictor:
 class _Work:
     """What the members do to a scan, in equal shares, whatever their slices cost."""
 
-    def __init__(self, members: int, on_share: ShareObserver | None) -> None:
+    def __init__(self, members: int, on_share: ProgressCallback | None) -> None:
         self.members = members
         self.on_share = on_share
         self.done = 0.0
@@ -233,7 +234,7 @@ def _device(configs: Sequence[Config]) -> torch.device:
     return choose_device("cpu" if insisted else "auto")
 
 
-def _suited(config: Config, device: torch.device) -> Config:
+def _with_local_precision(config: Config, device: torch.device) -> Config:
     """A model trained in bfloat16 elsewhere computes in what is fast here."""
     if config.training.precision != "bfloat16":
         return config

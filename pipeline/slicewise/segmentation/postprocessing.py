@@ -41,14 +41,14 @@ def postprocess(
         return mask
     voxels = mask.voxels.copy()
     for name, section in sections.items():
-        _drop_pieces(voxels, labels[name], section, mask.voxel_volume_ml)
+        _drop_components(voxels, labels[name], section, mask.voxel_volume_ml)
     for name, section in sections.items():
         if section.fill_holes:
             _fill_holes(voxels, labels[name])
     return mask.with_voxels(voxels)
 
 
-def _drop_pieces(
+def _drop_components(
     voxels: NDArray[Any], value: int, section: PostprocessingSection, voxel_volume_ml: float
 ) -> None:
     """Turn unwanted pieces of a structure into background, in place."""

@@ -14,7 +14,7 @@ from slicewise.dataset.preprocessing import to_slices
 from slicewise.errors import UsageError
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.inference import Predictor
-from slicewise.segmentation.views import Places, classes_of, predict_slices
+from slicewise.segmentation.sliding_window import Places, classes_of, predict_slices
 
 
 @dataclass(frozen=True)

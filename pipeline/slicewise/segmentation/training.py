@@ -123,7 +123,7 @@ class Training:
         if section.loss == "dice_ce":
             # Dice alone has next to no gradient where nothing is probable.
             classes = max(config.out_channels, 2)
-            network.expect(self.sampler.class_shares(section.batch_size, classes))
+            network.expect(self.sampler.class_priors(section.batch_size, classes))
         self.started_anew = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
@@ -152,7 +152,7 @@ class Training:
         steps = self.config.training.steps
         assert steps is not None, "resolve the budget first"
         saved_at = time.monotonic()
-        with SignalWatch() as signals, _enough_memory(self.config):
+        with SignalWatch() as signals, _oom_as_error(self.config):
             while self.progress.step < steps and not self._out_of_patience():
                 observer.on_step(self.progress.step + 1, self.step())
                 if self._validation_is_due(steps):
@@ -305,7 +305,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _enough_memory(config: Config) -> Iterator[None]:
+def _oom_as_error(config: Config) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -14,7 +14,7 @@ from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import stack_axes
 from slicewise.metrics.overlap import overlap
-from slicewise.segmentation.views import classes_of, predict_views
+from slicewise.segmentation.sliding_window import classes_of, predict_views
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slicewise.errors import ModelError, file_problem
-from slicewise.evaluation.selection.inference_file import INFERENCE, read_inference
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, read_inference
 from slicewise.imaging.files import sha256_of, write_text
 from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from slicewise.segmentation.inference import Predictor

@@ -24,13 +24,13 @@ from slicewise.tracking.spool.spool import known_id
 from slicewise.tracking.store import Store, answering
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as MlflowModelVersion
 
 _MARGIN = "tracking.promotion_margin"
 
 
 @dataclass(frozen=True)
-class Contender:
+class ModelVersion:
     """One version of a registered model.
 
     Attributes:
@@ -51,7 +51,7 @@ class Contender:
         return f"models:/{self.name}/{self.version}"
 
 
-def find_contender(store: Store, text: str, model_name: str | None = None) -> Contender:
+def find_model_version(store: Store, text: str, model_name: str | None = None) -> ModelVersion:
     """The version that a user means.
 
     Args:
@@ -64,7 +64,7 @@ def find_contender(store: Store, text: str, model_name: str | None = None) -> Co
         OutputError: the store refuses.
     """
     if text.startswith("models:/"):
-        return _contender(find_version(store, text))
+        return _model_version(find_version(store, text))
     text = known_id(store, text)
     with answering(store, f"run {text}"):
         found = list(store.client.search_model_versions(f"run_id='{text}'"))
@@ -77,10 +77,10 @@ def find_contender(store: Store, text: str, model_name: str | None = None) -> Co
             found=", ".join(names) or "none",
             remedy="name one with --model" if names else "let the training come to its end",
         )
-    return _contender(max(versions, key=lambda item: int(item.version)))
+    return _model_version(max(versions, key=lambda item: int(item.version)))
 
 
-def champion_of(store: Store, model_name: str) -> Contender | None:
+def champion_of(store: Store, model_name: str) -> ModelVersion | None:
     """The reigning version; None where there is none.
 
     Raises:
@@ -89,7 +89,7 @@ def champion_of(store: Store, model_name: str) -> Contender | None:
     return _holder(store, model_name, CHAMPION)
 
 
-def scores_of(store: Store, contender: Contender) -> list[Score]:
+def scores_of(store: Store, model_version: ModelVersion) -> list[Score]:
     """The scores of the held-out cases of the run behind a version.
 
     Raises:
@@ -98,33 +98,36 @@ def scores_of(store: Store, contender: Contender) -> list[Score]:
     """
     from mlflow.exceptions import MlflowException
 
-    if not contender.run_id:
-        raise _no_scores(contender, "no run that it comes from")
+    if not model_version.run_id:
+        raise _no_scores(model_version, "no run that it comes from")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = store.client.download_artifacts(contender.run_id, SCORES, folder)
+            path = store.client.download_artifacts(model_version.run_id, SCORES, folder)
         except (MlflowException, OSError) as error:
-            raise _no_scores(contender, f"no {SCORES} in run {contender.run_id}") from error
+            raise _no_scores(model_version, f"no {SCORES} in run {model_version.run_id}") from error
         return read_scores(Path(path))
 
 
-def margin_of(store: Store, contender: Contender) -> float:
+def margin_of(store: Store, model_version: ModelVersion) -> float:
     """The margin that the configuration of a version's run names.
 
     Raises:
         OutputError: the store refuses.
     """
     default = TrackingSection().promotion_margin
-    if not contender.run_id:
+    if not model_version.run_id:
         return default
-    with answering(store, f"run {contender.run_id}"):
-        parameters = store.client.get_run(contender.run_id).data.params
+    with answering(store, f"run {model_version.run_id}"):
+        parameters = store.client.get_run(model_version.run_id).data.params
     # Runs of earlier versions have no such key, and their configurations meant the default.
     return float(parameters.get(_MARGIN, default))
 
 
-def crown(
-    store: Store, challenger: Contender, champion: Contender | None, evidence: Mapping[str, str]
+def promote(
+    store: Store,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    evidence: Mapping[str, str],
 ) -> None:
     """Make a version the champion, and the former one ``previous``.
 
@@ -152,7 +155,7 @@ def crown(
         _drop_alias(store, challenger, CHALLENGER)
 
 
-def settle(store: Store, champion: Contender) -> None:
+def finish_promotion(store: Store, champion: ModelVersion) -> None:
     """Complete a promotion that a crash broke off: a champion is no challenger.
 
     Raises:
@@ -162,7 +165,7 @@ def settle(store: Store, champion: Contender) -> None:
         _drop_alias(store, champion, CHALLENGER)
 
 
-def roll_back(store: Store, model_name: str, reason: str) -> tuple[Contender, Contender]:
+def roll_back(store: Store, model_name: str, reason: str) -> tuple[ModelVersion, ModelVersion]:
     """Make the previous champion champion again.
 
     Args:
@@ -193,11 +196,11 @@ def roll_back(store: Store, model_name: str, reason: str) -> tuple[Contender, Co
     return former, now
 
 
-def _holder(store: Store, model_name: str, alias: str) -> Contender | None:
+def _holder(store: Store, model_name: str, alias: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return _contender(store.client.get_model_version_by_alias(model_name, alias))
+        return _model_version(store.client.get_model_version_by_alias(model_name, alias))
     except MlflowException as error:
         # A missing alias is an invalid parameter to one store, and not found to another.
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
@@ -206,20 +209,20 @@ def _holder(store: Store, model_name: str, alias: str) -> Contender | None:
             raise
 
 
-def _drop_alias(store: Store, contender: Contender, alias: str) -> None:
-    if _holder(store, contender.name, alias) == contender:
-        store.client.delete_registered_model_alias(contender.name, alias)
+def _drop_alias(store: Store, model_version: ModelVersion, alias: str) -> None:
+    if _holder(store, model_version.name, alias) == model_version:
+        store.client.delete_registered_model_alias(model_version.name, alias)
 
 
-def _contender(found: ModelVersion) -> Contender:
-    return Contender(
+def _model_version(found: MlflowModelVersion) -> ModelVersion:
+    return ModelVersion(
         found.name, int(found.version), found.run_id or "", (found.tags or {}).get("folds", "")
     )
 
 
-def _no_scores(contender: Contender, found: str) -> ModelError:
+def _no_scores(model_version: ModelVersion, found: str) -> ModelError:
     return ModelError(
-        contender.uri,
+        model_version.uri,
         expected="scores of held-out cases to compare",
         found=found,
         remedy="train it again, or promote with --force and a reason",

@@ -24,10 +24,10 @@ from slicewise.errors import InterruptedBySignal, ModelError
 from slicewise.imaging.files import write_text
 from slicewise.tracking.packing import ModelFiles, pack_model
 from slicewise.tracking.provenance import provenance_tags
-from slicewise.tracking.spool.courier import Courier
 from slicewise.tracking.spool.delivery import Delivered, deliver
 from slicewise.tracking.spool.spool import Spool, known_id
 from slicewise.tracking.spool.syncing import ENDED_BY_TAG, remove_if_done
+from slicewise.tracking.spool.uploader import Uploader
 from slicewise.tracking.store import Store
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class TrackedRun:
         self._spool = spool
         # One attempt, so that a run is known by its own id wherever that is possible.
         found = deliver(spool, store) if store.answers else Delivered()
-        self._courier = Courier(spool, store, found)
+        self._courier = Uploader(spool, store, found)
 
     @property
     def run_id(self) -> str:

@@ -148,9 +148,9 @@ def _read(path: Path, where: str, reading: ReadingSection) -> Volume:
 
 def _confidence(item: StructureConfidence) -> dict[str, float | None]:
     figures = {
-        "promised_dice": item.promised_dice,
-        "expected_dice": item.expected_dice,
-        "expected_error": item.expected_error,
+        "estimated_dice": item.estimated_dice,
+        "predicted_dice": item.predicted_dice,
+        "predicted_dice_error": item.predicted_dice_error,
         "uncertainty": item.uncertainty,
     }
     # JSON has no NaN.

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
-from slicewise.evaluation.baseline.placement import FITS, Template, box_of
 from slicewise.evaluation.baseline.prior import PLACEMENTS, Prior, load_prior
 from slicewise.evaluation.baseline.scans import Floats, TrainingCase
-from slicewise.evaluation.baseline.workforce import Workforce, exact
+from slicewise.evaluation.baseline.template_matching import FITS, Template, box_of
+from slicewise.evaluation.baseline.worker_pool import WorkerPool, exact
 
 GROUPS = 5
 """Parts that the patients are divided into; the prior of a part is made of the others."""
@@ -102,7 +102,7 @@ class _Sums:
 
 
 def learn(
-    cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: Workforce
+    cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: WorkerPool
 ) -> Learned:
     """Make the priors of training cases.
 

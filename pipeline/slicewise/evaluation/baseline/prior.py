@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from slicewise.evaluation.baseline.placement import (
+from slicewise.evaluation.baseline.scans import Floats, Mask, NormalizedScan
+from slicewise.evaluation.baseline.template_matching import (
     FITS,
     Fit,
     Frame,
@@ -21,7 +22,6 @@ from slicewise.evaluation.baseline.placement import (
     frame_of,
     matched,
 )
-from slicewise.evaluation.baseline.scans import Floats, Mask, NormalizedScan
 
 
 @dataclass(frozen=True)

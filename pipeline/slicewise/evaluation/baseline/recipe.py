@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from math import isinf
 
 from slicewise.evaluation.baseline.intensity import Grouping, bounds, classes_of
+from slicewise.evaluation.baseline.morphology import Morphology, morphed
 from slicewise.evaluation.baseline.prior import Placement, Prior
 from slicewise.evaluation.baseline.scans import Floats, Mask, NormalizedScan
-from slicewise.evaluation.baseline.shaping import Shaping, shaped
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Which voxels a structure takes before its mask is shaped.
+    """Which voxels a structure takes before its mask is morphed.
 
     A voxel counts where the structure was often in training, or where it was sometimes and the
     intensity fits.
@@ -93,14 +93,14 @@ class Recipe:
     """
 
     threshold: Threshold
-    shaping: Shaping
+    shaping: Morphology
     training_dice: float
 
     def mask(self, scan: NormalizedScan, prior: Prior, number: int) -> tuple[Mask, Floats]:
         """The structure in a scan, and how often it was at each voxel in training."""
         frequencies = prior.on(scan, self.threshold.placement)
         rough = self.threshold.mask(scan, frequencies, number)
-        return shaped(rough, scan, self.shaping), frequencies[number]
+        return morphed(rough, scan, self.shaping), frequencies[number]
 
     def words(self, contrasts: Sequence[str]) -> str:
         """What it does, for people."""

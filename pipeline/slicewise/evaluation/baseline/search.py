@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.evaluation.baseline.learning import Learned, LocatedCase
+from slicewise.evaluation.baseline.morphology import SHAPINGS, all_morphed
 from slicewise.evaluation.baseline.prior import load_prior
 from slicewise.evaluation.baseline.recipe import Recipe, Threshold
 from slicewise.evaluation.baseline.scans import TrainingCase
-from slicewise.evaluation.baseline.shaping import SHAPINGS, all_shaped
 from slicewise.evaluation.baseline.tables import settings, tabulate
-from slicewise.evaluation.baseline.workforce import Workforce, exact
+from slicewise.evaluation.baseline.worker_pool import WorkerPool, exact
 
 SEARCH_CASES = 100
 """Training cases that the search looks at, for each structure."""
@@ -65,7 +65,7 @@ class _Mean:
         return np.asarray(means, dtype=np.float64)
 
 
-def search(learned: Learned, workforce: Workforce) -> tuple[list[Recipe | None], int]:
+def search(learned: Learned, workforce: WorkerPool) -> tuple[list[Recipe | None], int]:
     """The best recipe of each structure, and how many cases that was judged by.
 
     None for a structure that no training case has.
@@ -97,7 +97,7 @@ def _finalists(
     trials: Sequence[_Trial],
     is_present: Sequence[bool],
     contrast_count: int,
-    workforce: Workforce,
+    workforce: WorkerPool,
 ) -> Finalists:
     every = settings(contrast_count)
     means = [_Mean() for _ in every]
@@ -114,7 +114,7 @@ def _finalists(
 
 
 def _winners(
-    trials: Sequence[_Trial], finalists: Finalists, workforce: Workforce
+    trials: Sequence[_Trial], finalists: Finalists, workforce: WorkerPool
 ) -> list[Recipe | None]:
     if not trials:
         return [None for _ in finalists]
@@ -147,7 +147,7 @@ def _shape(trial: _Trial) -> list[NDArray[np.float64]]:
         for threshold in trial.finalists[number]:
             frequencies = prior.on(scan, threshold.placement)
             rough = threshold.mask(scan, frequencies, number)
-            rows.append([_dice(mask, truth) for _, mask in all_shaped(rough, scan)])
+            rows.append([_dice(mask, truth) for _, mask in all_morphed(rough, scan)])
         results.append(np.array(rows))
     return results
 

@@ -17,10 +17,10 @@ from slicewise.evaluation.baseline.prior import Prior
 from slicewise.evaluation.baseline.recipe import Recipe
 from slicewise.evaluation.baseline.scans import NormalizedScan, preprocessed_spacing_mm
 from slicewise.evaluation.baseline.search import search
-from slicewise.evaluation.baseline.workforce import Workforce
+from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.inference import Prediction
-from slicewise.segmentation.most_probable import most_probable
+from slicewise.segmentation.label_map import label_map
 
 
 class Baseline:
@@ -52,7 +52,7 @@ class Baseline:
 
     @classmethod
     def fitted(
-        cls, cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: Workforce
+        cls, cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: WorkerPool
     ) -> Baseline:
         """Fit to training cases.
 
@@ -94,8 +94,8 @@ class Baseline:
         native = self.preprocessing.to_native(masks, image, axis)  # (K, X, Y, Z)
         # As with a network: what is resampled is a share of each voxel, and the largest wins.
         shares = torch.cat([1 - native.sum(0, keepdim=True), native]).numpy()
-        labels, divisions = self.config.data.labels, self.config.inference.divisions
-        return Prediction(most_probable(contrasts[0], shares, labels, divisions), ())
+        labels, slice_exclusive = self.config.data.labels, self.config.inference.slice_exclusive
+        return Prediction(label_map(contrasts[0], shares, labels, slice_exclusive), ())
 
     def _structures(self, scan: NormalizedScan) -> NDArray[np.bool_]:
         """Where each structure is, (K, X, Y, Z); of several the one with the largest prior."""

@@ -18,13 +18,13 @@ from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_volume
 from slicewise.imaging.volume import Volume, require_same_grid
 from slicewise.segmentation.confidence import StructureConfidence
-from slicewise.tracking.serving.gate import INVOCATIONS
+from slicewise.tracking.serving.request_limits import INVOCATIONS
 from slicewise.tracking.serving.service import DESCRIPTION
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 600
 """More than a service waits by itself; its own limit is what is reported."""
-_FIGURES = ("promised_dice", "expected_dice", "expected_error", "uncertainty")
+_FIGURES = ("estimated_dice", "predicted_dice", "predicted_dice_error", "uncertainty")
 
 
 class RemoteModel:

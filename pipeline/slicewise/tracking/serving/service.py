@@ -11,7 +11,7 @@ from slicewise.config import as_yaml, without_places
 from slicewise.errors import ScanError, SlicewiseError
 from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
 from slicewise.tracking.registry import input_example, save_servable
-from slicewise.tracking.serving.gate import Gate, Limits, faults
+from slicewise.tracking.serving.request_limits import Limits, RequestLimiter, faults
 from slicewise.tracking.store import prepare_mlflow
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class GuardedModel:
             raise error from None
 
 
-def build_service(files: ModelFiles, limits: Limits, allowed_folder: Path | None = None) -> Gate:
+def build_service(
+    files: ModelFiles, limits: Limits, allowed_folder: Path | None = None
+) -> RequestLimiter:
     """The application that answers requests about one model.
 
     Args:
@@ -80,7 +82,7 @@ def build_service(files: ModelFiles, limits: Limits, allowed_folder: Path | None
     application = scoring_server.init(guarded)
     described = as_yaml(without_places(config))
     application.add_api_route(DESCRIPTION, lambda: PlainTextResponse(described))
-    return Gate(application, limits)
+    return RequestLimiter(application, limits)
 
 
 def _other_columns(data: pd.DataFrame) -> SlicewiseError:

@@ -13,9 +13,9 @@ from filelock import Timeout
 
 from slicewise.tracking.processes import lives
 from slicewise.tracking.provenance import HOST_TAG, PROCESS_TAG, STARTED_TAG
-from slicewise.tracking.spool.courier import HEARTBEAT_SECONDS, HEARTBEAT_TAG
 from slicewise.tracking.spool.delivery import Delivered, deliver
 from slicewise.tracking.spool.spool import Spool, spools
+from slicewise.tracking.spool.uploader import HEARTBEAT_SECONDS, HEARTBEAT_TAG
 from slicewise.tracking.store import Store, answering
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from slicewise import __version__
 from slicewise.errors import OutputError, ScanError
 from slicewise.imaging.dicom.seg.frames import frames_of, open_segmentation
 from slicewise.imaging.dicom.seg.identity import Identity, settle_identity
+from slicewise.imaging.dicom.seg.proxy_images import proxy_images, refer_to_slices
 from slicewise.imaging.dicom.seg.segments import Algorithm, described
 from slicewise.imaging.dicom.seg.source_slices import (
     OTHER_FORMATS,
@@ -31,7 +32,6 @@ from slicewise.imaging.dicom.seg.source_slices import (
     require_place,
     source_slices,
 )
-from slicewise.imaging.dicom.seg.stand_ins import refer_to_slices, stand_ins
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.dicom.tags import integer
 from slicewise.imaging.dicom.uids import uid_of
@@ -112,7 +112,7 @@ def _built(
 
     algorithm, identity = content.algorithm, content.identity
     segmentation = Segmentation(
-        source_images=stand_ins(sources, content.series.affine, identity),
+        source_images=proxy_images(sources, content.series.affine, identity),
         pixel_array=numbers,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[

@@ -1,0 +1,135 @@
+"""What held-out cases tell about the ways to make a mask: a line of JSON a case, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from slicewise.errors import DataError, file_problem
+from slicewise.evaluation.inference_tuning.options import POSTPROCESSING, TEMPERATURES
+from slicewise.imaging.files import write_text
+
+EVIDENCE = "evidence.jsonl"
+"""Lies in the folder of a fold."""
+FORMAT = 1
+"""Version of the lines, and of the options that they are about."""
+
+
+@dataclass(frozen=True)
+class MaskEvidence:
+    """One mask of one structure.
+
+    Attributes:
+        dice: on the native grid; None where mask and reference are empty.
+        promised: see ``estimated_dice``, at each of ``TEMPERATURES``; 0 for an empty mask.
+    """
+
+    dice: float | None
+    promised: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class StructureEvidence:
+    """One structure of one case.
+
+    Attributes:
+        plain: its mask as the network made it.
+        changed: name of each of ``POSTPROCESSING`` that changes this mask, to the other mask.
+    """
+
+    plain: MaskEvidence
+    changed: Mapping[str, MaskEvidence]
+
+
+@dataclass(frozen=True)
+class CaseEvidence:
+    """One held-out case, predicted by a network that has not learned from its patient.
+
+    Attributes:
+        case: its name.
+        patient: whose it is, as results may say it.
+        fold: that held it out.
+        nll: mean negative log-likelihood of the voxels that are not certainly background, at
+            each of ``TEMPERATURES``; None without such a voxel.
+        structures: name to what is known of it.
+        mirrored: name of each option of mirroring to the Dice of each structure, None as above.
+        format: see ``FORMAT``.
+    """
+
+    case: str
+    patient: str
+    fold: int
+    nll: tuple[float, ...] | None
+    structures: Mapping[str, StructureEvidence]
+    mirrored: Mapping[str, Mapping[str, float | None]]
+    format: int = FORMAT
+
+
+_LINE = TypeAdapter(CaseEvidence)
+
+
+def write_evidence(folder: Path, cases: Sequence[CaseEvidence]) -> None:
+    """Write a line a case into the folder of a fold.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    lines = (_LINE.dump_json(case).decode() + "\n" for case in cases)
+    write_text(folder / EVIDENCE, "".join(lines))
+
+
+def read_evidence(folder: Path, structures: Collection[str]) -> list[CaseEvidence]:
+    """Read the lines of a fold.
+
+    Args:
+        folder: of the fold.
+        structures: names that each line must tell about.
+
+    Raises:
+        DataError: no such file, a damaged one, or one about other structures or options.
+    """
+    path = folder / EVIDENCE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        found = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
+        raise _damaged(path, found) from None
+    cases = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            case = _LINE.validate_json(line)
+        except ValidationError as error:
+            fault = error.errors()[0]["msg"]
+            raise _damaged(path, f"line {number}: {fault[:100]}") from None
+        if fault := _misfit(case, structures):
+            raise _damaged(path, f"line {number}: {fault}")
+        cases.append(case)
+    return cases
+
+
+def _misfit(case: CaseEvidence, structures: Collection[str]) -> str:
+    """Why a line cannot be used; empty where it can."""
+    if case.format != FORMAT:
+        return f"format {case.format}, which another version of slicewise wrote"
+    if set(case.structures) != set(structures):
+        return f"the structures {sorted(case.structures)}"
+    found = case.structures.values()
+    curves = [mask.promised for item in found for mask in (item.plain, *item.changed.values())]
+    curves += [case.nll] if case.nll is not None else []
+    if any(len(curve) != len(TEMPERATURES) for curve in curves):
+        return f"figures at other than {len(TEMPERATURES)} temperatures"
+    unknown = {name for item in found for name in item.changed} - set(POSTPROCESSING)
+    return f"unknown options {sorted(unknown)}" if unknown else ""
+
+
+def _damaged(path: Path, found: str) -> DataError:
+    return DataError(
+        path,
+        expected=f"a line of JSON a held-out case, format {FORMAT}, as training writes it",
+        found=found,
+        remedy="remove the file and go on with `slicewise train --fold all --resume`: the "
+        "held-out cases of this fold are predicted once more",
+    )

@@ -1,0 +1,195 @@
+"""The comparison of cases: duplicates, outliers with their numbers, and the overview."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from slicewise.config import DataSection
+from slicewise.dataset.case_qc import CheckedCase, Intensities
+from slicewise.dataset.cohort_qc import Measure, Overview, compare, patient_numbers, rounded
+
+DATA = DataSection(labels={"core": 1})
+
+
+def a_case(name: str, **facts: Any) -> CheckedCase:
+    usual: dict[str, Any] = {
+        "patient": name,
+        "shape": (30, 40, 50),
+        "spacing_mm": (1.0, 1.2, 3.0),
+        "orientation": "RAS",
+        "plane": "axial",
+        "intensities": {"image": Intensities(0, 10, 50, 210, 300)},
+        "labelled": True,
+        "structures": {1: 2.5},
+        "digest": f"voxels of {name}",
+        "label_digest": f"label of {name}",
+    }
+    return CheckedCase(name, **(usual | facts))
+
+
+def a_set(count: int, **odd: Any) -> tuple[list[CheckedCase], CheckedCase]:
+    """So many equal cases and an odd one."""
+    one = a_case("odd", **odd)
+    return [*(a_case(f"c{number}") for number in range(count)), one], one
+
+
+@pytest.mark.fault(62, "E")
+def test_the_same_voxels_under_two_names() -> None:
+    cases = [
+        a_case("a", digest="x", label_digest="y"),
+        a_case("b"),
+        a_case("c", digest="x", label_digest="y"),
+    ]
+    overview = compare(cases, DATA)
+    assert cases[0].problems == ["the same voxels as c; remove all but one"]
+    assert cases[1].problems == []
+    assert cases[2].problems == ["the same voxels as a; remove all but one"]
+    assert overview.duplicates == (("a", "c"),)
+    assert overview.unusable == 2
+
+
+def test_the_same_voxels_with_another_label() -> None:
+    cases = [a_case("a", digest="x"), a_case("b", digest="x")]
+    compare(cases, DATA)
+    assert cases[0].problems == ["the same voxels as b, with another label; remove all but one"]
+
+
+def test_a_copy_without_label_does_no_harm() -> None:
+    frame = a_case("frame01", digest="x")
+    whole = [
+        a_case(f"4d_v{number}", digest="x", labelled=False, label_digest="") for number in (1, 2)
+    ]
+    overview = compare([frame, *whole], DATA)
+    assert overview.duplicates == ()
+    assert [case.problems for case in (frame, *whole)] == [[], [], []]
+    # Where nothing has a label, a scan should still be there once.
+    assert compare(whole, DATA).duplicates == (("4d_v1", "4d_v2"),)
+
+
+def test_cases_without_label_do_not_hide_who_shares_a_patient() -> None:
+    names = [f"patient{number:03d}_{frame}" for number in range(4) for frame in ("ed", "es")]
+    volumes = [
+        a_case(f"patient{number:03d}_4d_v001", patient=f"patient{number:03d}_4d", labelled=False)
+        for number in range(4)
+    ]
+    (note,) = compare([*(a_case(name) for name in names), *volumes], DATA).notes
+    assert r"data.patient_pattern='^patient(\d+)'" in note
+
+
+def test_many_doubles_are_cut() -> None:
+    cases = [a_case(f"c{number}", digest="x", label_digest="y") for number in range(7)]
+    compare(cases, DATA)
+    assert cases[6].problems == ["the same voxels as c0, c1, c2, c3 and 2 more; remove all but one"]
+
+
+def test_cases_that_could_not_be_read_are_no_doubles() -> None:
+    cases = [CheckedCase("a", "a"), CheckedCase("b", "b")]
+    overview = compare(cases, DataSection())
+    assert [case.problems for case in cases] == [[], []]
+    assert overview.duplicates == ()
+
+
+def test_the_robust_z_by_hand() -> None:
+    values = {"a": 1.0, "b": math.e, "c": math.e**2, "d": math.e**3, "e": math.e**10}
+    # Logarithms 0, 1, 2, 3, 10: median 2, distances 2, 1, 0, 1, 8, whose median is 1.
+    scores = Measure("size", "mm", values, least_deviation=0.01).robust_z()
+    assert scores["e"] == pytest.approx(8 / 1.4826)
+    assert scores["a"] == pytest.approx(-2 / 1.4826)
+
+
+def test_equal_values_have_no_outlier_by_rounding() -> None:
+    values = {f"c{number}": 1.0 for number in range(9)} | {"odd": 1.01}
+    measure = Measure("spacing", "mm", values, least_deviation=0.02)
+    assert measure.robust_z()["odd"] == pytest.approx(math.log(1.01) / 0.02)
+    assert not measure.is_uniform
+
+
+@pytest.mark.parametrize(
+    ("odd", "note"),
+    [
+        ({"spacing_mm": (1.0, 1.2, 6.0)}, "spacing I-S 6 mm, median 3 mm (robust z +34.7)"),
+        ({"shape": (30, 40, 100)}, "voxels I-S 100, median 50 (robust z +13.9)"),
+        (
+            {"intensities": {"image": Intensities(0, 0, 1, 2, 5)}},
+            "intensity range 2, median 200 (robust z -46.1)",
+        ),
+        ({"structures": {1: 25.0}}, "volume of core 25 ml, median 2.5 ml (robust z +23.0)"),
+    ],
+)
+def test_what_is_unlike_the_rest_is_noted_with_its_number(odd: dict[str, Any], note: str) -> None:
+    cases, one = a_set(7, **odd)
+    overview = compare(cases, DATA)
+    assert one.notes == [note]
+    assert not any(case.notes for case in cases[:-1])
+    assert not any(case.problems or case.warnings for case in cases)
+    assert overview.notes == ()
+
+
+def test_axes_are_compared_in_the_body_not_in_the_file() -> None:
+    cases, one = a_set(7, shape=(50, 30, 40), spacing_mm=(3.0, 1.0, 1.2), orientation="SLP")
+    compare(cases, DATA)
+    assert one.notes == ["axes SLP, 7 of 8 scans have RAS"]
+
+
+def test_a_missing_structure_is_noted() -> None:
+    data = DataSection(labels={"core": 1, "rim": 2})
+    cases = [a_case(f"c{number}", structures={1: 2.5, 2: 1.0}) for number in range(5)]
+    cases.append(a_case("odd"))
+    overview = compare(cases, data)
+    assert cases[-1].notes == ["no rim, 5 of 6 labels have it"]
+    assert overview.notes == ()
+
+
+def test_two_kinds_of_scans_are_no_outliers() -> None:
+    cases = [a_case(f"c{number}") for number in range(7)]
+    cases += [
+        a_case(f"d{number}", spacing_mm=(1.0, 1.2, 6.0), orientation="LPS") for number in range(3)
+    ]
+    overview = compare(cases, DATA)
+    assert not any(case.notes for case in cases)
+    (note,) = overview.notes
+    assert note == (
+        "several kinds of scans rather than outliers: "
+        "spacing I-S (3 of 10 far from the median 3 mm); axes (7 x RAS, 3 x LPS)"
+    )
+
+
+def test_few_cases_are_not_compared() -> None:
+    cases, one = a_set(3, spacing_mm=(9.0, 9.0, 9.0), orientation="LPS")
+    compare(cases, DATA)
+    assert one.notes == []
+
+
+def test_structures_that_no_case_has() -> None:
+    overview = compare([a_case("a")], DataSection(labels={"core": 1, "rim": 2, "skin": 9}))
+    assert overview.notes == ("no case has the label values [2, 9] of data.labels",)
+
+
+def test_the_overview_counts() -> None:
+    cases = [
+        a_case("a", patient="p"),
+        a_case("b", patient="p", structures={}),
+        a_case("c", patient="q", labelled=False, structures={}, label_digest=""),
+        CheckedCase("d", "q", labelled=True, problems=["damaged"]),
+        a_case("e", patient="r"),
+    ]
+    overview = compare(cases, DATA)
+    assert isinstance(overview, Overview)
+    assert (overview.cases, overview.patients, overview.labelled) == (5, 3, 4)
+    assert (overview.empty_labels, overview.unusable) == (1, 1)
+    assert overview.shared_patients == (("a", "b"), ("c", "d"))
+    assert overview.contrasts == ("image",)
+
+
+def test_patients_are_numbered_not_named() -> None:
+    cases = [a_case("a", patient="MRN 7"), a_case("b", patient="x"), a_case("c", patient="MRN 7")]
+    assert patient_numbers(cases) == {"a": 1, "b": 2, "c": 1}
+
+
+def test_figures_are_short() -> None:
+    assert [rounded(value) for value in (0.012345, 3.0, 999.4, 1234.5)] == [
+        "0.0123", "3", "999", "1,234",
+    ]  # fmt: skip
