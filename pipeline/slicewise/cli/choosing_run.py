@@ -1,4 +1,4 @@
-"""The folders of all folds in; out what their held-out cases tune_inference, shown, written and tracked."""
+"""Inference tuned on the held-out cases of all folds: shown, written and tracked."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def choose_and_show(job: TrainingJob, folds: Sequence[Fold], out: Path, parent: 
         parent.log_artifact(out / name)
     show_trials(choices.trials)
     note(
-        f"`slicewise predict {out}` follows {out / INFERENCE}; all that was tried: {INFERENCE_TUNING}"
+        f"`slicewise predict {out}` follows {out / INFERENCE}; "
+        f"all that was tried: {INFERENCE_TUNING}"
     )
 
 

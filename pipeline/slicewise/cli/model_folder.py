@@ -108,7 +108,7 @@ def require_free(out: Path, *, resume: bool, overwrite: bool) -> None:
             out,
             expected="a folder without a training",
             found="last.pt of an earlier training",
-            remedy="go on with --resume, replace it with --overwrite, or tune_inference another --out",
+            remedy="go on with --resume, replace it with --overwrite, or choose another --out",
         )
 
 

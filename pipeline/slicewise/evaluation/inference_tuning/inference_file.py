@@ -14,8 +14,8 @@ INFERENCE = "inference.yaml"
 """Lies in the folder of all folds: how their ensemble makes masks."""
 _KEY = "inference"
 _HEADER = f"""\
-# Chosen on held-out cases; see inference_tuning.csv for all that was tried. `slicewise predict` follows this
-# file when it is given the folder. As section {_KEY} of a configuration it means the same.
+# Tuned on held-out cases; inference_tuning.csv has all that was tried. `slicewise predict` follows
+# this file when it is given the folder. As section {_KEY} of a configuration it means the same.
 """
 
 
