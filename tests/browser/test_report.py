@@ -17,7 +17,7 @@ from slicewise.imaging.files import write_text
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
-from slicewise.reporting.report_folder import write_report
+from slicewise.reporting.report.folder import write_report
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from slicewise.imaging.pictures import NO_GEOMETRY
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
-from slicewise.reporting.viewer import ViewedMask, ViewedScan, viewer_parts, write_viewer_page
+from slicewise.reporting.viewer.page import ViewedMask, ViewedScan, viewer_parts, write_viewer_page
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from PIL import Image
 from slicewise.imaging.pictures import read_picture, write_picture_mask
 from slicewise.imaging.scan import read_label, read_scan
 from slicewise.imaging.volume import Volume
-from slicewise.reporting.pictures import Example, draw_examples
+from slicewise.reporting.figures.examples import Example, draw_examples
 
 Slicewise = Callable[..., Any]
 

@@ -18,9 +18,9 @@ from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.calibration import Reliability
-from slicewise.reporting.case_panels import ShownCase, draw_case
-from slicewise.reporting.failures import find_failures
-from slicewise.reporting.report import Compared, Report, ReportedCase
+from slicewise.reporting.report.case_panels import ShownCase, draw_case
+from slicewise.reporting.report.contents import Compared, Report, ReportedCase
+from slicewise.reporting.report.failures import find_failures
 
 CONFIG = """
 name: phantom

@@ -186,7 +186,7 @@ def _write_page(
 ) -> None:
     from slicewise.cli.console import note
     from slicewise.imaging.structures import structures_of
-    from slicewise.reporting.data_check_page import DataCheckPage, write_data_check_page
+    from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
 
     page = DataCheckPage(
         # The folder's name may be a patient's; the name of a configuration is not.

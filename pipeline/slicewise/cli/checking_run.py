@@ -11,7 +11,7 @@ from slicewise.dataset.catalogue import Case, Catalogue
 from slicewise.dataset.worker_pool import run_in_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
-from slicewise.reporting.thumbnails import Thumbnail, draw_thumbnail, outline_colours
+from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def compare(
             pair_scores,
             write_differences,
         )
-        from slicewise.reporting.charts import differences_figure, write_figure
+        from slicewise.reporting.charts.differences import differences_figure
+        from slicewise.reporting.charts.export import write_figure
 
     metric_of(metric)
     first, second = scored_run(run_a, work), scored_run(run_b, work)

@@ -26,7 +26,7 @@ def describe(
     """
     from slicewise.cli.console import note, show_table
     from slicewise.config import load_config
-    from slicewise.reporting.architecture_figure import draw_architecture
+    from slicewise.reporting.figures.architecture import draw_architecture
     from slicewise.segmentation.architecture import describe_layers
     from slicewise.segmentation.unet import UNet
 

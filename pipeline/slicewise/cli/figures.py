@@ -37,9 +37,9 @@ def figures(
         from slicewise.cli.segmenting_model import predictor_of
         from slicewise.dataset.contrasts import read_contrasts
         from slicewise.imaging.structures import structures_of
-        from slicewise.reporting.architecture_figure import draw_architecture
-        from slicewise.reporting.pictures import Example, draw_examples
-        from slicewise.reporting.tiles_figure import draw_tiles
+        from slicewise.reporting.figures.architecture import draw_architecture
+        from slicewise.reporting.figures.examples import Example, draw_examples
+        from slicewise.reporting.figures.sliding_window import draw_tiles
         from slicewise.segmentation.architecture import describe_layers
         from slicewise.segmentation.tiles import tile_slice
         from slicewise.segmentation.unet import UNet

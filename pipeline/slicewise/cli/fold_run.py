@@ -19,7 +19,7 @@ from slicewise.dataset.plane import stack_axes
 from slicewise.dataset.splits import Fold, shared_patients
 from slicewise.evaluation.results import CONFIG, MASKS, RESULTS, SCORES, RunFacts
 from slicewise.evaluation.statistics import final_metrics, summarize
-from slicewise.reporting.pictures import draw_examples
+from slicewise.reporting.figures.examples import draw_examples
 from slicewise.tracking.runs import TrackedRun
 
 PICTURE = "examples.png"

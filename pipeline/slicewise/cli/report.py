@@ -62,7 +62,7 @@ def report(
 
     with loading():
         from slicewise.cli.report_run import ReportJob, attach_report, gather, tracked_id
-        from slicewise.reporting.report_folder import PAGE, require_replaceable, write_report
+        from slicewise.reporting.report.folder import PAGE, require_replaceable, write_report
     job = ReportJob.of(run, work, data, baseline, against, with_viewer=not no_viewer)
     folder = out or job.folder / "report"
     run_id = tracked_id(job) if attach else None

@@ -18,10 +18,10 @@ from slicewise.errors import ScanError, SlicewiseError
 from slicewise.evaluation.results import MASKS, Results
 from slicewise.imaging.scan import ScanSource, read_label, read_scan
 from slicewise.imaging.structures import Structure
-from slicewise.reporting.case_panels import ShownCase, draw_case
-from slicewise.reporting.report import Report, ReportedCase
-from slicewise.reporting.stray import stray_notes
-from slicewise.reporting.viewer import ViewedMask, ViewedScan, viewer_parts
+from slicewise.reporting.report.case_panels import ShownCase, draw_case
+from slicewise.reporting.report.contents import Report, ReportedCase
+from slicewise.reporting.report.stray import stray_notes
+from slicewise.reporting.viewer.page import ViewedMask, ViewedScan, viewer_parts
 
 MOST_FAILURES = 9
 MOST_VIEWER_BYTES = 6_000_000

@@ -20,8 +20,8 @@ from slicewise.imaging.pictures import is_picture, read_picture_mask
 from slicewise.imaging.scan import ScanSource, read_scan, source_name
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume
-from slicewise.reporting.failures import odd_volumes
-from slicewise.reporting.report import Report
+from slicewise.reporting.report.contents import Report
+from slicewise.reporting.report.failures import odd_volumes
 
 _NO_MASKS = ("_probabilities", "_uncertainty")
 """What the maps end in that `slicewise predict` writes beside masks."""

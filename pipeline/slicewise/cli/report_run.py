@@ -19,10 +19,10 @@ from slicewise.evaluation.comparison import RunComparison, compare
 from slicewise.evaluation.results import CONFIG, Results, read_results
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
-from slicewise.reporting.architecture_figure import architecture_figure
-from slicewise.reporting.failures import find_failures
-from slicewise.reporting.report import Compared, Report
-from slicewise.reporting.report_folder import PAGE, SLIDES
+from slicewise.reporting.figures.architecture import architecture_figure
+from slicewise.reporting.report.contents import Compared, Report
+from slicewise.reporting.report.failures import find_failures
+from slicewise.reporting.report.folder import PAGE, SLIDES
 from slicewise.segmentation.architecture import describe_layers
 from slicewise.segmentation.unet import UNet
 from slicewise.tracking.spool.spool import known_id

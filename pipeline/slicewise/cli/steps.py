@@ -30,7 +30,7 @@ from slicewise.imaging.scan import read_label, read_scan
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.calibration import Reliability
-from slicewise.reporting.pictures import Example
+from slicewise.reporting.figures.examples import Example
 from slicewise.segmentation.inference import Prediction
 from slicewise.tracking.packing import ModelFiles
 

@@ -24,7 +24,7 @@ from slicewise.config import Config, Space, as_yaml, with_values, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import ConfigErrors, TrainingError
 from slicewise.imaging.files import private_folder, write_text
-from slicewise.reporting.sweep_chart import draw_sweep
+from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.resuming import sole_user
 from slicewise.segmentation.training import Training

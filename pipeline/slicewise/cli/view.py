@@ -45,7 +45,7 @@ def view(
     from slicewise.cli.viewing_run import named_masks, require_page, scans_to_view, viewed_scan
     from slicewise.config import load_config
     from slicewise.dataset.catalogue import listed
-    from slicewise.reporting.viewer import write_viewer_page
+    from slicewise.reporting.viewer.page import write_viewer_page
 
     config = None if config_file is None else load_config(config_file)
     named = named_masks(masks or [])

@@ -13,7 +13,7 @@ from slicewise.imaging.nifti.reading import is_nifti, stem
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, find_scans, read_label, read_scan, source_name
 from slicewise.imaging.structures import Structure, structures_of
-from slicewise.reporting.viewer_data import MOST_MASKS, ViewedMask, ViewedScan
+from slicewise.reporting.viewer.scan_data import MOST_MASKS, ViewedMask, ViewedScan
 
 MOST_SCANS = 30
 

@@ -1,0 +1,1 @@
+"""Charts of scores, trainings, comparisons and sweeps."""

@@ -1,0 +1,1 @@
+"""Figures of the documentation: the architecture, sliding-window inference, example masks."""

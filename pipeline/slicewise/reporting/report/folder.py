@@ -1,0 +1,81 @@
+"""A report in; out its folder with page, slides and pictures, as a whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from slicewise.errors import OutputError, file_problem
+from slicewise.reporting.report.contents import Report
+from slicewise.reporting.report.page import GENERATOR, write_report_page
+from slicewise.reporting.report.slides import write_slides
+
+PAGE, SLIDES, FIGURES = "report.html", "report.pdf", "figures"
+_HEAD_BYTES = 65_536
+"""Of a page; its generator stands within."""
+
+
+def require_replaceable(out: Path) -> None:
+    """Refuse what is neither empty nor a report that slicewise made: it would be lost.
+
+    Raises:
+        OutputError: such a folder, or a file.
+    """
+    if not out.exists():
+        return
+    names = {out.name} if out.is_file() else {path.name for path in out.iterdir()}
+    foreign = sorted(names - {PAGE, SLIDES, FIGURES})
+    if foreign or (names and not _is_own(out / PAGE)):
+        raise OutputError(
+            out,
+            expected="a folder for the report alone, or none yet",
+            found=", ".join(foreign[:4]) or f"no {PAGE} of slicewise beside {min(names)}",
+            remedy="choose another --out: an older report is replaced, and nothing else",
+        )
+
+
+def write_report(report: Report, out: Path) -> None:
+    """Write the folder beside its place, then put it there: whoever is interrupted has the old one.
+
+    Raises:
+        OutputError: the place holds something else, or cannot be written.
+    """
+    require_replaceable(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=".report.", suffix=".part", dir=out.parent, ignore_cleanup_errors=True
+        ) as name:
+            fresh, old = Path(name) / "new", Path(name) / "old"
+            fresh.mkdir()
+            write_report_page(report, fresh / PAGE)
+            write_slides(report, fresh / SLIDES, fresh / FIGURES)
+            _swap(fresh, out, old)
+    except OSError as error:
+        raise OutputError(
+            out,
+            expected="a place that can be written",
+            found=file_problem(error),
+            remedy="choose another --out, free space, or correct its permissions",
+        ) from error
+
+
+def _swap(fresh: Path, out: Path, old: Path) -> None:
+    """Put one folder into the place of another; whatever comes between, one of them is there."""
+    try:
+        if out.exists():
+            out.rename(old)
+        fresh.rename(out)
+    except BaseException:
+        # An interrupt too: the old folder is about to be cleaned up.
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
+
+
+def _is_own(page: Path) -> bool:
+    """Whether slicewise wrote a page."""
+    if not page.is_file():
+        return False
+    with page.open("rb") as stream:
+        return f'<meta name="generator" content="{GENERATOR}">'.encode() in stream.read(_HEAD_BYTES)

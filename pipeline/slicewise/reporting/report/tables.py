@@ -1,0 +1,218 @@
+"""A report in, the rows of its tables out, as the template prints them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from slicewise.evaluation.comparison import StructureComparison
+from slicewise.evaluation.scores import Score
+from slicewise.evaluation.statistics import METRICS, Metric
+from slicewise.reporting.charts.style import shown_name
+from slicewise.reporting.report.contents import Compared, Report
+from slicewise.reporting.report.text import (
+    cases_text,
+    digits_of,
+    figure,
+    p_text,
+    verdict_condition,
+    verdict_word,
+    with_interval,
+)
+
+_HEADLINES = ("dice", "surface_dice", "hd95_mm", "volume_error_ml")
+_PERCENT = "relative_volume_error"
+
+
+@dataclass(frozen=True)
+class StructureRow:
+    """One structure over all cases; ``figures`` are in the order of ``headline_columns``."""
+
+    name: str
+    colour: str
+    cases: int
+    figures: tuple[str, ...]
+    missed: int
+    invented: int
+    undefined: int
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One metric of one structure in two runs.
+
+    Attributes:
+        metric: title.
+        structure: name.
+        cases: that count, of those that both runs scored.
+        first: mean of the first run.
+        second: mean of the second run.
+        difference: with its interval.
+        effect: rank-biserial correlation.
+        p_value: corrected.
+        verdict: better, worse, unclear or equal.
+        condition: where the verdict holds; empty where no case was left out.
+    """
+
+    metric: str
+    structure: str
+    cases: str
+    first: str
+    second: str
+    difference: str
+    effect: str
+    p_value: str
+    verdict: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One structure of one case; ``figures`` are in the order of ``score_columns``.
+
+    Attributes:
+        case: name.
+        anchor: of its pictures, or empty.
+        patient: pseudonym.
+        structure: name.
+        state: detected, missed, invented or both empty.
+        figures: texts.
+        is_failure: whether something is the matter with it.
+    """
+
+    case: str
+    anchor: str
+    patient: str
+    structure: str
+    state: str
+    figures: tuple[str, ...]
+    is_failure: bool
+
+
+def headline_columns(report: Report) -> list[str]:
+    """Titles of the metrics that every structure is told by."""
+    tolerances = sorted({structure.surface_tolerance_mm for structure in report.structures})
+    within = f" ({tolerances[0]:g} mm)" if len(tolerances) == 1 else ""
+    return [_title(METRICS[key]) + within * (key == "surface_dice") for key in _HEADLINES]
+
+
+def structure_rows(report: Report) -> Iterator[StructureRow]:
+    """A row a structure: means with their intervals, and what was missed."""
+    tolerances = {item.name: item.surface_tolerance_mm for item in report.structures}
+    is_same = len(set(tolerances.values())) == 1
+    for item in report.summaries:
+        figures = [
+            with_interval(
+                item.metrics[key],
+                digits_of(METRICS[key]),
+                signed=METRICS[key].better == "zero",
+            )
+            for key in _HEADLINES
+        ]
+        if not is_same:
+            place = _HEADLINES.index("surface_dice")
+            figures[place] += f" at {tolerances[item.structure]:g} mm"
+        yield StructureRow(
+            shown_name(item.structure),
+            report.colours[item.structure],
+            item.cases,
+            tuple(figures),
+            item.missed,
+            item.invented,
+            item.undefined,
+        )
+
+
+def comparison_rows(other: Compared) -> Iterator[ComparisonRow]:
+    """A row a metric and structure."""
+    for comparison in other.comparisons:
+        for row in comparison.rows:
+            if row.cases:
+                yield _comparison_row(row, comparison.metric)
+
+
+def score_columns(report: Report) -> list[Metric]:
+    """Metrics that some case has."""
+    return [
+        metric
+        for key, metric in METRICS.items()
+        if any(not math.isnan(getattr(score, key)) for score in report.scores)
+    ]
+
+
+def score_titles(report: Report) -> list[str]:
+    """Titles of the columns of figures in the table of all cases."""
+    if report.volumes_ml:
+        return ["predicted ml"]
+    metrics = [_title(metric) for metric in score_columns(report)]
+    return [*metrics, "predicted ml", "reference ml", "confidence"]
+
+
+def case_rows(report: Report, anchors: Mapping[str, str]) -> Iterator[CaseRow]:
+    """Every structure of every case.
+
+    Args:
+        report: with scores, or with volumes alone.
+        anchors: case to the place of its pictures in the page.
+    """
+    failed = {(failure.case, failure.structure) for failure in report.failures}
+    metrics = score_columns(report)
+    for score in report.scores:
+        yield CaseRow(
+            score.case,
+            anchors.get(score.case, ""),
+            score.patient,
+            shown_name(score.structure),
+            score.state,
+            _score_figures(score, metrics),
+            bool({(score.case, score.structure), (score.case, "")} & failed),
+        )
+    for name, of_cases in report.volumes_ml.items():
+        for case, volume_ml in of_cases.items():
+            yield CaseRow(
+                case,
+                anchors.get(case, ""),
+                "",
+                shown_name(name),
+                "predicted" if volume_ml else "empty",
+                (figure(volume_ml, 3),),
+                (case, name) in failed,
+            )
+
+
+def _score_figures(score: Score, metrics: list[Metric]) -> tuple[str, ...]:
+    figures = [_figure_of(float(getattr(score, metric.key)), metric) for metric in metrics]
+    volumes = (figure(score.predicted_ml, 3), figure(score.reference_ml, 3))
+    return (*figures, *volumes, figure(score.confidence, 3))
+
+
+def _figure_of(value: float, metric: Metric) -> str:
+    if metric.key == _PERCENT and math.isfinite(value):
+        return f"{figure(100 * value, 1, signed=True)} %"
+    return figure(value, digits_of(metric), signed=metric.better == "zero")
+
+
+def _comparison_row(row: StructureComparison, metric: Metric) -> ComparisonRow:
+    digits = digits_of(metric)
+    difference = figure(row.difference, digits, signed=True)
+    if math.isfinite(row.low):
+        low, high = (figure(end, digits, signed=True) for end in (row.low, row.high))
+        difference += f" ({low} to {high})"
+    return ComparisonRow(
+        _title(metric),
+        shown_name(row.structure),
+        cases_text(row),
+        figure(row.first_mean, digits),
+        figure(row.second_mean, digits),
+        difference,
+        figure(row.effect_size, 2, signed=True),
+        p_text(row.p_corrected),
+        verdict_word(row, metric),
+        verdict_condition(row, metric),
+    )
+
+
+def _title(metric: Metric) -> str:
+    unit = f", {metric.unit}" if metric.unit else ""
+    return f"{metric.title[:1].upper()}{metric.title[1:]}{unit}"

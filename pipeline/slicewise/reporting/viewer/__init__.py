@@ -1,0 +1,1 @@
+"""A viewer of scans and masks that works offline in one HTML file."""
