@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slicewise.config import as_yaml, flatten, load_config, parse_config, without_places
+from slicewise.config import (
+    Config,
+    as_yaml,
+    flatten,
+    load_config,
+    parse_config,
+    with_overrides,
+    without_places,
+)
 from slicewise.errors import ConfigError, ConfigErrors
 
 MINIMAL = "name: trial\ndata:\n  root: scans\ntraining:\n  epochs: 2\n"
@@ -308,3 +316,30 @@ def test_byte_order_mark_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(MINIMAL, encoding="utf-8-sig")
     assert load_config(path).name == "trial"
+
+
+def test_defaults_are_a_complete_configuration() -> None:
+    config = Config.defaults("csf", labels={"csf": 1}, data={"root": "scans"})
+    text = "name: csf\ndata: {root: scans, labels: {csf: 1}}\ntraining: {budget_minutes: 30}"
+    assert config == parse_config(text, "a.yaml")
+
+
+def test_defaults_keep_a_budget_that_is_given() -> None:
+    assert Config.defaults(training={"epochs": 5}).training.budget_minutes is None
+
+
+def test_defaults_name_all_mistakes() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        Config.defaults("trial", training={"epoch": 5}, network={"features": []})
+    first, second = sorted(str(mistake) for mistake in caught.value.mistakes)
+    assert first.startswith("trial: network.features")
+    assert "did you mean 'epochs'?" in second
+
+
+def test_overrides_of_a_configuration() -> None:
+    config = with_overrides(Config.defaults(), ["training.epochs=5", "data.root=off"])
+    assert config.training.epochs == 5
+    assert config.training.budget_minutes is None
+    assert config.data.root == Path("off")
+    with pytest.raises(ConfigErrors, match=r"--set network.dropout=2"):
+        with_overrides(config, ["network.dropout=2"])

@@ -8,10 +8,17 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from slicewise.errors import OutputError
-from slicewise.imaging.files import atomic_file, private_folder, sha256_of, write_text
+from slicewise.imaging.files import (
+    atomic_file,
+    private_folder,
+    sha256_of,
+    write_table,
+    write_text,
+)
 
 
 @pytest.fixture(params=[0o022, 0o027, 0o077])
@@ -119,3 +126,24 @@ def test_checksum_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
     one, two = (hashlib.sha256(content).hexdigest() for content in (b"one", b"two"))
     assert sha256_of(tmp_path / "b") == two
     assert sha256_of(tmp_path) == hashlib.sha256((two + one).encode()).hexdigest()
+
+
+def test_a_table_leaves_cells_of_undefined_values_empty(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    rows = [
+        ("a, b", 2, 1 / 3, True),
+        ("c", None, float("nan"), False),
+        ("d", np.int64(4), np.float32(0.25), np.True_),
+    ]
+    write_table(path, ("case", "count", "dice", "chosen"), rows)
+    assert path.read_text() == (
+        "case,count,dice,chosen\n"
+        '"a, b",2,0.333333,yes\n'
+        "c,,,no\n"
+        "d,4,0.25,yes\n"
+    )  # fmt: skip
+
+
+def test_a_table_has_the_digits_that_are_asked_for(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.csv", ("seconds",), [(0.123456,)], digits=3)
+    assert (tmp_path / "table.csv").read_text() == "seconds\n0.123\n"

@@ -84,16 +84,14 @@ def check(
 def _config(
     root: Path, config_file: Path | None, overrides: list[str], *, allow_unpaired: bool
 ) -> Config:
-    from slicewise.config import load_config, parse_config
+    from slicewise.config import Config, load_config, with_overrides
 
     overrides = [*overrides, f"data.root={root}"]
     if allow_unpaired:
         overrides.append("data.allow_unpaired=true")
     if config_file is not None:
         return load_config(config_file, overrides)
-    # A check needs no training; the section wants a budget all the same.
-    bare = f"name: {_BARE_NAME}\ndata: {{}}\ntraining: {{steps: 1}}\n"
-    return parse_config(bare, "check", overrides)
+    return with_overrides(Config.defaults(_BARE_NAME), overrides)
 
 
 def _show(cases: Sequence[CheckedCase], overview: Overview) -> None:

@@ -85,7 +85,7 @@ def convert(
 
 
 def _reading(overrides: Sequence[str]) -> ReadingSection:
-    from slicewise.config import parse_config
+    from slicewise.config import Config, with_overrides
     from slicewise.errors import UsageError
 
     for override in overrides:
@@ -96,8 +96,7 @@ def _reading(overrides: Sequence[str]) -> ReadingSection:
                 found=override.partition("=")[0],
                 remedy="leave it out",
             )
-    bare = "name: convert\ndata: {}\ntraining: {steps: 1}\n"
-    return parse_config(bare, "convert", overrides).reading
+    return with_overrides(Config.defaults("convert"), overrides).reading
 
 
 def _require_nothing_there(tasks: Sequence[ConversionTask], out: Path) -> None:

@@ -17,7 +17,7 @@ from slicewise.cli.console import loading, note, notes, tracked
 from slicewise.cli.plan_tables import show_texts
 from slicewise.cli.scanning import scanning
 from slicewise.cli.tables import quarantined, report_set_aside
-from slicewise.config import Config, parse_config
+from slicewise.config import BUDGET_MINUTES, Config, parse_config
 from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
 from slicewise.dataset.description import read_description, with_description
 from slicewise.dataset.layouts import read_catalogue
@@ -30,7 +30,6 @@ from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.measuring import measure_cases
 from slicewise.planning.overrides import overridden_config, overridden_values
 from slicewise.planning.plan_yaml import render_plan
-from slicewise.planning.recipe import BUDGET_MINUTES
 from slicewise.planning.sanity_checks import sanity_checks
 
 if TYPE_CHECKING:

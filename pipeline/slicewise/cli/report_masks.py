@@ -11,7 +11,7 @@ from slicewise.cli.console import note, tracked
 from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.cli.scanning import scanning
 from slicewise.cli.viewing_run import structures_beside
-from slicewise.config import Config, parse_config
+from slicewise.config import Config
 from slicewise.dataset.layouts import read_images
 from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.labels import whole_numbers
@@ -77,7 +77,7 @@ def report_of_masks(
         item.name: {name: found.get(item.value, 0.0) for name, found in masks.items()}
         for item in structures
     }
-    config = parse_config("name: masks\ndata: {}\ntraining: {steps: 1}\n", "report")
+    config = Config.defaults("masks")
     report = Report(
         name="Masks",
         folds=(),

@@ -1,4 +1,4 @@
-"""Typed YAML: one complete file an experiment in, one frozen ``Config`` out."""
+"""The typed configuration of an experiment, read from one complete YAML file."""
 
 from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
 from slicewise.config.inference_sections import (
@@ -14,15 +14,22 @@ from slicewise.config.loading import (
     override_value,
     parse_config,
     text_without_places,
+    with_overrides,
     without_places,
 )
 from slicewise.config.scan_sections import CodedTerm, ReadingSection, StructureSection
 from slicewise.config.sections import Config, TrackingSection
 from slicewise.config.sweep_sections import ParameterSection, PrunerSection, SweepSection
 from slicewise.config.sweep_space import Space, load_space, with_values
-from slicewise.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
+from slicewise.config.training_sections import (
+    BUDGET_MINUTES,
+    AugmentationSection,
+    NetworkSection,
+    TrainingSection,
+)
 
 __all__ = [
+    "BUDGET_MINUTES",
     "FOLD_KINDS",
     "AugmentationSection",
     "CodedTerm",
@@ -49,6 +56,7 @@ __all__ = [
     "override_value",
     "parse_config",
     "text_without_places",
+    "with_overrides",
     "with_values",
     "without_places",
 ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from slicewise.config.data_sections import FOLD_KINDS
 from slicewise.config.mistakes import (
+    TEMPLATE,
+    Kind,
     Location,
     Origin,
     aliases,
@@ -23,10 +25,8 @@ from slicewise.config.mistakes import (
     yaml_mistake,
 )
 from slicewise.config.sections import Config
+from slicewise.config.training_sections import BUDGETS
 from slicewise.errors import ConfigError, ConfigErrors, file_problem
-
-Kind = TypeVar("Kind", bound=BaseModel)
-_TEMPLATE = "configs/template.yaml"
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -66,7 +66,20 @@ def read_yaml(path: Path, example: str) -> str:
 
 def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Config:
     """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
-    return parse_as(Config, text, origin, _TEMPLATE, overrides)
+    return parse_as(Config, text, origin, TEMPLATE, overrides)
+
+
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """A configuration with some keys set to other values.
+
+    Args:
+        config: stays as it is.
+        overrides: ``section.key=value`` strings; the value is YAML.
+
+    Raises:
+        ConfigErrors: unknown keys and wrong values.
+    """
+    return _validated(config.model_dump(mode="json"), overrides, Origin(Config, {}, config.name))
 
 
 def parse_as(
@@ -87,13 +100,22 @@ def parse_as(
     root, values = _composed(text, origin, example)
     mistakes = [*duplicate_keys(root, origin), *expressions(root, origin)]
     places = {location: f"{origin}:{line}" for location, line in lines(root)}
+    return _validated(values, overrides, Origin(kind, places, origin, example), mistakes)
+
+
+def _validated(
+    values: dict[str, Any],
+    overrides: Sequence[str],
+    origin: Origin[Kind],
+    known: Sequence[ConfigError] = (),
+) -> Kind:
+    mistakes = list(known)
     for override in overrides:
-        mistakes.extend(_apply(values, override, places))
+        mistakes.extend(_apply(values, override, origin.places))
     try:
-        section = kind.model_validate(values)
+        section = origin.kind.model_validate(values)
     except ValidationError as error:
-        found = Origin(kind, places, origin, example)
-        mistakes.extend(mistake(detail, found) for detail in error.errors())
+        mistakes.extend(mistake(detail, origin) for detail in error.errors())
     if mistakes:
         raise ConfigErrors(mistakes)
     return section
@@ -219,9 +241,9 @@ def _apply(
             return
         target = nested
     target[str(location[-1])] = value
-    if location[0] == "training" and location[-1] in _BUDGETS and value is not None:
+    if location[0] == "training" and location[-1] in BUDGETS and value is not None:
         # The budget on the command line replaces the one in the file.
-        for other in _BUDGETS - {str(location[-1])}:
+        for other in set(BUDGETS) - {str(location[-1])}:
             target.pop(other, None)
     for end in range(1, len(location)):
         # A section that the file does not have is a mistake of the option.
@@ -243,6 +265,3 @@ def _is_text(location: Location) -> bool:
 
 def _is_section(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-_BUDGETS = {"epochs", "budget_minutes", "steps"}

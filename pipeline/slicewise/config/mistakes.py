@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
 from slicewise.errors import ConfigError
 
+Kind = TypeVar("Kind", bound=BaseModel)
 Location = tuple[str | int, ...]
+TEMPLATE = "configs/template.yaml"
 
 
 def aliases(text: str, origin: str) -> Iterator[ConfigError]:
@@ -100,16 +102,23 @@ def dotted(location: Location) -> str:
     return ".".join(str(part) for part in location)
 
 
-class Origin(NamedTuple):
-    """What a mistake is told about: the section at the root, lines, file, and an example of it."""
+class Origin(NamedTuple, Generic[Kind]):
+    """Where values come from, for messages about them.
 
-    kind: type[BaseModel]
+    Attributes:
+        kind: section at the root.
+        places: location of each key to its file and line.
+        name: of the file.
+        example: file that shows every key.
+    """
+
+    kind: type[Kind]
     places: dict[Location, str]
     name: str
-    example: str
+    example: str = TEMPLATE
 
 
-def mistake(detail: Any, origin: Origin) -> ConfigError:
+def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
     """What pydantic refuses, in the words of an error of ours, with its line."""
     location: Location = tuple(detail["loc"])
     places = origin.places

@@ -1,17 +1,25 @@
-"""A configuration: frozen, typed, one sentence a field, one place a default."""
+"""The configuration of an experiment: frozen and typed, with one default a field."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from slicewise.config.base import NAME, NonNegativeFloat, Section, Seed
 from slicewise.config.data_sections import DataSection, PreprocessingSection
 from slicewise.config.inference_sections import InferenceSection
+from slicewise.config.mistakes import Origin, mistake
 from slicewise.config.scan_sections import ReadingSection, StructureSection
-from slicewise.config.training_sections import AugmentationSection, NetworkSection, TrainingSection
+from slicewise.config.training_sections import (
+    BUDGET_MINUTES,
+    BUDGETS,
+    AugmentationSection,
+    NetworkSection,
+    TrainingSection,
+)
+from slicewise.errors import ConfigErrors
 
 
 class TrackingSection(Section):
@@ -43,6 +51,37 @@ class Config(Section):
     augmentation: AugmentationSection = AugmentationSection()
     inference: InferenceSection = InferenceSection()
     tracking: TrackingSection = TrackingSection()
+
+    @classmethod
+    def defaults(
+        cls, name: str = "defaults", *, labels: Mapping[str, int] | None = None, **sections: Any
+    ) -> Self:
+        """A complete configuration without a file: all keys that are not given take defaults.
+
+        Args:
+            name: of the run.
+            labels: structure name to its value in the label files.
+            sections: section name to its keys, for example ``training={"epochs": 5}``. Without a
+                budget, training lasts 30 minutes.
+
+        Raises:
+            ConfigErrors: unknown keys and wrong values.
+
+        Example:
+            >>> config = Config.defaults("csf", labels={"csf": 1}, data={"root": "scans"})
+            >>> config.training.budget_minutes
+            30.0
+        """
+        data = {"labels": labels or {}} | sections.get("data", {})
+        training = dict(sections.get("training", {}))
+        if not any(key in training for key in BUDGETS):
+            training["budget_minutes"] = BUDGET_MINUTES
+        values = {"name": name, **sections, "data": data, "training": training}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            origin = Origin(cls, {}, name)
+            raise ConfigErrors([mistake(detail, origin) for detail in error.errors()]) from None
 
     @model_validator(mode="after")
     def _structures_are_labels(self) -> Self:

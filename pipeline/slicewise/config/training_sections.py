@@ -17,6 +17,10 @@ from slicewise.config.base import (
 )
 
 _FEWEST_SUPERVISED = 3
+BUDGETS = ("epochs", "budget_minutes", "steps")
+"""Keys of which a training section has exactly one."""
+BUDGET_MINUTES = 30.0
+"""Of one fold, where none is given."""
 
 
 class NetworkSection(Section):
@@ -122,11 +126,7 @@ class TrainingSection(Section):
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
-        given = [
-            name
-            for name in ("epochs", "budget_minutes", "steps")
-            if getattr(self, name) is not None
-        ]
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
                 "give exactly one of epochs, budget_minutes and steps, not "

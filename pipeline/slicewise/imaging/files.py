@@ -1,20 +1,25 @@
-"""Bytes in, a complete file out: written beside, flushed to disk, then renamed into place."""
+"""Atomic files: written next to their place, flushed to disk, then renamed into it."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from slicewise.errors import OutputError, file_problem
 
 
 @contextmanager
 def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it into place when the block succeeds.
+    """Yield a temporary path next to ``path``; rename it into place when the block succeeds.
 
     The temporary name keeps the suffix of ``path``, because writers choose the format by it.
 
@@ -47,6 +52,40 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write a text file atomically; a private one is for its owner alone."""
     with atomic_file(path, private=private) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, digits: int = 6
+) -> None:
+    """Write a table as CSV, atomically.
+
+    Args:
+        path: of the file.
+        columns: names of the columns.
+        rows: a cell for each column. None and NaN are undefined: an empty cell. A truth value is
+            ``yes`` or ``no``.
+        digits: significant digits of floating-point numbers.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        assert len(row) == len(columns), row
+        writer.writerow([_cell(value, digits) for value in row])
+    write_text(path, text.getvalue())
+
+
+def _cell(value: object, digits: int) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else f"{value:.{digits}g}"
+    return value
 
 
 def private_folder(path: Path) -> Path:

@@ -1,11 +1,11 @@
-"""The ``--set`` options of a plan in, checked; out what they set, before there is a plan."""
+"""The overrides of a plan, checked before there is a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from slicewise.config import Config, override_value, parse_config
+from slicewise.config import Config, override_value, with_overrides
 
 # What refers to the structures can be checked only when these are known.
 _LATER = (
@@ -14,14 +14,13 @@ _LATER = (
     "inference.postprocessing",
     "inference.dice_prediction",
 )
-_BARE = "name: plan\ndata: {}\nnetwork: {features: [1]}\ntraining: {steps: 1}\n"
 
 
 def overridden_config(overrides: Sequence[str]) -> Config:
-    """A configuration of what was given and of defaults: enough to read the data set with.
+    """A configuration of the overrides and of defaults: enough to read the data set with.
 
     Raises:
-        ConfigErrors: unknown keys and wrong values; said before anything is read.
+        ConfigErrors: unknown keys and wrong values.
     """
     early = [text for text in overrides if not _key(text).startswith(_LATER)]
     given = overridden_values(early)
@@ -29,7 +28,8 @@ def overridden_config(overrides: Sequence[str]) -> Config:
     if "preprocessing.plane" not in given and isinstance(spacing_mm, list) and len(spacing_mm) == 3:
         # Two are of slices of any plane; three want all planes, and the plan follows them.
         early.append("preprocessing.plane=all")
-    return parse_config(_BARE, "plan", early)
+    # A single level, so that any window is wide enough.
+    return with_overrides(Config.defaults("plan", network={"features": [1]}), early)
 
 
 def overridden_values(overrides: Sequence[str]) -> dict[str, Any]:

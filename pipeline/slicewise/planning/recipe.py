@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-BUDGET_MINUTES = 30.0
-"""Of one fold, where none is asked for."""
 BATCH_PIXELS = 300_000
 """Pixels of a batch: enough for a calm gradient, few enough for many steps."""
 SMALLEST_BATCH, LARGEST_BATCH = 8, 32

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from slicewise.config import Config, parse_config
+from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase, prepare
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.worker_pool import default_workers
@@ -36,13 +36,6 @@ TURNS = 4
 SECONDS_A_TURN = 2.0
 
 _INFERENCE_BATCH = 64
-_CONFIG = """
-name: bench
-data: {{root: {root}, labels: {{a: 1, b: 2}}}}
-preprocessing: {{plane: axial}}
-network: {{features: [32, 64, 128, 256], window: [64, 48]}}
-training: {{steps: 1000}}
-"""
 
 
 @dataclass(frozen=True)
@@ -138,15 +131,26 @@ def _seconds_in_turns(
 
 
 def _config(folder: Path, device: torch.device) -> Config:
-    config = parse_config(_CONFIG.format(root=folder / "scans"), "bench")
+    config = _config_of(folder)
     precision = resolve_precision(config.training, device)
     training = config.training.model_copy(update={"precision": precision})
     return config.model_copy(update={"training": training})
 
 
+def _config_of(folder: Path) -> Config:
+    return Config.defaults(
+        "bench",
+        labels={"a": 1, "b": 2},
+        data={"root": folder / "scans"},
+        preprocessing={"plane": "axial"},
+        network={"features": [32, 64, 128, 256], "window": [64, 48]},
+        training={"steps": 1000},
+    )
+
+
 def _prepared(folder: Path) -> tuple[list[CachedCase], float]:
     _write_scans(folder / "scans")
-    config = parse_config(_CONFIG.format(root=folder / "scans"), "bench")
+    config = _config_of(folder)
     started = time.perf_counter()
     catalogue = read_catalogue(config.data)
     cases = []
