@@ -28,21 +28,39 @@ TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
 READY := .venv/.ready
+READY_DEV := .venv/.ready-dev
 SLICEWISE := $(BIN)/slicewise
 # A process a core, each with one thread. Files keep their order: the notebooks, then the command
 # line, which take longest, so that the processes end together.
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
+# uv, where it is installed, is faster than pip; UV= takes pip.
+UV ?= $(shell command -v uv)
+INSTALL = $(FROM_PIP) $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/pip install --disable-pip-version-check)
+# uv does not read the settings of pip, which may name a mirror or a folder of wheels.
+FROM_PIP = $(if $(UV),eval "$$($(PYTHON) -m pip config list 2>/dev/null | sort -r | sed -nE \
+	-e "s/^[^=]*\.index-url=/export UV_DEFAULT_INDEX=/p" -e "s/^[^=]*\.extra-index-url=/export UV_INDEX=/p" \
+	-e "s/^[^=]*\.find-links=/export UV_FIND_LINKS=/p" -e "s/^[^=]*\.no-index=/export UV_NO_INDEX=/p" \
+	-e "s/^[^=]*\.cert=/export SSL_CERT_FILE=/p")"; export UV_INDEX_STRATEGY=unsafe-best-match UV_PYTHON_DOWNLOADS=never;)
+# The locks hold every package but PyTorch, whose build is chosen by TORCH: nothing else asks for it.
+LOCKED := --no-deps --require-hashes
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv --config-file .ci/lock.toml pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-emit-package torch --extra baseline --extra server --extra sweep --group build
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz lint format bench models promote rollback serve sync mlflow mlflow-server clean
+.PHONY: help setup dev notebooks data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz lint format lock bench models promote rollback serve sync mlflow mlflow-server clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-url ADDRESS" takes another build.
+
+dev: $(READY_DEV) ## Add what tests, checks, documentation and notebooks need.
+
+notebooks: $(READY_DEV) ## Open the notebooks in JupyterLab.
+	$(BIN)/jupyter lab --notebook-dir notebooks $(ARGS)
 
 data: $(READY) ## Fetch a public data set: NAME=hippocampus OUT=folder.
 	$(SLICEWISE) data $(NAME) --out "$(or $(OUT),$(WORK)/data)" $(ARGS)
@@ -92,26 +110,31 @@ view: $(READY) ## Write a page that shows a scan with its masks: INPUT=path MASK
 demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks and figures.
 	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)
 
-test: $(READY) ## Run the tests that need neither time nor real scans.
+test: $(READY_DEV) ## Run the tests that need neither time nor real scans.
 	$(SIDE_BY_SIDE) -m "not slow and not data" $(ARGS)
 
-test-all: $(READY) ## Run every test, slow ones, real scans and notebooks too.
+test-all: $(READY_DEV) ## Run every test, slow ones, real scans and notebooks too.
 	$(SIDE_BY_SIDE) --durations=12 $(ARGS)
 
-coverage: $(READY) ## Run every test and tell which lines none of them reaches.
+coverage: $(READY_DEV) ## Run every test and tell which lines none of them reaches.
 	$(MAKE) test-all ARGS="--cov --cov-report=term $(ARGS)"
 
-fuzz: $(READY) ## Damage 20,000 small DICOM files and read them; COUNT=number.
+fuzz: $(READY_DEV) ## Damage 20,000 small DICOM files and read them; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
 
-faults: $(READY) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
+faults: $(READY_DEV) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
 	$(BIN)/python tests/faults_table.py
 
-lint: $(READY) ## Check format, style, types and the direction of imports.
+lint: $(READY_DEV) ## Check format, style, types and the direction of imports.
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-format: $(READY) ## Rewrite the code in the common format.
+format: $(READY_DEV) ## Rewrite the code in the common format.
 	$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+lock: ## Pin every version anew, with hashes, by uv: ARGS=--upgrade takes newer ones.
+	$(LOCK) --extra notebooks --group dev --output-file requirements-dev.txt $(ARGS)
+	cp requirements-dev.txt requirements.txt
+	$(LOCK) --output-file requirements.txt
 
 bench: $(READY) ## Measure throughput beside the rate that this machine reaches.
 	$(SLICEWISE) bench --work "$(WORK)" $(ARGS)
@@ -140,11 +163,17 @@ mlflow-server: $(READY) ## Serve runs and models of a group from PostgreSQL: SET
 clean: ## Remove caches of tools; the environment and the work folder stay.
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* build dist && find pipeline tests -name __pycache__ -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is %d.%d; name another one: make setup PYTHON=python3.12" % sys.version_info[:2])'
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; echo 'The module venv of $(PYTHON) does not work; on Debian, install python3-venv.' >&2; exit 1; }
-	@echo 'Installing $(TORCH)'
-	$(BIN)/pip install --disable-pip-version-check $(TORCH) -c constraints.txt
-	$(BIN)/pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
+$(READY): pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, and $(PYTHON) is %d.%d; name another one: make setup PYTHON=python3.12" % sys.version_info[:2])'
+	@test -x $(BIN)/pip || { $(FROM_PIP) $(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON),$(PYTHON) -m venv) .venv; } || { rm -rf .venv; echo 'No environment could be made with $(PYTHON); on Debian, install python3-venv.' >&2; exit 1; }
+	@echo 'Installing requirements.txt and $(TORCH) with $(if $(UV),uv,pip)'
+	@$(INSTALL) $(LOCKED) -r requirements.txt
+	@$(INSTALL) $(TORCH)
+	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import torch; print("PyTorch", torch.__version__, "for", "CUDA " + torch.version.cuda if torch.version.cuda else "CPU")'
 	@touch $(READY)
+
+$(READY_DEV): $(READY) requirements-dev.txt
+	@echo 'Installing requirements-dev.txt with $(if $(UV),uv,pip)'
+	@$(INSTALL) $(LOCKED) -r requirements-dev.txt
+	@touch $(READY_DEV)

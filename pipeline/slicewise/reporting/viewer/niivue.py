@@ -30,7 +30,7 @@ def renderer_script() -> str:
             path,
             expected="the viewer NiiVue, which nilearn 0.14 brings",
             found=f"none in nilearn {nilearn.version}",
-            remedy="install the tested versions: pip install 'nilearn>=0.14' -c constraints.txt",
+            remedy="install a tested version: pip install 'nilearn>=0.14,<0.15'",
         )
     return script
 
