@@ -249,7 +249,7 @@ def test_a_worker_that_dies_costs_one_case(monkeypatch: pytest.MonkeyPatch) -> N
         error = ScanError("a", expected="its process to finish", found="a death", remedy="none")
         yield from ((task, error) for task in tasks)
 
-    monkeypatch.setattr(checking_run, "run_in_workers", die)
+    monkeypatch.setattr(checking_run, "run_on_scans", die)
     catalogue = Catalogue(Path(), (Case("a", "p", (Path("a.nii"),), Path("a_seg.nii")),))
     config = Config.model_validate({"name": "x", "data": {}, "training": {"steps": 1}})
     (seen,) = checking_run.see_cases(catalogue, config, 1, with_pictures=True)

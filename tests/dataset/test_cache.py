@@ -42,7 +42,7 @@ def in_this_process(
 
 @pytest.fixture
 def serial(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "run_in_workers", in_this_process)
+    monkeypatch.setattr(cache, "run_on_scans", in_this_process)
 
 
 def config(root: Path, **data: Any) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slicewise.dataset.worker_pool import default_workers, run_in_workers
+from slicewise.dataset.worker_pool import default_workers, run_on_scans
 from slicewise.errors import ScanError
 
 # Workers import what they run by name, and test modules have no name that they could import:
@@ -28,7 +28,7 @@ def test_faults_stay_with_their_items(tmp_path: Path) -> None:
     first = f"({DIE} if len(open({str(tmp_path / 'once')!r}).read()) < 2 else 'survived')"
     once, always = counted(tmp_path / "once", first), counted(marks, DIE)
     items = ["1 + 1", always, MISSING, "2 + 2", once]
-    results = dict(run_in_workers(eval, items, 2))
+    results = dict(run_on_scans(eval, items, 2))
     assert set(results) == set(items)
     assert (results["1 + 1"], results["2 + 2"]) == (2, 4)
     assert results[once] == "survived"
@@ -43,12 +43,12 @@ def test_faults_stay_with_their_items(tmp_path: Path) -> None:
 
 def test_our_own_mistakes_are_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(run_in_workers(eval, ["1 / 0"], 1))
+        list(run_on_scans(eval, ["1 / 0"], 1))
 
 
 def test_more_workers_than_items_and_no_items_at_all() -> None:
-    assert list(run_in_workers(eval, ["3"], 8)) == [("3", 3)]
-    assert list(run_in_workers(eval, [], 4)) == []
+    assert list(run_on_scans(eval, ["3"], 8)) == [("3", 3)]
+    assert list(run_on_scans(eval, [], 4)) == []
 
 
 def test_number_of_workers_follows_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

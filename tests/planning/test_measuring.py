@@ -177,7 +177,7 @@ def test_every_scan_is_read_once(
     monkeypatch.setattr("slicewise.dataset.contrasts.read_scan", counted)
     monkeypatch.setattr("slicewise.planning.measuring.read_scan", counted, raising=False)
     monkeypatch.setattr(
-        "slicewise.planning.measuring.run_in_workers",
+        "slicewise.planning.measuring.run_on_scans",
         lambda measure, tasks, _: ((task, measure(task)) for task in tasks),
     )
     config = config_of(tmp_path / "dataset.csv", "data.contrasts=[T1, T2]")

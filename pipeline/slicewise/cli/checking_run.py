@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Examined, examine
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
 from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
@@ -41,7 +41,7 @@ def see_cases(
 ) -> Iterator[SeenCase]:
     """Read every case to its last voxel; yields each when it is done."""
     tasks = [CaseTask(case, config, with_pictures) for case in catalogue.cases]
-    for task, result in run_in_workers(see_case, tasks, workers):
+    for task, result in run_on_scans(see_case, tasks, workers):
         if isinstance(result, ScanError):
             case = CheckedCase(task.name, task.case.patient, labelled=task.case.label is not None)
             case.problems.append(result.reason)

@@ -11,7 +11,7 @@ import numpy as np
 
 from slicewise import __version__
 from slicewise.config import ReadingSection
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries
@@ -82,7 +82,7 @@ def convert_scans(
     Raises:
         OutputError: a file cannot be written.
     """
-    return run_in_workers(convert_scan, tasks, workers)
+    return run_on_scans(convert_scan, tasks, workers)
 
 
 def convert_scan(task: ConversionTask) -> Converted:

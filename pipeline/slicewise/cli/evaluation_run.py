@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from slicewise.cli.console import note, tracked
 from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import SetAside, patient_of
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import DataError, ScanError
 from slicewise.evaluation.pairing import Pair, label_values, read_pair
 from slicewise.evaluation.scores import Score, score_case
@@ -110,7 +110,7 @@ def pair_tasks(pairs: Sequence[Pair], config: Config | None, workers: int) -> li
 
 def score_pairs(tasks: Sequence[PairTask], workers: int) -> ScoredPairs:
     """Score each pair on the grid of its reference, ``workers`` at a time."""
-    results = tracked(run_in_workers(score_pair, tasks, workers), "scoring", len(tasks))
+    results = tracked(run_on_scans(score_pair, tasks, workers), "scoring", len(tasks))
     by_name = {task.name: result for task, result in results}
     found = ScoredPairs([], {}, {})
     for task in tasks:
@@ -163,7 +163,7 @@ def write_summary(
 
 def _values_in(tasks: Sequence[PairTask], workers: int) -> list[int]:
     """Label values of all pairs; a pair that cannot be read is named when it is scored."""
-    results = tracked(run_in_workers(values_in_pair, tasks, workers), "reading", len(tasks))
+    results = tracked(run_on_scans(values_in_pair, tasks, workers), "reading", len(tasks))
     found = [result for _, result in results if not isinstance(result, ScanError)]
     return sorted({value for values in found for value in values})
 

@@ -18,7 +18,7 @@ from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
 from slicewise.dataset.case_key import case_key
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem
 from slicewise.imaging.files import private_folder, write_text
 
@@ -109,7 +109,7 @@ def prepare(
     """
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config, folder) for case in catalogue.labelled]
-    for task, result in run_in_workers(_prepare_case, tasks, workers):
+    for task, result in run_on_scans(_prepare_case, tasks, workers):
         yield task.name, result
 
 

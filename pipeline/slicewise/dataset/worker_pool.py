@@ -25,7 +25,7 @@ def default_workers() -> int:
     return max(1, min(8, len(os.sched_getaffinity(0))))
 
 
-def run_in_workers(
+def run_on_scans(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | ScanError]]:
     """Apply a module-level function to each item, ``workers`` at a time.

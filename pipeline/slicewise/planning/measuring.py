@@ -14,7 +14,7 @@ from scipy.ndimage import find_objects, generate_binary_structure, label
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Intensities, examine
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts
@@ -53,7 +53,7 @@ class _Task:
 def measure_cases(catalogue: Catalogue, config: Config, workers: int) -> Iterator[MeasuredCase]:
     """Read every labelled case to its last voxel; yields each when it is done."""
     tasks = [_Task(case, config) for case in catalogue.labelled]
-    for task, result in run_in_workers(_measure_case, tasks, workers):
+    for task, result in run_on_scans(_measure_case, tasks, workers):
         if isinstance(result, ScanError):
             checked = CheckedCase(task.name, task.case.patient, labelled=True)
             checked.problems.append(result.reason)

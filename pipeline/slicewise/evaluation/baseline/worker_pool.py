@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from slicewise.dataset.worker_pool import run_in_workers
+from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import ScanError
 
 Task = TypeVar("Task")
@@ -41,7 +41,7 @@ class WorkerPool:
         Raises:
             ScanError: of the first task that fails; no case is left out silently.
         """
-        done = run_in_workers(function, tasks, self.workers)
+        done = run_on_scans(function, tasks, self.workers)
         for task, result in self.tracked(done, description, len(tasks)):
             if isinstance(result, ScanError):
                 raise result
