@@ -12,13 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import slicewise
 from slicewise.config import Config
 from slicewise.errors import GeometryError, ModelError, ScanError
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.inference import Predictor
 from slicewise.tracking import Store, register_model, resolve_model, start_run
 from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
-from slicewise.tracking.registry import requirements, synthetic_example
+from slicewise.tracking.registry import (
+    input_example,
+    requirements,
+    save_servable,
+    synthetic_example,
+)
 
 
 @pytest.mark.usefixtures("threshold_predictor")
@@ -232,6 +238,22 @@ def test_example_is_small_and_readable(tmp_path: Path) -> None:
 
     assert len(content) < 100_000
     assert nib.load(path).shape == (40, 36, 12)
+
+
+@pytest.mark.usefixtures("threshold_predictor")
+def test_the_package_travels_with_the_model_and_nothing_else(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    folder = tmp_path / "saved"
+    save_servable(folder, files, "# Card", input_example(("image",)))
+
+    source = Path(slicewise.__file__).parent
+    ours = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    copied = folder / "code" / "slicewise"
+    assert [path.name for path in (folder / "code").iterdir()] == ["slicewise"]
+    assert {path.relative_to(copied) for path in copied.rglob("*") if path.is_file()} == {
+        path for path in ours if "__pycache__" not in path.parts
+    }
 
 
 LOAD_ELSEWHERE = """

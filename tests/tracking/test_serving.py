@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from slicewise.errors import UsageError
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.registry import synthetic_example
 from slicewise.tracking.serving.request_limits import Limits, RequestLimiter
@@ -23,7 +24,7 @@ HEADERS = {"host": "127.0.0.1:5001", "content-type": "application/json"}
 
 
 async def ask_async(
-    gate: RequestLimiter, body: bytes, path: str = "/invocations", parts: int = 1, **headers: str
+    limiter: RequestLimiter, body: bytes, path: str = "/invocations", parts: int = 1, **headers: str
 ) -> tuple[int, Any]:
     """Send a request in several parts; header names have _ for -."""
     given = HEADERS | {key.replace("_", "-"): value for key, value in headers.items()}
@@ -48,7 +49,7 @@ async def ask_async(
     }
     if path != "/invocations":
         scope["method"] = "GET"
-    await gate(scope, receive, send)
+    await limiter(scope, receive, send)
     content = b"".join(message.get("body", b"") for message in sent)
     try:
         return sent[0]["status"], json.loads(content)
@@ -56,9 +57,9 @@ async def ask_async(
         return sent[0]["status"], content.decode()
 
 
-def ask(gate: RequestLimiter, body: object = b"", **more: Any) -> tuple[int, Any]:
+def ask(limiter: RequestLimiter, body: object = b"", **more: Any) -> tuple[int, Any]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return asyncio.run(ask_async(gate, raw, **more))
+    return asyncio.run(ask_async(limiter, raw, **more))
 
 
 def row(content: bytes) -> dict[str, Any]:
@@ -197,6 +198,30 @@ def test_names_of_this_machine_are_known(service: RequestLimiter, host: str) -> 
     assert ask(service, path="/ping", host=host, origin="http://localhost:5001")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["*", "*.example.org"])
+def test_a_wildcard_host_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match="whole names"):
+        Limits(hosts=frozenset({host}))
+
+
+def test_a_client_that_hangs_up_is_no_fault_of_the_service() -> None:
+    async def hung_up() -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(key.encode(), value.encode()) for key, value in HEADERS.items()]
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": headers}
+        await RequestLimiter(Slow(), Limits())(scope, receive, send)
+        return sent
+
+    assert asyncio.run(hung_up())[0]["status"] == 400
+
+
 class Slow:
     """Answers when it is let; knows how many it holds at a time."""
 
@@ -220,8 +245,8 @@ def test_two_are_answered_at_a_time_and_others_wait() -> None:
     slow = Slow()
 
     async def five() -> list[tuple[int, Any]]:
-        gate = RequestLimiter(slow, Limits(at_once=2, timeout_seconds=5))
-        tasks = [asyncio.create_task(ask_async(gate, b"{}")) for _ in range(5)]
+        limiter = RequestLimiter(slow, Limits(at_once=2, timeout_seconds=5))
+        tasks = [asyncio.create_task(ask_async(limiter, b"{}")) for _ in range(5)]
         await asyncio.sleep(0.2)
         assert slow.now == 2
         slow.release.set()
@@ -235,17 +260,17 @@ def test_who_waits_too_long_is_told_and_a_turn_ends_with_its_prediction() -> Non
     slow = Slow()
 
     async def three() -> tuple[list[int], int, int]:
-        gate = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=0.2))
+        limiter = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=0.2))
         begun = time.monotonic()
-        answers = await asyncio.gather(*(ask_async(gate, b"{}") for _ in range(3)))
+        answers = await asyncio.gather(*(ask_async(limiter, b"{}") for _ in range(3)))
         assert time.monotonic() - begun < 5
         # The first prediction goes on; it cannot be stopped.
-        busy, _ = await ask_async(gate, b"{}")
+        busy, _ = await ask_async(limiter, b"{}")
         slow.release.set()
         while slow.now:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        after, _ = await ask_async(gate, b"{}")
+        after, _ = await ask_async(limiter, b"{}")
         return [status for status, _ in answers], busy, after
 
     statuses, busy, after = asyncio.run(three())
@@ -258,8 +283,8 @@ def test_a_long_queue_is_refused_at_once() -> None:
     slow = Slow()
 
     async def many() -> list[int]:
-        gate = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=5))
-        tasks = [asyncio.create_task(ask_async(gate, b"{}")) for _ in range(12)]
+        limiter = RequestLimiter(slow, Limits(at_once=1, timeout_seconds=5))
+        tasks = [asyncio.create_task(ask_async(limiter, b"{}")) for _ in range(12)]
         await asyncio.sleep(0.1)
         slow.release.set()
         return [status for status, _ in await asyncio.gather(*tasks)]

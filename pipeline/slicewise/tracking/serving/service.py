@@ -1,4 +1,4 @@
-"""A model in, MLflow's scoring server for it, behind the gate, out."""
+"""The web service of a model: MLflow's scoring server behind limits on its requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slicewise.config import as_yaml, without_places
 from slicewise.errors import ScanError, SlicewiseError
 from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
 from slicewise.tracking.registry import input_example, save_servable
-from slicewise.tracking.serving.request_limits import Limits, RequestLimiter, faults
+from slicewise.tracking.serving.request_limits import Limits, RequestLimiter, model_errors
 from slicewise.tracking.store import prepare_mlflow
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class GuardedModel:
         try:
             return self._model.predict(data, params=params)
         except SlicewiseError as error:
-            faults.get().append(error)
+            model_errors.get().append(error)
             raise
         except MlflowException as error:
             # MLflow's own text repeats the data.
-            faults.get().append(_other_columns(data))
+            model_errors.get().append(_other_columns(data))
             raise error from None
 
 
@@ -70,7 +70,7 @@ def build_service(
     os.environ.pop(ALLOWED_FOLDER, None)
     if allowed_folder is not None:
         os.environ[ALLOWED_FOLDER] = str(allowed_folder.resolve())
-    # The gate's limit counts; MLflow's would cut a long one short.
+    # Our own limit applies; MLflow's would end long predictions earlier.
     os.environ[_MLFLOW_TIMEOUT] = str(int(10 * limits.timeout_seconds) + 1)
     config = files.load().config
     with tempfile.TemporaryDirectory() as folder:
