@@ -255,7 +255,7 @@ def test_failures_without_pictures_are_counted(
 ) -> None:
     (fold,) = read_results(run)
     assert fold.facts is not None
-    rows = [replace(s, state="missed", dice=0.0, predicted_ml=0.0) for s in fold.scores]
+    rows = [replace(s, state="false negative", dice=0.0, predicted_ml=0.0) for s in fold.scores]
     copies = [replace(rows[0], case=f"gone{n}", patient=f"q{n}") for n in range(4)]
     facts = replace(fold.facts, validation_cases=len(rows) + 6)
     write_results(run, facts, [*rows, *copies], {})
@@ -274,7 +274,9 @@ def test_what_is_left_out_is_told_for_each_metric(
     (fold,) = read_results(other)
     assert fold.facts is not None
     nan = float("nan")
-    missed = replace(fold.scores[0], state="missed", dice=0.0, hd95_mm=nan, predicted_ml=0.0)
+    missed = replace(
+        fold.scores[0], state="false negative", dice=0.0, hd95_mm=nan, predicted_ml=0.0
+    )
     write_results(other, fold.facts, [missed, *fold.scores[1:]], {})
     done = slicewise("report", run, "--work", work, "--against", other, "--no-viewer")
     assert done.returncode == 0, done.stderr
@@ -386,7 +388,7 @@ class Judged:
 def test_best_median_worst_and_failures_are_shown() -> None:
     failed = tuple(
         type("Failure", (), {"case": case, "kind": kind})
-        for case, kind in (("b", "missed"), ("b", "leaked"), ("e", "leaked"))
+        for case, kind in (("b", "false negative"), ("b", "leaked"), ("e", "leaked"))
     )
     dice = dict(zip("abcde", (0.5, 0.6, 0.7, 0.8, 0.9), strict=True)) | {"none": float("nan")}
     chosen = choose_cases(Judged(dice, failed))  # type: ignore[arg-type]
@@ -394,7 +396,7 @@ def test_best_median_worst_and_failures_are_shown() -> None:
         Choice("e", "best", by_errors=False),
         Choice("c", "median", by_errors=False),
         Choice("a", "worst", by_errors=True),
-        Choice("b", "missed", by_errors=True),
+        Choice("b", "false negative", by_errors=True),
     ]
     assert [one.role for one in choose_cases(Judged({"a": 0.5, "b": 0.6}))] == [  # type: ignore[arg-type]
         "best",

@@ -18,9 +18,9 @@ def row(structure: str, case: str, state: str) -> Score:
 
 def test_what_is_never_found_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     states = {
-        "gone": ("missed", "missed", "both empty", "invented"),
-        "rare": ("missed", "detected", "missed", "missed"),
-        "nowhere": ("both empty", "both empty", "invented", "both empty"),
+        "gone": ("false negative", "false negative", "both empty", "false positive"),
+        "rare": ("false negative", "detected", "false negative", "false negative"),
+        "nowhere": ("both empty", "both empty", "false positive", "both empty"),
     }
     rows = [
         row(structure, f"case{number}", state)

@@ -163,7 +163,7 @@ def test_a_structure_that_was_never_seen_is_predicted_nowhere(fitted: Baseline) 
 
 
 def test_what_training_promises_is_what_unseen_scans_get(fitted: Baseline) -> None:
-    """Were a case judged by a prior of its own label, the promise would flatter."""
+    """Judged by a prior of its own label, a case would bias the training Dice optimistically."""
     unseen = [phantom(seed) for seed in range(100, 106)]
     for recipe, value in zip(fitted.recipes[:2], (3, 7), strict=True):
         assert recipe is not None

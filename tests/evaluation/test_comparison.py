@@ -142,7 +142,7 @@ def test_undefined_in_either_is_left_out_and_counted() -> None:
     comparison = compare(numbered((0.5, NAN, 0.7, 0.2)), numbered((0.6, 0.7, NAN, 0.4)), NAMES)
     (row,) = comparison.rows
     assert (row.cases, row.undefined) == (2, 2)
-    assert (row.missed_first, row.missed_second) == (1, 1)
+    assert (row.undefined_first, row.undefined_second) == (1, 1)
     assert row.difference == pytest.approx(0.15)
     assert list(row.differences) == ["c0", "c3"]
 
@@ -151,7 +151,7 @@ def test_undefined_cases_are_counted_by_run() -> None:
     first = numbered((0.5, NAN, NAN, NAN, 0.2))
     (row,) = compare(first, numbered((0.6, 0.7, 0.8, NAN, NAN)), NAMES).rows
     assert (row.cases, row.undefined) == (1, 4)
-    assert (row.missed_first, row.missed_second) == (2, 1)
+    assert (row.undefined_first, row.undefined_second) == (2, 1)
 
 
 def test_undefined_everywhere() -> None:
@@ -159,7 +159,7 @@ def test_undefined_everywhere() -> None:
     comparison = compare(scores, scores, NAMES, "calibration_error")
     (row,) = comparison.rows
     assert (row.cases, row.patients, row.undefined) == (0, 0, 2)
-    assert (row.missed_first, row.missed_second) == (0, 0)
+    assert (row.undefined_first, row.undefined_second) == (0, 0)
     assert all(math.isnan(value) for value in (row.difference, row.low, row.p_corrected))
 
 

@@ -24,7 +24,7 @@ CONFIG = Config.model_validate(
 FACTS = RunFacts(
     "toy", "network", 2, "by patient", 9, 8, 70, 3, 2, 0, {"odd": "flat"}, 12.5, "1", "2026-01-02"
 )
-SCORE = Score("a", "p", "core", "missed", 0, 0, 0, math.nan, math.nan, math.nan, 0, 0, 2.5)
+SCORE = Score("a", "p", "core", "false negative", 0, 0, 0, math.nan, math.nan, math.nan, 0, 0, 2.5)
 BINS_OF_CORE = Reliability((1,) * BINS, (0.5,) * BINS, (0,) * BINS)
 
 
@@ -46,7 +46,7 @@ def test_everything_comes_back(run: Path) -> None:
     # Five steps in two rows: means over three and over two.
     assert found.losses == ((3, pytest.approx(7 / 3, rel=1e-5)), (5, 1.75))
     (score,) = found.scores
-    assert (score.state, score.reference_ml) == ("missed", 2.5)
+    assert (score.state, score.reference_ml) == ("false negative", 2.5)
     assert math.isnan(score.hd95_mm)
 
 

@@ -1,4 +1,4 @@
-"""Rows that hide neither missed nor undefined structures, and their table."""
+"""Rows that hide neither false-negative nor undefined structures, and their table."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_one_row_a_structure(scores: list[Score]) -> None:
     head, body, tail, ghost = scores
     assert head.dice == pytest.approx(2 / 3)
     assert head.iou == pytest.approx(1 / 2)
-    assert (head.state, body.state) == ("detected", "missed")
-    assert (tail.state, ghost.state) == ("invented", "both empty")
+    assert (head.state, body.state) == ("detected", "false negative")
+    assert (tail.state, ghost.state) == ("false positive", "both empty")
     assert (body.dice, body.iou, tail.dice, tail.iou) == (0, 0, 0, 0)
     assert math.isnan(ghost.dice)
     assert math.isnan(ghost.iou)
@@ -82,7 +82,7 @@ def test_tolerance_and_pieces_are_those_of_the_structure() -> None:
     predicted, reference = a_volume(1, 1, 0, 0, 1), a_volume(1, 0, 0, 1, 0)
     (score,) = score_case("case", predicted, reference, structures).scores
     assert score.surface_dice == 1
-    assert score.components == ComponentCounts(reference=2, found=1, predicted=2, invented=1)
+    assert score.components == ComponentCounts(reference=2, found=1, predicted=2, false_positive=1)
     assert (score.component_sensitivity, score.component_precision) == (0.5, 0.5)
 
 
@@ -116,8 +116,8 @@ def test_csv(tmp_path: Path, scores: list[Score]) -> None:
     with (tmp_path / "deep" / "scores.csv").open(newline="") as stream:
         head, body, tail, ghost = csv.DictReader(stream)
     assert (head["dice"], head["iou"], head["reference_ml"]) == ("0.666667", "0.5", "0.1")
-    assert (body["state"], body["dice"], body["precision"]) == ("missed", "0", "")
-    assert (tail["state"], tail["sensitivity"]) == ("invented", "")
+    assert (body["state"], body["dice"], body["precision"]) == ("false negative", "0", "")
+    assert (tail["state"], tail["sensitivity"]) == ("false positive", "")
     assert (ghost["dice"], ghost["predicted_ml"], ghost["found_components"]) == ("", "0", "")
 
 

@@ -40,16 +40,16 @@ def test_summary_counts_every_state() -> None:
     rows = [
         row(0.9, "b", "c0"),
         row(0.5, "a", "c0"),
-        row(0.0, "b", "c1", "p", "missed"),
-        row(0.0, "b", "c2", "p", "invented"),
+        row(0.0, "b", "c1", "p", "false negative"),
+        row(0.0, "b", "c2", "p", "false positive"),
         row(NAN, "b", "c3", state="both empty"),
         row(0.6, "b", "c4"),
         row(NAN, "b", "c5", state="both empty"),
     ]
     b, a = summarize(rows)
     assert (b.structure, a.structure) == ("b", "a")
-    assert (b.cases, b.patients, b.missed, b.invented, b.undefined) == (6, 5, 1, 1, 2)
-    assert (a.cases, a.patients, a.missed, a.invented, a.undefined) == (1, 1, 0, 0, 0)
+    assert (b.cases, b.patients, b.false_negative, b.false_positive, b.undefined) == (6, 5, 1, 1, 2)
+    assert (a.cases, a.patients, a.false_negative, a.false_positive, a.undefined) == (1, 1, 0, 0, 0)
     dice = b.metrics["dice"]
     assert dice.count == 4
     assert dice.mean == pytest.approx((0.9 + 0 + 0 + 0.6) / 4)
@@ -97,15 +97,15 @@ def test_values_that_are_no_numbers_are_left_out(odd: float) -> None:
 
 def test_a_case_of_several_folds_counts_once() -> None:
     twice = [
-        row(0.4, case="c0", state="missed", volumes=(0, 4)),
+        row(0.4, case="c0", state="false negative", volumes=(0, 4)),
         row(0.8, case="c0", volumes=(2, 4)),
         row(0.9, case="c1", volumes=(5, 4)),
         row(NAN, case="c2", state="both empty", volumes=(0, 0)),
-        row(0.0, case="c2", state="invented", volumes=(1, 0)),
+        row(0.0, case="c2", state="false positive", volumes=(1, 0)),
     ]
     (summary,) = summarize(twice)
     assert (summary.cases, summary.patients) == (3, 3)
-    assert (summary.missed, summary.invented, summary.undefined) == (1, 1, 0)
+    assert (summary.false_negative, summary.false_positive, summary.undefined) == (1, 1, 0)
     dice = summary.metrics["dice"]
     assert (dice.count, dice.mean) == (3, pytest.approx((0.6 + 0.9 + 0.0) / 3))
     assert summary.volume.count == 3
@@ -242,9 +242,9 @@ def test_bland_altman_of_too_little() -> None:
 
 
 def test_final_metrics_of_a_run() -> None:
-    rows = [row(0.8), row(0.0, case="other", state="missed")]
+    rows = [row(0.8), row(0.0, case="other", state="false negative")]
     found = final_metrics(summarize(rows))
     assert found["dice"] == found["dice.a"] == pytest.approx(0.4)
     assert (found["hd95_mm.a"], found["surface_dice.a"]) == (2, 0.9)
-    assert (found["missed.a"], found["invented.a"]) == (1, 0)
+    assert (found["false_negative.a"], found["false_positive.a"]) == (1, 0)
     assert found["iou.a"] == pytest.approx(0.2)

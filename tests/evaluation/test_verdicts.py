@@ -54,7 +54,7 @@ def test_no_verdict_where_figures_point_elsewhere(changes: dict[str, float]) -> 
 
 
 def test_what_a_run_missed_stands_beside_the_verdict() -> None:
-    spared = row(undefined=4, missed_first=1, missed_second=3)
+    spared = row(undefined=4, undefined_first=1, undefined_second=3)
     assert verdict(spared, HD95, NAMES) == (
         "core: old is better where both found it, HD95 by 0.25 mm (corrected p = 0.0200); "
         "old alone missed 1, new alone 3."
@@ -63,12 +63,12 @@ def test_what_a_run_missed_stands_beside_the_verdict() -> None:
         "core: new is better where both have a value, precision by 0.2500 (corrected p = 0.0200); "
         "undefined in old alone 1, in new alone 3."
     )
-    even = row(undefined=4, missed_first=2, missed_second=2)
+    even = row(undefined=4, undefined_first=2, undefined_second=2)
     assert "where both" not in verdict(even, HD95, NAMES)
 
 
 def test_nothing_to_compare() -> None:
-    absent = row(cases=0, differences={}, undefined=5, missed_first=5, p_corrected=math.nan)
+    absent = row(cases=0, differences={}, undefined=5, undefined_first=5, p_corrected=math.nan)
     assert verdict(absent, HD95, NAMES) == (
         "core: no case has the HD95 in both runs; old alone missed 5, new alone 0."
     )

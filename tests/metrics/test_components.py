@@ -1,4 +1,4 @@
-"""Pieces of a structure are counted by hand, and against another library."""
+"""Connected components are counted by hand, and against another library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_by_hand() -> None:
     reference = line(1, 1, 0, 0, 1, 0, 0, 1, 1, 1, 0, 0)
     predicted = line(0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1)
     found = count(predicted, reference)
-    assert found == ComponentCounts(reference=3, found=2, predicted=4, invented=1)
+    assert found == ComponentCounts(reference=3, found=2, predicted=4, false_positive=1)
     assert found.sensitivity == pytest.approx(2 / 3)
     assert found.precision == pytest.approx(3 / 4)
     assert found.f1 == pytest.approx(2 * (2 / 3) * (3 / 4) / (2 / 3 + 3 / 4))
@@ -37,7 +37,7 @@ def test_by_hand() -> None:
 
 def test_one_prediction_over_two_lesions_finds_both() -> None:
     found = count(line(1, 1, 1, 1, 1), line(1, 0, 0, 0, 1))
-    assert found == ComponentCounts(reference=2, found=2, predicted=1, invented=0)
+    assert found == ComponentCounts(reference=2, found=2, predicted=1, false_positive=0)
     assert found.f1 == 1
 
 
@@ -65,14 +65,14 @@ def test_agrees_with_simpleitk(seed: int) -> None:
     random = np.random.default_rng(seed)
     predicted, reference = (random.random((9, 11, 13)) < share for share in (0.04, 0.06))
 
-    def pieces(mask: NDArray[Any]) -> NDArray[Any]:
+    def components(mask: NDArray[Any]) -> NDArray[Any]:
         image = GetImageFromArray(mask.astype(np.uint8))
         return GetArrayFromImage(ConnectedComponent(image, True))
 
-    ours, theirs = pieces(predicted), pieces(reference)
+    ours, theirs = components(predicted), components(reference)
     found = sum(bool(predicted[theirs == n].any()) for n in range(1, theirs.max() + 1))
-    invented = sum(not reference[ours == n].any() for n in range(1, ours.max() + 1))
-    expected = ComponentCounts(int(theirs.max()), found, int(ours.max()), invented)
+    false_positive = sum(not reference[ours == n].any() for n in range(1, ours.max() + 1))
+    expected = ComponentCounts(int(theirs.max()), found, int(ours.max()), false_positive)
     assert count(predicted, reference) == expected
     assert 0 < found < expected.reference
-    assert 0 < invented < expected.predicted
+    assert 0 < false_positive < expected.predicted

@@ -130,10 +130,13 @@ def test_agrees_with_scikit_learn(seed: int) -> None:
 
 
 def test_sensitivity_needs_a_reference_and_precision_a_prediction() -> None:
-    missed, invented = overlap(line(0, 0), line(1, 0)), overlap(line(1, 0), line(0, 0))
-    assert (missed.sensitivity, invented.precision) == (0, 0)
-    assert math.isnan(missed.precision)
-    assert math.isnan(invented.sensitivity)
+    false_negative, false_positive = (
+        overlap(line(0, 0), line(1, 0)),
+        overlap(line(1, 0), line(0, 0)),
+    )
+    assert (false_negative.sensitivity, false_positive.precision) == (0, 0)
+    assert math.isnan(false_negative.precision)
+    assert math.isnan(false_positive.sensitivity)
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA", "AIR"])

@@ -38,7 +38,7 @@ def test_card_of_one_fold() -> None:
     assert "1 cases were set aside" in text
     assert "Not a medical device" in text
     assert "/private" not in text
-    assert "flatter" not in text
+    assert "biased" not in text
 
 
 def test_card_of_a_cross_validation_that_shares_patients() -> None:
@@ -47,7 +47,7 @@ def test_card_of_a_cross_validation_that_shares_patients() -> None:
     text = model_card(config, folds, [score("a", 0.8)])
     assert "3 networks, one a fold; each of 24 cases held out by one of them." in text
     assert "Licence of the data: not stated." in text
-    assert "6 patients were on both sides of a fold: the figures flatter." in text
+    assert "6 patients were on both sides of a fold: the figures are optimistically biased." in text
     assert "scored by the one network that had not seen it" in text
     # One patient has no interval.
     assert "| core | 0.8000 |" in text

@@ -107,8 +107,8 @@ def show_comparison(comparison: RunComparison) -> None:
         output.print(text, markup=False, soft_wrap=True)
     note(
         "Cases: those where both runs have a value; left out: the other cases of both. Difference: "
-        "mean over cases and its 95 % interval, patients drawn. p: permutation test of this "
-        "difference, signs flipped patient by patient; corrected over structures by Holm. "
+        "mean over cases and its 95 % interval (patient-level bootstrap). p: permutation test of "
+        "this difference, signs flipped patient by patient; corrected over structures by Holm. "
         "Effect: rank-biserial correlation of the patients' sums of differences, -1 to 1."
     )
 
@@ -147,7 +147,10 @@ def _about_folds(runs: dict[str, ScoredRun]) -> Iterator[str]:
     for name, run in runs.items():
         if shared := sum(facts.shared_patients for facts in run.facts):
             patients = counted(shared, "patient")
-            yield f"{name}: {patients} in training and validation both, so its scores flatter"
+            yield (
+                f"{name}: {patients} in training and validation both, so its scores are "
+                "optimistically biased"
+            )
         if not run.facts:
             yield f"{name}: nothing is known about its training; it must not have seen these cases"
     folds = [{(facts.folds, facts.fold) for facts in run.facts} for run in runs.values()]
@@ -177,7 +180,7 @@ def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
 
 
 def _left_out(row: StructureComparison, comparison: RunComparison) -> str:
-    alone = ((comparison.first, row.missed_first), (comparison.second, row.missed_second))
+    alone = ((comparison.first, row.undefined_first), (comparison.second, row.undefined_second))
     parts = [f"{count} in {name} alone" for name, count in alone if count]
     return counted(row.undefined, "case") + (f" ({', '.join(parts)})" if parts else "")
 

@@ -34,10 +34,10 @@ def evaluate(
     """Score each case and structure on the grid of the reference.
 
     Dice, IoU, sensitivity, precision, HD95, average surface distance, surface Dice and volumes;
-    for structures with several_components, each piece by itself, too.
+    for structures with several_components, each connected component, too.
 
-    A missed or invented structure scores 0 and has no distance; where both masks are empty nothing
-    is defined: the cell stays empty, and the case is counted.
+    A false-negative or false-positive structure scores 0 and has no distance; where both masks
+    are empty nothing is defined: the cell stays empty, and the case is counted.
 
     Intervals are for patients: without data.patient_pattern in CONFIG, each case counts as one.
 

@@ -77,7 +77,7 @@ class FoldCases:
         if lost := len(self.cases) - len(self.train) - len(self.val):
             text += f", {lost} set aside"
         if self.shared_patients:
-            text += f"; {self.shared_patients} patients on both sides, so the score flatters"
+            text += f"; {self.shared_patients} patients on both sides: optimistically biased"
         note(text)
         if all(case.patient == case.name for case in self.cases):
             note("each case counts as one patient; set data.patient_pattern if some share one")

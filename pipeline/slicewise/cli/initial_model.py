@@ -49,7 +49,7 @@ class InitialModel:
         if known := sorted(set(held_out) & set(self.checkpoint.facts["train"])):
             note(
                 f"{self.name} has learned from cases that are held out here, if those of one name "
-                f"are the same: {listed(known)}; the score then flatters"
+                f"are the same: {listed(known)}; the score is then optimistically biased"
             )
 
 

@@ -50,6 +50,6 @@ def _held_out(folder: Path) -> dict[str, Path]:
         if fold.facts and fold.facts.shared_patients:
             note(
                 f"{fold.folder}: {fold.facts.folds}; {fold.facts.shared_patients} patients on both "
-                "sides, so scores of these masks flatter"
+                "sides, so scores of these masks are optimistically biased"
             )
     return known

@@ -33,7 +33,7 @@ def promote(
 ) -> None:
     """Make a registered version the champion, if it is not worse than the reigning one.
 
-    Both are compared on the held-out cases that both have scored, paired, patients drawn. The rule:
+    Both are compared on the held-out cases that both have scored, paired by patient. The rule:
     the lower end of the 95 % interval of the difference in Dice lies above minus
     tracking.promotion_margin, for the mean over structures and for each structure; and at least six
     patients are in common. The former champion keeps its version and gets the alias previous.

@@ -130,8 +130,8 @@ def _judgement(store: Store, champion: ModelVersion, challenger: ModelVersion) -
     shared = FOLD_KINDS["published"]
     if challenger.folds == shared != champion.folds:
         text = (
-            "its scores flatter: patients were on both sides of its folds, and not of the "
-            "champion's"
+            "its scores are optimistically biased: patients were on both sides of its folds, and "
+            "not of the champion's"
         )
         return Judgement(found.rows, margin, (*found.objections, text))
     return found
@@ -148,8 +148,8 @@ def _show(judgement: Judgement, champion: ModelVersion, challenger: ModelVersion
     )  # fmt: skip
     note(
         f"Not worse: the lower end of each interval lies above -{judgement.margin:g} "
-        "(tracking.promotion_margin). Intervals draw patients; tests are paired by patient; "
-        "permutation p of structures is corrected by Holm."
+        "(tracking.promotion_margin). Intervals by patient-level bootstrap, tests paired by "
+        "patient; permutation p of structures is corrected by Holm."
     )
 
 

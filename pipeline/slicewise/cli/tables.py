@@ -67,21 +67,22 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
         overall: mean Dice over the structures.
     """
     rows = [_summary_row(item) for item in summaries]
-    columns = ("structure", "Dice", *_BESIDE, "cases", "missed", "invented", "empty")
+    columns = ("structure", "Dice", *_BESIDE, "cases", "false negative", "false positive", "empty")
     show_table(
         title, columns, [*rows, ("mean", _with_interval(overall), *[""] * (len(columns) - 2))]
     )
     note(
-        "Means over cases; in brackets their 95 % interval, patients drawn. Missed or invented "
-        "structures count as 0 and have no distance; both empty is left out."
+        "Means over cases; in brackets their 95 % interval (patient-level "
+        "bootstrap). False negatives and false positives count as 0 and have no distance; both "
+        "empty is left out."
     )
 
 
 def report_never_found(summaries: Sequence[StructureSummary]) -> None:
     """Say what a network finds in no case that has it, and what may help: a mean hides it."""
     for item in summaries:
-        having = item.cases - item.invented - item.undefined
-        if 0 < having == item.missed:
+        having = item.cases - item.false_positive - item.undefined
+        if 0 < having == item.false_negative:
             note(
                 f"never found: {item.structure}, which {counted(having, 'held-out case')} had; "
                 "more time (training.budget_minutes), more slices with it "
@@ -100,5 +101,5 @@ def _summary_row(item: StructureSummary) -> tuple[str, ...]:
 
     dice = _with_interval(item.metrics["dice"])
     others = (figure(item.metrics[key].mean, METRICS[key].digits) for key in _BESIDE.values())
-    counts = (item.cases, item.missed, item.invented, item.undefined)
+    counts = (item.cases, item.false_negative, item.false_positive, item.undefined)
     return (item.structure, dice, *others, *map(str, counts))

@@ -17,7 +17,7 @@ class PostprocessingSection(Section):
     fill_holes: bool = False
     """Fill what a structure encloses."""
     minimum_volume_ml: NonNegativeFloat = 0.0
-    """Leave out pieces that are smaller."""
+    """Remove connected components that are smaller."""
 
 
 class SliceExclusiveSection(Section):

@@ -49,4 +49,4 @@ class StructureSection(Section):
     """Largest distance of two surfaces that surface Dice still counts as agreement: what two
     experts differ by."""
     several_components: bool = False
-    """Whether separate pieces, such as lesions, are counted and scored one by one, too."""
+    """Whether connected components, such as lesions, are counted and scored one by one, too."""

@@ -106,7 +106,7 @@ class TrainingSection(Section):
     """Validations without a better Dice after which training ends; empty never ends early."""
     keep: Literal["last", "best"] = "last"
     """Checkpoint that becomes the model. ``best`` is chosen on the validation cases, so their
-    score then flatters."""
+    score is then optimistically biased."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] | None = 0.999
     """Decay of the running average of the weights; empty switches it off."""
     precision: Literal["auto", "bfloat16", "float16", "float32"] = "auto"

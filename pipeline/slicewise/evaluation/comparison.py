@@ -80,9 +80,9 @@ class StructureComparison:
         p_corrected: over the structures, by Holm.
         differences: case to second minus first.
         undefined: cases of both runs where one of them leaves the metric undefined, or both.
-        missed_first: of these, cases that the first run alone leaves undefined; of distances, those
-            that it alone missed.
-        missed_second: cases that the second run alone leaves undefined.
+        undefined_first: of these, cases that the first run alone leaves undefined; of distances,
+            its false negatives.
+        undefined_second: cases that the second run alone leaves undefined.
         wilcoxon_p: two-sided, of Wilcoxon's signed-rank test of the patients' sums of differences.
     """
 
@@ -99,8 +99,8 @@ class StructureComparison:
     p_corrected: float
     differences: Mapping[str, float]
     undefined: int = 0
-    missed_first: int = 0
-    missed_second: int = 0
+    undefined_first: int = 0
+    undefined_second: int = 0
     wilcoxon_p: float = math.nan
 
 
@@ -304,8 +304,12 @@ def _compared(pairs: Sequence[PairedScore], seed: int) -> StructureComparison:
         p_corrected=math.nan,
         differences={pair.case: pair.difference for pair in known},
         undefined=len(pairs) - len(known),
-        missed_first=sum(math.isnan(pair.first) and not math.isnan(pair.second) for pair in pairs),
-        missed_second=sum(math.isnan(pair.second) and not math.isnan(pair.first) for pair in pairs),
+        undefined_first=sum(
+            math.isnan(pair.first) and not math.isnan(pair.second) for pair in pairs
+        ),
+        undefined_second=sum(
+            math.isnan(pair.second) and not math.isnan(pair.first) for pair in pairs
+        ),
         wilcoxon_p=wilcoxon_p(of_patients),
     )
 

@@ -36,13 +36,13 @@ class RunFacts:
         name: of the configuration.
         kind: what segmented.
         fold: number of the fold that was held out.
-        folds: how the folds were made; stands beside every figure.
+        folds: how the folds were made; stands next to every figure.
         training_cases: usable cases that were learned from.
         training_patients: whose they are.
         training_slices: cut from them, in all planes that the network sees.
         validation_cases: usable cases that were held out.
         validation_patients: whose they are.
-        shared_patients: patients on both sides; with any, scores flatter.
+        shared_patients: patients on both sides; with any, scores are optimistically biased.
         set_aside: name of each case that was left out, to the reason.
         seconds: of training or fitting.
         version: of slicewise.

@@ -1,8 +1,8 @@
-"""Masks and references in, one row a case and structure out; and the table of such rows as CSV.
+"""Scores of masks against their references, a row a case and structure, and their CSV file.
 
-Policy for empty masks: a structure that is wholly missed, or invented, has Dice, IoU and surface
-Dice 0 and no distance. Where reference and prediction are both empty the scores are undefined: the
-row is kept, counted, and left out of every mean.
+Policy for empty masks: a structure that is only in the reference, or only predicted, has Dice, IoU
+and surface Dice 0 and no distance. Where reference and prediction are both empty the scores are
+undefined: the row is kept, counted, and left out of every mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from slicewise.metrics.masks import mask_pair, on_one_grid, with_axes_of
 from slicewise.metrics.overlap import Overlap, overlap
 from slicewise.metrics.surfaces import surface_agreement
 
-STATES = DETECTED, MISSED, INVENTED, BOTH_EMPTY = ("detected", "missed", "invented", "both empty")
+DETECTED, FALSE_NEGATIVE = "detected", "false negative"
+FALSE_POSITIVE, BOTH_EMPTY = "false positive", "both empty"
+STATES = (DETECTED, FALSE_NEGATIVE, FALSE_POSITIVE, BOTH_EMPTY)
 """What holds something: prediction and reference, only the latter, only the former, neither."""
 
 
@@ -40,7 +42,7 @@ class Score:
         patient: whose it is, as a pseudonym or as the name of the case tells; cases of one
             patient are not independent.
         structure: name of the structure.
-        state: ``detected``, ``missed``, ``invented`` or ``both empty``.
+        state: ``detected``, ``false negative``, ``false positive`` or ``both empty``.
         dice: in [0, 1]; NaN when both masks are empty.
         iou: in [0, 1]; NaN when both masks are empty.
         sensitivity: share of the reference that was found; NaN without a reference.
@@ -48,12 +50,12 @@ class Score:
         hd95_mm: 95th percentile of the distances of the surfaces; NaN unless detected.
         surface_distance_mm: average distance of the surfaces; NaN unless detected.
         surface_dice: share of both surfaces within the structure's tolerance of the other; 0 when
-            missed or invented, NaN when both are empty.
+            false negative or false positive, NaN when both are empty.
         predicted_ml: volume of the prediction.
         reference_ml: volume of the reference.
         calibration_error: expected, see ``metrics.calibration``; NaN without probabilities.
         confidence: mean probability of the predicted voxels; NaN without any.
-        components: pieces of the structure one by one, where it is made of several.
+        components: counts of connected components, where it is made of several.
     """
 
     case: str
@@ -85,12 +87,12 @@ class Score:
 
     @property
     def component_sensitivity(self) -> float:
-        """Share of the reference's pieces that were found; NaN where none are counted."""
+        """Share of the reference's components that were found; NaN where none are counted."""
         return self.components.sensitivity if self.components else math.nan
 
     @property
     def component_precision(self) -> float:
-        """Share of the predicted pieces that are right; NaN where none are counted."""
+        """Share of the predicted components that are right; NaN where none are counted."""
         return self.components.precision if self.components else math.nan
 
     @property
@@ -243,8 +245,8 @@ def _score(row: Mapping[str, str]) -> Score:
 
 def _state(counts: Overlap) -> str:
     if counts.reference:
-        return DETECTED if counts.predicted else MISSED
-    return INVENTED if counts.predicted else BOTH_EMPTY
+        return DETECTED if counts.predicted else FALSE_NEGATIVE
+    return FALSE_POSITIVE if counts.predicted else BOTH_EMPTY
 
 
 def _cell(value: object) -> object:

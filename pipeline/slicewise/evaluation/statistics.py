@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from slicewise.evaluation.scores import BOTH_EMPTY, INVENTED, MISSED, STATES, Score
+from slicewise.evaluation.scores import BOTH_EMPTY, FALSE_NEGATIVE, FALSE_POSITIVE, STATES, Score
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +56,9 @@ METRICS = {
         Metric("surface_dice", "surface Dice", "", 4, "higher"),
         Metric("volume_error_ml", "volume error", "ml", 3, "zero"),
         Metric("relative_volume_error", "relative volume error", "", 4, "zero"),
-        Metric("component_sensitivity", "sensitivity for pieces", "", 4, "higher"),
-        Metric("component_precision", "precision for pieces", "", 4, "higher"),
-        Metric("component_f1", "F1 for pieces", "", 4, "higher"),
+        Metric("component_sensitivity", "component sensitivity", "", 4, "higher"),
+        Metric("component_precision", "component precision", "", 4, "higher"),
+        Metric("component_f1", "component F1", "", 4, "higher"),
         Metric("calibration_error", "calibration error", "", 4, "lower"),
     )
 }
@@ -118,8 +118,8 @@ class StructureSummary:
         structure: its name.
         cases: the undefined ones included.
         patients: whose they are.
-        missed: cases with a reference and, in a fold at least, no prediction.
-        invented: cases with a prediction, in a fold at least, and no reference.
+        false_negative: cases with a reference and, in a fold at least, no prediction.
+        false_positive: cases with a prediction, in a fold at least, and no reference.
         undefined: cases where both are empty, in every fold that scored them.
         metrics: key of each of ``METRICS`` to its distribution.
         volume: agreement of the volumes.
@@ -128,8 +128,8 @@ class StructureSummary:
     structure: str
     cases: int
     patients: int
-    missed: int
-    invented: int
+    false_negative: int
+    false_positive: int
     undefined: int
     metrics: Mapping[str, Distribution]
     volume: VolumeAgreement
@@ -181,8 +181,8 @@ def final_metrics(summaries: Sequence[StructureSummary]) -> dict[str, float]:
     for item in summaries:
         for key in _TRACKED:
             final[f"{key}.{item.structure}"] = item.metrics[key].mean
-        final[f"missed.{item.structure}"] = item.missed
-        final[f"invented.{item.structure}"] = item.invented
+        final[f"false_negative.{item.structure}"] = item.false_negative
+        final[f"false_positive.{item.structure}"] = item.false_positive
     return final
 
 
@@ -262,9 +262,9 @@ def _summary(rows: Sequence[Score], seed: int) -> StructureSummary:
         structure=rows[0].structure,
         cases=len({row.case for row in rows}),
         patients=len({row.patient for row in rows}),
-        missed=len(in_state[MISSED]),
-        invented=len(in_state[INVENTED]),
-        undefined=len(in_state[BOTH_EMPTY] - in_state[INVENTED]),
+        false_negative=len(in_state[FALSE_NEGATIVE]),
+        false_positive=len(in_state[FALSE_POSITIVE]),
+        undefined=len(in_state[BOTH_EMPTY] - in_state[FALSE_POSITIVE]),
         metrics={key: _of_metric(rows, key, seed) for key in METRICS},
         volume=_volume_agreement([row for row in rows if row.state != BOTH_EMPTY]),
     )

@@ -22,7 +22,7 @@ def direction(row: StructureComparison, metric: Metric) -> int:
 
 def survivors_only(row: StructureComparison) -> bool:
     """Whether one run leaves more cases undefined, so that the comparison may spare it."""
-    return row.missed_first != row.missed_second
+    return row.undefined_first != row.undefined_second
 
 
 def verdict(row: StructureComparison, metric: Metric, names: tuple[str, str]) -> str:
@@ -66,5 +66,6 @@ def _one_way(row: StructureComparison) -> bool:
 def _missed(row: StructureComparison, metric: Metric, names: tuple[str, str]) -> str:
     first, second = names
     if metric.key in _DISTANCES:
-        return f"{first} alone missed {row.missed_first}, {second} alone {row.missed_second}"
-    return f"undefined in {first} alone {row.missed_first}, in {second} alone {row.missed_second}"
+        return f"{first} alone missed {row.undefined_first}, {second} alone {row.undefined_second}"
+    one, other = row.undefined_first, row.undefined_second
+    return f"undefined in {first} alone {one}, in {second} alone {other}"

@@ -22,7 +22,7 @@ class Structure:
         category: segmented property category; None takes the default of the format.
         type: segmented property type; None takes the default of the format.
         surface_tolerance_mm: distance of surfaces that surface Dice counts as agreement.
-        several_components: whether its pieces are scored one by one, too.
+        several_components: whether its connected components are scored, too.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Two label maps in, Dice, IoU and the like of each structure out, with one policy for empty masks.
 
 A structure that the reference has and the prediction misses wholly scores 0, and so does one that
-the prediction invents. Where both are empty the score is undefined (NaN) and must be counted, not
+only the prediction has. Where both are empty the score is undefined (NaN) and must be counted, not
 averaged.
 """
 

@@ -98,14 +98,14 @@ def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
 
 def _metrics(folds: Sequence[RunFacts], scores: Sequence[Score]) -> Iterator[str]:
     titles = [METRICS[key].title for key in _SHOWN]
-    yield f"| structure | {' | '.join(titles)} | cases | missed |"
+    yield f"| structure | {' | '.join(titles)} | cases | false negative |"
     yield "|---" * (len(titles) + 3) + "|"
     for item in summarize(scores):
         cells = [_figure(item.metrics[key], METRICS[key].digits) for key in _SHOWN]
-        yield f"| {item.structure} | {' | '.join(cells)} | {_cases(item)} | {item.missed} |"
+        yield f"| {item.structure} | {' | '.join(cells)} | {_cases(item)} | {item.false_negative} |"
     yield f"| mean | {_figure(mean_dice_interval(scores), 4)} | | | | |"
     yield ""
-    yield "Means over cases, in brackets their 95 % interval, patients drawn."
+    yield "Means over cases, in brackets their 95 % interval (patient-level bootstrap)."
     if len(folds) > 1:
         yield "Each case was scored by the one network that had not seen it, not by all together."
 
@@ -114,7 +114,10 @@ def _limits(folds: Sequence[RunFacts]) -> Iterator[str]:
     yield "Not a medical device; not for diagnosis or treatment."
     yield "Other scanners, sequences, resolutions, ages and diseases than in the data are untested."
     if shared := sum(fold.shared_patients for fold in folds):
-        yield f"{shared} patients were on both sides of a fold: the figures flatter."
+        yield (
+            f"{shared} patients were on both sides of a fold: the figures are "
+            "optimistically biased."
+        )
 
 
 def _cases(item: StructureSummary) -> int:

@@ -72,7 +72,7 @@ def test_patients_are_the_units(make_cases: MakeCases) -> None:
 
 
 def test_the_best_of_several_is_chosen(make_case: MakeCase) -> None:
-    options = {"fill holes": 0.81, LARGEST: 0.83, "pieces of 0.1 ml and more": 0.83}
+    options = {"fill holes": 0.81, LARGEST: 0.83, "components of 0.1 ml and more": 0.83}
     cases = [make_case(number, 0.8, changed=options) for number in range(20)]
     chosen = tune_inference(cases, BASE).inference.postprocessing["core"]
     assert chosen.largest_component

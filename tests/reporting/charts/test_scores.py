@@ -56,7 +56,7 @@ def test_every_defined_case_is_a_point(scores: Sequence[Score]) -> None:
 
 
 def test_a_structure_without_figures_keeps_its_row(a_score: Callable[..., Score]) -> None:
-    rows = [a_score("a", "core"), a_score("a", "rim", hd95_mm=math.nan, state="missed")]
+    rows = [a_score("a", "core"), a_score("a", "rim", hd95_mm=math.nan, state="false negative")]
     figure = distribution_figure(rows, summarize(rows), METRICS["hd95_mm"], COLOURS)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["core", "rim"]
     assert len(points(figure.axes[0])) == 1

@@ -29,8 +29,8 @@ def test_a_sound_run_has_none(a_score: MakeScore) -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "reason"),
     [
-        ({"state": "invented", "dice": 0.0, "precision": 0.0, "predicted_ml": 0.5,
-          "reference_ml": 0.0}, "invented", "0.5 ml where there is none"),
+        ({"state": "false positive", "dice": 0.0, "precision": 0.0, "predicted_ml": 0.5,
+          "reference_ml": 0.0}, "false positive", "0.5 ml where there is none"),
         ({"precision": 0.2, "dice": 0.895}, "leaked",
          "3.28 of 4.1 ml lie outside of the reference"),
         ({"dice": 0.4}, "low Dice", "Dice 0.400"),
@@ -47,17 +47,18 @@ def test_each_kind(a_score: MakeScore, values: dict[str, float], kind: str, reas
     assert found[0].reason == reason
 
 
-def test_missed_beside_another_structure(a_score: MakeScore) -> None:
+def test_false_negative_beside_another_structure(a_score: MakeScore) -> None:
     rows = [
-        a_score("bad", "core", state="missed", dice=0.0, predicted_ml=0.0),
+        a_score("bad", "core", state="false negative", dice=0.0, predicted_ml=0.0),
         a_score("bad", "rim"),
     ]
-    assert kinds(rows) == [("bad", "missed")]
+    assert kinds(rows) == [("bad", "false negative")]
 
 
 def test_a_case_without_any_prediction_is_told_once(a_score: MakeScore) -> None:
     rows = [
-        a_score("bad", name, state="missed", dice=0.0, predicted_ml=0.0) for name in ("core", "rim")
+        a_score("bad", name, state="false negative", dice=0.0, predicted_ml=0.0)
+        for name in ("core", "rim")
     ]
     (found,) = find_failures(rows)
     assert (found.kind, found.structure, found.reason) == (
@@ -82,11 +83,11 @@ def test_the_worst_kind_comes_first_and_within_it_the_lowest_dice(a_score: MakeS
         *good_cases(a_score),
         a_score("low", dice=0.45),
         a_score("lower", dice=0.3),
-        a_score("gone", "core", state="missed", dice=0.0, predicted_ml=0.0),
+        a_score("gone", "core", state="false negative", dice=0.0, predicted_ml=0.0),
         a_score("gone", "rim"),
     ]
-    assert kinds(rows) == [("gone", "missed"), ("lower", "low Dice"), ("low", "low Dice")]
-    assert list(KINDS)[:3] == ["empty", "missed", "invented"]
+    assert kinds(rows) == [("gone", "false negative"), ("lower", "low Dice"), ("low", "low Dice")]
+    assert list(KINDS)[:3] == ["empty", "false negative", "false positive"]
 
 
 def test_few_cases_have_no_rest_to_be_unlike() -> None:

@@ -103,12 +103,15 @@ def test_the_headline_stands_at_the_top(usual: Page) -> None:
     assert usual.texts_in("h1") == ["phantom"]
     assert usual.text.index("0.855") < usual.text.index("Mean of each structure")
     assert "95 % interval 0.83" in usual.text
-    for text in ("rim zone", "12 held-out cases", "0 missed", "0 invented"):
+    for text in ("rim zone", "12 held-out cases", "0 false negatives", "0 false positives"):
         assert text in usual.text
     assert "Folds were made by patient, each case taken for a patient of its own" in usual.text
     # Nothing tells which cases share a patient.
     assert not re.search(r"\d patients", usual.text)
-    assert "a structure that is wholly missed, or invented, has dice" in usual.text.lower()
+    assert (
+        "a structure that is only in the reference (false negative), or only predicted"
+        in usual.text.lower()
+    )
 
 
 def test_alarms_are_loud(a_report: MakeReport, written: Written) -> None:
@@ -167,7 +170,7 @@ def test_failures_lead_to_their_pictures(
     a_report: MakeReport, a_score: Any, written: Written
 ) -> None:
     rows = (
-        a_score("case11", "core", state="missed", dice=0.0, predicted_ml=0.0),
+        a_score("case11", "core", state="false negative", dice=0.0, predicted_ml=0.0),
         a_score("case11", "rim_zone"),
         a_score("unseen", "core", dice=0.2, patient="p"),
     )

@@ -71,7 +71,10 @@ def test_many_structures_with_long_names_and_many_warnings(
         a_score(f"case{n}", name, dice=0.8 + 0.01 * n + 0.001 * place)
         for n in range(9) for place, name in enumerate(names)
     )  # fmt: skip
-    rows = (a_score("case0", names[0], state="missed", dice=0.0, predicted_ml=0.0), *rows[1:])
+    rows = (
+        a_score("case0", names[0], state="false negative", dice=0.0, predicted_ml=0.0),
+        *rows[1:],
+    )
     structures = tuple(Structure(name, n + 1, "#123456") for n, name in enumerate(names))
     report = replace(a_report(scores=rows, cases=()), structures=structures)
     (fold,) = report.folds

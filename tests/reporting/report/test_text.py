@@ -1,4 +1,4 @@
-"""Sentences say what the figures say, and what flatters them is said loudly."""
+"""Sentences say what the figures say, and what biases them is said loudly."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def test_the_level(a_report: MakeReport) -> None:
     # Dice 0.80 to 0.91 in steps of 0.01.
     assert "In 12 held-out cases of 12 patients the mean Dice over the structures is 0.855" in text
     assert "Half of the cases lie between 0.828 and 0.883." in text
-    assert "No structure was missed, and none was invented." in text
+    assert "No structure is false negative or false positive in any case." in text
     assert "No case stands out as a failure." in text
 
 
 def test_losses_are_told(a_report: MakeReport, a_score: Any) -> None:
     rows = tuple(a_score(f"c{n}") for n in range(3))
-    rows += (a_score("c4", state="missed", dice=0.0, predicted_ml=0.0),)
+    rows += (a_score("c4", state="false negative", dice=0.0, predicted_ml=0.0),)
     text = " ".join(meaning(a_report(scores=rows)))
-    assert "core was missed in 1 case." in text
+    assert "core is false negative in 1 case." in text
     assert "1 of 4 cases stands out" in text
 
 
@@ -127,9 +127,11 @@ def test_cases_that_are_taken_for_patients(a_report: MakeReport, a_score: Any) -
 
 
 def test_losses_of_many_structures_are_cut(a_report: MakeReport, a_score: Any) -> None:
-    rows = [a_score("c", f"s{n}", state="missed", dice=0.0, predicted_ml=0.0) for n in range(9)]
+    rows = [
+        a_score("c", f"s{n}", state="false negative", dice=0.0, predicted_ml=0.0) for n in range(9)
+    ]
     text = " ".join(meaning(a_report(scores=tuple(rows))))
-    assert "s5 was missed in 1 case; and 3 more." in text
+    assert "s5 is false negative in 1 case; and 3 more." in text
 
 
 def test_folds(a_report: MakeReport) -> None:

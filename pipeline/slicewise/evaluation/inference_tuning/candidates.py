@@ -1,7 +1,7 @@
 """Evidence in; out what each way to make a mask gains in each case, and which of them to take.
 
 Where neither mask nor reference holds anything, Dice is undefined. Here, and here alone, it counts
-as 1: a way that takes away what was invented must be seen to gain.
+as 1: removing a false-positive structure must be seen to gain.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ POSTPROCESSING: Mapping[str, PostprocessingSection] = MappingProxyType(
             largest_component=True, fill_holes=True
         ),
         **{
-            f"pieces of {volume} ml and more": PostprocessingSection(minimum_volume_ml=volume)
+            f"components of {volume} ml and more": PostprocessingSection(minimum_volume_ml=volume)
             for volume in _MINIMUM_VOLUMES_ML
         },
     }

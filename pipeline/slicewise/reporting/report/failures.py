@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
-from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, INVENTED, MISSED, Score
+from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, FALSE_NEGATIVE, FALSE_POSITIVE, Score
 
 LEAST_DICE = 0.5
 """Below it less than half of the structure is shared, whatever the other cases are like."""
@@ -17,8 +17,8 @@ LEAST_PRECISION = 0.5
 """Below it most of the prediction lies outside of the structure."""
 KINDS = {
     "empty": "nothing was predicted in the whole case",
-    "missed": "a structure that is there was not predicted",
-    "invented": "a structure was predicted that is not there",
+    "false negative": "a structure that is there was not predicted",
+    "false positive": "a structure was predicted that is not there",
     "leaked": "much of the prediction lies outside of the reference",
     "far off": "surfaces that lie further apart than in the other cases",
     "low Dice": f"Dice below {LEAST_DICE}, or far below the other cases",
@@ -113,10 +113,10 @@ def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:
 def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
     """What fails whatever the other cases are like."""
     for row in rows:
-        if row.state == MISSED:
-            yield _failure(row, "missed", f"{row.reference_ml:.3g} ml not found")
-        elif row.state == INVENTED:
-            yield _failure(row, "invented", f"{row.predicted_ml:.3g} ml where there is none")
+        if row.state == FALSE_NEGATIVE:
+            yield _failure(row, "false negative", f"{row.reference_ml:.3g} ml not found")
+        elif row.state == FALSE_POSITIVE:
+            yield _failure(row, "false positive", f"{row.predicted_ml:.3g} ml where there is none")
         elif row.precision < LEAST_PRECISION:
             outside_ml = (1 - row.precision) * row.predicted_ml
             reason = f"{outside_ml:.3g} of {row.predicted_ml:.3g} ml lie outside of the reference"

@@ -180,8 +180,11 @@ def _tiles(report: Report) -> Iterator[_Tile]:
     if report.scores:
         if not patients_unknown(report):
             yield _Tile(str(len({score.patient for score in report.scores})), "patients")
-        for text in ("missed", "invented"):
-            count = sum(getattr(item, text) for item in report.summaries)
+        for text, counts in (
+            ("false negatives", [item.false_negative for item in report.summaries]),
+            ("false positives", [item.false_positive for item in report.summaries]),
+        ):
+            count = sum(counts)
             yield _Tile(str(count), text, "problem" if count else "")
         undefined = sum(item.undefined for item in report.summaries)
         yield _Tile(str(undefined), "both empty")

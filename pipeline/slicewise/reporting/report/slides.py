@@ -138,8 +138,11 @@ def _table_figure(report: Report, rows: list[StructureRow]) -> Figure:
     axes = figure.add_axes((_LEFT, 0.9 - height, _RIGHT - _LEFT, height))
     axes.set_axis_off()
     table = axes.table(
-        [[_in_lines(row.name), *row.figures, str(row.missed), str(row.invented)] for row in rows],
-        colLabels=["structure", *headline_columns(report), "missed", "invented"],
+        [
+            [_in_lines(row.name), *row.figures, str(row.false_negative), str(row.false_positive)]
+            for row in rows
+        ],
+        colLabels=["structure", *headline_columns(report), "false\nnegative", "false\npositive"],
         cellLoc="left",
         colLoc="left",
         edges="horizontal",

@@ -33,8 +33,8 @@ class StructureRow:
     colour: str
     cases: int
     figures: tuple[str, ...]
-    missed: int
-    invented: int
+    false_negative: int
+    false_positive: int
     undefined: int
 
 
@@ -76,7 +76,7 @@ class CaseRow:
         anchor: of its pictures, or empty.
         patient: pseudonym.
         structure: name.
-        state: detected, missed, invented or both empty.
+        state: detected, false negative, false positive or both empty.
         figures: texts.
         is_failure: whether something is the matter with it.
     """
@@ -98,7 +98,7 @@ def headline_columns(report: Report) -> list[str]:
 
 
 def structure_rows(report: Report) -> Iterator[StructureRow]:
-    """A row a structure: means with their intervals, and what was missed."""
+    """A row a structure: means with their intervals, and counts of errors."""
     tolerances = {item.name: item.surface_tolerance_mm for item in report.structures}
     is_same = len(set(tolerances.values())) == 1
     for item in report.summaries:
@@ -118,8 +118,8 @@ def structure_rows(report: Report) -> Iterator[StructureRow]:
             report.colours[item.structure],
             item.cases,
             tuple(figures),
-            item.missed,
-            item.invented,
+            item.false_negative,
+            item.false_positive,
             item.undefined,
         )
 

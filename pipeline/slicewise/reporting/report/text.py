@@ -14,14 +14,15 @@ from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
 
 POLICY = (
-    "A structure that is wholly missed, or invented, has Dice, IoU and surface Dice 0 and no "
-    "distance: distances are means over detected structures and stand beside the count of missed "
-    "ones. Where reference and prediction are both empty, scores are undefined: the case is left "
-    "out of the mean and counted. All scores are computed on the scan's own grid, against the "
-    "reference as it was delivered."
+    "A structure that is only in the reference (false negative), or only predicted (false "
+    "positive), has Dice, IoU and surface Dice 0 and no distance: distances are means over "
+    "detected structures and stand next to the count of false negatives. Where reference and "
+    "prediction are both empty, scores are undefined: the case is left out of the mean and "
+    "counted. All scores are computed on the scan's own grid, against the reference as it was "
+    "delivered."
 )
 INTERVALS = (
-    "Intervals are 95 % percentile bootstrap intervals of the mean, drawn by patient. They tell "
+    "Intervals are 95 % percentile intervals of the mean by patient-level bootstrap. They tell "
     "how far a figure may move with other patients of the same kind, not with other scanners, "
     "hospitals or readers."
 )
@@ -77,13 +78,13 @@ def meaning(report: Report) -> list[str]:
 
 
 def alarms(report: Report) -> list[str]:
-    """What flatters the figures, or makes them weak: to be said loudly."""
+    """What biases the figures optimistically, or weakens them: to be said loudly."""
     texts = []
     if shared := sum(facts.shared_patients for facts in report.facts):
         texts.append(
             f"{_count(shared, 'patient')} with scans on both sides, in training and among the "
-            "held-out cases. The figures flatter: they say how known patients are segmented, not "
-            "new ones."
+            "held-out cases. The figures are optimistically biased: they say how known patients "
+            "are segmented, not new ones."
         )
     if unscored := sum(map(_unscored, report.folds)):
         texts.append(
@@ -93,7 +94,7 @@ def alarms(report: Report) -> list[str]:
     if any(fold.config.training.keep == "best" and _is_network(fold) for fold in report.folds):
         texts.append(
             "The checkpoint was chosen as the best on the same held-out cases that are scored "
-            "here (training.keep: best). The figures flatter."
+            "here (training.keep: best). The figures are optimistically biased."
         )
     patients = {score.patient for score in report.scores}
     if report.scores and len(patients) < _FEW_PATIENTS:
@@ -223,14 +224,17 @@ def _level(report: Report, headline: Distribution) -> Iterator[str]:
 
 def _losses(summaries: Sequence[StructureSummary]) -> str:
     parts = [
-        f"{shown_name(item.structure)} was {word} in {_count(count, 'case')}"
+        f"{shown_name(item.structure)} is {word} in {_count(count, 'case')}"
         for item in summaries
-        for word, count in (("missed", item.missed), ("invented", item.invented))
+        for word, count in (
+            ("false negative", item.false_negative),
+            ("false positive", item.false_positive),
+        )
         if count
     ]
     more = f"; and {len(parts) - _MOST_STRUCTURES} more" if len(parts) > _MOST_STRUCTURES else ""
     text = "; ".join(parts[:_MOST_STRUCTURES]) + more
-    return f"{text}." if parts else "No structure was missed, and none was invented."
+    return f"{text}." if parts else "No structure is false negative or false positive in any case."
 
 
 def _to_look_at(report: Report) -> str:
