@@ -111,14 +111,15 @@ def test_what_is_shown(planned: tuple[Any, Path]) -> None:
     assert "5.71 times the thinnest" in done.stdout
     assert "passes over the data" in done.stdout
     assert "3 patients only" in done.stderr
-    assert "Next: slicewise train" in done.stderr
+    out = planned[1]
+    assert f"Next: slicewise train {out} --work {out.parent / 'work'}" in done.stderr.replace(
+        "\n", ""
+    )
 
 
-def test_no_place_of_this_machine_is_written(
-    config: Config, planned: tuple[Any, Path], cine: Path
-) -> None:
-    assert config.data.root is None
-    assert str(cine) not in planned[1].read_text()
+def test_the_data_set_is_named_once(config: Config, planned: tuple[Any, Path], cine: Path) -> None:
+    assert config.data.root == cine
+    assert planned[1].read_text().count(str(cine)) == 1
     # Nothing is left of the slices that were measured on.
     left = [path for path in (planned[1].parent / "work" / "plan").rglob("*") if path.is_dir()]
     assert left == []
@@ -126,10 +127,10 @@ def test_no_place_of_this_machine_is_written(
 
 @pytest.mark.slow
 def test_a_plan_trains_as_it_stands(
-    slicewise: Slicewise, cine: Path, planned: tuple[Any, Path], tmp_path: Path
+    slicewise: Slicewise, planned: tuple[Any, Path], tmp_path: Path
 ) -> None:
     done = slicewise(
-        "train", planned[1], "--set", f"data.root={cine}", "--set", "training.steps=3",
+        "train", planned[1], "--set", "training.steps=3",
         "--out", tmp_path / "model", "--work", tmp_path / "work",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -152,7 +152,8 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
     write_study(studies, 4, is_damaged=True)
     scan, config = tmp_path / "scan.nii.gz", tmp_path / "private.yaml"
     write_nifti(scan)
-    config.write_text(CONFIG)
+    # As `slicewise plan` writes it: the file names the folder, and nothing that is shared does.
+    config.write_text(CONFIG.replace("{layout", f"{{root: {str(studies)!r}, layout"))
     # The tokens are where they should be found, if anywhere.
     planted = b"".join(content for _, content in [*contents(studies)]) + gzip.decompress(
         scan.read_bytes()
@@ -162,7 +163,7 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
     model = shared / "model"
     place = ("--work", work)
     calls: list[tuple[object, ...]] = [
-        ("train", config, "--set", f"data.root={studies}", "--out", model, *place),
+        ("train", config, "--out", model, *place),
         ("check", studies, "--html", shared / "page.html", "--json", shared / "check.json",
          "--config", config, *place),
         ("convert", studies, "--out", shared / "converted", "--json", shared / "c.json", *place),
@@ -172,7 +173,7 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
         ("predict", model, scan, "--out", shared / "scan.nii.gz", "--probabilities",
          "--uncertainty", *place),
         ("convert", scan, "--out", shared / "converted-nifti", *place),
-        ("baseline", config, "--set", f"data.root={studies}", "--out", shared / "base", *place),
+        ("baseline", config, "--out", shared / "base", *place),
         ("report", model, "--baseline", shared / "base", "--out", shared / "report", *place),
         ("report", shared / "masks", "--data", studies, "--out", shared / "report-masks", *place),
         ("compare", shared / "base", model, "--out", shared / "compare", *place),

@@ -13,6 +13,7 @@ from slicewise.config import (
     flatten,
     load_config,
     parse_config,
+    text_without_places,
     with_overrides,
     without_places,
 )
@@ -295,6 +296,27 @@ def test_a_path_on_the_command_line_is_taken_as_it_stands(name: str) -> None:
 def test_a_split_file_loses_its_folder() -> None:
     config = parse_config(MINIMAL, "a.yaml", ["data.folds=/somewhere/split.json"])
     assert without_places(config).data.folds == "split.json"
+
+
+@pytest.mark.parametrize(
+    "quoted", ["/home/jane/scans", "'/home/jane/o''hara: scans'", '"/home/jane/\\xe9"']
+)
+@pytest.mark.parametrize("override", [(), ("data.root=/scratch/of/jane",)])
+def test_a_shared_file_names_no_folder(
+    tmp_path: Path, quoted: str, override: tuple[str, ...]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    text = (
+        f"# of /scratch/of/jane\nname: trial\ndata:\n  root: {quoted}  # mine\n"
+        "  folds: /home/jane/split.json\ntraining:\n  epochs: 2\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    shared = text_without_places(path, load_config(path, override))
+    assert "/home/jane" not in shared
+    assert ("/scratch" in shared) == (not override)
+    config = parse_config(shared, "shared")
+    assert config == without_places(load_config(path))
+    assert "  # mine" in shared
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

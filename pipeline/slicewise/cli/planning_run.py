@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from slicewise.cli.console import loading, note, notes, tracked
+from slicewise.cli.options import DEFAULT_WORK
 from slicewise.cli.plan_tables import show_texts
 from slicewise.cli.scanning import scanning
 from slicewise.cli.tables import quarantined, report_set_aside
@@ -29,7 +30,7 @@ from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.measuring import measure_cases
 from slicewise.planning.overrides import overridden_config, overridden_values
-from slicewise.planning.plan_yaml import render_plan
+from slicewise.planning.plan_yaml import render_plan, with_root
 from slicewise.planning.sanity_checks import sanity_checks
 
 if TYPE_CHECKING:
@@ -111,9 +112,9 @@ def write_plan(job: PlanningJob) -> bool:
         note(f"look: {fitted.shortage}")
     reasons = {key: reason for key, _, reason in planned}
     head = head_lines(_command(job), found_rows(fingerprint), found, estimated)
-    write_text(job.out, render_plan(fitted.config, reasons, head))
+    write_text(job.out, render_plan(with_root(fitted.config, job.data), reasons, head))
     note(f"configuration: {job.out}")
-    note(f"Next: slicewise train {job.out} --set data.root=DATA")
+    note(f"Next: {_next_command(job)}")
     return bool(set_aside)
 
 
@@ -133,8 +134,7 @@ def _given(job: PlanningJob) -> Config:
             "--set data.root",
             expected="the data set as the argument DATA alone",
             found=str(given.data.root),
-            remedy="leave it out; a plan names no folder, and `slicewise train` is told with "
-            "--set data.root=DATA",
+            remedy="leave it out: the plan writes the path of DATA into the configuration",
         )
     return given
 
@@ -195,6 +195,12 @@ def _scratch(work: Path) -> Iterator[Path]:
     """A folder for slices, which are private, that is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=private_folder(work / "plan")) as folder:
         yield Path(folder)
+
+
+def _next_command(job: PlanningJob) -> str:
+    """How the plan is trained, in the same work folder."""
+    work = "" if job.work == DEFAULT_WORK else f" --work {shlex.quote(str(job.work))}"
+    return f"slicewise train {shlex.quote(str(job.out))}{work}"
 
 
 def _command(job: PlanningJob) -> str:

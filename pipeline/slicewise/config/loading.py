@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,15 +168,44 @@ def text_without_places(path: Path, config: Config) -> str:
 
     Args:
         path: of the configuration.
-        config: that was read from it.
+        config: that was read from it; an override may name another folder than the file does.
     """
     text = path.read_text(encoding="utf-8")
-    folds = config.data.folds
-    places = [str(config.data.root)] if config.data.root is not None else []
-    places += [folds] if folds not in FOLD_KINDS else []
-    for place in places:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    values = {
+        location: node for location, node in _scalars(root) if location in _PLACES and node.value
+    }
+    places = {node.value for node in values.values()} | {str(config.data.root), config.data.folds}
+    # From the end of the text, so that the earlier places stay where they are.
+    for location, node in sorted(values.items(), key=lambda item: -item[1].start_mark.index):
+        shown = _PLACES[location](node.value)
+        text = text[: node.start_mark.index] + shown + text[node.end_mark.index :]
+    # Comments may name them as well.
+    for place in sorted(places - {"None", *FOLD_KINDS}, key=len, reverse=True):
         text = text.replace(place, Path(place).name)
     return text
+
+
+def _scalars(
+    node: yaml.Node | None, location: Location = ()
+) -> Iterator[tuple[Location, yaml.ScalarNode]]:
+    """The single values of a YAML text with their keys."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, (*location, key.value))
+    elif isinstance(node, yaml.ScalarNode):
+        yield location, node
+
+
+def _split_name(folds: str) -> str:
+    return folds if folds in FOLD_KINDS else yaml.safe_dump(Path(folds).name).splitlines()[0]
+
+
+_PLACES: dict[Location, Callable[[str], str]] = {
+    ("data", "root"): lambda _: "null",
+    ("data", "folds"): _split_name,
+}
+"""Keys that may name a folder of this machine, and what is shared of their values."""
 
 
 def override_value(key: str, text: str) -> Any:

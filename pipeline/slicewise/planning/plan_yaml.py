@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -36,6 +37,15 @@ def render_plan(config: Config, reasons: Mapping[str, str], head: Sequence[str])
         else:
             lines += ["", *_entry(name, value, reasons.get(name, ""), _meaning(config, name), "")]
     return "\n".join(lines) + "\n"
+
+
+def with_root(config: Config, data: Path) -> Config:
+    """The configuration with the absolute path of its data set, so that it trains from anywhere.
+
+    Absolute, since a relative path would start at whatever folder the next command runs in.
+    """
+    section = config.data.model_copy(update={"root": data.absolute()})
+    return config.model_copy(update={"data": section})
 
 
 def _section(

@@ -76,7 +76,7 @@ def head_lines(
         "",
         *_paragraph("What a training costs on the machine that planned it:", estimated),
         "",
-        "  slicewise train CONFIG --set data.root=DATA",
+        "  slicewise train CONFIG",
         "",
         "What follows from the data stands below its reason; all of it can be changed.",
     ]
