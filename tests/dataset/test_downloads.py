@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.recorded_progress import RecordedProgress
 
 from slicewise.dataset import archives, downloads
 from slicewise.dataset.downloads import download_hippocampus, fetch_archive, unpack_tar
@@ -87,31 +88,26 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-def ignore(received: int, total: int | None) -> None:
-    pass
-
-
 def test_whole_file_arrives_and_progress_ends_at_the_total(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    path = fetch_archive(
-        server.address("set.tar"), MD5, tmp_path / "new", lambda *now: told.append(now)
-    )
+    progress = RecordedProgress()
+    path = fetch_archive(server.address("set.tar"), MD5, tmp_path / "new", progress)
     assert path == tmp_path / "new" / "set.tar"
     assert path.read_bytes() == CONTENT
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    (task,) = progress.tasks
+    assert task.completed[-1] == task.total == len(CONTENT)
     assert [item.name for item in path.parent.iterdir()] == ["set.tar"]
 
 
 def test_verified_file_is_not_downloaded_again(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
-        fetch_archive(server.address("set.tar"), MD5.upper(), tmp_path, ignore)
+        fetch_archive(server.address("set.tar"), MD5.upper(), tmp_path)
     assert len(server.ranges) == 1
 
 
 def test_dropped_connection_goes_on_with_the_rest_only(server: Server, tmp_path: Path) -> None:
     kept = 6 * downloads.CHUNK_BYTES
     server.drop_after = [kept + 10]
-    path = fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+    path = fetch_archive(server.address("set.tar"), MD5, tmp_path)
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={kept}-"]
     assert server.sent == [kept + 10, len(CONTENT) - kept]
@@ -119,16 +115,18 @@ def test_dropped_connection_goes_on_with_the_rest_only(server: Server, tmp_path:
 
 def test_part_of_an_earlier_session_is_used(server: Server, tmp_path: Path) -> None:
     (tmp_path / "set.tar.part").write_bytes(CONTENT[:1000])
-    told: list[tuple[int, int | None]] = []
-    fetch_archive(server.address("set.tar"), MD5, tmp_path, lambda *now: told.append(now))
+    progress = RecordedProgress()
+    fetch_archive(server.address("set.tar"), MD5, tmp_path, progress)
     assert server.ranges == ["bytes=1000-"]
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    (task,) = progress.tasks
+    assert min(task.completed) > 1000
+    assert task.completed[-1] == task.total == len(CONTENT)
 
 
 def test_server_that_ignores_ranges_makes_a_new_start(server: Server, tmp_path: Path) -> None:
     server.ignores_ranges = True
     server.drop_after = [5000]
-    path = fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+    path = fetch_archive(server.address("set.tar"), MD5, tmp_path)
     assert path.read_bytes() == CONTENT
     assert server.sent == [5000, len(CONTENT)]
 
@@ -136,29 +134,29 @@ def test_server_that_ignores_ranges_makes_a_new_start(server: Server, tmp_path: 
 @pytest.mark.parametrize("surplus", [b"", b"too long"])
 def test_part_that_is_complete_or_too_long(server: Server, tmp_path: Path, surplus: bytes) -> None:
     (tmp_path / "set.tar.part").write_bytes(CONTENT + surplus)
-    path = fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+    path = fetch_archive(server.address("set.tar"), MD5, tmp_path)
     assert path.read_bytes() == CONTENT
     assert server.sent == ([len(CONTENT)] if surplus else [])
 
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
     server.statuses = [503, 429]
-    assert fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore).exists()
+    assert fetch_archive(server.address("set.tar"), MD5, tmp_path).exists()
     assert len(server.ranges) == 3
 
 
 def test_connection_that_never_brings_anything_is_given_up(server: Server, tmp_path: Path) -> None:
     kept = downloads.CHUNK_BYTES
     server.drop_after = [kept] + [0] * 20
-    with pytest.raises(DownloadError, match="goes on where it stopped"):
-        fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+    with pytest.raises(DownloadError, match="resumes where it stopped"):
+        fetch_archive(server.address("set.tar"), MD5, tmp_path)
     assert (tmp_path / "set.tar.part").stat().st_size == kept
     assert len(server.ranges) == downloads.ATTEMPTS
 
 
 def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=MD5) as caught:
-        fetch_archive(server.address("set.tar"), "0" * 32, tmp_path, ignore)
+        fetch_archive(server.address("set.tar"), "0" * 32, tmp_path)
     assert caught.value.expected == f"md5 {'0' * 32}"
     assert list(tmp_path.iterdir()) == []
 
@@ -166,17 +164,17 @@ def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
 def test_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
     server.statuses = [404]
     with pytest.raises(DownloadError) as caught:
-        fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+        fetch_archive(server.address("set.tar"), MD5, tmp_path)
     assert caught.value.where == server.address("set.tar")
     assert "404" in caught.value.found
-    assert "address" in caught.value.remedy
+    assert "URL" in caught.value.remedy
     assert len(server.ranges) == 1
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/set.tar", "set.tar", "http://127.0.0.1/"])
 def test_unusable_address(url: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="address"):
-        fetch_archive(url, MD5, tmp_path, ignore)
+    with pytest.raises(DownloadError, match="URL"):
+        fetch_archive(url, MD5, tmp_path)
 
 
 def test_full_disk_is_noticed_before_writing(
@@ -184,7 +182,7 @@ def test_full_disk_is_noticed_before_writing(
 ) -> None:
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: _Usage(free=10))
     with pytest.raises(OutputError, match="free space"):
-        fetch_archive(server.address("set.tar"), MD5, tmp_path, ignore)
+        fetch_archive(server.address("set.tar"), MD5, tmp_path)
 
 
 class _Usage:
@@ -297,7 +295,7 @@ def test_hippocampus_ends_with_its_description_and_is_fetched_once(
     )
     folder = tmp_path / "data"
     for _ in range(2):
-        target = download_hippocampus(folder, ignore, server.address("h.tar"), md5)
+        target = download_hippocampus(folder, url=server.address("h.tar"), md5=md5)
     assert target == folder / "Task04_Hippocampus"
     assert files_in(folder) == {
         "Task04_Hippocampus/dataset.json",
@@ -309,7 +307,7 @@ def test_hippocampus_ends_with_its_description_and_is_fetched_once(
 def test_another_archive_leaves_no_half_data_set(server: Server, tmp_path: Path) -> None:
     md5 = serve_tar(server, tmp_path, ("Task02_Heart/dataset.json", b"{}"))
     with pytest.raises(DataError, match="Task02_Heart"):
-        download_hippocampus(tmp_path / "data", ignore, server.address("h.tar"), md5)
+        download_hippocampus(tmp_path / "data", url=server.address("h.tar"), md5=md5)
     assert files_in(tmp_path / "data") == {"h.tar"}
 
 
@@ -319,5 +317,5 @@ def test_incomplete_data_set_in_the_way_is_not_touched(server: Server, tmp_path:
     mine.parent.mkdir()
     mine.write_text("mine")
     with pytest.raises(OutputError, match="remove this folder"):
-        download_hippocampus(tmp_path, ignore, server.address("h.tar"), md5)
+        download_hippocampus(tmp_path, url=server.address("h.tar"), md5=md5)
     assert mine.read_text() == "mine"

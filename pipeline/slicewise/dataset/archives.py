@@ -1,4 +1,4 @@
-"""A tar archive of unknown origin in, its harmless members unpacked into a folder out."""
+"""Safe unpacking of tar archives of unknown origin."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from slicewise.errors import DataError, OutputError, file_problem
 LARGEST_EXPANSION = 20
 EXPANSION_ALLOWANCE_BYTES = 10**9
 TAR_BLOCK_BYTES = 512
-# BadGzipFile is an OSError, so it has to be caught before the disk's own errors.
+# BadGzipFile is an OSError, so it has to be caught before errors of the disk.
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def unpack_tar(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive of unknown origin; macOS leftovers are skipped.
+    """Unpack a tar archive of unknown origin; metadata files of macOS are skipped.
 
     All members are checked before the first one is written.
 
@@ -69,18 +69,20 @@ def _checked_members(archive: Path, tar: tarfile.TarFile) -> list[tarfile.TarInf
     members = []
     for member in tar:
         total += member.size + TAR_BLOCK_BYTES
-        # Before the loop moves on: the next header lies behind this member's bytes.
+        # Checked now: reaching the next header means decompressing this member.
         if total > largest:
-            raise _refused(archive, member, f"at most {largest} bytes in all", f"{total} so far")
-        if _is_leftover(member.name):
+            raise _refused(
+                archive, member, f"at most {largest} bytes in total", f"{total} bytes so far"
+            )
+        if _is_macos_metadata(member.name):
             continue
         _require_harmless(archive, member)
         members.append(member)
     return members
 
 
-def _is_leftover(name: str) -> bool:
-    """What macOS adds: resource forks and folder settings."""
+def _is_macos_metadata(name: str) -> bool:
+    """Whether macOS added it: resource forks and folder settings."""
     path = PurePosixPath(name)
     return path.name.startswith("._") or path.name == ".DS_Store" or "__MACOSX" in path.parts
 
@@ -88,7 +90,7 @@ def _is_leftover(name: str) -> bool:
 def _require_harmless(archive: Path, member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise _refused(archive, member, "a path within the archive", "one that leads out of it")
+        raise _refused(archive, member, "a path inside the archive", "a path that leads outside")
     if not (member.isreg() or member.isdir()):
         kind = "a link" if member.issym() or member.islnk() else "a special file"
         raise _refused(archive, member, "files and folders", kind)
@@ -104,7 +106,7 @@ def _refused(archive: Path, member: tarfile.TarInfo, expected: str, found: str) 
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:
-    """Refuse to start what the disk cannot hold.
+    """Require free space on the disk of a folder.
 
     Raises:
         OutputError: less than ``needed_bytes`` is free.
@@ -120,10 +122,10 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 
 
 def cannot_write(folder: Path, error: OSError) -> OutputError:
-    """What to tell when the operating system refuses to write into ``folder``."""
+    """The error for a folder that the operating system does not let us write to."""
     return OutputError(
         folder,
-        expected="a folder that can be written",
+        expected="a writable folder",
         found=file_problem(error),
         remedy="choose another folder, free space, or correct its permissions",
     )

@@ -1,11 +1,14 @@
-"""A public address and its checksum in, an archive or an unpacked data set on disk out."""
+"""Downloads of public data sets: resumed after interruptions, verified by checksum, unpacked.
+
+pooch and MONAI's ``download_url`` verify checksums too, but discard what has arrived when a
+connection breaks.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -14,33 +17,38 @@ import requests
 
 from slicewise.dataset.archives import cannot_write, require_space, unpack_tar
 from slicewise.errors import DataError, DownloadError, OutputError, file_problem
+from slicewise.progress import SILENT, Progress, Task
 
 __all__ = ["download_hippocampus", "fetch_archive", "unpack_tar"]
-
-Progress = Callable[[int, int | None], None]
 
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = (10.0, 60.0)
-# What a broken connection loses at most.
 CHUNK_BYTES = 2**16
-# What a server may say today and not tomorrow.
-PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""What a broken connection loses at most."""
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses of a temporary fault."""
 
 HIPPOCAMPUS = "Task04_Hippocampus"
 
 
 class _Interrupted(Exception):
-    """The connection broke or the server was busy; what has arrived stays."""
+    """The connection broke or the server was busy; what has arrived is kept."""
 
 
 @dataclass(frozen=True)
 class _Transfer:
-    """One archive on its way: where from, and the file that grows."""
+    """One file being downloaded.
+
+    Attributes:
+        url: of the file.
+        part: where the bytes are appended.
+        task: counts the bytes.
+    """
 
     url: str
     part: Path
-    progress: Progress
+    task: Task
 
     @property
     def received_bytes(self) -> int:
@@ -50,46 +58,49 @@ class _Transfer:
         return DownloadError(self.url, expected=expected, found=found, remedy=remedy)
 
 
-def fetch_archive(url: str, md5: str, folder: Path, progress: Progress) -> Path:
-    """Download a file into ``folder``, going on where an earlier attempt stopped.
+def fetch_archive(url: str, md5: str, folder: Path, progress: Progress = SILENT) -> Path:
+    """Download a file into ``folder``, resuming an earlier attempt.
 
-    A file that is there and has the right checksum is not downloaded again.
+    A file that is there already and has the right checksum is not downloaded again.
 
     Args:
         url: http or https; its last part names the file.
         md5: hexadecimal checksum of the whole file.
         folder: is made where it does not exist.
-        progress: is told the bytes received so far and their total, None where it is unknown.
+        progress: its task counts bytes; their total is unknown until the server reports it.
 
     Returns:
         The path of the file, complete and verified.
 
     Raises:
-        DownloadError: the server refuses, the connection breaks again and again, or the checksum
-            is wrong; after a wrong checksum nothing is kept.
+        DownloadError: the server refuses, the connection breaks repeatedly, or the checksum is
+            wrong; a file with a wrong checksum is deleted.
         OutputError: no space, or no permission to write.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    target = folder / name
-    transfer = _Transfer(url, folder / f"{name}.part", progress)
     if name in ("", ".."):
-        raise transfer.failure(
-            expected="an address that ends in a file name",
+        raise DownloadError(
+            url,
+            expected="a URL that ends in a file name",
             found="none",
-            remedy="correct the address",
+            remedy="correct the URL",
         )
+    target = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if target.exists() and _md5_of(target) == md5.lower():
             return target
-        _receive_with_retries(transfer)
+        with progress.task("downloading") as task:
+            transfer = _Transfer(url, folder / f"{name}.part", task)
+            _receive_with_retries(transfer)
         _require_checksum(transfer, md5.lower())
         transfer.part.replace(target)
-    except requests.RequestException as error:  # these are OSErrors too, but no disk's fault
-        raise transfer.failure(
-            expected="an http or https address that answers",
+    except requests.RequestException as error:  # these are OSErrors too, but not of the disk
+        raise DownloadError(
+            url,
+            expected="an http or https URL that answers",
             found=f"{type(error).__name__}: {error}",
-            remedy="check the address, the proxy and the network",
+            remedy="check the URL, the proxy and the network",
         ) from error
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -103,13 +114,13 @@ def _receive_with_retries(transfer: _Transfer) -> None:
         try:
             _receive(transfer)
         except _Interrupted as error:
-            # Only attempts in a row that brought nothing count.
+            # Only consecutive attempts without a byte count.
             failures = 1 if transfer.received_bytes > before else failures + 1
             if failures == ATTEMPTS:
                 raise transfer.failure(
                     expected="a connection that lasts",
                     found=f"{error}, {ATTEMPTS} times",
-                    remedy="start the download again later: it goes on where it stopped",
+                    remedy="start the download again later: it resumes where it stopped",
                 ) from error
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
         else:
@@ -117,9 +128,9 @@ def _receive_with_retries(transfer: _Transfer) -> None:
 
 
 def _receive(transfer: _Transfer) -> None:
-    """One request: append what is missing, or start again where the server cannot do that."""
+    """One request: append what is missing, or start again where the server ignores ranges."""
     offset = transfer.received_bytes
-    # Compressed transfer would make bytes on the wire and bytes on disk differ.
+    # With compression, the bytes sent and the bytes on disk would differ.
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
@@ -128,7 +139,7 @@ def _receive(transfer: _Transfer) -> None:
             transfer.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS
         ) as response:
             if response.status_code == 416:
-                _settle_refused_range(transfer, response, offset)
+                _handle_refused_range(transfer, response, offset)
                 return
             _require_success(transfer, response)
             _append(transfer, response, _confirmed_offset(response, offset))
@@ -140,35 +151,36 @@ def _receive(transfer: _Transfer) -> None:
         raise _Interrupted(f"{type(error).__name__}: {error}") from error
 
 
-def _settle_refused_range(transfer: _Transfer, response: requests.Response, offset: int) -> None:
-    """A refused range means: nothing is missing, or the part belongs to something else."""
+def _handle_refused_range(transfer: _Transfer, response: requests.Response, offset: int) -> None:
+    """Nothing is missing, or the part belongs to another file and is deleted."""
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     if total == str(offset):
         return
     transfer.part.unlink()
-    raise _Interrupted(f"the server refused to go on at byte {offset}")
+    raise _Interrupted(f"the server refused to resume at byte {offset}")
 
 
 def _require_success(transfer: _Transfer, response: requests.Response) -> None:
     status = f"status {response.status_code} {response.reason}".rstrip()
-    if response.status_code in PASSING_STATUSES:
+    if response.status_code in RETRIED_STATUSES:
         raise _Interrupted(status)
     if response.status_code not in (200, 206):
         raise transfer.failure(
             expected="status 200 or 206",
             found=status,
-            remedy="check the address; if it moved, name the new one, "
-            "or download the file by other means",
+            remedy="check the URL, or give another one of the same file",
         )
 
 
 def _confirmed_offset(response: requests.Response, offset: int) -> int:
-    """Where the body starts: 0 when the server ignored the range."""
+    """Byte at which the body starts: 0 when the server ignored the range."""
     if response.status_code != 206:
         return 0
     start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     if start != str(offset):
-        raise _Interrupted(f"the server sent bytes from {start or 'nowhere'}, not {offset}")
+        raise _Interrupted(
+            f"the server sent bytes from {start or 'an unknown position'}, not from {offset}"
+        )
     return offset
 
 
@@ -182,7 +194,7 @@ def _append(transfer: _Transfer, response: requests.Response, offset: int) -> No
         for chunk in response.iter_content(CHUNK_BYTES):
             part.write(chunk)
             received += len(chunk)
-            transfer.progress(received, total)
+            transfer.task.update(received, total=total, detail="bytes")
     if total is not None and received < total:
         raise _Interrupted(f"{received} of {total} bytes")
 
@@ -195,7 +207,7 @@ def _require_checksum(transfer: _Transfer, md5: str) -> None:
     raise transfer.failure(
         expected=f"md5 {md5}",
         found=f"md5 {found}",
-        remedy="download again; if it stays so, the file at this address has changed",
+        remedy="download again; if the checksum is still wrong, the file at this URL has changed",
     )
 
 
@@ -205,23 +217,23 @@ def _md5_of(path: Path) -> str:
 
 
 def download_hippocampus(
-    folder: Path, progress: Progress, url: str | None = None, md5: str | None = None
+    folder: Path, progress: Progress = SILENT, url: str | None = None, md5: str | None = None
 ) -> Path:
     """Fetch the hippocampus task of the Medical Segmentation Decathlon (about 28 MB).
 
     Args:
-        folder: where the data set's own folder goes.
-        progress: as in ``fetch_archive``.
-        url: another address of the same archive; MONAI's by default.
+        folder: parent of the folder of the data set.
+        progress: its task counts bytes.
+        url: another URL of the same archive; MONAI's by default.
         md5: its checksum; MONAI's by default.
 
     Returns:
-        ``folder/Task04_Hippocampus``, which holds ``dataset.json``; as it is where it is complete.
+        ``folder/Task04_Hippocampus`` with its ``dataset.json``; a complete one is left as it is.
 
     Raises:
         DownloadError: see ``fetch_archive``.
-        DataError: the archive is unsafe or damaged, or holds something else.
-        OutputError: no space, no permission, or an incomplete data set in the way.
+        DataError: the archive is unsafe, damaged, or of another data set.
+        OutputError: no space, no permission, or an incomplete data set at the target.
 
     Source:
         Antonelli et al., Nature Communications 2022;13:4128.
@@ -246,23 +258,24 @@ def _published(task: str) -> tuple[str, str]:
 
 
 def _unpack_data_set(archive: Path, target: Path) -> None:
-    """Unpack beside and rename, so that an interruption leaves no half data set."""
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as beside:
-        unpack_tar(archive, Path(beside))
-        unpacked = Path(beside) / target.name
+    """Unpack next to the target and rename, so that an interruption leaves no partial data set."""
+    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as temporary:
+        unpack_tar(archive, Path(temporary))
+        unpacked = Path(temporary) / target.name
         if not (unpacked / "dataset.json").is_file():
             raise DataError(
                 archive,
                 expected=f"{target.name}/dataset.json in the archive",
-                found=", ".join(sorted(item.name for item in Path(beside).iterdir())) or "nothing",
-                remedy="name the address of the right archive",
+                found=", ".join(sorted(item.name for item in Path(temporary).iterdir()))
+                or "nothing",
+                remedy="give the URL of the archive of this data set",
             )
         try:
             unpacked.rename(target)
         except OSError as error:
             raise OutputError(
                 target,
-                expected="no such folder yet, or a complete data set",
+                expected="a complete data set, or no folder of this name",
                 found=file_problem(error),
                 remedy="remove this folder and start again",
             ) from error
