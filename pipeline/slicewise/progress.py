@@ -90,3 +90,22 @@ def tracked(
         for number, item in enumerate(items, start=1):
             yield item
             task.update(number)
+
+
+class PartOfTask:
+    """A task of its own within a larger one, for example one scan of many.
+
+    Args:
+        whole: the larger task.
+        before: units of it that are done when this part begins; this part is one unit.
+    """
+
+    def __init__(self, whole: Task, before: float) -> None:
+        self._whole, self._before = whole, before
+
+    def update(
+        self, completed: float, *, total: float | None = None, detail: str | None = None
+    ) -> None:
+        """Report the share of this part that is done, between 0 and 1."""
+        del total
+        self._whole.update(self._before + completed, detail=detail)

@@ -147,18 +147,18 @@ def test_unseen_scans_of_any_orientation_and_spacing(
     fitted: Baseline, orientation: str, scale: float
 ) -> None:
     unseen = phantom(77, orientation, scale)
-    prediction = fitted.predict_with_probabilities(*unseen.contrasts)
+    prediction = fitted.predict(*unseen.contrasts)
     assert prediction.probabilities == ()
-    assert prediction.mask.voxels.dtype == np.uint8
+    assert prediction.voxels.dtype == np.uint8
     np.testing.assert_array_equal(prediction.mask.affine, unseen.label.affine)
-    assert dice(prediction.mask.voxels, unseen.label.voxels, 3) > 0.9
-    assert dice(prediction.mask.voxels, unseen.label.voxels, 7) > 0.8
+    assert dice(prediction.voxels, unseen.label.voxels, 3) > 0.9
+    assert dice(prediction.voxels, unseen.label.voxels, 7) > 0.8
 
 
 def test_a_structure_that_was_never_seen_is_predicted_nowhere(fitted: Baseline) -> None:
     assert fitted.recipes[2] is None
     assert "never in the training cases" in fitted.words()["nothing"]
-    mask = fitted.predict_with_probabilities(*phantom(78).contrasts).mask.voxels
+    mask = fitted.predict(*phantom(78).contrasts).voxels
     assert set(np.unique(mask)) == {0, 3, 7}
 
 
@@ -169,7 +169,7 @@ def test_what_training_promises_is_what_unseen_scans_get(fitted: Baseline) -> No
         assert recipe is not None
         found = [
             dice(
-                fitted.predict_with_probabilities(*one.contrasts).mask.voxels,
+                fitted.predict(*one.contrasts).voxels,
                 one.label.voxels,
                 value,
             )
@@ -210,7 +210,7 @@ def test_one_training_case_is_enough(tmp_path: Path) -> None:
     baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
     assert baseline.is_of_one_patient
     unseen = phantom(77)
-    mask = baseline.predict_with_probabilities(*unseen.contrasts).mask.voxels
+    mask = baseline.predict(*unseen.contrasts).voxels
     assert dice(mask, unseen.label.voxels, 3) > 0.7
 
 
@@ -222,7 +222,7 @@ def test_empty_labels_everywhere(tmp_path: Path) -> None:
     baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
     assert baseline.recipes == (None, None, None)
     assert baseline.searched_cases == 0
-    assert not baseline.predict_with_probabilities(*phantom(77).contrasts).mask.voxels.any()
+    assert not baseline.predict(*phantom(77).contrasts).voxels.any()
 
 
 def test_several_contrasts_and_another_spacing(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_several_contrasts_and_another_spacing(tmp_path: Path) -> None:
     cases = training(tmp_path / "cases", config, 4)
     baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
     unseen = phantom(79, "PIR", 1.1, contrasts=2)
-    mask = baseline.predict_with_probabilities(*unseen.contrasts).mask
+    mask = baseline.predict(*unseen.contrasts).mask
     assert mask.shape == unseen.label.shape
     assert dice(mask.voxels, unseen.label.voxels, 3) > 0.85
     assert any(of in baseline.words()["core"] for of in ("FLAIR", "all contrasts"))

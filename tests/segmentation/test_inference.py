@@ -172,12 +172,12 @@ def test_probabilities_sum_to_one_with_the_background_first(
     scan, hook = phantom(True, "SLA")
     labels = {f"class_{number}": number for number in range(1, len(edges) + 1)}
     config = make_config(data={"labels": labels}, preprocessing={"foreground": "nonzero"} | section)
-    prediction = alone(config, Threshold(*edges)).predict_with_probabilities(scan)
+    prediction = alone(config, Threshold(*edges)).predict(scan)
     stacked = np.stack([item.voxels for item in prediction.probabilities])
     assert len(stacked) == len(labels) + 1
     np.testing.assert_allclose(stacked.sum(0), 1, atol=1e-5)
     assert stacked.min() >= 0
-    np.testing.assert_array_equal(stacked.argmax(0), prediction.mask.voxels)
+    np.testing.assert_array_equal(stacked.argmax(0), prediction.voxels)
     assert stacked[0][~hook].mean() > 0.9
     for item in prediction.probabilities:
         np.testing.assert_array_equal(item.affine, scan.affine)
@@ -251,7 +251,7 @@ def test_an_ensemble_averages_probabilities(make_config: MakeConfig, tmp_path: P
     scan, _ = phantom(True, "LPS")
 
     def structure(*paths: Path) -> NDArray[Any]:
-        prediction = Predictor.from_checkpoint(*paths).predict_with_probabilities(scan)
+        prediction = Predictor.from_checkpoint(*paths).predict(scan)
         return prediction.probabilities[1].voxels
 
     alone = [structure(one), structure(two)]
@@ -368,10 +368,9 @@ def test_members_of_other_planes_are_averaged_on_the_scan(
         2,
     )
     apart = [
-        Predictor.from_checkpoint(path).predict_with_probabilities(scan).probabilities[1].voxels
-        for path in (one, two)
+        Predictor.from_checkpoint(path).predict(scan).probabilities[1].voxels for path in (one, two)
     ]
-    together = Predictor.from_checkpoint(one, two).predict_with_probabilities(scan)
+    together = Predictor.from_checkpoint(one, two).predict(scan)
     mean = (apart[0] + apart[1]) / 2
     np.testing.assert_allclose(together.probabilities[1].voxels, mean, atol=1e-6)
 
@@ -394,7 +393,7 @@ def test_a_mirrored_scan_is_predicted_and_mirrored_back(make_config: MakeConfig)
     # The slices fill the window, so that the first row is the leftmost of the scan.
     network = config.network.model_copy(update={"window": (23, 19)})
     config = config.model_copy(update={"network": network})
-    found = alone(config, Left()).predict_with_probabilities(scan).probabilities[1].voxels
+    found = alone(config, Left()).predict(scan).probabilities[1].voxels
     np.testing.assert_allclose(found[0], 0.5, atol=1e-6)
     np.testing.assert_allclose(found[-1], 0.5, atol=1e-6)
     np.testing.assert_allclose(found[1:-1], 0.2, atol=1e-6)
@@ -403,14 +402,14 @@ def test_a_mirrored_scan_is_predicted_and_mirrored_back(make_config: MakeConfig)
 def test_temperature_and_post_processing_are_applied(make_config: MakeConfig) -> None:
     scan, hook = phantom()
     config = make_config(preprocessing={"plane": "axial"}, network={"window": (32, 32)})
-    plain = alone(config, Logits()).predict_with_probabilities(scan)
+    plain = alone(config, Logits()).predict(scan)
     # The lone voxels that the network says, too, are less than a millilitre.
-    assert plain.mask.voxels.sum() > hook.sum()
+    assert plain.voxels.sum() > hook.sum()
     changed = InferenceSection(
         temperature=2.0, postprocessing={"disc": PostprocessingSection(largest_component=True)}
     )
-    found = alone(config, Logits()).with_inference(changed).predict_with_probabilities(scan)
-    np.testing.assert_array_equal(found.mask.voxels, hook)
+    found = alone(config, Logits()).with_inference(changed).predict(scan)
+    np.testing.assert_array_equal(found.voxels, hook)
     p = plain.probabilities[1].voxels.astype(np.float64)
     expected = p**0.5 / (p**0.5 + (1 - p) ** 0.5)
     np.testing.assert_allclose(found.probabilities[1].voxels, expected, atol=1e-5)
@@ -432,11 +431,11 @@ def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
         preprocessing={"plane": "axial"},
         network={"window": (32, 32)},
     )
-    plain = alone(config, Both()).predict_with_probabilities(scan)
+    plain = alone(config, Both()).predict(scan)
     division = SliceExclusiveSection(plane="coronal", structures=("front", "back"))
     changed = config.inference.model_copy(update={"slice_exclusive": (division,)})
-    found = alone(config, Both()).with_inference(changed).predict_with_probabilities(scan)
-    np.testing.assert_array_equal(found.mask.voxels > 0, hook)
+    found = alone(config, Both()).with_inference(changed).predict(scan)
+    np.testing.assert_array_equal(found.voxels > 0, hook)
     held = [
         [set(np.unique(mask.voxels[:, row])) - {0} for row in range(19)]
         for mask in (plain.mask, found.mask)
@@ -456,7 +455,7 @@ def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
     two = saved(make_config(preprocessing={"plane": "all"}), tmp_path / "two.pt", 2)
     predictor = Predictor.from_checkpoint(one, two).with_inference(InferenceSection(**mirrored))
     shares: list[float] = []
-    predictor.predict_with_probabilities(scan, on_share=shares.append)
+    predictor.predict(scan, on_share=shares.append)
     sizes = np.array([23, 19, 6])
     planes = np.tile(sizes / sizes.sum() / 4, 2)
     assert shares[:2] == pytest.approx([0.25, 0.5])

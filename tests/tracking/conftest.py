@@ -12,7 +12,8 @@ import torch
 from slicewise.config import Config, InferenceSection, as_yaml, parse_config
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
-from slicewise.segmentation.inference import Prediction, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.prediction import Prediction
 from slicewise.tracking import Store, open_store
 from slicewise.tracking.packing import ModelFiles
 
@@ -36,11 +37,11 @@ class ThresholdPredictor:
         self.config = self.config.model_copy(update={"inference": inference})
         return self
 
-    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
+    def predict(self, *contrasts: Volume) -> Prediction:
         brightest = np.max([volume.voxels for volume in contrasts], axis=0)
         mask = brightest > 500
         sure = np.where(mask, np.float32(0.9), np.float32(0.1))
-        return Prediction(
+        return Prediction.of(
             contrasts[0].with_voxels(mask.astype("uint8")),
             (contrasts[0].with_voxels(1 - sure), contrasts[0].with_voxels(sure)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import nibabel as nib
@@ -72,7 +72,7 @@ class Volume:
         return "".join(nib.orientations.aff2axcodes(self.affine))
 
     def with_voxels(self, voxels: NDArray[Any]) -> Volume:
-        """Other voxels on the same grid."""
+        """Other voxels on the same grid; always a plain ``Volume``."""
         if voxels.shape != self.shape:
             raise GeometryError(
                 self.name,
@@ -80,7 +80,7 @@ class Volume:
                 found=f"shape {voxels.shape}",
                 remedy="resample onto this grid first",
             )
-        return replace(self, voxels=voxels)
+        return Volume(voxels, self.affine, self.name, self.header, self.warnings)
 
     def reoriented(self, axis_codes: str) -> Volume:
         """The same voxels in the same places, with axes flipped and swapped to ``axis_codes``."""
@@ -89,7 +89,7 @@ class Volume:
         change = nib.orientations.ornt_transform(start, end)
         voxels = nib.orientations.apply_orientation(self.voxels, change)
         affine = self.affine @ nib.orientations.inv_ornt_aff(change, self.shape)
-        return replace(self, voxels=voxels, affine=affine)
+        return Volume(voxels, affine, self.name, self.header, self.warnings)
 
     def world_position_mm(self, index: NDArray[Any]) -> NDArray[np.float64]:
         """RAS+ millimetres of voxel indices, shapes (..., 3) to (..., 3)."""

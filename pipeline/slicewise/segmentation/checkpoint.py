@@ -27,7 +27,9 @@ FORMAT = 1
 
 _MARK = b"slicewise sha256 "
 _DIGEST_BYTES = 64  # hexadecimal digits
-_SIBLINGS = {"last.pt": "best.pt", "best.pt": "last.pt"}
+LAST, BEST = "last.pt", "best.pt"
+"""Names of the checkpoints of the last step and of the best validation."""
+_SIBLINGS = {LAST: BEST, BEST: LAST}
 _PLAIN_TYPES = (str, bytes, int, float, bool, type(None))
 _NAMES_SHOWN = 3
 

@@ -1,8 +1,8 @@
-"""A scan in, a mask on the scan's own grid out: preprocessing, networks, and the way back."""
+"""Segments scans with one network or several, from the scan's own grid and back to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,30 +23,15 @@ from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import CheckpointError, ScanError
 from slicewise.imaging.volume import Volume
+from slicewise.progress import Task
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
-from slicewise.segmentation.confidence import with_temperature
+from slicewise.segmentation.confidence import structure_confidences, with_temperature
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.postprocessing import postprocess
+from slicewise.segmentation.prediction import UNWATCHED, Prediction
 from slicewise.segmentation.sliding_window import SliceObserver, predict_views
 from slicewise.segmentation.unet import UNet
-
-ProgressCallback = Callable[[float], None]
-"""Is told which share of the work on a scan is done, up to 1."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says about a scan.
-
-    Attributes:
-        mask: label values of the configuration on the scan's grid, after post-processing.
-        probabilities: background, then each structure, in [0, 1] on the scan's grid, at the
-            temperature of the configuration.
-    """
-
-    mask: Volume
-    probabilities: tuple[Volume, ...]
 
 
 @dataclass(frozen=True)
@@ -117,29 +102,21 @@ class Predictor:
         section = member.config.preprocessing
         return Preprocessing(section, self.config.data, self.config.reading)
 
-    def predict(self, *contrasts: Volume) -> Volume:
-        """Segment a scan.
+    def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
+        """Segment a scan; see ``Segmenter``.
 
         Args:
             contrasts: one volume a contrast of the configuration, all on one grid.
+            case: of no consequence here.
+            task: follows the work; its total is 1.
 
         Returns:
-            Label values on the grid of the first contrast.
+            Label values on the grid of the first contrast, after post-processing.
 
         Raises:
             ScanError: NaN voxels, or another number of contrasts than the model was trained on.
         """
-        return self.predict_with_probabilities(*contrasts).mask
-
-    def predict_with_probabilities(
-        self, *contrasts: Volume, on_share: ProgressCallback | None = None
-    ) -> Prediction:
-        """Like ``predict``, with the probabilities behind the mask.
-
-        Args:
-            contrasts: as for ``predict``.
-            on_share: follows the work, for a bar.
-        """
+        del case
         scan = contrasts[0]
         expected = self.config.data.contrasts
         if len(contrasts) != len(expected):
@@ -150,13 +127,13 @@ class Predictor:
                 remedy="give one volume a contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels
-        seen = self._probabilities(contrasts, _Work(len(self.members), on_share))  # (K, X, Y, Z)
-        probabilities = with_temperature(seen, inference.temperature).numpy()
-        mask = label_map(scan, probabilities, labels, inference.slice_exclusive)
-        return Prediction(
-            postprocess(mask, labels, inference.postprocessing),
-            tuple(scan.with_voxels(item) for item in probabilities),
-        )
+        seen = self._probabilities(contrasts, _Work(len(self.members), task))  # (K, X, Y, Z)
+        calibrated = with_temperature(seen, inference.temperature).numpy()
+        rough = label_map(scan, calibrated, labels, inference.slice_exclusive)
+        mask = postprocess(rough, labels, inference.postprocessing)
+        probabilities = tuple(scan.with_voxels(item) for item in calibrated)
+        confidences = structure_confidences(mask, probabilities, self.config)
+        return Prediction.of(mask, probabilities, confidences)
 
     def _probabilities(self, contrasts: Sequence[Volume], work: _Work) -> torch.Tensor:
         """Mean over the members, (K, X, Y, Z) on the scan's own grid, background first."""
@@ -197,9 +174,9 @@ class Predictor:
 class _Work:
     """What the members do to a scan, in equal shares, whatever their slices cost."""
 
-    def __init__(self, members: int, on_share: ProgressCallback | None) -> None:
+    def __init__(self, members: int, task: Task) -> None:
         self.members = members
-        self.on_share = on_share
+        self.task = task
         self.done = 0.0
 
     def of_member(self, slices: int) -> SliceObserver:
@@ -207,8 +184,7 @@ class _Work:
 
         def count(seen: int) -> None:
             self.done += seen / slices / self.members
-            if self.on_share is not None:
-                self.on_share(min(self.done, 1.0))
+            self.task.update(min(self.done, 1.0))
 
         return count
 

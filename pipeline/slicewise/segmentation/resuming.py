@@ -14,7 +14,7 @@ from slicewise.config import Config, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import CheckpointError, OutputError, file_problem
-from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.segmentation.checkpoint import LAST, load_checkpoint
 from slicewise.segmentation.training import Training
 
 _MAY_DIFFER = (
@@ -70,7 +70,7 @@ def resume_training(
         CheckpointError: damaged, kept otherwise by another version, or config, fold or cases have
             changed since; all are named.
     """
-    path = out / "last.pt"
+    path = out / LAST
     checkpoint = load_checkpoint(path)
     saved = parse_config(checkpoint.config_yaml, str(path))
     _require_same_config(saved, config, path)

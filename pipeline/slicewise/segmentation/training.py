@@ -22,7 +22,7 @@ from slicewise.dataset.plane import known_axes
 from slicewise.dataset.sampling import Batch, WindowSampler
 from slicewise.errors import InterruptedBySignal, TrainingError
 from slicewise.imaging.files import write_text
-from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
+from slicewise.segmentation.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
 from slicewise.segmentation.device import (
     autocast,
     choose_device,
@@ -51,7 +51,7 @@ class TrainingObserver(Protocol):
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training is.
 
     Attributes:
@@ -116,7 +116,7 @@ class Training:
         self.train_cases, self.val_cases = train, val
         self.fold = fold
         self.device = choose_device(section.device)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         with _seeded(config.seed, torch.device("cpu")):
             network = UNet.from_config(config)
         self.sampler = WindowSampler(train, config)
@@ -142,7 +142,7 @@ class Training:
         """The network that predicts: the running average where one is kept."""
         return self.network if self.average is None else self.average.module
 
-    def run(self, out: Path, observer: TrainingObserver) -> Progress:
+    def run(self, out: Path, observer: TrainingObserver) -> TrainingProgress:
         """Take the remaining steps, writing checkpoints into ``out``.
 
         Raises:
@@ -159,11 +159,11 @@ class Training:
                     self._validate(out, observer)
                     saved_at = time.monotonic()
                 elif time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-                    self.save(out / "last.pt")
+                    self.save(out / LAST)
                     saved_at = time.monotonic()
                 if signals.received is not None:
-                    self.save(out / "last.pt")
-                    raise InterruptedBySignal(signals.received, out / "last.pt")
+                    self.save(out / LAST)
+                    raise InterruptedBySignal(signals.received, out / LAST)
         return self.progress
 
     def step(self) -> dict[str, float]:
@@ -221,7 +221,7 @@ class Training:
         self.schedule.last_epoch = state["schedule"]["last_epoch"]
         self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
+        self.progress = TrainingProgress(**state["progress"])
 
     def save(self, path: Path) -> None:
         """Write a checkpoint that predicts and that training can go on from."""
@@ -279,8 +279,8 @@ class Training:
         progress.history.append({"step": progress.step, "mean": score.mean, **score.dice})
         observer.on_validation(progress.step, score)
         if improved:
-            self.save(out / "best.pt")
-        self.save(out / "last.pt")
+            self.save(out / BEST)
+        self.save(out / LAST)
         write_text(
             out / "history.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history)
         )

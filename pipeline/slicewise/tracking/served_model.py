@@ -25,7 +25,7 @@ from slicewise.errors import ScanError
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.volume import Volume
-from slicewise.segmentation.confidence import StructureConfidence, structure_confidences
+from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.tracking.packing import ALLOWED_FOLDER, PACKED, unpack_model
 
 Row = Mapping[Hashable, Any]
@@ -66,16 +66,14 @@ class ServedModel(PythonModel):
         return pd.DataFrame([self._answer(number, row) for number, row in enumerate(rows)])
 
     def _answer(self, number: int, row: Row) -> dict[str, str]:
-        config = self.predictor.config
         with tempfile.TemporaryDirectory() as folder:
             contrasts = self._contrasts(Path(folder), number, row)
-            found = self.predictor.predict_with_probabilities(*contrasts)
+            found = self.predictor.predict(*contrasts)
             path = Path(folder) / "mask.nii.gz"
-            write_mask(found.mask, contrasts[0], path)
+            write_mask(found, contrasts[0], path)
             mask = base64.b64encode(path.read_bytes()).decode("ascii")
-        confidences = structure_confidences(found.mask, found.probabilities, config)
-        volumes = {item.structure: item.volume_ml for item in confidences}
-        sure = {item.structure: _confidence(item) for item in confidences}
+        volumes = {item.structure: item.volume_ml for item in found.confidences}
+        sure = {item.structure: _confidence(item) for item in found.confidences}
         return {"mask": mask, "volumes_ml": json.dumps(volumes), "confidence": json.dumps(sure)}
 
     def _contrasts(self, folder: Path, number: int, row: Row) -> Sequence[Volume]:

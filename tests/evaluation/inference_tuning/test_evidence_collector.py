@@ -17,8 +17,9 @@ from slicewise.evaluation.inference_tuning.options import NEUTRAL, POSTPROCESSIN
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.overlap import overlap
 from slicewise.segmentation.confidence import estimated_dice, with_temperature
-from slicewise.segmentation.inference import Member, Prediction, Predictor
+from slicewise.segmentation.inference import Member, Predictor
 from slicewise.segmentation.postprocessing import postprocess
+from slicewise.segmentation.prediction import Prediction
 
 LABELS = {"core": 3, "rim": 7}
 SHAPE = (17, 14, 9)
@@ -59,8 +60,8 @@ def case() -> HeldOutCase:
 
 @pytest.fixture(scope="module")
 def plain(predictor: Predictor, case: HeldOutCase) -> Prediction:
-    found = predictor.predict_with_probabilities(*case.contrasts)
-    assert set(np.unique(found.mask.voxels)) == {0, 3, 7}
+    found = predictor.predict(*case.contrasts)
+    assert set(np.unique(found.voxels)) == {0, 3, 7}
     return found
 
 
@@ -82,11 +83,11 @@ def test_dice_of_every_mask(evidence: CaseEvidence, case: HeldOutCase, plain: Pr
     reference = truth(case, plain)
     for name, value in LABELS.items():
         found = evidence.structures[name]
-        dice = overlap(plain.mask.voxels, reference, value).dice
+        dice = overlap(plain.voxels, reference, value).dice
         assert found.plain.dice == pytest.approx(dice, abs=1e-6)
         for option, section in POSTPROCESSING.items():
             cleaned = postprocess(plain.mask, LABELS, {name: section}).voxels
-            if np.array_equal(cleaned, plain.mask.voxels):
+            if np.array_equal(cleaned, plain.voxels):
                 assert option not in found.changed
             else:
                 dice = overlap(cleaned, reference, value).dice
@@ -102,7 +103,7 @@ def test_promises_are_those_of_the_calibrated_probabilities(
     calibrated = with_temperature(stacked, TEMPERATURES[place]).numpy()
     for number, (name, value) in enumerate(LABELS.items(), start=1):
         found = evidence.structures[name]
-        promised = estimated_dice(calibrated[number], plain.mask.voxels == value)
+        promised = estimated_dice(calibrated[number], plain.voxels == value)
         assert found.plain.promised[place] == pytest.approx(promised, abs=1e-5)
         for option, changed in found.changed.items():
             mask = postprocess(plain.mask, LABELS, {name: POSTPROCESSING[option]})
@@ -130,11 +131,11 @@ def test_mirrored_is_what_the_predictor_would_predict(
     evidence: CaseEvidence, predictor: Predictor, case: HeldOutCase, axes: tuple[str, ...]
 ) -> None:
     section = predictor.config.inference.model_copy(update={"mirror_axes": axes})
-    found = predictor.with_inference(section).predict_with_probabilities(*case.contrasts)
+    found = predictor.with_inference(section).predict(*case.contrasts)
     reference = truth(case, found)
     mirrored = evidence.mirrored[", ".join(axis.replace("_", "-") for axis in axes)]
     for name, value in LABELS.items():
-        dice = overlap(found.mask.voxels, reference, value).dice
+        dice = overlap(found.voxels, reference, value).dice
         assert mirrored[name] == pytest.approx(dice, abs=2e-3)
     assert len(evidence.mirrored) == 3
 
@@ -144,7 +145,7 @@ def test_without_mirroring_nothing_more_is_predicted(
 ) -> None:
     still = predictor.config.augmentation.model_copy(update={"mirror_axes": ()})
     config = predictor.config.model_copy(update={"augmentation": still})
-    monkeypatch.setattr(Predictor, "predict_with_probabilities", None)
+    monkeypatch.setattr(Predictor, "predict", None)
     found = EvidenceCollector(Predictor(config, predictor.members, predictor.device), 0)
     assert found.evidence(case, plain).mirrored == {}
 

@@ -19,8 +19,9 @@ from slicewise.evaluation.baseline.scans import NormalizedScan, preprocessed_spa
 from slicewise.evaluation.baseline.search import search
 from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.imaging.volume import Volume
-from slicewise.segmentation.inference import Prediction
+from slicewise.progress import Task
 from slicewise.segmentation.label_map import label_map
+from slicewise.segmentation.prediction import UNWATCHED, Prediction
 
 
 class Baseline:
@@ -74,11 +75,13 @@ class Baseline:
             for name, recipe in zip(self.config.data.labels, self.recipes, strict=True)
         }
 
-    def predict_with_probabilities(self, *contrasts: Volume) -> Prediction:
+    def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a scan; thresholds have no probabilities.
 
         Args:
             contrasts: one volume a contrast of the configuration, all on one grid.
+            case: of no consequence here.
+            task: of no consequence here; it takes a moment.
 
         Returns:
             Label values on the grid of the first contrast.
@@ -86,6 +89,7 @@ class Baseline:
         Raises:
             ScanError: NaN voxels, or contrasts on different grids.
         """
+        del case, task
         image, axis = self.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
         upright = contrasts[0].reoriented("RAS")
         spacing_mm = preprocessed_spacing_mm(upright.spacing_mm, axis, self.config)
@@ -95,7 +99,7 @@ class Baseline:
         # As with a network: what is resampled is a share of each voxel, and the largest wins.
         shares = torch.cat([1 - native.sum(0, keepdim=True), native]).numpy()
         labels, slice_exclusive = self.config.data.labels, self.config.inference.slice_exclusive
-        return Prediction(label_map(contrasts[0], shares, labels, slice_exclusive), ())
+        return Prediction.of(label_map(contrasts[0], shares, labels, slice_exclusive))
 
     def _structures(self, scan: NormalizedScan) -> NDArray[np.bool_]:
         """Where each structure is, (K, X, Y, Z); of several the one with the largest prior."""

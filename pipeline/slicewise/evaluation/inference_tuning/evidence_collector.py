@@ -26,9 +26,10 @@ from slicewise.metrics.masks import box_around, cropped, on_one_grid, with_axes_
 from slicewise.metrics.overlap import overlap
 from slicewise.segmentation import confidence
 from slicewise.segmentation.confidence import with_temperature
-from slicewise.segmentation.inference import Prediction, Predictor
+from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.postprocessing import postprocess
+from slicewise.segmentation.prediction import Prediction
 
 _DIGITS = 6
 _FAINT = 1e-4
@@ -77,7 +78,7 @@ class EvidenceCollector:
             plain: the prediction of ``predictor`` for it.
         """
         labels = self.predictor.config.data.labels
-        mask, reference = on_one_grid(plain.mask, case.reference)
+        mask, reference = on_one_grid(plain, case.reference)
         soft = [with_axes_of(item, reference).voxels for item in plain.probabilities]
         box = box_around((soft[0] <= 1 - _FAINT) | (mask.voxels > 0) | (reference.voxels > 0))
         mask, reference = cropped(mask, box), cropped(reference, box)
@@ -98,7 +99,7 @@ class EvidenceCollector:
         config = self.predictor.config
         labels, slice_exclusive = config.data.labels, config.inference.slice_exclusive
         for name, probabilities in self._mirrored_probabilities(case, plain):
-            found = label_map(plain.mask, probabilities, labels, slice_exclusive)
+            found = label_map(plain, probabilities, labels, slice_exclusive)
             mask, reference = on_one_grid(found, case.reference)
             yield name, _dice(mask, reference, labels)
 
@@ -115,7 +116,7 @@ class EvidenceCollector:
                 continue
             section = config.inference.model_copy(update={"mirror_axes": option})
             predictor = self.predictor.with_inference(section)
-            both = _stacked(predictor.predict_with_probabilities(*case.contrasts))
+            both = _stacked(predictor.predict(*case.contrasts))
             total = total + 2 * both - own
             yield name, both
         if len(axes) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from slicewise.imaging.dicom.series import SECONDS_PER_FILE, DicomSeries, series
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection
 from slicewise.imaging.dicom.walk import FileState, walk
 from slicewise.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
+from slicewise.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from slicewise.imaging.pseudonyms import Pseudonyms
@@ -27,8 +28,8 @@ FILES_PER_CALL = 64
 CALLS_PER_WRITE = 16
 
 Batch = list[FileState]
-Progress = Callable[[int, int], None]
-"""Told how many of how many files are done."""
+_FILES_WORTH_A_BAR = 500
+"""Fewer are parsed in a moment."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class DicomScanner:
         index: file that remembers headers, so that unchanged files are not parsed again; None
             remembers nothing.
         pseudonyms: name the patients; None leaves them unknown.
-        progress: told how many of how many files are done.
+        progress: shows long searches.
         sandbox: where headers are parsed; by default as many children as there are cores.
     """
 
     reading: ReadingSection = ReadingSection()
     index: Path | None = None
     pseudonyms: Pseudonyms | None = None
-    progress: Progress | None = None
+    progress: Progress = SILENT
     sandbox: Sandbox | None = None
 
     def find(self, path: Path) -> SeriesScan:
@@ -80,8 +81,12 @@ class DicomScanner:
             return self._volumes(index, problems, sandbox)
 
     def _scan(self, pending: Batch, index: HeaderIndex, sandbox: Sandbox) -> None:
+        progress = self.progress if len(pending) >= _FILES_WORTH_A_BAR else SILENT
         # Threads only wait for the children.
-        with ThreadPoolExecutor(sandbox.children) as threads:
+        with (
+            ThreadPoolExecutor(sandbox.children) as threads,
+            progress.task("reading headers", len(pending)) as task,
+        ):
             step = FILES_PER_CALL * CALLS_PER_WRITE
             for start in range(0, len(pending), step):
                 batches = _batches(pending[start : start + step])
@@ -89,8 +94,7 @@ class DicomScanner:
                 for held in threads.map(partial(_scan_batch, sandbox=sandbox), batches):
                     index.store(held)
                     done += len(held)
-                    if self.progress is not None:
-                        self.progress(done, len(pending))
+                    task.update(done)
 
     def _volumes(
         self, index: HeaderIndex, problems: list[ScanError], sandbox: Sandbox

@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from slicewise.errors import ModelError, ScanError
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_volume
 from slicewise.imaging.volume import Volume, require_same_grid
+from slicewise.progress import Task
 from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.prediction import UNWATCHED, Prediction
 from slicewise.tracking.serving.request_limits import INVOCATIONS
 from slicewise.tracking.serving.service import DESCRIPTION
 
@@ -44,16 +45,19 @@ class RemoteModel:
             raise self._not_ours(f"{DESCRIPTION} answers with status {answer.status_code}")
         self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}")
 
-    def segment(self, contrasts: Sequence[Volume]) -> tuple[Volume, list[StructureConfidence]]:
-        """The mask of a scan, on its grid, and how sure the model is of each structure.
+    def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
+        """Segment a scan; the answer holds no probabilities.
 
         Args:
             contrasts: one volume a contrast of the configuration, in its order.
+            case: of no consequence here.
+            task: of no consequence here; the service reports nothing on the way.
 
         Raises:
             ScanError: what the service refuses, in its words.
             ModelError: it does not answer, or not as ``slicewise serve`` does.
         """
+        del case, task
         names = self.config.data.contrasts
         columns = [f"nifti_{name}" for name in names] if len(names) > 1 else ["nifti"]
         row = {column: _encoded(scan) for column, scan in zip(columns, contrasts, strict=True)}
@@ -67,7 +71,7 @@ class RemoteModel:
             confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
         except (ValueError, LookupError, TypeError) as error:
             raise self._not_ours(f"an answer without a mask ({type(error).__name__})") from error
-        return _mask(content, contrasts[0]), confidences
+        return Prediction.of(_mask(content, contrasts[0]), (), confidences)
 
     def _asked(self, method: str, path: str, content: object = None) -> requests.Response:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
+from slicewise.progress import SILENT, Progress
 from slicewise.tracking.processes import lives
 from slicewise.tracking.provenance import HOST_TAG, PROCESS_TAG, STARTED_TAG
 from slicewise.tracking.spool.delivery import Delivered, deliver
@@ -60,6 +61,18 @@ def sync_spools(store: Store) -> Iterator[Synced]:
 def sync_in_background(store: Store) -> None:
     """Deliver what earlier runs have left while this process goes on with its work."""
     threading.Thread(target=lambda: list(sync_spools(store)), daemon=True).start()
+
+
+def tidy_up(store: Store, progress: Progress = SILENT) -> None:
+    """Mark runs that were killed and deliver what earlier runs have left, before a new run."""
+    if not store.answers:
+        progress.message(
+            "the run is kept in the work folder until its store answers: `slicewise sync`"
+        )
+        return
+    for name in mark_killed(store):
+        progress.message(f"{name} was killed; its run is marked so")
+    sync_in_background(store)
 
 
 def remove_if_done(spool: Spool) -> None:

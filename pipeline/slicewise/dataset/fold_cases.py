@@ -1,0 +1,71 @@
+"""One fold with the cases of both sides: where their scans lie, and their prepared slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from slicewise.dataset.cache import CachedCase, Prepared
+from slicewise.dataset.catalogue import Case, Catalogue
+from slicewise.dataset.splits import Fold, shared_patients
+
+
+@dataclass(frozen=True)
+class FoldCases:
+    """A fold with the cases of both sides.
+
+    Attributes:
+        fold: names of the cases.
+        catalogue: where their scans lie.
+        prepared: the slices of the usable ones.
+    """
+
+    fold: Fold
+    catalogue: Catalogue
+    prepared: Prepared
+
+    @cached_property
+    def train(self) -> list[CachedCase]:
+        """Usable training cases."""
+        return self.prepared.chosen(self.fold.train)
+
+    @cached_property
+    def val(self) -> list[CachedCase]:
+        """Usable held-out cases."""
+        return self.prepared.chosen(self.fold.val)
+
+    @property
+    def cases(self) -> list[Case]:
+        """All cases of the fold, including those that were set aside."""
+        return [self.catalogue.case(name) for name in (*self.fold.train, *self.fold.val)]
+
+    @property
+    def shared_patients(self) -> int:
+        """Number of patients with cases on both sides."""
+        return len(shared_patients(self.fold, self.cases))
+
+    def source(self, cached: CachedCase) -> Case:
+        """Where the scans of a case lie."""
+        return self.catalogue.case(cached.name)
+
+    @property
+    def held_out(self) -> list[Case]:
+        """Where the scans of the usable held-out cases lie."""
+        return [self.source(case) for case in self.val]
+
+    def summary(self) -> Iterator[str]:
+        """Sentences: how many cases there are, and whether patients are shared."""
+        fold = self.fold
+        text = f"fold {fold.number} ({fold.kind}): {len(self.train)} training cases, "
+        text += f"{len(self.val)} held out"
+        if lost := len(self.cases) - len(self.train) - len(self.val):
+            text += f", {lost} set aside"
+        if self.shared_patients:
+            text += (
+                f"; {self.shared_patients} patients on both sides: "
+                "the scores are optimistically biased"
+            )
+        yield text
+        if all(case.patient == case.name for case in self.cases):
+            yield "each case counts as one patient; set data.patient_pattern if some share one"

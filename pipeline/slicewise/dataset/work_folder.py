@@ -1,0 +1,79 @@
+"""The work folder: slice cache, tracking store, and the private records that never leave it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from slicewise.config import ReadingSection
+from slicewise.dataset.catalogue import SetAside
+from slicewise.errors import UsageError
+from slicewise.imaging.dicom.scanner import DicomScanner
+from slicewise.imaging.files import private_folder, write_text
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.progress import SILENT, Progress
+
+_HEADER_INDEX = "dicom-headers.sqlite"
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """Where Slicewise keeps what it makes of scans, below one path.
+
+    Attributes:
+        path: of the folder; it is made when something is written there.
+    """
+
+    path: Path
+
+    @property
+    def private(self) -> Path:
+        """Folder of what may name patients; its owner alone can read it."""
+        return private_folder(self.path / "private")
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """Names of patients: the same in every run, derived with the key of this folder."""
+        return Pseudonyms.of(self.private)
+
+    def scanner(self, reading: ReadingSection, progress: Progress = SILENT) -> DicomScanner:
+        """A scanner of folders that remembers the DICOM headers it has read.
+
+        Args:
+            reading: how unusual scans are read.
+            progress: shows long searches.
+        """
+        return DicomScanner(reading, self.private / _HEADER_INDEX, self.pseudonyms, progress)
+
+    def write_quarantine(self, command: str, items: Sequence[SetAside]) -> Path:
+        """Write the private list of scans that a command set aside, and return its path.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        path = private_folder(self.path / command) / "quarantine.jsonl"
+        lines = (json.dumps(asdict(item)) + "\n" for item in items)
+        write_text(path, "".join(lines), private=True)
+        return path
+
+
+def require_outside(source: Path, folders: Mapping[str, Path]) -> None:
+    """Refuse to write into the input.
+
+    Args:
+        source: a file, or a folder of scans.
+        folders: option to the folder that it names.
+
+    Raises:
+        UsageError: a folder lies inside of the source.
+    """
+    for option, folder in folders.items():
+        if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+            raise UsageError(
+                f"`{option}` {folder}",
+                expected="a folder outside of the input",
+                found=f"one inside of {source}",
+                remedy=f"choose another `{option}`",
+            )

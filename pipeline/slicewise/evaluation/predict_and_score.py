@@ -1,0 +1,114 @@
+"""Predicts labelled cases from their source files and scores the masks on the native grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slicewise.dataset.catalogue import Case, SetAside
+from slicewise.dataset.contrasts import read_contrasts
+from slicewise.errors import ScanError
+from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
+from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
+from slicewise.evaluation.scores import Score, score_case
+from slicewise.imaging.nifti.writing import write_mask
+from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.imaging.scan import read_label
+from slicewise.imaging.structures import structures_of
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.calibration import Reliability
+from slicewise.progress import SILENT, Progress, tracked
+from slicewise.segmentation.prediction import Segmenter
+
+
+@dataclass(frozen=True)
+class ScoredCases:
+    """Predicted cases and how good their masks are.
+
+    Attributes:
+        scores: a row a case and structure.
+        reliability: structure to its probabilities against the truth, over all cases.
+        set_aside: cases that could not be predicted or scored.
+        evidence: of each case, where it was asked for: what other masks would have scored.
+    """
+
+    scores: list[Score]
+    reliability: dict[str, Reliability]
+    set_aside: list[SetAside]
+    evidence: list[CaseEvidence] = field(default_factory=list)
+
+
+def predict_and_score(
+    segmenter: Segmenter,
+    cases: Sequence[Case],
+    masks: Path,
+    pseudonyms: Pseudonyms,
+    *,
+    collector: EvidenceCollector | None = None,
+    progress: Progress = SILENT,
+) -> ScoredCases:
+    """Predict labelled cases, write their masks, and score these on the native grid.
+
+    Args:
+        segmenter: makes the masks.
+        cases: none of them seen by the segmenter in training.
+        masks: folder that takes them.
+        pseudonyms: of the patients.
+        collector: collects evidence with the networks of the segmenter; None collects none.
+        progress: counts the cases.
+
+    Raises:
+        OutputError: a mask cannot be written.
+    """
+    config = segmenter.config
+    structures = structures_of(config.data.labels, config.structures)
+    found = ScoredCases([], {}, [])
+    for case in tracked(cases, progress, "predicting", len(cases)):
+        try:
+            contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
+            assert case.label is not None
+            prediction = segmenter.predict(*contrasts, case=case.name)
+            _write_mask(prediction, contrasts[0], mask_path(masks, case))
+            reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
+            patient = shown_patient(case, pseudonyms)
+            scored = score_case(
+                case.name,
+                prediction,
+                reference,
+                structures,
+                patient=patient,
+                probabilities=prediction.probabilities,
+            )
+            if collector is not None:
+                held_out = HeldOutCase(case.name, patient, contrasts, reference)
+                found.evidence.append(collector.evidence(held_out, prediction))
+        except ScanError as error:
+            found.set_aside.append(SetAside.from_error(case.name, error))
+            continue
+        found.scores.extend(scored.scores)
+        for name, bins in scored.reliability.items():
+            known = found.reliability.get(name)
+            found.reliability[name] = bins if known is None else known + bins
+    return found
+
+
+def shown_patient(case: Case, pseudonyms: Pseudonyms) -> str:
+    """The patient of a case as results may name it: those of a manifest may be a hospital's."""
+    return case.name if case.patient == case.name else pseudonyms.name(case.patient)
+
+
+def mask_path(folder: Path, case: Case) -> Path:
+    """Where the mask of a case lies; that of a picture is a picture."""
+    scan = case.images[0]
+    if isinstance(scan, Path) and is_picture(scan):
+        return folder / f"{case.name}{mask_suffix(scan)}"
+    return folder / f"{case.name}.nii.gz"
+
+
+def _write_mask(mask: Volume, scan: Volume, path: Path) -> None:
+    if is_picture(path):
+        write_picture_mask(mask, path)
+    else:
+        write_mask(mask, scan, path)

@@ -1,0 +1,106 @@
+"""What may be replaced in the folder of a run, and how it is removed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+
+from slicewise.errors import OutputError
+from slicewise.evaluation.results import RESULTS
+from slicewise.segmentation.checkpoint import LAST
+from slicewise.segmentation.resuming import sole_user
+from slicewise.tracking.run_folder import BASELINE_FILES, TRAINING_FILES, RunFolder
+
+
+def require_free(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    """Refuse to replace a training unless that is wanted; see ``clear_training``.
+
+    Raises:
+        OutputError: the folder holds another training, or a baseline.
+    """
+    if folder.folds:
+        raise OutputError(
+            folder.path,
+            expected="a folder for one fold",
+            found="the folders of all folds",
+            remedy="choose another `out`; the two would be taken for one model",
+        )
+    if (folder.path / RESULTS).is_file() and not folder.has_training:
+        raise OutputError(
+            folder.path,
+            expected="a folder for a training",
+            found=f"{RESULTS} without a checkpoint: a baseline",
+            remedy="choose another `out`",
+        )
+    if folder.has_training and not (resume or overwrite):
+        raise OutputError(
+            folder.path,
+            expected="a folder without a training",
+            found=f"{LAST} of an earlier training",
+            remedy="continue it with `resume`, replace it with `overwrite`, or choose "
+            "another `out`",
+        )
+
+
+def require_free_folds(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder as the place for all folds, before one of them is trained.
+
+    Raises:
+        OutputError: a training of one fold lies there, or one that is not to be replaced.
+    """
+    if folder.has_training:
+        raise OutputError(
+            folder.path,
+            expected="a folder for the folders of all folds",
+            found=f"{LAST} of a training of one fold",
+            remedy="choose another `out`; the two would be taken for one model",
+        )
+    for path in sorted(folder.path.glob("fold-*")):
+        require_free(RunFolder(path), resume=resume, overwrite=overwrite)
+
+
+def clear_training(folder: RunFolder) -> None:
+    """Remove the training that lies in the folder, where one does."""
+    if not folder.has_training:
+        return
+    _remove(folder, TRAINING_FILES)
+    if folder.path.name.startswith("fold-"):
+        # It was tuned with the network that is replaced now.
+        clear_inference_tuning(RunFolder(folder.path.parent))
+
+
+def clear_baseline(folder: RunFolder) -> None:
+    """Remove the baseline that lies in the folder."""
+    _remove(folder, BASELINE_FILES)
+
+
+def clear_inference_tuning(folder: RunFolder) -> None:
+    """Remove the inference that was tuned on the held-out cases of all folds."""
+    for path in (folder.inference, folder.inference_tuning):
+        path.unlink(missing_ok=True)
+
+
+def clear_folds(folder: RunFolder, count: int) -> None:
+    """Remove the trainings of earlier folds: none of them may join the new ensemble.
+
+    Args:
+        folder: of all folds.
+        count: number of new folds; folders beyond are removed as a whole.
+
+    Raises:
+        OutputError: one of them belongs to another process.
+    """
+    kept = {folder.fold(number).path for number in range(count)}
+    for begun in folder.folds:
+        with sole_user(begun.path):
+            if begun.path in kept:
+                clear_training(begun)
+            else:
+                shutil.rmtree(begun.path)
+
+
+def _remove(folder: RunFolder, names: Iterable[str]) -> None:
+    for name in names:
+        (folder.path / name).unlink(missing_ok=True)
+    for path in (folder.masks, folder.report):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""Sentences about scans that several use cases report while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from slicewise.dataset.catalogue import SetAside
+from slicewise.progress import Progress
+
+
+def report_set_aside(
+    progress: Progress, items: Sequence[SetAside], quarantine: Path | None = None
+) -> None:
+    """Name the scans that the work goes on without.
+
+    Args:
+        progress: receives a sentence a scan.
+        items: scans that are left out.
+        quarantine: the private list of where they lie, where there is one.
+    """
+    for item in items:
+        progress.message(f"set aside: {item.name}: {item.reason} ({item.remedy})")
+    if items and quarantine is not None:
+        progress.message(f"their paths: {quarantine} (may name patients; only you can read it)")
+
+
+def report_warnings(progress: Progress, noticed: Mapping[str, Sequence[str]]) -> None:
+    """Report what was noticed when scans were read, each text once with the scans it is about.
+
+    Args:
+        progress: receives a sentence a text.
+        noticed: name of each scan to the texts.
+    """
+    scans: dict[str, list[str]] = {}
+    for name, texts in noticed.items():
+        for text in texts:
+            scans.setdefault(text, []).append(name)
+    for text, names in scans.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        progress.message(f"noticed: {text}: {names[0]}{more}")

@@ -1,0 +1,82 @@
+"""Prepares a data set for training: reads its catalogue and fills the slice cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicewise.config import Config
+from slicewise.dataset.cache import CachedCase, Prepared, collect, prepare
+from slicewise.dataset.catalogue import Catalogue, SetAside
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.work_folder import WorkFolder
+from slicewise.dataset.worker_pool import default_workers
+from slicewise.errors import ScanError
+from slicewise.progress import SILENT, Progress, tracked
+from slicewise.workflows.messages import report_set_aside, report_warnings
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What to prepare.
+
+    Attributes:
+        config: the experiment.
+        work: folder of the slice cache.
+        workers: scans at a time; None takes as many as there are cores.
+    """
+
+    config: Config
+    work: Path = Path("work")
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set whose slices are in the cache.
+
+    Attributes:
+        catalogue: where the scans and labels of each case lie.
+        prepared: the slices of the usable cases.
+        cache: folder of the slices.
+    """
+
+    catalogue: Catalogue
+    prepared: Prepared
+    cache: Path
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Names of the usable cases."""
+        return tuple(case.name for case in self.prepared.cases)
+
+    @property
+    def slices(self) -> int:
+        """Number of slices of all cases."""
+        return sum(len(case.image) for case in self.prepared.cases)
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Cases that cannot be used, each with its reason."""
+        return tuple(self.prepared.set_aside)
+
+
+def prepare_data(options: PrepareOptions, progress: Progress = SILENT) -> PreparedData:
+    """Turn the scans of a data set into normalised slices; finished scans are never done twice.
+
+    Raises:
+        DataError: the data set is unusable as a whole.
+        OutputError: the work folder cannot be written.
+    """
+    config, work = options.config, options.work
+    scanner = WorkFolder(work).scanner(config.reading, progress)
+    catalogue = read_catalogue(config.data, scanner)
+    done = prepare(catalogue, config, work, options.workers or default_workers())
+    results: dict[str, CachedCase | ScanError] = dict(
+        tracked(done, progress, "preprocessing", len(catalogue.labelled))
+    )
+    prepared = collect(catalogue, results, config, work)
+    cache = work / "cache"
+    report_set_aside(progress, prepared.set_aside, cache / config.name / "quarantine.jsonl")
+    report_warnings(progress, {case.name: case.warnings for case in prepared.cases})
+    return PreparedData(catalogue, prepared, cache)

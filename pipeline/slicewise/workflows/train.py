@@ -1,0 +1,222 @@
+"""Trains a fold, or all folds and the inference of their ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from slicewise.config import FOLD_KINDS, Config, load_config
+from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
+from slicewise.dataset.work_folder import WorkFolder
+from slicewise.evaluation.inference_tuning.tuning import TunedInference
+from slicewise.evaluation.scores import Score, write_scores
+from slicewise.evaluation.statistics import (
+    Distribution,
+    StructureSummary,
+    final_metrics,
+    mean_dice,
+    mean_dice_interval,
+    summarize,
+)
+from slicewise.imaging.files import sha256_of
+from slicewise.progress import SILENT, Progress
+from slicewise.tracking.overwriting import (
+    clear_folds,
+    clear_inference_tuning,
+    require_free,
+    require_free_folds,
+)
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.run_index import remember_run
+from slicewise.tracking.runs import TrackedRun, continue_run, start_run
+from slicewise.tracking.spool.syncing import tidy_up
+from slicewise.tracking.store import open_store
+from slicewise.workflows.initial_model import find_initial_model, require_same_start
+from slicewise.workflows.labels import require_labels
+from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
+from slicewise.workflows.tune_ensemble import tune_ensemble
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What to train.
+
+    Attributes:
+        config: the experiment.
+        fold: number of the fold that is held out; None trains all of them, one after the other.
+        out: folder of the model; None takes one below the work folder. All folds go into the
+            folders ``fold-0``, ``fold-1``, ... below it.
+        work: folder of slice cache, private records and tracking store.
+        workers: scans at a time; None takes as many as there are cores.
+        resume: continue the training that lies in ``out``.
+        overwrite: replace a training that lies in ``out``.
+        initial: model whose weights the training starts from; None starts at random.
+        config_file: that ``config`` was read from; the tracked run keeps it with its comments.
+    """
+
+    config: Config
+    fold: int | None = 0
+    out: Path | None = None
+    work: Path = Path("work")
+    workers: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    initial: str | None = None
+    config_file: Path | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the model goes."""
+        if self.out is not None:
+            return RunFolder(self.out)
+        whole = RunFolder(self.work / "runs" / self.config.name)
+        return whole if self.fold is None else whole.fold(self.fold)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A training that came to its end.
+
+    Attributes:
+        folder: the model, which ``load_model`` and ``predict`` take.
+        folds: one result a fold that was trained.
+        run_id: of the tracked run; of several folds that of the run over all of them.
+        registered: version and alias of the registered model.
+        tuning: the inference that held-out cases of all folds chose; None where nothing was tuned.
+        set_aside: scans that could not be used.
+    """
+
+    folder: Path
+    folds: tuple[FoldResult, ...]
+    run_id: str
+    registered: str
+    tuning: TunedInference | None
+    set_aside: tuple[SetAside, ...]
+
+    @property
+    def scores(self) -> list[Score]:
+        """A row a held-out case and structure."""
+        return [score for fold in self.folds for score in fold.scored.scores]
+
+    @property
+    def summaries(self) -> list[StructureSummary]:
+        """A summary a structure, over the held-out cases of all folds that were trained."""
+        return summarize(self.scores)
+
+    @property
+    def mean_dice(self) -> Distribution:
+        """Mean Dice over the structures, with its 95 % interval."""
+        return mean_dice_interval(self.scores)
+
+
+def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
+    """Train, score the held-out patients on their own grids, track the run, register the model.
+
+    Raises:
+        ConfigError: no structure is named.
+        UsageError: no such fold, or an initial model of several networks.
+        OutputError: ``out`` holds something else.
+        SlicewiseError: whatever else stops a training; see the rooms below.
+    """
+    config, folder = options.config, options.folder
+    require_labels(config)
+    may = {"resume": options.resume, "overwrite": options.overwrite}
+    if options.fold is None:
+        require_free_folds(folder, **may)
+    else:
+        require_fold(config, options.fold)
+        require_free(folder, **may)
+    initial = None
+    if options.initial is not None:
+        initial = find_initial_model(options.initial, config, options.work)
+    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    store = open_store(options.work, must_answer=False)
+    tidy_up(store, progress)
+    setup = TrainingSetup(
+        config,
+        data,
+        store,
+        WorkFolder(options.work),
+        options.resume,
+        options.overwrite,
+        progress,
+        initial,
+        options.config_file,
+    )
+    # Over the whole data set: a scan that is set aside must not move the others between folds.
+    folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)
+    if options.fold is None:
+        return _train_all(setup, folds, folder)
+    result = train_fold(setup, choose_fold(folds, options.fold), folder)
+    set_aside = (*data.set_aside, *result.scored.set_aside)
+    return TrainingResult(folder.path, (result,), result.run_id, result.registered, None, set_aside)
+
+
+def require_fold(config: Config, number: int) -> None:
+    """Refuse a fold that does not exist, before hours of preprocessing.
+
+    The folds of a split file are counted later.
+
+    Raises:
+        UsageError: no such fold.
+    """
+    data = config.data
+    if data.folds in FOLD_KINDS and number >= data.fold_count:
+        raise no_such_fold(number, data.fold_count)
+
+
+def _train_all(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -> TrainingResult:
+    if setup.resume:
+        require_same_start(setup.initial, folder.folds)
+    else:
+        clear_folds(folder, len(folds))
+    # Tuned again at the end, with the networks that are there then.
+    clear_inference_tuning(folder)
+    results: list[FoldResult] = []
+    with _parent(setup, folds, folder) as parent:
+        remember_run(setup.work.path, parent.run_id, folder, setup.config)
+        for fold in folds:
+            own = folder.fold(fold.number)
+            of_fold = replace(setup, resume=setup.resume and own.has_training)
+            results.append(train_fold(of_fold, fold, own, parent))
+            dice = mean_dice(summarize(results[-1].scored.scores))
+            setup.progress.message(
+                f"fold {fold.number} done, {len(results)} of {len(folds)}: Dice {dice:.4f}"
+            )
+        scores = [score for result in results for score in result.scored.scores]
+        write_scores(scores, folder.scores)
+        parent.log_metrics(0, final_metrics(summarize(scores)))
+        parent.log_artifact(folder.scores)
+        tuning = tune_ensemble(setup, folds, folder, parent)
+        registered = _register_ensemble(results, folder, parent)
+    lost = [*setup.data.set_aside, *(item for one in results for item in one.scored.set_aside)]
+    return TrainingResult(
+        folder.path, tuple(results), parent.run_id, registered, tuning, tuple(lost)
+    )
+
+
+def _parent(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -> TrackedRun:
+    """The run over all folds; a resumed training continues the one that it began in."""
+    if setup.resume and folder.has_run:
+        return continue_run(setup.store, folder.run_id())
+    tags = {"slicewise.folds": folds[0].kind, "slicewise.kind": "network"}
+    run = start_run(setup.store, setup.config, f"all folds, {setup.config.name}", tags=tags)
+    setup.log_origin(run, folds)
+    return run
+
+
+def _register_ensemble(results: Sequence[FoldResult], folder: RunFolder, parent: TrackedRun) -> str:
+    """Register the networks of all folds as one model, unless that has been done."""
+    files = folder.model_files()
+    every = (*files.members, *([files.inference] if files.inference else []))
+    content = {path.relative_to(folder.path).as_posix(): sha256_of(path) for path in every}
+    registered = folder.registered_ensemble(content)
+    if registered is None:
+        config = load_config(results[0].folder.config)
+        scores = [score for result in results for score in result.scored.scores]
+        registered = register(parent, files, config, [one.facts for one in results], scores)
+        folder.write_ensemble(content, registered)
+    return registered

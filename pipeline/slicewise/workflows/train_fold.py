@@ -1,0 +1,317 @@
+"""Trains one fold: from slices to a scored, tracked and registered model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from slicewise.config import Config, as_yaml, text_without_places, without_places
+from slicewise.dataset.fold_cases import FoldCases
+from slicewise.dataset.splits import Fold
+from slicewise.dataset.work_folder import WorkFolder
+from slicewise.evaluation.inference_tuning.evidence import write_evidence
+from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector
+from slicewise.evaluation.inference_tuning.options import is_decided
+from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score, shown_patient
+from slicewise.evaluation.results import (
+    HISTORY,
+    RunFacts,
+    read_results,
+    write_losses,
+    write_results,
+)
+from slicewise.evaluation.scores import Score, write_scores
+from slicewise.evaluation.statistics import mean_dice, summarize
+from slicewise.imaging.files import write_text
+from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.progress import Progress, Task
+from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.resuming import resume_training, sole_user
+from slicewise.segmentation.training import Training
+from slicewise.segmentation.validation import ValidationScore
+from slicewise.tracking.model_card import model_card
+from slicewise.tracking.overwriting import clear_training, require_free
+from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.run_index import remember_run
+from slicewise.tracking.runs import TrackedRun, continue_run, start_run
+from slicewise.tracking.store import Store
+from slicewise.workflows.initial_model import InitialModel, record_initial_model
+from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.prepare import PreparedData
+from slicewise.workflows.track_fold import log_cases, log_results, run_facts
+
+GIVEN, SPLIT = "given.yaml", "split.json"
+"""Of a tracked run: the configuration with its comments, and which cases were on which side."""
+_STEPS_BETWEEN_METRICS = 20
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What the folds of one training share.
+
+    Attributes:
+        config: as it was given.
+        data: catalogue and slices.
+        store: where runs and models are tracked.
+        work: the work folder, with the key of the pseudonyms.
+        resume: continue what lies in the folder of a fold.
+        overwrite: replace what lies there.
+        progress: receives the progress.
+        initial: the model to start from; None starts from random weights.
+        config_file: that ``config`` was read from; None where there is no file.
+    """
+
+    config: Config
+    data: PreparedData
+    store: Store
+    work: WorkFolder
+    resume: bool
+    overwrite: bool
+    progress: Progress
+    initial: InitialModel | None = None
+    config_file: Path | None = None
+
+    def cases_of(self, fold: Fold) -> FoldCases:
+        """The cases of a fold."""
+        return FoldCases(fold, self.data.catalogue, self.data.prepared)
+
+    def log_origin(self, run: TrackedRun, folds: Sequence[Fold]) -> None:
+        """Log the configuration as it was written, and the folds as ``data.folds`` takes them."""
+        if self.config_file is not None:
+            run.log_text(text_without_places(self.config_file, self.config), GIVEN)
+        run.log_json([{"train": fold.train, "val": fold.val} for fold in folds], SPLIT)
+
+    def patient_of(self, case: str) -> str:
+        """The patient of a case, as results may name it.
+
+        Folds that were trained with another work folder name patients by another key: those of
+        one patient would count as two.
+        """
+        return shown_patient(self.data.catalogue.case(case), self.pseudonyms)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """By the key of the work folder."""
+        return self.work.pseudonyms
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A fold that was trained and scored.
+
+    Attributes:
+        folder: checkpoints, configuration, masks, scores, examples.
+        fold: names of the cases of both sides.
+        scored: the held-out cases.
+        facts: about the run.
+        run_id: of the tracked run.
+        registered: version and alias of the registered model; empty for a fold of several.
+    """
+
+    folder: RunFolder
+    fold: Fold
+    scored: ScoredCases
+    facts: RunFacts
+    run_id: str
+    registered: str
+
+
+def train_fold(
+    setup: TrainingSetup, fold: Fold, folder: RunFolder, parent: TrackedRun | None = None
+) -> FoldResult:
+    """Train one fold, score its held-out cases, track and register it.
+
+    Args:
+        setup: what the folds share.
+        fold: that is trained.
+        folder: takes checkpoints and results.
+        parent: the run over all folds, which registers the networks together.
+
+    Raises:
+        OutputError: the folder holds another training, or belongs to another process.
+        TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
+    """
+    config, cases, progress = setup.config, setup.cases_of(fold), setup.progress
+    with sole_user(folder.path):
+        require_free(folder, resume=setup.resume, overwrite=setup.overwrite)
+        if not setup.resume:
+            clear_training(folder)
+        record_initial_model(setup.initial, folder, resume=setup.resume)
+        for text in cases.summary():
+            progress.message(text)
+        training = _training(setup, cases, folder)
+        if setup.resume and folder.is_finished:
+            progress.message(f"{folder.path} is finished already")
+            return _finished(setup, fold, folder)
+        with _tracked(setup, training.config, fold, folder, parent) as run:
+            log_cases(run, cases, config.name)
+            _run(training, folder, run, progress)
+            scored = predict_held_out(setup, cases, folder)
+            report_set_aside(progress, scored.set_aside)
+            facts = run_facts(cases, config, "network", scored, training.progress.seconds)
+            write_results(folder.path, facts, scored.scores, scored.reliability)
+            files = (folder.path / HISTORY, folder.losses)
+            step = training.progress.step
+            log_results(run, step, training.config, cases, scored, folder, files)
+            checkpoint = folder.kept_checkpoint(config)
+            run.log_checkpoint(checkpoint)
+            known = {"run": run.run_id, **folder.initial_facts()}
+            # Folds of a cross-validation are registered together, by the run over all of them.
+            if parent is None:
+                model = ModelFiles((checkpoint,))
+                known["registered"] = register(run, model, training.config, [facts], scored.scores)
+            folder.finish(training.config, known)
+    return FoldResult(folder, fold, scored, facts, run.run_id, known.get("registered", ""))
+
+
+def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> ScoredCases:
+    """Predict and score what a fold holds out; leave masks and evidence in its folder."""
+    predictor = Predictor.from_checkpoint(folder.kept_checkpoint(setup.config))
+    collector = None
+    if not is_decided(setup.config.inference):
+        collector = EvidenceCollector(predictor, cases.fold.number)
+    scored = predict_and_score(
+        predictor,
+        cases.held_out,
+        folder.masks,
+        setup.pseudonyms,
+        collector=collector,
+        progress=setup.progress,
+    )
+    if collector is not None:
+        write_evidence(folder.path, scored.evidence)
+    return scored
+
+
+def register(
+    run: TrackedRun,
+    files: ModelFiles,
+    config: Config,
+    folds: Sequence[RunFacts],
+    scores: Sequence[Score],
+) -> str:
+    """Register a model with its card; returns its version and alias.
+
+    Args:
+        run: that it comes from.
+        files: its networks, and its tuned inference.
+        config: of the training.
+        folds: facts of the fold of each network.
+        scores: of all their held-out cases.
+    """
+    return run.register(
+        files,
+        config.model_name,
+        card=model_card(config, folds, scores),
+        contrasts=config.data.contrasts,
+        tags={
+            "dice": f"{mean_dice(summarize(scores)):.4f}",
+            "fold": ", ".join(str(fold.fold) for fold in folds),
+            "folds": folds[0].folds,
+        },
+    )
+
+
+class _Observer:
+    """Shows a training as a task and writes it to the tracked run."""
+
+    def __init__(self, progress: Progress, task: Task, run: TrackedRun) -> None:
+        self._progress, self._task, self._run = progress, task, run
+        self._dice = ""
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        """Report the step; log its values now and then."""
+        self._task.update(step, detail=f"loss {values['loss']:.3f}{self._dice}")
+        if step % _STEPS_BETWEEN_METRICS == 0:
+            self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        """Report and log the Dice of each structure."""
+        self._dice = f", Dice {score.mean:.3f}"
+        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
+        self._progress.message(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
+        dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
+        self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
+
+
+def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Training:
+    config, fold, progress = setup.config, cases.fold, setup.progress
+    train, val = cases.train, cases.val
+    if setup.resume:
+        training = resume_training(config, train, val, str(fold.number), folder.path)
+        steps = training.config.training.steps
+        progress.message(f"continuing at step {training.progress.step} of {steps}")
+        return training
+    progress.message("measuring a few steps ...")
+    plan = plan_run(config, train, val)
+    slices_per_second = config.training.batch_size / plan.step_seconds
+    progress.message(
+        f"{plan.config.training.steps} steps of {config.training.batch_size} slices, "
+        f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
+        f"{plan.config.training.precision}"
+    )
+    write_text(folder.config, as_yaml(without_places(plan.config)))
+    if setup.initial is None:
+        return Training(plan.config, train, val, str(fold.number))
+    for text in setup.initial.summary([case.name for case in val]):
+        progress.message(text)
+    return Training(plan.config, train, val, str(fold.number), initial=setup.initial.checkpoint)
+
+
+def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progress) -> None:
+    steps = training.config.training.steps
+    with progress.task("training", steps, completed=training.progress.step) as task:
+        done = training.run(folder.path, _Observer(progress, task, run))
+    write_losses(folder.losses, done.losses)
+    share = done.data_seconds / max(done.step_seconds, 1e-9)
+    progress.message(
+        f"trained {done.step} steps in {done.seconds / 60:.1f} min, validations included; "
+        f"loading data took {share:.1%} of a step"
+    )
+    times = {"train.seconds": done.seconds, "train.data_share_of_step": share}
+    logging = {
+        "tracking.seconds": run.logging_seconds,
+        "tracking.share": run.logging_seconds / max(done.seconds, 1e-9),
+    }
+    run.log_metrics(done.step, times | logging)
+
+
+def _tracked(
+    setup: TrainingSetup,
+    config: Config,
+    fold: Fold,
+    folder: RunFolder,
+    parent: TrackedRun | None,
+) -> TrackedRun:
+    """The run of a training; a resumed training continues the run that it began in."""
+    if setup.resume and folder.has_run:
+        run = continue_run(setup.store, folder.run_id())
+    else:
+        name = f"fold {fold.number}, {config.name}"
+        tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
+        tags |= {f"slicewise.{key}": value for key, value in folder.initial_facts().items()}
+        run = start_run(setup.store, config, name, fold=fold.number, tags=tags, parent=parent)
+        setup.log_origin(run, [fold])
+    # Folder and data set may have moved since a training began.
+    remember_run(setup.work.path, run.run_id, folder, setup.config)
+    return run
+
+
+def _finished(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> FoldResult:
+    known = folder.finished_facts()
+    (results,) = read_results(folder.path)
+    assert results.facts is not None
+    scores = [replace(score, patient=setup.patient_of(score.case)) for score in results.scores]
+    if any(ours.patient != was.patient for ours, was in zip(scores, results.scores, strict=True)):
+        setup.progress.message(
+            f"{folder.path} names patients by the key of another work folder; "
+            f"now by that of {setup.work.path}"
+        )
+        write_scores(scores, folder.scores)
+    scored = ScoredCases(scores, {}, [])
+    registered = known.get("registered", "")
+    return FoldResult(folder, fold, scored, results.facts, known.get("run", ""), registered)
