@@ -15,7 +15,6 @@ from slicewise.cli.options import (
     Overrides,
     Work,
     Workers,
-    require_labels,
 )
 
 
@@ -53,7 +52,7 @@ def ablate(
     from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
-    require_labels(config)
+    config.require_structures()
     with loading():
         from slicewise.cli.ablation_run import AblationJob, run_ablation
         from slicewise.cli.ablation_variants import read_variants

@@ -13,16 +13,15 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from slicewise.cli.ablation_variants import BASE, Variants
+from slicewise.cli.bridge import prepared_slices, pseudonyms_of, report_set_aside
 from slicewise.cli.console import figure, note, output, progress_bar, show_table
-from slicewise.cli.scanning import pseudonyms_of
-from slicewise.cli.steps import predict_and_score, prepared_slices
-from slicewise.cli.tables import report_set_aside
 from slicewise.config import Config, as_yaml, load_config, without_places
 from slicewise.dataset.cache import CachedCase, Prepared
 from slicewise.dataset.catalogue import Case, Catalogue
 from slicewise.dataset.splits import Fold, choose_fold, make_folds
 from slicewise.errors import UsageError
 from slicewise.evaluation.ablation import AblationRow, Variant, ablation_rows, write_ablation
+from slicewise.evaluation.predict_and_score import predict_and_score
 from slicewise.evaluation.results import CONFIG, MASKS, SCORES
 from slicewise.evaluation.scores import Score, read_scores, write_scores
 from slicewise.imaging.files import private_folder, write_text

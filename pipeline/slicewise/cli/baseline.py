@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import (
-    DEFAULT_WORK,
-    ConfigFile,
-    Overrides,
-    Work,
-    Workers,
-    require_labels,
-)
+from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers
+
+if TYPE_CHECKING:
+    from slicewise.workflows.baseline import BaselineResult
 
 
 def baseline(
@@ -37,23 +33,46 @@ def baseline(
 
     Fits what OpenCV offers (k-means thresholds, morphology, watershed, template matching) and a
     map of where structures were to the training cases, and scores it on the held-out cases of a
-    training, by the same code. `slicewise compare` sets the two beside each other.
+    training, by the same code. `slicewise compare` compares the two.
 
     Example:
       slicewise baseline configs/hippocampus.yaml --set data.root=Task04_Hippocampus
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import PROGRESS, loading
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
-    require_labels(config)
     _require_opencv()
     with loading():
-        from slicewise.cli.baseline_run import BaselineJob, run_baseline
-    out = out or work / "runs" / f"{config.name}-baseline" / f"fold-{fold}"
-    exit_code = run_baseline(BaselineJob(config, fold, out, work, workers, overwrite))
-    if exit_code:
-        raise typer.Exit(exit_code)
+        from slicewise.workflows.baseline import BaselineOptions, fit_baseline
+    options = BaselineOptions(config, fold, out, work, workers, overwrite)
+    result = fit_baseline(options, PROGRESS)
+    _show(result)
+    if result.set_aside:
+        raise typer.Exit(SET_ASIDE)
+
+
+def _show(result: BaselineResult) -> None:
+    from slicewise.cli.console import output
+    from slicewise.cli.tables import show_places, show_summary
+    from slicewise.evaluation.statistics import mean_dice_interval, summarize
+
+    scores, cases, baseline = result.scored.scores, result.cases, result.baseline
+    title = f"Classical baseline, held-out cases of fold {cases.fold.number} ({cases.fold.kind})"
+    show_summary(title, summarize(scores), mean_dice_interval(scores))
+    searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
+    output.print(f"chosen on {searched}:", markup=False, soft_wrap=True)
+    show_places(baseline.words())
+    show_places(
+        {
+            "results": result.folder.path,
+            "masks": result.folder.masks,
+            "scores": result.folder.scores,
+            "picture": result.folder.examples,
+            "run": result.run_id,
+        }
+    )
 
 
 def _require_opencv() -> None:

@@ -25,7 +25,8 @@ def bench(
     """
     import json
 
-    from slicewise.cli.console import note, show_table, tracked
+    from slicewise.cli.bridge import tracked
+    from slicewise.cli.console import note, show_table
     from slicewise.dataset.reading_benchmark import FIGURES, run_reading_benchmark
     from slicewise.imaging.files import write_text
     from slicewise.segmentation.benchmark import MEASUREMENTS, Measurement, machine, run_benchmark

@@ -53,12 +53,12 @@ def check(
 
       slicewise check my_scans --html my_scans.html --json my_scans.json
     """
+    from slicewise.cli.bridge import quarantined, report_set_aside, scanning, tracked
     from slicewise.cli.checking_run import see_cases
-    from slicewise.cli.console import tracked
-    from slicewise.cli.scanning import require_outside, scanning
-    from slicewise.cli.tables import SET_ASIDE, quarantined, report_set_aside
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.dataset.cohort_qc import compare
     from slicewise.dataset.layouts import read_catalogue
+    from slicewise.dataset.work_folder import require_outside
     from slicewise.dataset.worker_pool import default_workers
 
     require_outside(data, {"--work": work})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.cli.console import figure, note, output, show_table
-from slicewise.cli.run_folder import RUN_ID, find_run
+from slicewise.cli.run_folder import RUN_ID
 from slicewise.cli.tables import counted
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import DataError
@@ -19,6 +19,7 @@ from slicewise.evaluation.paired_tests import FEWEST_PATIENTS
 from slicewise.evaluation.results import Results, RunFacts, read_results
 from slicewise.evaluation.scores import Score, read_scores
 from slicewise.evaluation.verdicts import SIGNIFICANT, verdict
+from slicewise.tracking.run_index import find_run
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _SHORT_ID = 8

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,24 +12,25 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-Item = TypeVar("Item")
+from slicewise.progress import Task
 
 _WIDTH_OF_FILES = 140
 output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 notes = Console(stderr=True, highlight=False)
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> RichProgress:
     """A bar with counts and the remaining time."""
-    return Progress(
+    return RichProgress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
@@ -42,25 +42,52 @@ def progress_bar() -> Progress:
     )
 
 
-def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Pass items on while a bar counts them."""
-    for item, _ in tracked_shares(items, description, total):
-        yield item
+class ConsoleProgress:
+    """Shows the progress of use cases as bars, and their messages as notes."""
+
+    def __init__(self) -> None:
+        self._bar: RichProgress | None = None
+
+    @contextmanager
+    def task(
+        self, description: str, total: float | None = None, *, completed: float = 0
+    ) -> Iterator[Task]:
+        """A bar with counts and the remaining time; tasks within a task join its display."""
+        if self._bar is not None:
+            yield _begun(self._bar, description, total, completed)
+            return
+        with progress_bar() as bar:
+            self._bar = bar
+            try:
+                yield _begun(bar, description, total, completed)
+            finally:
+                self._bar = None
+
+    def message(self, text: str) -> None:
+        """A line beside the results."""
+        note(text)
 
 
-def tracked_shares(
-    items: Iterable[Item], description: str, total: int
-) -> Iterator[tuple[Item, Callable[[float], None]]]:
-    """Pass items on, each with what takes the share of it that is done, while a bar counts them."""
-    with progress_bar() as bar:
-        task = bar.add_task(description, total=total, detail="")
-        for number, item in enumerate(items):
+PROGRESS = ConsoleProgress()
 
-            def within(share: float, before: int = number) -> None:
-                bar.update(task, completed=before + share)
 
-            yield item, within
-            bar.update(task, completed=number + 1)
+class _BarTask:
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def update(
+        self, completed: float, *, total: float | None = None, detail: str | None = None
+    ) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=completed, total=total)
+        if detail is not None:
+            self._bar.update(self._task, detail=detail)
+
+
+def _begun(bar: RichProgress, description: str, total: float | None, completed: float) -> Task:
+    return _BarTask(
+        bar, bar.add_task(description, total=total, completed=int(completed), detail="")
+    )
 
 
 def loading() -> AbstractContextManager[object]:

@@ -47,11 +47,17 @@ def convert(
 
       slicewise convert dicom_folder --out nifti --set reading.irregular_slices=resample
     """
-    from slicewise.cli.console import tracked
+    from slicewise.cli.bridge import (
+        quarantined,
+        report_set_aside,
+        report_warnings,
+        scanning,
+        tracked,
+    )
     from slicewise.cli.converting_run import conversion_tasks, convert_scans
-    from slicewise.cli.scanning import require_outside, scanning
-    from slicewise.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.dataset.catalogue import SetAside
+    from slicewise.dataset.work_folder import require_outside
     from slicewise.dataset.worker_pool import default_workers
     from slicewise.errors import ScanError
     from slicewise.imaging.scan import find_scans

@@ -49,7 +49,8 @@ def data(
 
 def make_demo(folder: Path, subjects: int, seed: int) -> None:
     """Make the demo cohort behind a bar."""
-    from slicewise.cli.console import note, tracked
+    from slicewise.cli.bridge import tracked
+    from slicewise.cli.console import note
     from slicewise.dataset.demo.cohort import make_demo_cohort
 
     note("The demo cohort is synthetic: good for a trial, not for accuracy claims.")

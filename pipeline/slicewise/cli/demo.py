@@ -25,9 +25,11 @@ def demo(
       slicewise demo --set training.steps=50
     """
     from slicewise.cli.check import check
-    from slicewise.cli.console import loading, note
+    from slicewise.cli.console import PROGRESS, loading, note
     from slicewise.cli.data import make_demo
     from slicewise.cli.report import report
+    from slicewise.cli.tables import SET_ASIDE
+    from slicewise.cli.train import show_training
     from slicewise.config import load_config
 
     cohort = work / "demo" / "cohort"
@@ -37,20 +39,16 @@ def demo(
     page = work / "demo" / "check.html"
     check(cohort, html_file=page, config_file=config_file, work=work)
     with loading():
-        from slicewise.cli.training_run import train_folds
-    exit_code = train_folds(
-        config,
-        "0",
-        work / "demo" / "model",
-        work,
-        None,
-        overwrite=True,
-        config_file=config_file,
-    )
-    if not exit_code:
-        report(str(work / "demo" / "model"), work=work)
+        from slicewise.workflows.train import TrainOptions
+        from slicewise.workflows.train import train as train_model
+    model = work / "demo" / "model"
+    options = TrainOptions(config, 0, model, work, overwrite=True, config_file=config_file)
+    result = train_model(options, PROGRESS)
+    show_training(result)
+    if not result.set_aside:
+        report(str(model), work=work)
     note("All of this is synthetic: good for a trial, not for accuracy claims.")
     note("Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz, or make mlflow")
     note("Would thresholds do? slicewise baseline configs/demo.yaml, then slicewise report again")
-    if exit_code:
-        raise typer.Exit(exit_code)
+    if result.set_aside:
+        raise typer.Exit(SET_ASIDE)

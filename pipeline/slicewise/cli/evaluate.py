@@ -44,8 +44,9 @@ def evaluate(
     Example:
       slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
     """
+    from slicewise.cli.bridge import report_set_aside, report_warnings
     from slicewise.cli.console import loading, note
-    from slicewise.cli.tables import SET_ASIDE, report_set_aside, report_warnings
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.config import load_config
 
     with loading():

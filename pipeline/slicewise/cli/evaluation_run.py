@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from slicewise.cli.console import note, tracked
+from slicewise.cli.bridge import tracked
+from slicewise.cli.console import note
 from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import SetAside, patient_of
 from slicewise.dataset.worker_pool import run_on_scans

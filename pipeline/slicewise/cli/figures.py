@@ -33,9 +33,8 @@ def figures(
     from slicewise.errors import UsageError
 
     with loading():
-        from slicewise.cli.prediction_run import inputs
-        from slicewise.cli.segmenting_model import predictor_of
         from slicewise.dataset.contrasts import read_contrasts
+        from slicewise.dataset.work_folder import WorkFolder
         from slicewise.imaging.structures import structures_of
         from slicewise.reporting.figures.architecture import draw_architecture
         from slicewise.reporting.figures.examples import Example, draw_examples
@@ -43,9 +42,11 @@ def figures(
         from slicewise.segmentation.architecture import describe_layers
         from slicewise.segmentation.tiles import tile_slice
         from slicewise.segmentation.unet import UNet
-    predictor = predictor_of(model, (), work)
+        from slicewise.workflows.models import ModelOptions, load_predictor
+        from slicewise.workflows.predict import find_inputs
+    predictor = load_predictor(ModelOptions(model, work=work))
     config = predictor.config
-    found, _ = inputs(scan, config, out, work)
+    found, _ = find_inputs(scan, config, out, WorkFolder(work))
     if len(found) > 1:
         raise UsageError(
             scan,

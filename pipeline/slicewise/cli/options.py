@@ -1,14 +1,11 @@
-"""The arguments and options that several commands share, and what they ask of a configuration."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from slicewise.config import Config
 
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Experiment, such as configs/hippocampus.yaml.")
@@ -25,23 +22,6 @@ Workers = Annotated[
     typer.Option("--workers", min=1, metavar="N", help="Scans at a time; default: the cores."),
 ]
 DEFAULT_WORK = Path("work")
-
-
-def require_labels(config: Config) -> None:
-    """Refuse a configuration that names no structure.
-
-    Raises:
-        ConfigError: ``data.labels`` is empty.
-    """
-    from slicewise.errors import ConfigError
-
-    if not config.data.labels:
-        raise ConfigError(
-            "data.labels",
-            expected="at least one structure with its value",
-            found="none",
-            remedy="for example: labels: {lesion: 1}",
-        )
 
 
 OuterFold = Annotated[

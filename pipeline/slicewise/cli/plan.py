@@ -42,8 +42,8 @@ def plan(
       slicewise plan my_scans --out mine.yaml --budget 120 --set preprocessing.plane=axial
     """
     from slicewise.cli.planning_run import PlanningJob, require_free_file, write_plan
-    from slicewise.cli.scanning import require_outside
     from slicewise.cli.tables import SET_ASIDE
+    from slicewise.dataset.work_folder import require_outside
 
     require_outside(data, {"--work": work, "--out": out})
     require_free_file(out, overwrite=overwrite)

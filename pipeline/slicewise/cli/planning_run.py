@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from slicewise.cli.console import loading, note, notes, tracked
+from slicewise.cli.bridge import quarantined, report_set_aside, scanning, tracked
+from slicewise.cli.console import loading, note, notes
 from slicewise.cli.options import DEFAULT_WORK
 from slicewise.cli.plan_tables import show_texts
-from slicewise.cli.scanning import scanning
-from slicewise.cli.tables import quarantined, report_set_aside
 from slicewise.config import BUDGET_MINUTES, Config, parse_config
 from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
 from slicewise.dataset.description import read_description, with_description

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slicewise.evaluation.confidence_table import Confidences
+    from slicewise.segmentation.confidence import StructureConfidence
+
+_FIRST = 5
 
 
 def predict(
@@ -75,11 +83,11 @@ def predict(
     The folder of `train --fold all` and models named by --also predict together: the mean of their
     probabilities counts. They may see other planes, but name the same structures.
 
-    With --out-of-fold, masks are as the networks make them: what held-out cases chose is not
-    followed, for they would have a say in their own masks.
+    With --out-of-fold, the tuned inference is not used: the held-out cases would have a say in
+    their own masks.
 
-    Beside the masks lies confidence.csv: how sure the model is of each structure, the scans to look
-    at first standing first. Beside a mask named by --out it lies where --uncertainty asks for it.
+    Next to the masks lies confidence.csv: how sure the model is of each structure, the scans to
+    check first at the top. Next to a mask named by --out it is written with --uncertainty.
 
     --set takes the keys of the section reading, such as reading.nifti_form=sform, and
     inference.slice_exclusive: structures of which a slice holds one.
@@ -95,60 +103,70 @@ def predict(
 
       slicewise predict folds data_set --also other_folds --out-of-fold --out masks
     """
-    from slicewise.cli.console import loading, note, tracked_shares
-    from slicewise.cli.tables import SET_ASIDE, quarantined, report_set_aside, report_warnings
-    from slicewise.dataset.catalogue import SetAside
-    from slicewise.errors import ScanError
-    from slicewise.imaging.files import private_folder
+    from slicewise.cli.console import PROGRESS, loading, note
+    from slicewise.cli.tables import SET_ASIDE, counted
 
+    model, source = _model_and_source(arguments, endpoint)
     with loading():
-        from slicewise.cli.confidence_table import show_first, write_confidences
-        from slicewise.cli.mask_output import confidence_table
-        from slicewise.cli.prediction_run import (
-            Extras,
-            inputs,
-            mask_output,
-            write_prediction,
-            write_sources,
+        from slicewise.workflows.models import ModelOptions
+        from slicewise.workflows.predict import PredictOptions
+        from slicewise.workflows.predict import predict as predict_scans
+    options = PredictOptions(
+        ModelOptions(model, tuple(also or ()), tuple(overrides or ()), out_of_fold, endpoint, work),
+        source,
+        out,
+        mask_format,
+        identity,
+        probabilities,
+        uncertainty,
+    )
+    result = predict_scans(options, PROGRESS)
+    _show_most_doubtful(result.confidences)
+    note(f"{counted(len(result.masks), 'mask')} written to {out}")
+    if result.set_aside:
+        raise typer.Exit(SET_ASIDE if result.masks else 1)
+
+
+def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[str, Path]:
+    """MODEL and INPUT; INPUT alone with an endpoint."""
+    from slicewise.errors import UsageError
+
+    wanted = ("INPUT",) if endpoint else ("MODEL", "INPUT")
+    if len(arguments) != len(wanted):
+        raise UsageError(
+            "predict " + " ".join(arguments),
+            expected=" ".join(wanted) + (" with --endpoint" if endpoint else ""),
+            found=f"{len(arguments)} arguments",
+            remedy="see `slicewise predict --help`",
         )
-        from slicewise.cli.segmenting_model import model_and_input
-        from slicewise.segmentation.confidence import StructureConfidence
-    extras = Extras(probabilities, uncertainty)
-    local_options = {
-        "--set": overrides or [],
-        "--also": also or [],
-        "--probabilities": ["on"] * probabilities,
-        "--uncertainty": ["on"] * uncertainty,
-        "--out-of-fold": ["on"] * out_of_fold,
-    }
-    model, source = model_and_input(arguments, endpoint, local_options, work)
-    output = mask_output(model.config, mask_format, identity, work)
-    scans, set_aside = inputs(source, model.config, out, work)
-    targets = output.targets({name: contrasts[0] for name, contrasts in scans.items()}, out)
-    failures: list[ScanError] = []
-    warnings: dict[str, tuple[str, ...]] = {}
-    confidences: dict[str, list[StructureConfidence]] = {}
-    for scan, on_share in tracked_shares(scans.items(), "predicting", len(scans)):
-        name, contrasts = scan
-        try:
-            written = write_prediction(
-                model, output, name, contrasts, targets[name], extras, on_share
-            )
-        except ScanError as error:
-            failures.append(error)
-            set_aside.append(SetAside.from_error(name, error))
-            continue
-        warnings[name], confidences[name] = written.warnings, written.confidences
-    write_sources(private_folder(work / "predictions") / "sources.jsonl", scans, targets)
-    if len(failures) == len(scans) == 1:
-        raise failures[0]
-    if len(failures) < len(scans):
-        output.write_labels(out)
-        if table := confidence_table(out, wanted=uncertainty):
-            write_confidences(confidences, table)
-        show_first(confidences)
-    report_warnings(warnings)
-    report_set_aside(set_aside, quarantined(set_aside, work, "predictions"))
-    note(f"{len(scans) - len(failures)} masks written to {out}")
-    if set_aside:
-        raise typer.Exit(SET_ASIDE if len(failures) < len(scans) else 1)
+    return "" if endpoint else arguments[0], Path(arguments[-1])
+
+
+def _show_most_doubtful(confidences: Confidences) -> None:
+    """Print what to check first; of a single scan, all of it."""
+    from slicewise.cli.console import figure, show_table
+    from slicewise.evaluation.confidence_table import by_doubt
+
+    rows = [
+        (
+            scan,
+            item.structure,
+            figure(item.volume_ml, 2) if item.volume_ml else "none",
+            figure(item.estimated_dice, 3),
+            _with_error(item),
+            figure(item.uncertainty, 3),
+        )
+        for scan, item in by_doubt(confidences)
+    ]
+    columns = ("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty")
+    if rows:
+        title = "Confidence" if len(confidences) == 1 else "To check first"
+        show_table(title, columns, rows if len(confidences) == 1 else rows[:_FIRST])
+
+
+def _with_error(item: StructureConfidence) -> str:
+    from slicewise.cli.console import figure
+
+    if item.predicted_dice != item.predicted_dice:
+        return "-"
+    return f"{figure(item.predicted_dice, 3)} ± {figure(item.predicted_dice_error, 3)}"

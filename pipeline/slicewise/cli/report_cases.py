@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from slicewise.cli.console import note, tracked
-from slicewise.cli.scanning import scanning
-from slicewise.cli.steps import mask_path
+from slicewise.cli.bridge import scanning, tracked
+from slicewise.cli.console import note
 from slicewise.config import Config
 from slicewise.dataset.catalogue import Case, listed
 from slicewise.dataset.layouts import read_catalogue, read_images
 from slicewise.dataset.plane import PLANES, slice_axis
 from slicewise.errors import ScanError, SlicewiseError
+from slicewise.evaluation.predict_and_score import mask_path
 from slicewise.evaluation.results import MASKS, Results
 from slicewise.imaging.scan import ScanSource, read_label, read_scan
 from slicewise.imaging.structures import Structure

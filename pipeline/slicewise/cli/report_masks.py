@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from slicewise.cli.console import note, tracked
+from slicewise.cli.bridge import scanning, tracked
+from slicewise.cli.console import note
 from slicewise.cli.report_cases import CaseReader, reported_cases
-from slicewise.cli.scanning import scanning
 from slicewise.cli.viewing_run import structures_beside
 from slicewise.config import Config
 from slicewise.dataset.layouts import read_images

@@ -13,7 +13,7 @@ from slicewise.cli.comparison_run import ScoredRun, caveats, run_names, scored_r
 from slicewise.cli.model_folder import ENSEMBLE, FINISHED
 from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.cli.report_masks import masks_in, report_of_masks
-from slicewise.cli.run_folder import RUN_ID, find_run, run_id_in
+from slicewise.cli.run_folder import RUN_ID, run_id_in
 from slicewise.errors import UsageError
 from slicewise.evaluation.comparison import RunComparison, compare
 from slicewise.evaluation.results import CONFIG, Results, read_results
@@ -25,6 +25,7 @@ from slicewise.reporting.report.failures import find_failures
 from slicewise.reporting.report.folder import PAGE, SLIDES
 from slicewise.segmentation.architecture import describe_layers
 from slicewise.segmentation.unet import UNet
+from slicewise.tracking.run_index import find_run
 from slicewise.tracking.spool.spool import known_id
 from slicewise.tracking.store import answering, open_store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import uvicorn
 
-from slicewise.cli.steps import model_files
 from slicewise.errors import UsageError, file_problem
+from slicewise.tracking.run_index import find_model
 from slicewise.tracking.serving.request_limits import Limits, RequestLimiter
 from slicewise.tracking.serving.service import build_service
 
@@ -27,7 +27,7 @@ def served(model: str, limits: Limits, allow_paths: Path | None, work: Path) -> 
             found="no such folder",
             remedy="correct the path",
         )
-    return build_service(model_files(model, work), limits, allow_paths)
+    return build_service(find_model(model, work), limits, allow_paths)
 
 
 def run_service(service: RequestLimiter, host: str, port: int) -> None:

@@ -16,7 +16,6 @@ from slicewise.cli.options import (
     Overrides,
     Work,
     Workers,
-    require_labels,
 )
 from slicewise.errors import UsageError
 
@@ -53,7 +52,7 @@ def sweep(
     from slicewise.config import load_config, load_space
 
     config = load_config(config_file, overrides or ())
-    require_labels(config)
+    config.require_structures()
     space = load_space(sweep_file, config)
     if find_spec("optuna") is None:
         raise UsageError(

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import Progress, TaskID
 
 from slicewise.cli.ablation_run import inner_fold
+from slicewise.cli.bridge import prepared_slices
 from slicewise.cli.console import figure, note, output, progress_bar, show_table
-from slicewise.cli.steps import prepared_slices
 from slicewise.cli.sweep_study import Outcome, SweepStudy
-from slicewise.cli.syncing_run import tidy_up
 from slicewise.cli.training_observer import Observer
 from slicewise.config import Config, Space, as_yaml, with_values, without_places
 from slicewise.dataset.cache import CachedCase
@@ -30,6 +29,7 @@ from slicewise.segmentation.resuming import sole_user
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
+from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slicewise.cli.console import note, output, tracked
+from slicewise.cli.bridge import tracked
+from slicewise.cli.console import note, output
 from slicewise.errors import OutputError
 from slicewise.tracking.spool.spool import spools
 from slicewise.tracking.spool.syncing import Synced, mark_killed, sync_in_background, sync_spools

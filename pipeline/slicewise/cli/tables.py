@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slicewise.cli.console import figure, note, show_table
+from slicewise.cli.console import figure, note, output, show_table
 
 if TYPE_CHECKING:
-    from slicewise.dataset.catalogue import SetAside
     from slicewise.evaluation.statistics import Distribution, StructureSummary
 
 SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
 _BESIDE = {"HD95 mm": "hd95_mm", "surface Dice": "surface_dice"}
-
-
-def report_set_aside(items: Sequence[SetAside], quarantine: Path | None = None) -> None:
-    """Name what the rest goes on without.
-
-    Args:
-        items: scans that are left out.
-        quarantine: the private list that tells where they lie, where there is one.
-    """
-    for item in items:
-        note(f"set aside: {item.name}: {item.reason} ({item.remedy})")
-    if items and quarantine is not None:
-        note(f"where they lie: {quarantine} (it may name patients, only you can read it)")
-
-
-def quarantined(items: Sequence[SetAside], work: Path, command: str) -> Path:
-    """Write the private list of what a command set aside; returns its path."""
-    import json
-    from dataclasses import asdict
-
-    from slicewise.imaging.files import private_folder, write_text
-
-    path = private_folder(work / command) / "quarantine.jsonl"
-    write_text(path, "".join(json.dumps(asdict(item)) + "\n" for item in items), private=True)
-    return path
-
-
-def report_warnings(noticed: Mapping[str, Sequence[str]]) -> None:
-    """Say what was noticed when scans were read, each text once with the scans it is about."""
-    scans: dict[str, list[str]] = {}
-    for name, texts in noticed.items():
-        for text in texts:
-            scans.setdefault(text, []).append(name)
-    for text, names in scans.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        note(f"noticed: {text}: {names[0]}{more}")
 
 
 def counted(number: int, noun: str) -> str:
@@ -79,7 +41,7 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
 
 
 def report_never_found(summaries: Sequence[StructureSummary]) -> None:
-    """Say what a network finds in no case that has it, and what may help: a mean hides it."""
+    """Name the structures that were found in no held-out case that has them, and what may help."""
     for item in summaries:
         having = item.cases - item.false_positive - item.undefined
         if 0 < having == item.false_negative:
@@ -88,6 +50,13 @@ def report_never_found(summaries: Sequence[StructureSummary]) -> None:
                 "more time (training.budget_minutes), more slices with it "
                 "(training.foreground_fraction) or more patients may help"
             )
+
+
+def show_places(places: Mapping[str, object]) -> None:
+    """Print a line a place; what is empty is left out."""
+    for name, place in places.items():
+        if place:
+            output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
 
 
 def _with_interval(item: Distribution) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import (
-    DEFAULT_WORK,
-    ConfigFile,
-    Overrides,
-    Work,
-    Workers,
-    require_labels,
-)
+from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slicewise.evaluation.inference_tuning.tuning import Trial
+    from slicewise.workflows.train import TrainingResult
 
 
 def preprocess(
@@ -28,17 +27,16 @@ def preprocess(
     Example:
       slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
     """
-    from slicewise.cli.console import loading, note
-    from slicewise.cli.tables import SET_ASIDE
+    from slicewise.cli.console import PROGRESS, loading, note
+    from slicewise.cli.tables import SET_ASIDE, counted
     from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
     with loading():
-        from slicewise.cli.steps import prepared_slices
-    _, prepared = prepared_slices(config, work, workers)
-    slices = sum(len(case.image) for case in prepared.cases)
-    note(f"{len(prepared.cases)} cases, {slices} slices in {work / 'cache'}")
-    if prepared.set_aside:
+        from slicewise.workflows.prepare import PrepareOptions, prepare_data
+    data = prepare_data(PrepareOptions(config, work, workers), PROGRESS)
+    note(f"{counted(len(data.cases), 'case')}, {counted(data.slices, 'slice')} in {data.cache}")
+    if data.set_aside:
         raise typer.Exit(SET_ASIDE)
 
 
@@ -52,7 +50,7 @@ def train(
         typer.Option("--out", metavar="DIR", help="Folder of the model; default below --work."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the training in --out stopped.")
+        bool, typer.Option("--resume", help="Continue the training in --out where it stopped.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a training that lies in --out.")
@@ -71,9 +69,10 @@ def train(
 ) -> None:
     """Train, score the held-out patients on their own grids, track the run, register the model.
 
-    After --fold all, the held-out cases choose the temperature of the probabilities, and mirroring
-    and post-processing where these significantly help; they learn how the Dice of a case can
-    be foretold. `slicewise predict` follows what they chose when it is given the folder.
+    After --fold all, the inference is tuned on the held-out cases of all folds: the temperature of
+    the probabilities, and mirroring and post-processing where these significantly help; a
+    regression learns to predict the Dice of a case. `slicewise predict` follows what was tuned
+    when it is given the folder.
 
     Examples:
       slicewise train configs/hippocampus.yaml --set data.root=Task04_Hippocampus --out model
@@ -84,26 +83,85 @@ def train(
 
       slicewise train mine.yaml --from models:/hippocampus@champion --out tuned
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import PROGRESS, loading
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.config import load_config
 
+    held_out = _fold(fold)
     config = load_config(config_file, overrides or ())
-    require_labels(config)
     with loading():
-        from slicewise.cli.training_run import train_folds
-    if out is None:
-        out = work / "runs" / config.name
-        out = out if fold == "all" else out / f"fold-{fold}"
-    exit_code = train_folds(
-        config,
-        fold,
-        out,
-        work,
-        workers,
-        resume=resume,
-        overwrite=overwrite,
-        initial=initial,
-        config_file=config_file,
+        from slicewise.workflows.train import TrainOptions
+        from slicewise.workflows.train import train as train_model
+    options = TrainOptions(
+        config, held_out, out, work, workers, resume, overwrite, initial, config_file
     )
-    if exit_code:
-        raise typer.Exit(exit_code)
+    result = train_model(options, PROGRESS)
+    show_training(result)
+    if result.set_aside:
+        raise typer.Exit(SET_ASIDE)
+
+
+def show_training(result: TrainingResult) -> None:
+    """Print scores and the places of the files."""
+    from slicewise.cli.console import note
+    from slicewise.cli.tables import report_never_found, show_places, show_summary
+
+    first, summaries = result.folds[0], result.summaries
+    kind = first.fold.kind
+    together = result.run_id != first.run_id
+    title = f"Held-out cases of fold {first.fold.number} ({kind})"
+    show_summary(
+        f"All cases, out of fold ({kind})" if together else title, summaries, result.mean_dice
+    )
+    report_never_found(summaries)
+    if result.tuning is not None:
+        _show_tuning(result.tuning.trials)
+        note(f"`slicewise predict {result.folder}` follows what was chosen")
+    places: dict[str, object] = {"model": result.folder}
+    if not together:
+        places |= {
+            "masks": first.folder.masks,
+            "scores": first.folder.scores,
+            "picture": first.folder.examples,
+        }
+    show_places({**places, "run": result.run_id, "registered": result.registered})
+
+
+def _fold(text: str) -> int | None:
+    from slicewise.errors import UsageError
+
+    if text == "all":
+        return None
+    if text.isdigit():
+        return int(text)
+    raise UsageError(f"--fold {text}", expected="a number or all", found=text, remedy="correct it")
+
+
+def _show_tuning(trials: Sequence[Trial]) -> None:
+    """Print a row for everything that was tried."""
+    from slicewise.cli.console import note, show_table
+
+    columns = ("tried on held-out cases", "option", "metric", "gain [95 %]", "p", "chosen")
+    show_table("Inference tuning by cross-validation", columns, [_row(trial) for trial in trials])
+    note(
+        "Gains are means over cases; intervals by a patient-level bootstrap; p is corrected for "
+        "all masks that were tried. A row that is neither chosen nor rejected measures the tuning "
+        "itself: each fold with what the other folds would have chosen. Figures are those of "
+        "single networks, not of the ensemble of all folds."
+    )
+
+
+def _row(trial: Trial) -> tuple[str, ...]:
+    from slicewise.cli.console import figure
+
+    found = trial.effect
+    interval = "" if found.low != found.low else f" [{found.low:+.4f}, {found.high:+.4f}]"
+    p = found.p_value if trial.p_corrected != trial.p_corrected else trial.p_corrected
+    return (
+        f"{trial.kind}, {trial.structure}",
+        trial.option,
+        trial.figure,
+        f"{found.mean:+.4f}{interval}",
+        figure(p),
+        "" if trial.chosen is None else "yes" if trial.chosen else "no",
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from slicewise.cli.console import note, output, show_table, tracked
+from slicewise.cli.bridge import tracked
+from slicewise.cli.console import note, output, show_table
 from slicewise.cli.tables import counted
 from slicewise.errors import UsageError
 from slicewise.imaging.files import write_text

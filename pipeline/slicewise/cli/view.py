@@ -40,8 +40,8 @@ def view(
 
       slicewise view dicom_folder prediction=masks/a.nii.gz reference=labels/a.nii.gz
     """
-    from slicewise.cli.console import note, tracked
-    from slicewise.cli.tables import report_warnings
+    from slicewise.cli.bridge import report_warnings, tracked
+    from slicewise.cli.console import note
     from slicewise.cli.viewing_run import named_masks, require_page, scans_to_view, viewed_scan
     from slicewise.config import load_config
     from slicewise.dataset.catalogue import listed

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slicewise.cli.scanning import require_outside, scanning
+from slicewise.cli.bridge import scanning
 from slicewise.config import Config, ReadingSection
+from slicewise.dataset.work_folder import require_outside
 from slicewise.errors import UsageError
 from slicewise.imaging.label_table import read_colour_table
 from slicewise.imaging.nifti.reading import is_nifti, stem

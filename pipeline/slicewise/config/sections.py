@@ -19,7 +19,7 @@ from slicewise.config.training_sections import (
     NetworkSection,
     TrainingSection,
 )
-from slicewise.errors import ConfigErrors
+from slicewise.errors import ConfigError, ConfigErrors
 
 
 class TrackingSection(Section):
@@ -131,3 +131,17 @@ class Config(Section):
     def model_name(self) -> str:
         """Name of the registered model."""
         return self.tracking.model_name or self.name
+
+    def require_structures(self) -> None:
+        """Refuse a configuration that names no structure.
+
+        Raises:
+            ConfigError: ``data.labels`` is empty.
+        """
+        if not self.data.labels:
+            raise ConfigError(
+                "data.labels",
+                expected="at least one structure with its value",
+                found="none",
+                remedy="for example: labels: {lesion: 1}",
+            )

@@ -18,7 +18,7 @@ from slicewise.evaluation.results import RESULTS, RunFacts
 from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import final_metrics, summarize
 from slicewise.imaging.scan import read_label, read_scan
-from slicewise.reporting.pictures import Example, draw_examples
+from slicewise.reporting.figures.examples import Example, draw_examples
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun
 

@@ -34,7 +34,6 @@ from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
 from slicewise.workflows.initial_model import find_initial_model, require_same_start
-from slicewise.workflows.labels import require_labels
 from slicewise.workflows.prepare import PrepareOptions, prepare_data
 from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
 from slicewise.workflows.tune_ensemble import tune_ensemble
@@ -122,7 +121,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
         SlicewiseError: whatever else stops a training; see the rooms below.
     """
     config, folder = options.config, options.folder
-    require_labels(config)
+    config.require_structures()
     may = {"resume": options.resume, "overwrite": options.overwrite}
     if options.fold is None:
         require_free_folds(folder, **may)

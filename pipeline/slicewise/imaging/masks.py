@@ -1,4 +1,4 @@
-"""A predicted mask in; out a file in the format that its scan and its user ask for."""
+"""Writes masks in the format that their scan and their user ask for, never onto a scan."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MaskOutput:
         named = _named_file(out)
         if named and len(scans) > 1:
             raise UsageError(
-                f"--out {out}",
+                f"`out` {out}",
                 expected=f"a folder for {len(scans)} masks",
                 found="the name of one file",
                 remedy="give a folder",
@@ -74,13 +74,13 @@ class MaskOutput:
             suffixes = self._suffixes(source)
             if named and not out.name.lower().endswith(suffixes):
                 raise UsageError(
-                    f"--out {out}",
+                    f"`out` {out}",
                     expected=f"a folder, or a name that ends in {' or '.join(suffixes)}",
                     found=out.name,
-                    remedy="correct the suffix, or choose --format",
+                    remedy="correct the suffix, or choose another `format`",
                 )
             targets[name] = out if named else out / f"{name}{suffixes[0]}"
-        _require_apart(targets.values(), scans.values(), out)
+        _require_no_scan(targets.values(), scans.values(), out)
         return targets
 
     def require_writable(self, source: ScanSource) -> None:
@@ -98,7 +98,7 @@ class MaskOutput:
                 path_of(source),
                 expected="a scan that came from DICOM, for the segmentation to refer to",
                 found="NIfTI",
-                remedy=f"leave it out, or choose --format {MaskFormat.SEG_NRRD}",
+                remedy=f"leave it out, or choose `format` {MaskFormat.SEG_NRRD}",
             )
 
     def write(self, mask: Volume, scan: Volume, source: ScanSource, target: Path) -> None:
@@ -146,7 +146,7 @@ def _named_file(out: Path) -> bool:
     return out.name.lower().endswith(every) and not out.is_dir()
 
 
-def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
+def _require_no_scan(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
     inputs = {path_of(source).resolve() for source in sources}
     for source in sources:
         if isinstance(source, DicomSeries):
@@ -154,31 +154,31 @@ def _require_apart(targets: Iterable[Path], sources: Iterable[ScanSource], out: 
     for target in targets:
         if target.resolve() in inputs:
             raise UsageError(
-                f"--out {out}",
-                expected="a place apart from the scans",
+                f"`out` {out}",
+                expected="another place than that of the scans",
                 found=f"{target}, which is a scan",
                 remedy="choose another folder or file",
             )
 
 
-def probabilities_beside(target: Path) -> Path:
+def probabilities_path(target: Path) -> Path:
     """Where the probabilities behind a mask go."""
-    return _beside(target, "probabilities.nii.gz")
+    return _next_to(target, "probabilities.nii.gz")
 
 
-def uncertainty_beside(target: Path) -> Path:
+def uncertainty_path(target: Path) -> Path:
     """Where the map of uncertainty of a mask goes."""
-    return _beside(target, "uncertainty.nii.gz")
+    return _next_to(target, "uncertainty.nii.gz")
 
 
-def confidence_table(out: Path, *, wanted: bool) -> Path | None:
+def confidence_path(out: Path, *, wanted: bool) -> Path | None:
     """Where the table of all scans goes: into a folder, or beside one named file if asked for."""
     if not _named_file(out):
         return out / "confidence.csv"
-    return _beside(out, "confidence.csv") if wanted else None
+    return _next_to(out, "confidence.csv") if wanted else None
 
 
-def _beside(target: Path, ending: str) -> Path:
+def _next_to(target: Path, ending: str) -> Path:
     every = sorted(
         {*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many)}, key=len
     )

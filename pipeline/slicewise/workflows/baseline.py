@@ -1,0 +1,203 @@
+"""Fits a classical baseline to a fold and scores it as a network would be."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from slicewise.config import Config, as_yaml, without_places
+from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.fold_cases import FoldCases
+from slicewise.dataset.splits import choose_fold, make_folds
+from slicewise.dataset.work_folder import WorkFolder
+from slicewise.dataset.worker_pool import default_workers
+from slicewise.errors import DataError, OutputError
+from slicewise.evaluation.baseline.segmenter import Baseline
+from slicewise.evaluation.baseline.worker_pool import WorkerPool
+from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
+from slicewise.evaluation.results import write_results
+from slicewise.imaging.files import write_text
+from slicewise.progress import SILENT, Progress, tracked
+from slicewise.segmentation.resuming import sole_user
+from slicewise.tracking.overwriting import clear_baseline
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.run_index import remember_run
+from slicewise.tracking.runs import start_run
+from slicewise.tracking.store import open_store
+from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.track_fold import log_cases, log_results, run_facts
+from slicewise.workflows.train import require_fold
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """What to fit.
+
+    Attributes:
+        config: contrasts, structures, preprocessing and folds; its network is not used.
+        fold: number of the fold that is held out.
+        out: folder of the results; None takes one below the work folder.
+        work: folder of slice cache, private records and tracking store.
+        workers: processes; None takes as many as there are cores.
+        overwrite: replace a baseline that lies in ``out``.
+    """
+
+    config: Config
+    fold: int = 0
+    out: Path | None = None
+    work: Path = Path("work")
+    workers: int | None = None
+    overwrite: bool = False
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the results go."""
+        if self.out is not None:
+            return RunFolder(self.out)
+        return RunFolder(self.work / "runs" / f"{self.config.name}-baseline").fold(self.fold)
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """A baseline that was fitted and scored.
+
+    Attributes:
+        folder: choice, configuration, masks, scores, examples.
+        cases: of the fold.
+        baseline: as it was fitted.
+        scored: the held-out cases.
+        run_id: of the tracked run.
+    """
+
+    folder: RunFolder
+    cases: FoldCases
+    baseline: Baseline
+    scored: ScoredCases
+    run_id: str
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """Scans that could not be used."""
+        return (*self.cases.prepared.set_aside, *self.scored.set_aside)
+
+
+def fit_baseline(options: BaselineOptions, progress: Progress = SILENT) -> BaselineResult:
+    """Fit thresholds, morphology and a prior to a fold, score them, track the run.
+
+    Raises:
+        ConfigError: no structure is named.
+        OutputError: ``out`` holds a network, another baseline, or belongs to another process.
+        DataError: no usable case on one side of the fold.
+    """
+    options.config.require_structures()
+    require_fold(options.config, options.fold)
+    folder = options.folder
+    _require_no_network(folder)
+    with sole_user(folder.path):
+        _make_room(folder, overwrite=options.overwrite)
+        return _fit_and_score(options, folder, _cases(options, progress), progress)
+
+
+def _require_no_network(folder: RunFolder) -> None:
+    if folder.has_network:
+        raise OutputError(
+            folder.path,
+            expected="a folder without a network",
+            found="a training",
+            remedy="choose another `out`; a baseline never replaces a training",
+        )
+
+
+def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
+    if folder.baseline.exists() and not overwrite:
+        raise OutputError(
+            folder.path,
+            expected="a folder without a baseline",
+            found=f"{folder.baseline.name} of an earlier one",
+            remedy="replace it with `overwrite`, or choose another `out`",
+        )
+    clear_baseline(folder)
+
+
+def _cases(options: BaselineOptions, progress: Progress) -> FoldCases:
+    config = options.config
+    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)
+    fold = choose_fold(folds, options.fold)
+    cases = FoldCases(fold, data.catalogue, data.prepared)
+    for text in cases.summary():
+        progress.message(text)
+    sides = (("training", fold.train, cases.train), ("held-out", fold.val, cases.val))
+    for name, names, usable in sides:
+        if not usable:
+            raise DataError(
+                f"fold {fold.number}",
+                expected=f"at least one usable {name} case",
+                found=f"none of {len(names)}",
+                remedy="see what was set aside, or choose another fold",
+            )
+    return cases
+
+
+def _fit_and_score(
+    options: BaselineOptions, folder: RunFolder, cases: FoldCases, progress: Progress
+) -> BaselineResult:
+    config, fold, work = options.config, cases.fold, WorkFolder(options.work)
+    tags = {"slicewise.folds": fold.kind, "slicewise.kind": "baseline"}
+    name = f"baseline fold {fold.number}, {config.name}"
+    store = open_store(work.path, must_answer=False)
+    run = start_run(store, config, name, fold=fold.number, tags=tags)
+    remember_run(work.path, run.run_id, folder, config)
+    write_text(folder.config, as_yaml(without_places(config)))
+    with run:
+        log_cases(run, cases, config.name)
+        begun = time.monotonic()
+        baseline = _fitted(options, cases, progress)
+        seconds = time.monotonic() - begun
+        write_text(folder.baseline, json.dumps(_choice(baseline), indent=2) + "\n")
+        progress.message(f"fitted in {seconds / 60:.1f} min")
+        scored = predict_and_score(
+            baseline, cases.held_out, folder.masks, work.pseudonyms, progress=progress
+        )
+        report_set_aside(progress, scored.set_aside)
+        facts = run_facts(cases, config, "baseline", scored, seconds)
+        write_results(folder.path, facts, scored.scores, scored.reliability)
+        log_results(run, 0, config, cases, scored, folder, [folder.baseline])
+    return BaselineResult(folder, cases, baseline, scored, run.run_id)
+
+
+def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> Baseline:
+    """A baseline that has seen the training side alone."""
+
+    def counted(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+        return tracked(items, progress, description, total)
+
+    training = [(cached, cases.source(cached)) for cached in cases.train]
+    with tempfile.TemporaryDirectory() as folder:
+        workers = WorkerPool(options.workers or default_workers(), Path(folder), counted)
+        baseline = Baseline.fitted(training, options.config, workers)
+    if baseline.is_of_one_patient:
+        progress.message(
+            "one training patient only: the search is judged on the labels that made the prior"
+        )
+    return baseline
+
+
+def _choice(baseline: Baseline) -> dict[str, object]:
+    words = baseline.words()
+    return {
+        "searched_cases": baseline.searched_cases,
+        "judged_by_other_patients": not baseline.is_of_one_patient,
+        "structures": {
+            name: {"words": words[name], **({} if recipe is None else asdict(recipe))}
+            for name, recipe in zip(words, baseline.recipes, strict=True)
+        },
+    }
