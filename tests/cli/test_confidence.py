@@ -1,4 +1,4 @@
-"""How sure a model is lies beside its masks, the most doubtful first."""
+"""How sure a model is of its masks stands in a table next to them, the most doubtful first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slicewise.cli.confidence_table import show_first, write_confidences
+from slicewise.cli.predict import show_most_doubtful
+from slicewise.evaluation.confidence_table import write_confidences
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.segmentation.confidence import StructureConfidence
 
@@ -38,8 +39,8 @@ def test_the_most_doubtful_stand_first(tmp_path: Path, capsys: pytest.CaptureFix
     assert [row["scan"] for row in rows] == ["empty", "poor", "foretold", "good"]
     assert rows[2]["predicted_dice"] == "0.5"
     assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
-    show_first({"alone": [sure(0, 0)]})
-    assert capsys.readouterr().out == ""
+    show_most_doubtful({"alone": [sure(0, 0)]})
+    assert "alone" in capsys.readouterr().out
 
 
 def test_a_folder_of_masks_has_its_table(
@@ -47,7 +48,7 @@ def test_a_folder_of_masks_has_its_table(
 ) -> None:
     done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
     assert done.returncode == 0, done.stderr
-    assert "To look at first" in done.stdout
+    assert "To check first" in done.stdout
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
     assert sorted(row["scan"] for row in rows) == [f"case{number}" for number in range(6)]
     promised = [float(row["estimated_dice"]) for row in rows]

@@ -5,14 +5,45 @@ from __future__ import annotations
 import pytest
 
 from slicewise.cli import console
+from slicewise.cli.flags import with_flags
+from slicewise.progress import PartOfTask
 
 
 def test_a_bar_moves_within_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
     bar = console.progress_bar()
     monkeypatch.setattr(console, "progress_bar", lambda: bar)
     seen = []
-    for _, on_share in console.tracked_shares("ab", "predicting", 2):
-        on_share(0.25)
-        seen.append(bar.tasks[0].completed)
+    with console.ConsoleProgress().task("predicting", 2) as task:
+        for number in range(2):
+            PartOfTask(task, number).update(0.25)
+            seen.append(bar.tasks[0].completed)
+            task.update(number + 1)
     assert seen == [0.25, 1.25]
     assert bar.tasks[0].completed == bar.tasks[0].total == 2
+
+
+def test_a_task_within_a_task_joins_its_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = console.progress_bar()
+    monkeypatch.setattr(console, "progress_bar", lambda: bar)
+    progress = console.ConsoleProgress()
+    with progress.task("folds", 5), progress.task("training", 100, completed=20) as inner:
+        inner.update(30, detail="loss 0.5")
+    assert [(task.description, task.completed) for task in bar.tasks] == [
+        ("folds", 0),
+        ("training", 30),
+    ]
+    assert bar.tasks[1].fields["detail"] == "loss 0.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("replace it with `overwrite`", "replace it with --overwrite"),
+        ("`out_of_fold` with `endpoint`", "--out-of-fold with --endpoint"),
+        ("`settings` network.features=8", "--set network.features=8"),
+        ("see `slicewise predict --help`", "see `slicewise predict --help`"),
+        ("the section `inference`", "the section `inference`"),
+    ],
+)
+def test_options_become_flags(text: str, shown: str) -> None:
+    assert with_flags(text) == shown

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from slicewise.cli.run_folder import RUN_ID, find_run, remember_run
 from slicewise.config import Config
 from slicewise.errors import DataError, SlicewiseError
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.run_index import find_run, remember_run
 
 Slicewise = Callable[..., Any]
 
 
 def test_a_run_is_found_by_its_names(model: Path, scans: Path, work: Path) -> None:
-    run_id = json.loads((model / RUN_ID).read_text())["run_id"]
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
     for name in (str(model), run_id):
         found = find_run(name, work)
         assert found.folder.resolve() == model.resolve()
@@ -27,7 +28,7 @@ def test_a_run_is_found_by_its_names(model: Path, scans: Path, work: Path) -> No
 
 
 def test_where_a_run_lies_is_for_its_owner_alone(model: Path, work: Path) -> None:
-    run_id = json.loads((model / RUN_ID).read_text())["run_id"]
+    run_id = json.loads((model / "run.json").read_text())["run_id"]
     record = work / "private" / "runs" / f"{run_id}.json"
     assert record.stat().st_mode & 0o077 == 0
     assert record.parent.stat().st_mode & 0o077 == 0
@@ -40,9 +41,9 @@ def test_all_folds_are_found_by_the_id_of_the_whole(
     arguments = ("--fold", "all", "--set", f"data.root={scans}", "--out", out, "--work", work)
     done = slicewise("train", tiny, *arguments)
     assert done.returncode == 0, done.stderr
-    ids = [json.loads(path.read_text())["run_id"] for path in sorted(out.rglob(RUN_ID))]
+    ids = [json.loads(path.read_text())["run_id"] for path in sorted(out.rglob("run.json"))]
     assert len(set(ids)) == 3
-    whole = json.loads((out / RUN_ID).read_text())["run_id"]
+    whole = json.loads((out / "run.json").read_text())["run_id"]
     assert find_run(whole, work).folder == out.resolve()
     assert find_run(str(out), work).data_root == scans.resolve()
 
@@ -53,8 +54,8 @@ def test_a_folder_without_a_record_is_a_run_all_the_same(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"other": 1}'])
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / RUN_ID).write_text(text)
-    with pytest.raises(DataError, match=RUN_ID):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match=r"run\.json"):
         find_run(str(tmp_path), tmp_path / "work")
 
 
@@ -64,9 +65,9 @@ def test_a_run_whose_folder_is_gone(tmp_path: Path) -> None:
     )
     run_id = "0123456789abcdef0123456789abcdef"
     folder = tmp_path / "run"
-    remember_run(tmp_path / "work", run_id, folder, config)
+    remember_run(tmp_path / "work", run_id, RunFolder(folder), config)
     assert find_run(run_id, tmp_path / "work").data_root is None
-    (folder / RUN_ID).unlink()
+    (folder / "run.json").unlink()
     folder.rmdir()
     with pytest.raises(DataError, match="is gone"):
         find_run(run_id, tmp_path / "work")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from slicewise.cli.initial_model import initial_facts
 from slicewise.imaging.files import sha256_of
 from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.tracking.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -129,7 +129,7 @@ def test_all_folds_start_from_the_same(
     assert forgotten.returncode == 2
     assert "--resume without --from" in forgotten.stderr
     assert slicewise("train", tiny, *arguments, "--from", model).returncode == 0
-    facts = [initial_facts(tmp_path / "all" / f"fold-{number}") for number in range(2)]
+    facts = [RunFolder(tmp_path / "all" / f"fold-{number}").initial_facts() for number in range(2)]
     assert facts[0] == facts[1] != {}
 
 

@@ -150,7 +150,7 @@ def test_unseen_scans_of_any_orientation_and_spacing(
     prediction = fitted.predict(*unseen.contrasts)
     assert prediction.probabilities == ()
     assert prediction.voxels.dtype == np.uint8
-    np.testing.assert_array_equal(prediction.mask.affine, unseen.label.affine)
+    np.testing.assert_array_equal(prediction.affine, unseen.label.affine)
     assert dice(prediction.voxels, unseen.label.voxels, 3) > 0.9
     assert dice(prediction.voxels, unseen.label.voxels, 7) > 0.8
 
@@ -230,7 +230,7 @@ def test_several_contrasts_and_another_spacing(tmp_path: Path) -> None:
     cases = training(tmp_path / "cases", config, 4)
     baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
     unseen = phantom(79, "PIR", 1.1, contrasts=2)
-    mask = baseline.predict(*unseen.contrasts).mask
+    mask = baseline.predict(*unseen.contrasts)
     assert mask.shape == unseen.label.shape
     assert dice(mask.voxels, unseen.label.voxels, 3) > 0.85
     assert any(of in baseline.words()["core"] for of in ("FLAIR", "all contrasts"))

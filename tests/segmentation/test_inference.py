@@ -437,13 +437,25 @@ def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
     found = alone(config, Both()).with_inference(changed).predict(scan)
     np.testing.assert_array_equal(found.voxels > 0, hook)
     held = [
-        [set(np.unique(mask.voxels[:, row])) - {0} for row in range(19)]
-        for mask in (plain.mask, found.mask)
+        [set(np.unique(mask.voxels[:, row])) - {0} for row in range(19)] for mask in (plain, found)
     ]
     assert any(len(values) == 2 for values in held[0])
     assert all(len(values) < 2 for values in held[1])
     for one, other in zip(plain.probabilities, found.probabilities, strict=True):
         np.testing.assert_array_equal(one.voxels, other.voxels)
+
+
+class Recorded:
+    """A task that keeps what it is told."""
+
+    def __init__(self, shares: list[float]) -> None:
+        self.shares = shares
+
+    def update(
+        self, completed: float, *, total: float | None = None, detail: str | None = None
+    ) -> None:
+        del total, detail
+        self.shares.append(completed)
 
 
 def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
@@ -455,7 +467,7 @@ def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
     two = saved(make_config(preprocessing={"plane": "all"}), tmp_path / "two.pt", 2)
     predictor = Predictor.from_checkpoint(one, two).with_inference(InferenceSection(**mirrored))
     shares: list[float] = []
-    predictor.predict(scan, on_share=shares.append)
+    predictor.predict(scan, task=Recorded(shares))
     sizes = np.array([23, 19, 6])
     planes = np.tile(sizes / sizes.sum() / 4, 2)
     assert shares[:2] == pytest.approx([0.25, 0.5])

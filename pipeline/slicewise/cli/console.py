@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
+from slicewise.cli.flags import with_flags
 from slicewise.progress import Task
 
 _WIDTH_OF_FILES = 140
@@ -64,8 +65,8 @@ class ConsoleProgress:
                 self._bar = None
 
     def message(self, text: str) -> None:
-        """A line beside the results."""
-        note(text)
+        """A line next to the results."""
+        note(with_flags(text))
 
 
 PROGRESS = ConsoleProgress()
@@ -96,7 +97,7 @@ def loading() -> AbstractContextManager[object]:
 
 
 def note(text: str) -> None:
-    """A line beside the results."""
+    """A line next to the results."""
     notes.print(_harmless(text), markup=False, soft_wrap=True)
 
 

@@ -32,6 +32,7 @@ from slicewise.cli import (
     train,
     view,
 )
+from slicewise.cli.flags import with_flags
 from slicewise.errors import SlicewiseError, file_problem
 
 app = typer.Typer(
@@ -92,7 +93,7 @@ def main() -> None:
     try:
         app()
     except SlicewiseError as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {with_flags(str(error))}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         # What no room has foreseen: a full disk, a folder that cannot be listed.

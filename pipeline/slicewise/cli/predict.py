@@ -121,7 +121,7 @@ def predict(
         uncertainty,
     )
     result = predict_scans(options, PROGRESS)
-    _show_most_doubtful(result.confidences)
+    show_most_doubtful(result.confidences)
     note(f"{counted(len(result.masks), 'mask')} written to {out}")
     if result.set_aside:
         raise typer.Exit(SET_ASIDE if result.masks else 1)
@@ -142,7 +142,7 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
     return "" if endpoint else arguments[0], Path(arguments[-1])
 
 
-def _show_most_doubtful(confidences: Confidences) -> None:
+def show_most_doubtful(confidences: Confidences) -> None:
     """Print what to check first; of a single scan, all of it."""
     from slicewise.cli.console import figure, show_table
     from slicewise.evaluation.confidence_table import by_doubt

@@ -71,7 +71,7 @@ def evidence(predictor: Predictor, case: HeldOutCase, plain: Prediction) -> Case
 
 
 def truth(case: HeldOutCase, plain: Prediction) -> np.ndarray:
-    return case.reference.reoriented(plain.mask.orientation).voxels
+    return case.reference.reoriented(plain.orientation).voxels
 
 
 def test_names(evidence: CaseEvidence) -> None:
@@ -86,7 +86,7 @@ def test_dice_of_every_mask(evidence: CaseEvidence, case: HeldOutCase, plain: Pr
         dice = overlap(plain.voxels, reference, value).dice
         assert found.plain.dice == pytest.approx(dice, abs=1e-6)
         for option, section in POSTPROCESSING.items():
-            cleaned = postprocess(plain.mask, LABELS, {name: section}).voxels
+            cleaned = postprocess(plain, LABELS, {name: section}).voxels
             if np.array_equal(cleaned, plain.voxels):
                 assert option not in found.changed
             else:
@@ -106,7 +106,7 @@ def test_promises_are_those_of_the_calibrated_probabilities(
         promised = estimated_dice(calibrated[number], plain.voxels == value)
         assert found.plain.promised[place] == pytest.approx(promised, abs=1e-5)
         for option, changed in found.changed.items():
-            mask = postprocess(plain.mask, LABELS, {name: POSTPROCESSING[option]})
+            mask = postprocess(plain, LABELS, {name: POSTPROCESSING[option]})
             promised = estimated_dice(calibrated[number], mask.voxels == value)
             assert changed.promised[place] == pytest.approx(promised, abs=1e-5)
 
@@ -156,7 +156,7 @@ def test_a_case_without_anything(predictor: Predictor, case: HeldOutCase) -> Non
     gatherer = EvidenceCollector(Predictor(config, predictor.members, predictor.device), 0)
     (scan,) = case.contrasts
     zeros = np.zeros(SHAPE, np.float32)
-    empty = Prediction(
+    empty = Prediction.of(
         scan.with_voxels(zeros.astype(np.uint8)),
         tuple(scan.with_voxels(item) for item in (zeros + 1, zeros, zeros)),
     )
