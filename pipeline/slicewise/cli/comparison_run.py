@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.cli.console import figure, note, output, show_table
-from slicewise.cli.run_folder import RUN_ID
 from slicewise.cli.tables import counted
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import DataError
@@ -202,7 +201,7 @@ def _of_folds(folds: Sequence[Results]) -> ScoredRun:
         [score for fold in folds for score in fold.scores],
         [fold.facts for fold in folds if fold.facts],
         folds[0].config.name,
-        _id_in(folds[0].folder / RUN_ID),
+        _id_in(folds[0].folder / "run.json"),
     )
 
 

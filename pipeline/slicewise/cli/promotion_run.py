@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from slicewise.cli.console import figure, note, output, show_table
-from slicewise.cli.run_folder import run_id_in
 from slicewise.config import FOLD_KINDS
 from slicewise.errors import DataError, ModelError, UsageError
 from slicewise.evaluation.noninferiority import Judgement, Row, judge
@@ -23,6 +22,7 @@ from slicewise.tracking.promotion import (
     roll_back,
     scores_of,
 )
+from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.store import Store, open_store
 
 _LONGEST_REASON = 1000
@@ -183,7 +183,7 @@ def _figures(judgement: Judgement) -> dict[str, str]:
 def _address(text: str) -> str:
     """The id of the run behind a folder; other texts as they are."""
     folder = Path(text)
-    return run_id_in(folder) if folder.is_dir() else text
+    return RunFolder(folder).run_id() if folder.is_dir() else text
 
 
 def _reason(option: str, text: str) -> str:

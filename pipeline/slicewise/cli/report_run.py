@@ -10,10 +10,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from slicewise.cli.comparison_run import ScoredRun, caveats, run_names, scored_run
-from slicewise.cli.model_folder import ENSEMBLE, FINISHED
 from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.cli.report_masks import masks_in, report_of_masks
-from slicewise.cli.run_folder import RUN_ID, run_id_in
 from slicewise.errors import UsageError
 from slicewise.evaluation.comparison import RunComparison, compare
 from slicewise.evaluation.results import CONFIG, Results, read_results
@@ -25,6 +23,7 @@ from slicewise.reporting.report.failures import find_failures
 from slicewise.reporting.report.folder import PAGE, SLIDES
 from slicewise.segmentation.architecture import describe_layers
 from slicewise.segmentation.unet import UNet
+from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import find_run
 from slicewise.tracking.spool.spool import known_id
 from slicewise.tracking.store import answering, open_store
@@ -96,7 +95,7 @@ def tracked_id(job: ReportJob) -> str:
     Raises:
         DataError: the folder is that of no run.
     """
-    return run_id_in(job.folder)
+    return RunFolder(job.folder).run_id()
 
 
 def attach_report(folder: Path, run_id: str, work: Path) -> None:
@@ -243,7 +242,7 @@ def _provenance(folds: Sequence[Results]) -> Iterator[tuple[str, str]]:
     if facts:
         yield "date", max(item.date for item in facts)
         yield "version", f"slicewise {facts[0].version}"
-    ids = [_json_of(fold.folder / RUN_ID).get("run_id", "") for fold in folds]
+    ids = [_json_of(fold.folder / "run.json").get("run_id", "") for fold in folds]
     if any(ids):
         yield "run", "run " + ", ".join(text[:_SHORT_ID] for text in ids if text)
     if is_network and config.training.steps:
@@ -252,9 +251,9 @@ def _provenance(folds: Sequence[Results]) -> Iterator[tuple[str, str]]:
         minutes = sum(item.seconds for item in facts) / 60
         yield "time", f"{minutes:.1f} min of {'fitting' if is_baseline else 'training'}"
     yield "seed", f"seed {config.seed}"
-    places = [fold.folder / FINISHED for fold in folds]
+    places = [fold.folder / "model.json" for fold in folds]
     if len(folds) > 1:
-        places.append(folds[0].folder.parent / ENSEMBLE)
+        places.append(folds[0].folder.parent / "ensemble.json")
     models = [_json_of(place).get("registered", "") for place in places]
     if any(models):
         yield "model", ", ".join(dict.fromkeys(text for text in models if text))

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import Progress, TaskID
-
 from slicewise.cli.ablation_run import inner_fold
 from slicewise.cli.bridge import prepared_slices
-from slicewise.cli.console import figure, note, output, progress_bar, show_table
+from slicewise.cli.console import PROGRESS, figure, note, output, show_table
 from slicewise.cli.sweep_study import Outcome, SweepStudy
-from slicewise.cli.training_observer import Observer
 from slicewise.config import Config, Space, as_yaml, with_values, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import ConfigErrors, TrainingError
 from slicewise.imaging.files import private_folder, write_text
+from slicewise.progress import Task
 from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.resuming import sole_user
@@ -31,6 +29,7 @@ from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import Store, open_store
+from slicewise.workflows.train_fold import RunObserver
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -63,11 +62,11 @@ class _Pruned(Exception):
     """A trial is ended early."""
 
 
-class _TrialObserver(Observer):
+class _TrialObserver(RunObserver):
     """Tells the study what a trial reaches; ends it when others did better."""
 
-    def __init__(self, bar: Progress, task: TaskID, run: TrackedRun, trial: Trial) -> None:
-        super().__init__(bar, task, run)
+    def __init__(self, task: Task, run: TrackedRun, trial: Trial) -> None:
+        super().__init__(PROGRESS, task, run)
         self._trial = trial
         self.validations = 0
         self.dice: float | None = None
@@ -178,9 +177,11 @@ def _trained(
 ) -> tuple[str, float | None]:
     """How a trial ended, and with which Dice."""
     training = Training(config, sweep.train, sweep.val, f"trial {trial.number}")
-    with tempfile.TemporaryDirectory(dir=sweep.job.out) as folder, progress_bar() as bar:
-        task = bar.add_task("training", total=config.training.steps, detail="")
-        observer = _TrialObserver(bar, task, run, trial)
+    with (
+        tempfile.TemporaryDirectory(dir=sweep.job.out) as folder,
+        PROGRESS.task("training", config.training.steps) as task,
+    ):
+        observer = _TrialObserver(task, run, trial)
         try:
             training.run(Path(folder), observer)
         except _Pruned:

@@ -216,7 +216,7 @@ def register(
     )
 
 
-class _Observer:
+class RunObserver:
     """Shows a training as a task and writes it to the tracked run."""
 
     def __init__(self, progress: Progress, task: Task, run: TrackedRun) -> None:
@@ -265,7 +265,7 @@ def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Trai
 def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progress) -> None:
     steps = training.config.training.steps
     with progress.task("training", steps, completed=training.progress.step) as task:
-        done = training.run(folder.path, _Observer(progress, task, run))
+        done = training.run(folder.path, RunObserver(progress, task, run))
     write_losses(folder.losses, done.losses)
     share = done.data_seconds / max(done.step_seconds, 1e-9)
     progress.message(

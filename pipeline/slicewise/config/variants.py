@@ -1,0 +1,79 @@
+"""Variants of a configuration, which an ablation compares with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from slicewise.config.base import NAME
+from slicewise.errors import ConfigError, file_problem
+
+BASE = "base"
+"""The variant that changes nothing."""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The variants of a configuration.
+
+    Attributes:
+        changes: variant to what it changes, as ``--set`` takes it.
+        ensembles: name to the variants whose networks predict together.
+    """
+
+    changes: Mapping[str, tuple[str, ...]]
+    ensembles: Mapping[str, tuple[str, ...]]
+
+
+def read_variants(path: Path) -> Variants:
+    """Read which variants there are; the base, which changes nothing, is added.
+
+    Raises:
+        ConfigError: the file is missing, or says something else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(path, file_problem(error)) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise _unreadable(path, str(error).splitlines()[0]) from error
+    if not isinstance(content, dict) or not set(content) <= {"variants", "ensembles"}:
+        raise _unreadable(path, "other keys")
+    variants, ensembles = _lists(content, "variants", path), _lists(content, "ensembles", path)
+    if BASE in variants:
+        raise _unreadable(path, f"changes of {BASE}, which is the configuration as it is")
+    changes = {BASE: (), **variants}
+    for name, members in ensembles.items():
+        if not members:
+            raise _unreadable(path, f"ensemble {name} of nothing")
+        if unknown := [member for member in members if member not in changes]:
+            raise _unreadable(path, f"ensemble {name} of {unknown}, which are no variants")
+        if name in changes:
+            raise _unreadable(path, f"{name} twice")
+    return Variants(changes, ensembles)
+
+
+def _lists(content: Mapping[str, object], key: str, path: Path) -> dict[str, tuple[str, ...]]:
+    entries = content.get(key) or {}
+    if isinstance(entries, dict) and all(
+        isinstance(items, list) and all(isinstance(item, str) for item in items)
+        for items in entries.values()
+    ):
+        named = {str(name): tuple(items) for name, items in entries.items()}
+        if foreign := [name for name in named if not re.match(NAME, name)]:
+            raise _unreadable(path, f"{foreign}: folders bear the names of variants")
+        return named
+    raise _unreadable(path, f"{key} that are no lists of texts by name")
+
+
+def _unreadable(path: Path, found: str) -> ConfigError:
+    return ConfigError(
+        str(path),
+        expected="variants: {name: [key=value, ...]}, and ensembles: {name: [variant, ...]}",
+        found=found,
+        remedy="see configs/ablations/hippocampus.yaml",
+    )

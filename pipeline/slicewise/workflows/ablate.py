@@ -1,0 +1,278 @@
+"""Compares variants of a configuration on an inner division of its training cases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from slicewise.config import Config, as_yaml, load_config, without_places
+from slicewise.config.variants import BASE, Variants, read_variants
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.catalogue import Case
+from slicewise.dataset.splits import inner_fold
+from slicewise.dataset.work_folder import WorkFolder
+from slicewise.errors import UsageError
+from slicewise.evaluation.ablation import AblationRow, Variant, ablation_rows, write_ablation
+from slicewise.evaluation.predict_and_score import predict_and_score
+from slicewise.evaluation.scores import Score, read_scores, write_scores
+from slicewise.imaging.files import private_folder, write_text
+from slicewise.progress import SILENT, Progress, Task
+from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.resuming import sole_user
+from slicewise.segmentation.training import Training
+from slicewise.segmentation.validation import ValidationScore
+from slicewise.tracking.records import read_json
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare_data
+
+_FINISHED = "finished.json"
+_WHO_IS_HELD_OUT = (
+    *("root", "layout", "images", "labels_folder", "allow_unpaired"),
+    *("patient_pattern", "scans_per_patient", "site_pattern"),
+    *("folds", "fold_count", "fold_seed"),
+)
+"""Keys of the section data that a variant cannot change: it might learn from the unseen cases."""
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """What to compare.
+
+    Attributes:
+        config_file: of the base.
+        variants: YAML with the changes of each variant.
+        settings: ``key=value`` changes of all variants.
+        out: folder of the results, with a folder for each training; None takes one below the work
+            folder.
+        fold: number of the fold whose held-out cases stay unseen.
+        inner_fold: number of the division of its training cases that is scored.
+        seeds: trainings of each variant.
+        work: folder of the slice cache.
+        workers: scans at a time; None takes as many as there are cores.
+    """
+
+    config_file: Path
+    variants: Path
+    settings: tuple[str, ...] = ()
+    out: Path | None = None
+    fold: int = 0
+    inner_fold: int = 0
+    seeds: int = 1
+    work: Path = Path("work")
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Variants that were trained and compared with the base.
+
+    Attributes:
+        rows: one a variant, the base first.
+        table: CSV of these.
+    """
+
+    rows: tuple[AblationRow, ...]
+    table: Path
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the trainings of an ablation share."""
+
+    options: AblateOptions
+    variants: Variants
+    out: Path
+    progress: Progress
+    known: dict[str, PreparedData] = field(default_factory=dict)
+
+    def config(self, variant: str, seed: int) -> Config:
+        """The configuration of one training."""
+        changes = self.variants.changes[variant]
+        settings = [*self.options.settings, *changes]
+        config = load_config(self.options.config_file, settings)
+        return config.model_copy(update={"seed": config.seed + seed})
+
+    def folder(self, variant: str, seed: int) -> RunFolder:
+        """Where a training lies."""
+        return RunFolder(self.out / variant / f"seed-{seed}")
+
+    def split(self, config: Config) -> _Split:
+        """Both sides of the inner fold, with the preprocessing of a variant."""
+        same = repr((config.data, config.reading, config.structures, config.preprocessing))
+        if same not in self.known:
+            # What variants share is prepared once.
+            options = PrepareOptions(config, self.options.work, self.options.workers)
+            self.known[same] = prepare_data(options, self.progress)
+        data = self.known[same]
+        labelled, volumes_ml = data.catalogue.labelled, data.prepared.structures_ml
+        numbers = (self.options.fold, self.options.inner_fold)
+        fold = inner_fold(labelled, config.data, volumes_ml, numbers)
+        held_out = data.prepared.chosen(fold.val)
+        return _Split(
+            fold.number,
+            data.prepared.chosen(fold.train),
+            held_out,
+            [data.catalogue.case(case.name) for case in held_out],
+        )
+
+    def score(self, predictor: Predictor, split: _Split, folder: RunFolder) -> None:
+        """Predict what is held out, and write the scores into the folder of a training."""
+        scored = predict_and_score(
+            predictor,
+            split.sources,
+            folder.masks,
+            WorkFolder(self.options.work).pseudonyms,
+            progress=self.progress,
+        )
+        report_set_aside(self.progress, scored.set_aside)
+        write_scores(scored.scores, folder.scores)
+
+
+def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
+    """Train variants of a configuration on inner folds and compare them, patient by patient.
+
+    The training cases of the fold are divided once more; its held-out cases are neither trained on
+    nor scored. Finished trainings are not done again.
+
+    Raises:
+        UsageError: no such fold, or a variant with other folds.
+        SlicewiseError: a change that the configuration refuses; all are checked before the first
+            training.
+    """
+    base = load_config(options.config_file, list(options.settings))
+    base.require_structures()
+    out = options.out or (options.work / "ablations" / f"{base.name}-{options.variants.stem}")
+    job = _Job(options, read_variants(options.variants), out, progress)
+    configs = {
+        (name, seed): job.config(name, seed)
+        for seed in range(options.seeds)
+        for name in job.variants.changes
+    }
+    for (name, _), config in configs.items():
+        _require_same_folds(name, config, configs[BASE, 0])
+    private_folder(out)
+    for (name, seed), config in configs.items():
+        _train(config, job.folder(name, seed), job)
+    for name, members in job.variants.ensembles.items():
+        for seed in range(options.seeds):
+            _combine(job, name, members, seed)
+    names = (*job.variants.changes, *job.variants.ensembles)
+    rows = ablation_rows(BASE, {name: _measured(job, name) for name in names})
+    table = out / "ablation.csv"
+    write_ablation(rows, table)
+    return Ablation(tuple(rows), table)
+
+
+@dataclass(frozen=True)
+class _StepObserver:
+    """Follows the steps; an ablation has no tracked run."""
+
+    task: Task
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        """Report the step."""
+        self.task.update(step, detail=f"loss {values['loss']:.3f}")
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        """Scores are computed at the end, on the scans' own grids."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The inner fold: its number, the usable cases of both sides, where held-out scans lie."""
+
+    number: int
+    train: list[CachedCase]
+    held_out: list[CachedCase]
+    sources: list[Case]
+
+    def key(self, config: Config) -> str:
+        """Stands for a configuration and all the data that its training depends on."""
+        cases = [f"{case.name} {case.key}" for case in (*self.train, *self.held_out)]
+        known = [as_yaml(without_places(config)), *cases]
+        return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def _train(config: Config, folder: RunFolder, job: _Job) -> None:
+    config = _without_validations(config)
+    split = job.split(config)
+    key = split.key(config)
+    if _is_finished(folder, key):
+        return
+    job.progress.message(f"{folder.path.parent.name}, {folder.path.name}")
+    with sole_user(folder.path):
+        (folder.path / _FINISHED).unlink(missing_ok=True)
+        plan = plan_run(config, split.train, ())
+        write_text(folder.config, as_yaml(without_places(plan.config)))
+        training = Training(plan.config, split.train, (), str(split.number))
+        started = time.process_time()
+        with job.progress.task("training", plan.config.training.steps) as task:
+            training.run(folder.path, _StepObserver(task))
+        training.save(folder.last)
+        cpu_seconds = time.process_time() - started
+        job.score(Predictor.from_checkpoint(folder.last), split, folder)
+        facts = {"key": key, "cpu_seconds": cpu_seconds, "steps": training.progress.step}
+        write_text(folder.path / _FINISHED, json.dumps(facts) + "\n")
+
+
+def _combine(job: _Job, name: str, members: Sequence[str], seed: int) -> None:
+    folder = job.folder(name, seed)
+    trained = [job.folder(member, seed) for member in members]
+    facts = [read_json(item.path / _FINISHED) for item in trained]
+    key = hashlib.sha256("".join(str(item["key"]) for item in facts).encode()).hexdigest()
+    if _is_finished(folder, key):
+        return
+    job.progress.message(f"{name}, {folder.path.name}")
+    with sole_user(folder.path):
+        predictor = Predictor.from_checkpoint(*(item.last for item in trained))
+        job.score(predictor, job.split(job.config(members[0], seed)), folder)
+        together = {"key": key, "cpu_seconds": sum(map(_cpu_seconds, trained))}
+        write_text(folder.path / _FINISHED, json.dumps(together) + "\n")
+
+
+def _measured(job: _Job, name: str) -> Variant:
+    folders = [job.folder(name, seed) for seed in range(job.options.seeds)]
+    scores: list[Score] = [score for folder in folders for score in read_scores(folder.scores)]
+    members = job.variants.ensembles.get(name)
+    changes = job.variants.changes[name] if members is None else members
+    seconds = float(np.mean([_cpu_seconds(folder) for folder in folders]))
+    return Variant(changes, scores, len(folders), seconds)
+
+
+def _cpu_seconds(folder: RunFolder) -> float:
+    return float(str(read_json(folder.path / _FINISHED)["cpu_seconds"]))
+
+
+def _without_validations(config: Config) -> Config:
+    """What is held out is scored once, at the end."""
+    training = config.training.model_copy(
+        update={"validations": 1, "patience": None, "keep": "last"}
+    )
+    return config.model_copy(update={"training": training})
+
+
+def _require_same_folds(name: str, config: Config, base: Config) -> None:
+    """Refuse a variant that might learn from what the base does not."""
+    for key in _WHO_IS_HELD_OUT:
+        wanted, found = getattr(base.data, key), getattr(config.data, key)
+        if found != wanted:
+            raise UsageError(
+                f"variant {name}",
+                expected=f"data.{key}: {wanted}, as all others: they are compared case by case",
+                found=str(found),
+                remedy=f"leave it out; `settings` data.{key} changes it for all",
+            )
+
+
+def _is_finished(folder: RunFolder, key: str) -> bool:
+    """Whether exactly this training came to its end here before."""
+    record = folder.path / _FINISHED
+    return record.is_file() and read_json(record).get("key") == key
