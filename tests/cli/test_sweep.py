@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from slicewise.cli.sweep_study import SweepStudy
 from slicewise.config import Space, load_config, load_space
 from slicewise.errors import OutputError
+from slicewise.workflows.sweep_study import SweepStudy
 
 Slicewise = Callable[..., Any]
 START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"

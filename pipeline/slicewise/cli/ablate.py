@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,11 @@ from slicewise.cli.options import (
     Work,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slicewise.evaluation.ablation import AblationRow
 
 
 def ablate(
@@ -38,8 +43,8 @@ def ablate(
 ) -> None:
     """Train variants of a configuration on inner folds and compare them, patient by patient.
 
-    The training cases of --fold are divided once more; its held-out cases are neither learned from
-    nor scored, so that they may judge the recipe that is chosen here. Finished trainings are not
+    The training cases of --fold are divided once more; its held-out cases are neither trained on
+    nor scored, so that they can judge the recipe that is chosen here. Finished trainings are not
     done again.
 
     VARIANTS names changes as --set takes them, and ensembles of variants; see
@@ -48,20 +53,36 @@ def ablate(
     Example:
       slicewise ablate configs/hippocampus.yaml configs/ablations/hippocampus.yaml --seeds 2
     """
-    from slicewise.cli.console import loading
-    from slicewise.config import load_config
+    from slicewise.cli.console import PROGRESS, loading, output
 
-    config = load_config(config_file, overrides or ())
-    config.require_structures()
     with loading():
-        from slicewise.cli.ablation_run import AblationJob, run_ablation
-        from slicewise.cli.ablation_variants import read_variants
-    job = AblationJob(
-        config_file,
-        tuple(overrides or ()),
-        read_variants(variants),
-        out or work / "ablations" / f"{config.name}-{variants.stem}",
-        (fold, inner),
-        seeds,
+        from slicewise.workflows.ablate import AblateOptions
+        from slicewise.workflows.ablate import ablate as compare_variants
+    options = AblateOptions(
+        config_file, variants, tuple(overrides or ()), out, fold, inner, seeds, work, workers
     )
-    run_ablation(job, work, workers)
+    result = compare_variants(options, PROGRESS)
+    _show(result.rows)
+    output.print(f"table: {result.table}", markup=False, soft_wrap=True)
+
+
+def _show(rows: Sequence[AblationRow]) -> None:
+    from slicewise.cli.console import figure, show_table
+    from slicewise.config.variants import BASE
+
+    show_table(
+        "Inner held-out cases: difference of the mean Dice to the base [95 %]",
+        ("variant", "Dice", "difference", "p", "processor time"),
+        [
+            (
+                row.variant,
+                figure(row.dice),
+                f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]"
+                if row.variant != BASE
+                else "",
+                figure(row.p_corrected) if row.variant != BASE else "",
+                f"{row.cpu_ratio:.2f} x",
+            )
+            for row in rows
+        ],
+    )

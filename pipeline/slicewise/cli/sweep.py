@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +16,13 @@ from slicewise.cli.options import (
     Work,
     Workers,
 )
-from slicewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slicewise.workflows.sweep_study import Outcome
+
+_SHOWN = 10
 
 
 def sweep(
@@ -38,9 +43,10 @@ def sweep(
     r"""Train a configuration again and again with other values, and keep the best of them.
 
     Every trial has the budget of CONFIG and is scored on an inner division of the training cases
-    of --fold; the held-out cases of that fold are neither learned from nor scored, so that they may
+    of --fold; the held-out cases of that fold are neither trained on nor scored, so that they can
     judge what is found. Trials that do badly end early. Each trial is a run below the run of the
-    sweep. The same command goes on where a sweep stopped; more trials in SWEEP prolong it.
+    sweep. The same command continues a sweep that was stopped; more trials in SWEEP
+    prolong it.
 
     It leaves best.yaml, a configuration for `slicewise train`, with trials.csv and sweep.png.
 
@@ -48,20 +54,36 @@ def sweep(
       slicewise sweep configs/hippocampus.yaml configs/sweeps/hippocampus.yaml \
         --set data.root=Task04_Hippocampus --set training.budget_minutes=2
     """
-    from slicewise.cli.console import loading
-    from slicewise.config import load_config, load_space
+    from slicewise.cli.console import PROGRESS, loading, note
+    from slicewise.cli.tables import show_places
+    from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
-    config.require_structures()
-    space = load_space(sweep_file, config)
-    if find_spec("optuna") is None:
-        raise UsageError(
-            "slicewise sweep",
-            expected="Optuna, which draws the values",
-            found="none in this environment",
-            remedy="pip install 'slicewise[sweep]'",
-        )
     with loading():
-        from slicewise.cli.sweep_run import SweepJob, run_sweep
-    job = SweepJob(config, space, sweep_file, out or work / "sweeps" / config.name, (fold, inner))
-    run_sweep(job, work, workers)
+        from slicewise.workflows.sweep import SweepOptions
+        from slicewise.workflows.sweep import sweep as search
+    options = SweepOptions(config, sweep_file, out, fold, inner, work, workers)
+    result = search(options, PROGRESS)
+    _show(result.trials, result.best)
+    show_places({"best": result.config_file, "trials": result.table, "picture": result.chart})
+    note(f"Next: slicewise train {result.config_file} --fold {fold} --set data.root=...")
+
+
+def _show(trials: Sequence[Outcome], best: Outcome) -> None:
+    from slicewise.cli.console import figure, show_table
+    from slicewise.workflows.sweep_trial import shown_value
+
+    ranked = sorted(trials, key=lambda item: (item.state != "complete", -(item.dice or 0.0)))
+    show_table(
+        f"Inner held-out cases: the best of {len(trials)} trials",
+        ("trial", "Dice", "state", *best.values),
+        [
+            (
+                str(item.number),
+                "-" if item.dice is None else figure(item.dice),
+                item.state,
+                *(shown_value(value) for value in item.values.values()),
+            )
+            for item in ranked[:_SHOWN]
+        ],
+    )

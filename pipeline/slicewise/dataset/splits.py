@@ -81,6 +81,31 @@ def choose_fold(folds: Sequence[Fold], number: int) -> Fold:
     return folds[number]
 
 
+def inner_fold(
+    cases: Sequence[Case],
+    data: DataSection,
+    volumes_ml: Volumes,
+    numbers: tuple[int, int],
+) -> Fold:
+    """One division by patient of the training cases of a fold.
+
+    Args:
+        cases: of the whole data set, labelled.
+        data: says how its folds are made.
+        volumes_ml: of the structures of each case, for folds that are stratified by them.
+        numbers: of the fold, and of the division of its training cases.
+
+    Raises:
+        UsageError: there is no such fold.
+        DataError: too few patients.
+    """
+    outer = choose_fold(make_folds(cases, data, volumes_ml), numbers[0])
+    training = set(outer.train)
+    inside = [case for case in cases if case.name in training]
+    by_patient = data.model_copy(update={"folds": "patient"})
+    return choose_fold(make_folds(inside, by_patient, volumes_ml), numbers[1])
+
+
 def no_such_fold(number: int, count: int) -> UsageError:
     """The error for a fold beyond the last one."""
     return UsageError(

@@ -1,4 +1,4 @@
-"""A search space and the results so far in, the values of the next trial out, by Optuna."""
+"""The study of a sweep: trials so far and the values of the next one, drawn by Optuna."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SweepStudy:
                 folder,
                 expected="the sweep that was begun there",
                 found="another configuration, other values or other cases",
-                remedy="choose another --out",
+                remedy="choose another `out`",
             )
         self._study.set_user_attr(_KEY, key)
         self._retry_what_was_killed()

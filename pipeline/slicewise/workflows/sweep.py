@@ -1,0 +1,226 @@
+"""Searches values of a configuration that do well, one training a trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicewise.config import Config, Space, as_yaml, load_space, with_values, without_places
+from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.splits import inner_fold
+from slicewise.errors import TrainingError, UsageError
+from slicewise.imaging.files import private_folder, write_table, write_text
+from slicewise.progress import SILENT, Progress
+from slicewise.reporting.charts.sweep import draw_sweep
+from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.resuming import sole_user
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.runs import TrackedRun, continue_run, start_run
+from slicewise.tracking.spool.syncing import tidy_up
+from slicewise.tracking.store import open_store
+from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.sweep_study import Outcome, SweepStudy
+from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
+
+if TYPE_CHECKING:
+    pass
+
+BEST, TRIALS, CHART = "best.yaml", "trials.csv", "sweep.png"
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What to search.
+
+    Attributes:
+        config: of all trials.
+        sweep_file: YAML with the number of trials and the values of each key.
+        out: folder of the sweep; None takes one below the work folder.
+        fold: number of the fold whose held-out cases stay unseen.
+        inner_fold: number of the division of its training cases that is scored.
+        work: folder of slice cache, private records and tracking store.
+        workers: scans at a time; None takes as many as there are cores.
+    """
+
+    config: Config
+    sweep_file: Path
+    out: Path | None = None
+    fold: int = 0
+    inner_fold: int = 0
+    work: Path = Path("work")
+    workers: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or self.work / "sweeps" / self.config.name
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A search that came to its end.
+
+    Attributes:
+        best: the complete trial with the highest Dice.
+        trials: all that came to an end.
+        config_file: the configuration with the best values.
+        table: CSV of the trials.
+        chart: picture of them.
+    """
+
+    best: Outcome
+    trials: tuple[Outcome, ...]
+    config_file: Path
+    table: Path
+    chart: Path
+
+
+def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
+    """Train a configuration again and again with other values, and keep the best of them.
+
+    Every trial is scored on an inner division of the training cases of the fold; the held-out
+    cases of that fold are neither trained on nor scored. A sweep that was stopped continues.
+
+    Raises:
+        UsageError: Optuna is missing, or there is no such fold.
+        ConfigError: no structure, or a search space that does not fit the configuration.
+        OutputError: the folder holds another sweep, or another process works there.
+        TrainingError: no trial came to its end.
+        InterruptedBySignal: the sweep can be continued later.
+    """
+    config, folder = options.config, options.folder
+    config.require_structures()
+    space = load_space(options.sweep_file, config)
+    _require_optuna()
+    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    numbers = (options.fold, options.inner_fold)
+    volumes_ml = data.prepared.structures_ml
+    fold = inner_fold(data.catalogue.labelled, config.data, volumes_ml, numbers)
+    train, val = data.prepared.chosen(fold.train), data.prepared.chosen(fold.val)
+    private_folder(folder)
+    store = open_store(options.work, must_answer=False)
+    tidy_up(store, progress)
+    with sole_user(folder):
+        study = SweepStudy(folder, space, _key(config, space, train, val), config.seed)
+        started = RunningSweep(config, folder, space, train, val, store, study, progress)
+        with _parent(started, options.sweep_file) as parent:
+            _run_trials(started, parent)
+            return _finish(started, parent, options.sweep_file)
+
+
+def _require_optuna() -> None:
+    if find_spec("optuna") is None:
+        raise UsageError(
+            "sweep",
+            expected="Optuna, which draws the values",
+            found="none in this environment",
+            remedy="pip install 'slicewise[sweep]'",
+        )
+
+
+def _run_trials(sweep: RunningSweep, parent: TrackedRun) -> None:
+    wanted, minutes = sweep.space.sweep.trials, sweep.space.sweep.minutes
+    _announce(sweep)
+    while True:
+        outcomes = sweep.study.outcomes
+        if wanted is not None and len(outcomes) >= wanted:
+            return
+        spent = sum(item.seconds for item in outcomes)
+        longest = max((item.seconds for item in outcomes), default=0.0)
+        if minutes is not None and spent + longest > 60 * minutes:
+            return
+        of = "" if wanted is None else f" of {wanted}"
+        sweep.progress.message(f"trial {len(outcomes) + 1}{of}")
+        run_trial(sweep, parent)
+
+
+def _announce(sweep: RunningSweep) -> None:
+    """How long it will take, before hours are spent."""
+    section, done = sweep.space.sweep, len(sweep.study.outcomes)
+    sweep.progress.message(
+        f"{len(sweep.train)} cases train, {len(sweep.val)} are scored; {done} trials are done"
+    )
+    left = None if section.trials is None else section.trials - done
+    if section.minutes is not None:
+        sweep.progress.message(f"at most {section.minutes:g} minutes in all")
+    if left is not None and left > 0:
+        minutes = plan_run(sweep.config, sweep.train, sweep.val).minutes
+        sweep.progress.message(
+            f"{left} trials of about {minutes:.1f} minutes: {left * minutes:.0f} minutes at most"
+        )
+
+
+def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepResult:
+    folder, outcomes, best = sweep.folder, sweep.study.outcomes, sweep.study.best
+    if best is None:
+        raise TrainingError(
+            folder,
+            expected="a trial that came to its end",
+            found=f"{len(outcomes)} trials, none of them complete",
+            remedy="lower training.learning_rate in the sweep, or give it more trials",
+        )
+    result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / CHART)
+    config = with_values(sweep.config, best.values)
+    write_text(result.config_file, as_yaml(without_places(config)))
+    _write_trials(outcomes, list(sweep.space.sweep.parameters), result.table)
+    draw_sweep(
+        [(dict(item.values), item.state, item.dice) for item in outcomes],
+        _log_keys(sweep.space),
+        result.chart,
+    )
+    dice = best.dice or 0.0
+    parent.log_metrics(len(outcomes), {"dice": dice, "trials": len(outcomes)})
+    parent.set_tag("slicewise.best_trial", str(best.number))
+    for path in (result.config_file, result.table, sweep_file):
+        parent.log_artifact(path)
+    parent.log_figure(result.chart)
+    return result
+
+
+def _write_trials(outcomes: Sequence[Outcome], keys: Sequence[str], path: Path) -> None:
+    rows = (
+        (
+            item.number,
+            item.state,
+            item.dice,
+            item.seconds,
+            *(shown_value(item.values[key]) if key in item.values else "" for key in keys),
+        )
+        for item in outcomes
+    )
+    write_table(path, ("trial", "state", "dice", "seconds", *keys), rows)
+
+
+def _parent(sweep: RunningSweep, sweep_file: Path) -> TrackedRun:
+    """The run of the sweep; one that goes on is the run that it began in."""
+    folder = RunFolder(sweep.folder)
+    if folder.has_run:
+        return continue_run(sweep.store, folder.run_id())
+    config = sweep.config
+    tags = {"slicewise.kind": "sweep", "slicewise.sweep": sweep_file.name}
+    run = start_run(sweep.store, config, f"sweep, {config.name}", tags=tags)
+    folder.write_run_id(run.run_id)
+    return run
+
+
+def _key(
+    config: Config, space: Space, train: Sequence[CachedCase], val: Sequence[CachedCase]
+) -> str:
+    """Stands for everything that makes trials comparable."""
+    parameters = {key: item.model_dump(mode="json") for key, item in space.sweep.parameters.items()}
+    known = [
+        as_yaml(without_places(config)),
+        json.dumps(parameters, sort_keys=True),
+        *(f"train {case.name} {case.key}" for case in train),
+        *(f"val {case.name} {case.key}" for case in val),
+    ]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def _log_keys(space: Space) -> frozenset[str]:
+    return frozenset(key for key, item in space.sweep.parameters.items() if item.log)
