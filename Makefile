@@ -50,7 +50,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv --config-file .ci/lock.toml pip 
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev notebooks data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz lint format lock bench models promote rollback serve sync mlflow mlflow-server clean
+.PHONY: help setup dev notebooks data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz lint format docs lock bench models promote rollback serve sync mlflow mlflow-server clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,9 @@ lint: $(READY_DEV) ## Check format, style, types and the direction of imports.
 
 format: $(READY_DEV) ## Rewrite the code in the common format.
 	$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+docs: $(READY_DEV) ## Build the documentation, build/docs/index.html; a broken link or an undocumented name fails.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs $(ARGS)
 
 lock: ## Pin every version anew, with hashes, by uv: ARGS=--upgrade takes newer ones.
 	$(LOCK) --extra notebooks --group dev --output-file requirements-dev.txt $(ARGS)

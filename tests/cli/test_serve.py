@@ -24,7 +24,7 @@ import requests
 from slicewise.imaging.nifti.reading import read_nifti
 
 Slicewise = Callable[..., Any]
-README = Path(__file__).parents[2] / "README.md"
+SERVING = Path(__file__).parents[2] / "docs" / "serving.md"
 START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 
@@ -86,13 +86,12 @@ def test_a_served_mask_is_the_mask_of_the_command(
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_readme_save_masks(
+def test_the_examples_of_the_documentation_save_masks(
     process: tuple[str, Any], scans: Path, tmp_path: Path
 ) -> None:
     url, _ = process
-    text = README.read_text(encoding="utf-8")
-    section = text[text.index("### Serving") :]
-    blocks = re.findall(r"```(python|sh)\n(.*?)```", section, re.DOTALL)
+    text = SERVING.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL)
     examples = {kind: code.replace("http://127.0.0.1:5001", url) for kind, code in blocks}
     assert set(examples) == {"python", "sh"}
     shutil.copy(scans / "images" / "case1.nii.gz", tmp_path / "scan.nii.gz")

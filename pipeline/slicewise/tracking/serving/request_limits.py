@@ -245,7 +245,7 @@ def _wrong_request(found: str) -> SlicewiseError:
         "request",
         expected='{"dataframe_records": [{"nifti": "..."}]}, a file in base64',
         found=found,
-        remedy="see the example in the README, or the input example of the model",
+        remedy="see the example in docs/serving.md, or the input example of the model",
     )
 
 

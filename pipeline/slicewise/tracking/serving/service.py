@@ -90,5 +90,5 @@ def _other_columns(data: pd.DataFrame) -> SlicewiseError:
         "request",
         expected="text in a column nifti, or nifti_NAME for each of several contrasts",
         found=", ".join(map(str, data.columns)) or "no column",
-        remedy="see the example in the README, or the one that the model holds",
+        remedy="see the example in docs/serving.md, or the one that the model holds",
     )
