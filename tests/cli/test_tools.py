@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from slicewise.dataset import reading_benchmark
-from slicewise.segmentation import benchmark
+from slicewise.workflows.benchmark import network, reading
 
 Slicewise = Callable[..., Any]
 
@@ -20,14 +19,14 @@ Slicewise = Callable[..., Any]
 def test_bench_measures_everything_once(
     slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark, "TURNS", 1)
-    monkeypatch.setattr(benchmark, "SECONDS_A_TURN", 0)
-    monkeypatch.setattr(benchmark, "SCAN_COUNT", 2)
+    monkeypatch.setattr(network, "TURNS", 1)
+    monkeypatch.setattr(network, "SECONDS_A_TURN", 0)
+    monkeypatch.setattr(network, "SCAN_COUNT", 2)
     done = slicewise("bench", "--work", tmp_path)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "bench.json").read_text())
     rows = content["measurements"]
-    count = benchmark.MEASUREMENTS + reading_benchmark.FIGURES
+    count = network.MEASUREMENTS + reading.MEASUREMENTS
     assert len({row["name"] for row in rows}) == len(rows) == count
     assert all(row["value"] > 0 for row in rows)
     rates = [row["gflops"] for row in rows if row["name"].startswith("matrix multiply")]

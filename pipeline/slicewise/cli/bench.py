@@ -23,21 +23,13 @@ def bench(
     Example:
       slicewise bench --json bench.json
     """
-    import json
+    from slicewise.cli.console import PROGRESS, loading, note, show_table
 
-    from slicewise.cli.bridge import tracked
-    from slicewise.cli.console import note, show_table
-    from slicewise.dataset.reading_benchmark import FIGURES, run_reading_benchmark
-    from slicewise.imaging.files import write_text
-    from slicewise.segmentation.benchmark import MEASUREMENTS, Measurement, machine, run_benchmark
-
-    rows = [
-        Measurement(figure.name, figure.value, figure.unit)
-        for figure in tracked(run_reading_benchmark(), "reading", FIGURES)
-    ]
-    rows += tracked(run_benchmark(), "measuring", MEASUREMENTS)
+    with loading():
+        from slicewise.workflows.benchmark.run import BenchmarkOptions, benchmark
+    result = benchmark(BenchmarkOptions(json_file, work), PROGRESS)
     show_table(
-        f"{machine()}",
+        result.machine,
         ("what", "figure", "GFLOP/s", "of the faster rate"),
         [
             (
@@ -46,10 +38,7 @@ def bench(
                 "" if row.gflops is None else f"{row.gflops:.0f}",
                 "" if row.share is None else f"{row.share:.0%}",
             )
-            for row in rows
+            for row in result.measurements
         ],
     )
-    path = json_file or work / "bench.json"
-    content = {"machine": machine(), "measurements": [row.as_dict() for row in rows]}
-    write_text(path, json.dumps(content, indent=2) + "\n")
-    note(f"written to {path}")
+    note(f"written to {result.json}")

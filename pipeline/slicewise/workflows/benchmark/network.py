@@ -1,15 +1,11 @@
-"""Synthetic scans in, throughput out, beside the matrix-multiply rate of the same minutes."""
+"""Measures the throughput of the network, next to the matrix-multiply rate of the same minutes."""
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +20,7 @@ from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.device import autocast, choose_device, resolve_precision
 from slicewise.segmentation.training import Training
+from slicewise.workflows.benchmark.measurement import Measurement
 
 MATRIX_SIZE = 2048
 SCAN_COUNT = 120
@@ -38,40 +35,7 @@ SECONDS_A_TURN = 2.0
 _INFERENCE_BATCH = 64
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One figure.
-
-    Attributes:
-        name: what was measured.
-        value: the figure.
-        unit: of the figure.
-        gflops: rate of arithmetic, where it is known.
-        share: of the faster matrix-multiply rate.
-    """
-
-    name: str
-    value: float
-    unit: str
-    gflops: float | None = None
-    share: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def machine() -> str:
-    """Processor, cores, torch and date, for the record."""
-    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else str(name)
-    return (
-        f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"{datetime.now(UTC):%Y-%m-%d}"
-    )
-
-
-def run_benchmark() -> Iterator[Measurement]:
+def run_network_benchmark() -> Iterator[Measurement]:
     """Measure preprocessing, then the rest in turns, because a machine's speed drifts."""
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,10 @@
-"""A synthetic DICOM series in, the speed of reading it out, beside what pydicom alone reaches."""
+"""Measures how fast DICOM is read, next to what pydicom alone reaches."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,21 +17,13 @@ from slicewise.imaging.dicom.reading import read_series
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.sandbox import Sandbox
 from slicewise.imaging.volume import Volume
+from slicewise.workflows.benchmark.measurement import Measurement
 
 SLICES = 200
 SIDE = 256
 TURNS = 9
-FIGURES = 4
+MEASUREMENTS = 4
 """How many figures there are."""
-
-
-@dataclass(frozen=True)
-class ReadingFigure:
-    """One figure about the reading of DICOM."""
-
-    name: str
-    value: float
-    unit: str
 
 
 class InProcess(Sandbox):
@@ -43,8 +34,8 @@ class InProcess(Sandbox):
         return function(*arguments)
 
 
-def run_reading_benchmark() -> Iterator[ReadingFigure]:
-    """Measure in turns, because the speed of a machine drifts; yields ``FIGURES`` figures.
+def run_reading_benchmark() -> Iterator[Measurement]:
+    """Measure in turns, because the speed of a machine drifts; yields ``MEASUREMENTS`` figures.
 
     The last figure is the median over turns of scan and decoding in a child that runs already,
     over the same in this process: 100 % is a child that costs nothing, and noise may show less.
@@ -56,10 +47,10 @@ def run_reading_benchmark() -> Iterator[ReadingFigure]:
         DicomScanner(index=index, sandbox=child).find(series)
         turns = [_turn(series, child, index) for _ in range(TURNS)]
     alone, scan, again, ratio = (median(figures) for figures in zip(*turns, strict=True))
-    yield ReadingFigure("DICOM headers, pydicom alone, one core", SLICES / alone, "files/s")
-    yield ReadingFigure("DICOM headers, one child", SLICES / scan, "files/s")
-    yield ReadingFigure("DICOM headers, unchanged since the last scan", SLICES / again, "files/s")
-    yield ReadingFigure(f"{SLICES} slices through a child, of the time without", 100 * ratio, "%")
+    yield Measurement("DICOM headers, pydicom alone, one core", SLICES / alone, "files/s")
+    yield Measurement("DICOM headers, one child", SLICES / scan, "files/s")
+    yield Measurement("DICOM headers, unchanged since the last scan", SLICES / again, "files/s")
+    yield Measurement(f"{SLICES} slices through a child, of the time without", 100 * ratio, "%")
 
 
 def _turn(folder: Path, child: Sandbox, index: Path) -> tuple[float, float, float, float]:

@@ -1,0 +1,1 @@
+"""Benchmarks: reading, preprocessing, training and inference on this machine."""
