@@ -88,7 +88,7 @@ def test_another_set_of_labels(
     arguments = (*place, *STILL, "--out", tmp_path / "m", "--from", "models:/tiny/1")
     done = slicewise("train", config, *arguments)
     assert done.returncode == 0, done.stderr
-    assert "the outputs start anew" in done.stderr
+    assert "the outputs start from scratch" in done.stderr
     assert json.loads((tmp_path / "m" / "model.json").read_text())["initial"] == "models:/tiny/1"
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: what means the same is taken over, what does not starts anew and is named."""
+"""Fine-tuning: what means the same is taken over; what does not is named."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_outputs_of_other_structures_start_anew(
     config = make_config(**sections)
     other = make_config(**sections | {"data": {"labels": labels, "contrasts": ("T1",)}})
     model, network, said = started(config, other)
-    assert said == [f"the outputs start anew: {', '.join(labels)} instead of front, back"]
+    assert said == [f"the outputs start from scratch: {', '.join(labels)} instead of front, back"]
     own, learned = a_network(other, 2).state_dict(), model.state_dict()
     for name, value in network.state_dict().items():
         anew = name.startswith(("final_conv", "level_convs"))
@@ -83,7 +83,7 @@ def test_outputs_of_lower_levels_may_be_new(make_config: MakeConfig) -> None:
     config = make_config(**contrasts("T1", features=(4, 8, 16)))
     other = make_config(**contrasts("T1", features=(4, 8, 16), deep_supervision=True))
     model, network, said = started(config, other)
-    assert said == ["the outputs of the lower levels start anew: the model has none"]
+    assert said == ["the outputs of the lower levels start from scratch: the model has none"]
     slices = torch.rand(2, 1, 16, 16)
     assert torch.equal(network(slices), model(slices))
     _, back, said = started(other, config)
@@ -137,7 +137,7 @@ def test_the_first_convolution_of_other_contrasts_starts_anew(make_config: MakeC
     config, other = (make_config(**contrasts(name)) for name in ("T1", "T2"))
     _, network, said = started(config, other)
     assert said == [
-        "the first convolution starts anew: it is to see T2, and has learned T1",
+        "the first convolution starts from scratch: it is to see T2, and has learned T1",
     ]
     name = "downs.0.conv.0.weight"
     assert torch.equal(network.state_dict()[name], a_network(other, 2).state_dict()[name])
@@ -199,7 +199,7 @@ def test_a_known_task_begins_better_than_from_scratch(
     checkpoint = load_checkpoint(tmp_path / "model" / "last.pt")
     assert isinstance(tuned.network, UNet)
     said = start_from(tuned.network, checkpoint, tuned.config, "model.pt")
-    assert said == ["the outputs start anew: lump instead of disc"]
+    assert said == ["the outputs start from scratch: lump instead of disc"]
     dice = {}
     for name, one in (("scratch", scratch), ("tuned", tuned)):
         one.run(tmp_path / name, Silent())

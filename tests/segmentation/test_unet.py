@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from slicewise.config import Config
 from slicewise.errors import GeometryError, ScanError
+from slicewise.segmentation.networks import init_output_bias
 from slicewise.segmentation.unet import DoubleConv, UNet
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -127,20 +128,20 @@ def test_any_channels_classes_and_levels(
 
 
 @pytest.mark.parametrize("deep_supervision", [False, True])
-@pytest.mark.parametrize("shares", [[0.9995, 0.0005], [0.9, 0.09, 0.01]])
-def test_an_untrained_network_answers_with_the_shares_that_it_expects(
-    shares: list[float], deep_supervision: bool
+@pytest.mark.parametrize("class_priors", [[0.9995, 0.0005], [0.9, 0.09, 0.01]])
+def test_an_untrained_network_predicts_its_class_priors(
+    class_priors: list[float], deep_supervision: bool
 ) -> None:
-    channels = 1 if len(shares) == 2 else len(shares)
+    channels = 1 if len(class_priors) == 2 else len(class_priors)
     network = UNet(3, channels, (4, 6, 8), deep_supervision=deep_supervision)
-    network.expect(torch.tensor(shares))
+    init_output_bias(network, torch.tensor(class_priors))
     # What features say differs from place to place; without them only the bias speaks.
     for conv in (network.final_conv, *network.level_convs):
         torch.nn.init.zeros_(conv.weight)
     for logits in network.levels(slices(2, 3, 32, 32)):
         answer = logits.sigmoid() if channels == 1 else logits.softmax(dim=1)[:, 1:]
         means = answer.mean(dim=(0, 2, 3))
-        assert means.tolist() == pytest.approx(shares[1:], rel=1e-4)
+        assert means.tolist() == pytest.approx(class_priors[1:], rel=1e-4)
 
 
 def test_gradient_reaches_every_parameter() -> None:

@@ -30,6 +30,7 @@ def figures(
       slicewise figures work/demo/model work/demo/cohort/images/DEMO-001.nii.gz --out figures
     """
     from slicewise.cli.console import loading, note
+    from slicewise.config import UNET
     from slicewise.errors import UsageError
 
     with loading():
@@ -40,8 +41,8 @@ def figures(
         from slicewise.reporting.figures.examples import Example, draw_examples
         from slicewise.reporting.figures.sliding_window import draw_tiles
         from slicewise.segmentation.architecture import describe_layers
+        from slicewise.segmentation.networks import build_network
         from slicewise.segmentation.tiles import tile_slice
-        from slicewise.segmentation.unet import UNet
         from slicewise.workflows.models import ModelOptions, load_predictor
         from slicewise.workflows.predict import find_inputs
     predictor = load_predictor(ModelOptions(model, work=work))
@@ -57,10 +58,13 @@ def figures(
     (sources,) = found.values()
     contrasts = read_contrasts(sources, config.data.contrasts, config.reading)
     structures = structures_of(config.data.labels, config.structures)
-    rows = describe_layers(UNet.from_config(config), *config.network.window)
-    draw_architecture(rows, config.in_channels, out / "network.svg")
+    drawn = ["scan_and_mask.png", "windows.png"]
+    if config.network.name == UNET:
+        rows = describe_layers(build_network(config), *config.network.window)
+        draw_architecture(rows, config.in_channels, out / "network.svg")
+        drawn.insert(0, "network.svg")
     draw_tiles(tile_slice(predictor, *contrasts), structures, out / "windows.png")
     example = Example(contrasts[0].name, contrasts[0], predictor.predict(*contrasts))
     draw_examples([example], config.data.labels, out / "scan_and_mask.png")
-    for name in ("network.svg", "scan_and_mask.png", "windows.png"):
+    for name in drawn:
         note(str(out / name))

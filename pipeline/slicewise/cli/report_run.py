@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from slicewise.cli.comparison_run import ScoredRun, caveats, run_names, scored_run
 from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.cli.report_masks import masks_in, report_of_masks
+from slicewise.config import UNET
 from slicewise.errors import UsageError
 from slicewise.evaluation.comparison import RunComparison, compare
 from slicewise.evaluation.results import CONFIG, Results, read_results
@@ -22,7 +23,7 @@ from slicewise.reporting.report.contents import Compared, Report
 from slicewise.reporting.report.failures import find_failures
 from slicewise.reporting.report.folder import PAGE, SLIDES
 from slicewise.segmentation.architecture import describe_layers
-from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.networks import build_network
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import find_run
 from slicewise.tracking.spool.spool import known_id
@@ -270,7 +271,9 @@ def _network(folds: Sequence[Results]) -> Figure | None:
     if not any(map(_is_network, folds)):
         return None
     config = folds[0].config
-    rows = describe_layers(UNet.from_config(config), *config.network.window)
+    if config.network.name != UNET:
+        return None
+    rows = describe_layers(build_network(config), *config.network.window)
     return architecture_figure(rows, config.in_channels)
 
 

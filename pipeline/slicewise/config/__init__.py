@@ -1,6 +1,8 @@
 """The typed configuration of an experiment, read from one complete YAML file."""
 
+from slicewise.config.base import Section
 from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
+from slicewise.config.extensions import AUGMENTATIONS, LOSSES, NETWORKS
 from slicewise.config.inference_sections import (
     DicePrediction,
     InferenceSection,
@@ -17,25 +19,39 @@ from slicewise.config.loading import (
     with_overrides,
     without_places,
 )
+from slicewise.config.network_options import (
+    AttentionUnetOptions,
+    DynUNetOptions,
+    FlexibleUNetOptions,
+    SegResNetOptions,
+)
 from slicewise.config.scan_sections import CodedTerm, ReadingSection, StructureSection
 from slicewise.config.sections import Config, TrackingSection
 from slicewise.config.sweep_sections import ParameterSection, PrunerSection, SweepSection
 from slicewise.config.sweep_space import Space, load_space, with_values
 from slicewise.config.training_sections import (
     BUDGET_MINUTES,
+    UNET,
     AugmentationSection,
     NetworkSection,
     TrainingSection,
 )
 
 __all__ = [
+    "AUGMENTATIONS",
     "BUDGET_MINUTES",
     "FOLD_KINDS",
+    "LOSSES",
+    "NETWORKS",
+    "UNET",
+    "AttentionUnetOptions",
     "AugmentationSection",
     "CodedTerm",
     "Config",
     "DataSection",
     "DicePrediction",
+    "DynUNetOptions",
+    "FlexibleUNetOptions",
     "InferenceSection",
     "NetworkSection",
     "ParameterSection",
@@ -43,6 +59,8 @@ __all__ = [
     "PreprocessingSection",
     "PrunerSection",
     "ReadingSection",
+    "Section",
+    "SegResNetOptions",
     "SliceExclusiveSection",
     "Space",
     "StructureSection",

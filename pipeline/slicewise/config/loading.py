@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from slicewise.config.data_sections import FOLD_KINDS
+from slicewise.config.extensions import TRAINED
 from slicewise.config.mistakes import (
     TEMPLATE,
     Kind,
@@ -25,7 +26,7 @@ from slicewise.config.mistakes import (
     yaml_mistake,
 )
 from slicewise.config.sections import Config
-from slicewise.config.training_sections import BUDGETS
+from slicewise.config.training_sections import BUDGETS, UNET, UNET_KEYS
 from slicewise.errors import ConfigError, ConfigErrors, file_problem
 
 
@@ -64,9 +65,22 @@ def read_yaml(path: Path, example: str) -> str:
         ) from None
 
 
-def parse_config(text: str, origin: str, overrides: Sequence[str] = ()) -> Config:
-    """Turn YAML text into a ``Config``; ``origin`` names the text in messages."""
-    return parse_as(Config, text, origin, TEMPLATE, overrides)
+def parse_config(
+    text: str, origin: str, overrides: Sequence[str] = (), *, trained: bool = False
+) -> Config:
+    """Turn YAML text into a ``Config``.
+
+    Args:
+        text: YAML.
+        origin: names the text in messages.
+        overrides: ``section.key=value`` strings.
+        trained: of a model that has been trained: its loss and augmentations, which a prediction
+            does without, need not be installed.
+
+    Raises:
+        ConfigErrors: all mistakes, each with its line.
+    """
+    return parse_as(Config, text, origin, TEMPLATE, overrides, {TRAINED: trained})
 
 
 def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
@@ -83,7 +97,12 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def parse_as(
-    kind: type[Kind], text: str, origin: str, example: str, overrides: Sequence[str] = ()
+    kind: type[Kind],
+    text: str,
+    origin: str,
+    example: str,
+    overrides: Sequence[str] = (),
+    context: Mapping[str, bool] | None = None,
 ) -> Kind:
     """Turn YAML text into a section.
 
@@ -93,6 +112,7 @@ def parse_as(
         origin: names the text in messages.
         example: file that messages point to.
         overrides: ``section.key=value`` strings.
+        context: of the validation.
 
     Raises:
         ConfigErrors: all mistakes, each with its line.
@@ -100,7 +120,8 @@ def parse_as(
     root, values = _composed(text, origin, example)
     mistakes = [*duplicate_keys(root, origin), *expressions(root, origin)]
     places = {location: f"{origin}:{line}" for location, line in lines(root)}
-    return _validated(values, overrides, Origin(kind, places, origin, example), mistakes)
+    found = Origin(kind, places, origin, example)
+    return _validated(values, overrides, found, mistakes, context)
 
 
 def _validated(
@@ -108,12 +129,14 @@ def _validated(
     overrides: Sequence[str],
     origin: Origin[Kind],
     known: Sequence[ConfigError] = (),
+    context: Mapping[str, bool] | None = None,
 ) -> Kind:
     mistakes = list(known)
-    for override in overrides:
+    # Another network leaves the keys of the file's network behind, not those of other overrides.
+    for override in sorted(overrides, key=lambda text: not text.startswith("network.name=")):
         mistakes.extend(_apply(values, override, origin.places))
     try:
-        section = origin.kind.model_validate(values)
+        section = origin.kind.model_validate(values, context=context)
     except ValidationError as error:
         mistakes.extend(mistake(detail, origin) for detail in error.errors())
     if mistakes:
@@ -269,6 +292,9 @@ def _apply(
             )
             return
         target = nested
+    if location == ("network", "name") and target.get("name", UNET) != value:
+        for other in (*UNET_KEYS, "options"):
+            target.pop(other, None)
     target[str(location[-1])] = value
     if location[0] == "training" and location[-1] in BUDGETS and value is not None:
         # The budget on the command line replaces the one in the file.

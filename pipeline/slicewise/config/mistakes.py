@@ -142,11 +142,12 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
             found="nothing",
             remedy=f"add it; {origin.example} shows every key",
         )
+    context = detail.get("ctx", {})
     return ConfigError(
         where,
         expected=detail["msg"].removeprefix("Value error, "),
-        found=_found(detail["input"], location, origin.kind),
-        remedy=f"correct the value; {origin.example} explains every key",
+        found=context.get("found") or _found(detail["input"], location, origin.kind),
+        remedy=context.get("remedy") or f"correct the value; {origin.example} explains every key",
     )
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from slicewise.config.base import (
     Fraction,
@@ -15,7 +26,29 @@ from slicewise.config.base import (
     Range,
     Section,
 )
+from slicewise.config.extensions import (
+    AUGMENTATIONS,
+    LOSSES,
+    NETWORKS,
+    TRAINED,
+    Extensions,
+    NoOptions,
+    UncheckedOptions,
+    joined,
+    within,
+)
+from slicewise.config.network_options import MonaiOptions
 
+UNET = "unet"
+UNET_KEYS = (
+    "features",
+    "normalization",
+    "activation",
+    "dropout",
+    "residual",
+    "deep_supervision",
+)
+"""Keys of the section that speak of the U-Net alone."""
 _FEWEST_SUPERVISED = 3
 BUDGETS = ("epochs", "budget_minutes", "steps")
 """Keys of which a training section has exactly one."""
@@ -24,8 +57,12 @@ BUDGET_MINUTES = 30.0
 
 
 class NetworkSection(Section):
-    """The U-Net and what it sees at once."""
+    """The network and what it sees at once."""
 
+    name: str = UNET
+    """Network: ``unet``, or another that is installed, whose keys stand below ``options``."""
+    options: SerializeAsAny[Section] = Field(default_factory=NoOptions, validate_default=True)
+    """Options of a network other than ``unet``."""
     features: tuple[Positive, ...] = (64, 128, 256, 512)
     """Channels of each level, from the top of the U downwards."""
     normalization: Literal["batch", "instance"] = "batch"
@@ -42,6 +79,27 @@ class NetworkSection(Section):
     """Neighbour slices on either side that join a slice as input channels."""
     window: tuple[Positive, Positive] = (256, 256)
     """Height and width that the network sees; larger slices are cut into such windows."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_installed(cls, name: str) -> str:
+        NETWORKS.require(name)
+        return name
+
+    @field_validator("options", mode="plain")
+    @classmethod
+    def _options_of_network(cls, values: Any, info: ValidationInfo) -> Any:
+        return _options(NETWORKS, "name", values, info)
+
+    @model_validator(mode="after")
+    def _no_key_is_ignored(self) -> Self:
+        foreign = [key for key in UNET_KEYS if key in self.model_fields_set]
+        if self.name != UNET and foreign:
+            raise ValueError(
+                f"{', '.join(foreign)} belong to the network unet; those of {self.name} stand "
+                "below options"
+            )
+        return self
 
     @field_validator("features")
     @classmethod
@@ -61,6 +119,16 @@ class NetworkSection(Section):
 
     @model_validator(mode="after")
     def _window_survives_pooling(self) -> Self:
+        if isinstance(self.options, MonaiOptions):
+            # The lowest level needs more than one value to normalise.
+            smallest = 2 * self.options.size_divisor
+            if min(self.window) < smallest:
+                raise ValueError(
+                    f"window {self.window} is too small for these options of {self.name}: needs "
+                    f"at least {smallest} x {smallest}"
+                )
+        if self.name != UNET:
+            return self
         smallest = 2 ** len(self.features)
         if min(self.window) < smallest:
             raise ValueError(
@@ -69,12 +137,21 @@ class NetworkSection(Section):
             )
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_unused(
+        self, serialize: SerializerFunctionWrapHandler, _info: SerializationInfo
+    ) -> dict[str, Any]:
+        unused = () if self.name == UNET else UNET_KEYS
+        return {key: value for key, value in serialize(self).items() if key not in unused}
+
 
 class TrainingSection(Section):
     """Loss, optimiser, schedule and budget."""
 
-    loss: Literal["dice", "dice_ce"] = "dice_ce"
-    """Dice loss alone or with cross entropy."""
+    loss: str = "dice_ce"
+    """Loss: ``dice``, ``dice_ce`` (with cross entropy), or another that is installed."""
+    loss_options: SerializeAsAny[Section] = Field(default_factory=NoOptions, validate_default=True)
+    """Options of a loss other than these two."""
     border_smoothing_pixels: NonNegativeFloat = 0.0
     """Width over which the label softens at the border of a structure, for cross entropy: the
     deviation of a Gaussian; 0 keeps it sharp."""
@@ -117,10 +194,22 @@ class TrainingSection(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes a GPU where there is one."""
 
+    @field_validator("loss")
+    @classmethod
+    def _is_installed(cls, name: str, info: ValidationInfo) -> str:
+        if not _is_spared(LOSSES, name, info):
+            LOSSES.require(name)
+        return name
+
+    @field_validator("loss_options", mode="plain")
+    @classmethod
+    def _options_of_loss(cls, values: Any, info: ValidationInfo) -> Any:
+        return _options(LOSSES, "loss", values, info)
+
     @field_validator("border_smoothing_pixels")
     @classmethod
     def _has_cross_entropy(cls, width: float, info: ValidationInfo) -> float:
-        if width > 0 and info.data.get("loss") == "dice":
+        if width > 0 and info.data.get("loss", "dice_ce") != "dice_ce":
             raise ValueError("softens labels for cross entropy, which needs loss dice_ce")
         return width
 
@@ -183,6 +272,25 @@ class AugmentationSection(Section):
     """One contrast of several is zero, so that a scan without it can be predicted."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
     """Axes along which half of the windows are mirrored; only where anatomy looks the same."""
+    additional: dict[str, SerializeAsAny[Section]] = Field(default_factory=dict)
+    """Augmentations of other packages, each with its options; applied last, in this order."""
+
+    @field_validator("additional", mode="plain")
+    @classmethod
+    def _options_of_each(cls, values: Any, info: ValidationInfo) -> dict[str, Any]:
+        if not isinstance(values, dict):
+            raise ValueError("needs names of augmentations, each with its options")  # noqa: TRY004
+        found: dict[str, Any] = {}
+        mistakes: list[InitErrorDetails] = []
+        for name, options in values.items():
+            try:
+                found[str(name)] = _validated(AUGMENTATIONS, str(name), options, info)
+            except ValidationError as error:
+                mistakes.extend(within(str(name), error))
+            except PydanticCustomError as error:
+                mistakes.append(InitErrorDetails(type=error, loc=(str(name),), input=options))
+        joined(mistakes)
+        return found
 
     @field_validator("scale_range", "gamma_range")
     @classmethod
@@ -190,3 +298,22 @@ class AugmentationSection(Section):
         if bounds[0] > bounds[1]:
             raise ValueError("the first value must not exceed the second")
         return bounds
+
+
+def _options(extensions: Extensions, key: str, values: Any, info: ValidationInfo) -> Any:
+    """Options of what another key names; as they are where that name is refused already."""
+    if key not in info.data:
+        return NoOptions()
+    return _validated(extensions, info.data[key], values, info)
+
+
+def _validated(extensions: Extensions, name: str, values: Any, info: ValidationInfo) -> Any:
+    if _is_spared(extensions, name, info):
+        return UncheckedOptions.model_validate({} if values is None else values)
+    return extensions.options(name, values)
+
+
+def _is_spared(extensions: Extensions, name: str, info: ValidationInfo) -> bool:
+    """Whether a trained model does without what is not installed."""
+    is_trained = bool(info.context and info.context.get(TRAINED))
+    return is_trained and extensions is not NETWORKS and not extensions.is_installed(name)

@@ -162,7 +162,7 @@ def _read_fold(folder: Path) -> Results:
     return Results(
         folder,
         content.facts if content else None,
-        parse_config(text, str(config)),
+        parse_config(text, str(config), trained=True),
         tuple(read_scores(folder / SCORES)) if (folder / SCORES).is_file() else (),
         content.reliability if content else {},
         tuple(validations),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from slicewise.config import Config
+from slicewise.config import UNET, Config
 from slicewise.planning import recipe
 from slicewise.planning.draft import Draft
 from slicewise.planning.estimate import Estimate
@@ -79,7 +79,8 @@ def _is_short(found: Estimate, passes: float) -> bool:
 def _narrower(draft: Draft, found: Estimate) -> bool:
     """Halve the channels of each level."""
     features = draft["network.features"]
-    if draft.is_given("network.features") or features[0] // 2 < NARROWEST:
+    is_other = draft.given.get("network.name", UNET) != UNET
+    if is_other or draft.is_given("network.features") or features[0] // 2 < NARROWEST:
         return False
     reason = f"half of {features}, with which the budget holds {_passes(found)} only"
     draft.choose("network.features", [channels // 2 for channels in features], reason)

@@ -23,8 +23,8 @@ from slicewise.segmentation.device import (
     resolve_precision,
 )
 from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.networks import build_network
 from slicewise.segmentation.training import Training
-from slicewise.segmentation.unet import UNet
 
 _MOST_PREDICTION_SECONDS = 4.0
 """A prediction that takes longer is worked out from its windows."""
@@ -135,7 +135,7 @@ class _Windows:
 
     def __init__(self, config: Config, pace: StepTiming) -> None:
         self.config, self.pace, self.device = config, pace, pace.device
-        network = in_memory_format(UNet.from_config(config), config.training)
+        network = in_memory_format(build_network(config), config.training)
         self.network = network.to(self.device).eval()
         self.window_seconds = self._measure()
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training in, one checksummed file that plain torch.load reads out.
+"""Checkpoints: the state of a training in one checksummed file that plain torch.load reads.
 
 The file is what ``torch.save`` writes, a zip archive, with the sha256 of all bytes before it as
 the last bytes of the archive's comment. Every byte of the file is so accounted for.
@@ -19,6 +19,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
+from slicewise.config import NETWORKS, UNET
 from slicewise.errors import CheckpointError, ModelError, OutputError, file_problem
 from slicewise.imaging.files import atomic_file
 
@@ -54,7 +55,7 @@ class Checkpoint:
         config_yaml: the complete configuration of the run.
         model: the weights that predict, the running average where one is kept.
         training_state: optimiser, schedule, live weights and random states; none when done.
-        facts: step, fold, score, label names and code version.
+        facts: step, fold, score, cases, code version, and the network with its package.
 
     ``training_state`` and ``facts`` hold tensors, strings, numbers and containers of them only.
     """
@@ -90,7 +91,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         ModelError: there is no such file.
-        CheckpointError: the file is damaged, is no checkpoint, or holds more than plain values.
+        CheckpointError: the file is damaged, is no checkpoint, or holds more than plain values, or
+            its network comes with a package that is not installed.
     """
     try:
         with path.open("rb") as source:
@@ -103,7 +105,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     except OSError as error:
         raise _damaged(path, file_problem(error)) from error
-    return _checkpoint(content, path)
+    checkpoint = _checkpoint(content, path)
+    _require_network(checkpoint, path)
+    return checkpoint
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
@@ -129,9 +133,10 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) 
     }
     found = [_shortened(kind, names) for kind, names in misfits.items() if names]
     if found:
+        name = getattr(network, "name", type(network).__name__)
         raise CheckpointError(
             where,
-            expected=f"the {len(own)} parameters of {type(network).__name__}",
+            expected=f"the {len(own)} parameters of {name}",
             found="; ".join(found),
             remedy="the network section of the config differs from the one it was trained with; "
             "use the config inside the checkpoint",
@@ -235,6 +240,21 @@ def _checkpoint(content: object, path: Path) -> Checkpoint:
         case {"format": int(version)} if version != FORMAT:
             raise _damaged(path, f"format {version}, which another version of slicewise wrote")
     raise _damaged(path, "a file without the parts of a checkpoint")
+
+
+def _require_network(checkpoint: Checkpoint, path: Path) -> None:
+    """Say which package is missing, before the configuration is refused for a name in it."""
+    # Older checkpoints hold a U-Net and do not say so.
+    name = checkpoint.facts.get("network", UNET)
+    if NETWORKS.is_installed(name):
+        return
+    package = checkpoint.facts["network_package"]
+    raise CheckpointError(
+        path,
+        expected=f"its network {name} to be installed, which {package} offered in its training",
+        found=f"only {', '.join(NETWORKS.names)}",
+        remedy=f"install {package} in this environment",
+    )
 
 
 def _damaged(path: Path, found: str) -> CheckpointError:

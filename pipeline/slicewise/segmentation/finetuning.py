@@ -1,17 +1,21 @@
-"""A trained model in, the start of another training out: every weight that means the same."""
+"""Fine-tuning: starts a training with every weight of a model that means the same in both."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from slicewise.config import Config, NetworkSection, parse_config
+from slicewise.config import UNET, Config, NetworkSection, Section, parse_config
 from slicewise.errors import CheckpointError
 from slicewise.segmentation.checkpoint import Checkpoint, load_weights
-from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.networks import (
+    NetworkAdapter,
+    SegmentationNetwork,
+    build_network,
+)
 
 _BODY = ("features", "normalization", "activation", "residual")
 """Settings of the network without which its weights mean nothing."""
@@ -21,12 +25,17 @@ _OUTPUT = "final_conv."
 _LOWER_OUTPUTS = "level_convs."
 
 
-def start_from(network: UNet, checkpoint: Checkpoint, config: Config, where: str) -> list[str]:
+def start_from(
+    network: SegmentationNetwork, checkpoint: Checkpoint, config: Config, where: str
+) -> list[str]:
     """Give a network what another one has learned, as far as it means the same.
 
-    The outputs start anew where the structures differ in name or order. The first convolution
-    follows the contrasts by name and the neighbours by distance, see ``_moved_inputs``. All other
-    weights are taken over as they are, with the running means of batch normalisation.
+    The outputs start from scratch where the structures differ in name or order. The first
+    convolution follows the contrasts by name and the neighbours by distance, see ``_moved_inputs``.
+    All other weights are taken over as they are, with the running means of batch normalisation.
+
+    The network of another package does not tell which weights see the input: it must see the same
+    contrasts and context. Its outputs start from scratch like those of the U-Net, if it names them.
 
     Args:
         network: just built for ``config``; changed in place, where nothing fits left as it is.
@@ -35,14 +44,16 @@ def start_from(network: UNet, checkpoint: Checkpoint, config: Config, where: str
         where: the file of the checkpoint, for errors.
 
     Returns:
-        A sentence for each part that starts anew or differently; none where all fits.
+        A sentence for each part that starts from scratch or differently; none where all fits.
 
     Raises:
         CheckpointError: damaged, or of another architecture.
     """
-    learned = parse_config(checkpoint.config_yaml, where)
-    load_weights(UNet.from_config(learned), checkpoint.model, where)
+    learned = parse_config(checkpoint.config_yaml, where, trained=True)
+    load_weights(build_network(learned), checkpoint.model, where)
     _require_same_body(learned.network, config.network, where)
+    if isinstance(network, NetworkAdapter):
+        return _start_adapter_from(network, checkpoint, learned, config, where)
     weights = dict(network.state_dict())
     sentences = [*_inputs(weights, checkpoint.model, learned, config)]
     sentences += _outputs(weights, checkpoint.model, learned, config)
@@ -55,7 +66,8 @@ def start_from(network: UNet, checkpoint: Checkpoint, config: Config, where: str
 
 
 def _require_same_body(learned: NetworkSection, wanted: NetworkSection, where: str) -> None:
-    differing = [name for name in _BODY if getattr(learned, name) != getattr(wanted, name)]
+    names = ("name", *_BODY) if learned.name == wanted.name == UNET else ("name", "options")
+    differing = [name for name in names if getattr(learned, name) != getattr(wanted, name)]
     if not differing:
         return
     found = (f"{name} {_shown(learned, name)}" for name in differing)
@@ -74,7 +86,48 @@ def _shown(section: NetworkSection, name: str) -> str:
     value = getattr(section, name)
     if isinstance(value, tuple):
         return f"[{','.join(map(str, value))}]"
+    if isinstance(value, Section):
+        return value.model_dump_json()
     return str(value).lower()
+
+
+def _start_adapter_from(
+    network: NetworkAdapter, checkpoint: Checkpoint, learned: Config, config: Config, where: str
+) -> list[str]:
+    """Take over all weights, without the outputs where the structures differ."""
+    for key, ours, theirs in (
+        ("data.contrasts", config.data.contrasts, learned.data.contrasts),
+        ("network.context_slices", config.network.context_slices, learned.network.context_slices),
+    ):
+        if ours != theirs:
+            raise _misfit(f"{where}: {key}", f"{ours}, as in the configuration", str(theirs))
+    structures, wanted = list(learned.data.labels), list(config.data.labels)
+    weights = dict(checkpoint.model)
+    if structures == wanted:
+        network.load_state_dict(weights)
+        return []
+    outputs = set(map(id, network.outputs.parameters()))
+    if not outputs:
+        raise _misfit(f"{where}: data.labels", ", ".join(wanted), ", ".join(structures))
+    fresh = {name: weight for name, weight in network.named_parameters() if id(weight) in outputs}
+    network.load_state_dict(weights | fresh)
+    return [
+        f"the outputs start from scratch: {', '.join(wanted)} instead of {', '.join(structures)}"
+    ]
+
+
+def _other_outputs(structures: Sequence[str], wanted: Sequence[str]) -> str:
+    return f"the outputs start from scratch: {', '.join(wanted)} instead of {', '.join(structures)}"
+
+
+def _misfit(where: str, expected: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        where,
+        expected=expected,
+        found=found,
+        remedy="the network of another package can only start from the same: take it as the model "
+        "has it, or train from scratch",
+    )
 
 
 def _inputs(
@@ -86,7 +139,7 @@ def _inputs(
     context, wanted_context = old.network.context_slices, new.network.context_slices
     if not set(contrasts) & set(wanted):
         return [
-            f"the first convolution starts anew: it is to see {', '.join(wanted)}, "
+            f"the first convolution starts from scratch: it is to see {', '.join(wanted)}, "
             f"and has learned {', '.join(contrasts)}"
         ]
     for name in names:
@@ -109,7 +162,7 @@ def _moved_inputs(weight: Tensor, old: Config, new: Config) -> Tensor:
     What a new contrast or a neighbour further away adds is zero at first, so the network begins
     as it was. Weights of neighbours that are no longer seen join the outermost one, which looks
     most like them. Where contrasts are gone, the others are scaled by the root of the share that
-    stayed: channels have a deviation of 1, and the sum of fewer keeps its deviation.
+    stayed: channels have a standard deviation of 1, and the sum of fewer keeps its own.
 
     Args:
         weight: (features, (2 k + 1) * contrasts, height, width); neighbours, then contrasts.
@@ -136,13 +189,11 @@ def _outputs(
     """Take over the outputs, as far as they name the same structures in the same order."""
     structures, wanted = list(old.data.labels), list(new.data.labels)
     if structures != wanted:
-        return [
-            f"the outputs start anew: {', '.join(wanted)} instead of {', '.join(structures)}",
-        ]
+        return [_other_outputs(structures, wanted)]
     outputs = [name for name in weights if name.startswith((_OUTPUT, _LOWER_OUTPUTS))]
     for name in outputs:
         if name in learned:
             weights[name] = learned[name]
     if any(name not in learned for name in outputs):
-        return ["the outputs of the lower levels start anew: the model has none"]
+        return ["the outputs of the lower levels start from scratch: the model has none"]
     return []

@@ -28,10 +28,10 @@ from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_
 from slicewise.segmentation.confidence import structure_confidences, with_temperature
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
 from slicewise.segmentation.label_map import label_map
+from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction
 from slicewise.segmentation.sliding_window import SliceObserver, predict_views
-from slicewise.segmentation.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Predictor:
         members: list[Member] = []
         for item in (path, *more):
             checkpoint = load_checkpoint(item)
-            config = parse_config(checkpoint.config_yaml, str(item))
+            config = parse_config(checkpoint.config_yaml, str(item), trained=True)
             if members:
                 _require_same_task(members[0].config, config, item)
             network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
@@ -198,8 +198,8 @@ def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
     return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
 
 
-def _network(checkpoint: Checkpoint, config: Config, where: str) -> UNet:
-    network = UNet.from_config(config)
+def _network(checkpoint: Checkpoint, config: Config, where: str) -> SegmentationNetwork:
+    network = build_network(config)
     load_weights(network, checkpoint.model, where)
     return network.eval()
 

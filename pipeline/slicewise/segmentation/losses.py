@@ -1,4 +1,4 @@
-"""Logits and classes in, the loss out, always in float32."""
+"""The loss of a training: Dice with cross entropy, or that of another package, in float32."""
 
 from __future__ import annotations
 
@@ -11,10 +11,62 @@ from monai.networks.layers import GaussianFilter
 from torch import nn
 from torch.nn import functional as F
 
-from slicewise.config import TrainingSection
+from slicewise.config import LOSSES, TrainingSection
+from slicewise.errors import ConfigError
 
 
 class SegmentationLoss(nn.Module):
+    """The loss that a configuration names, always in float32, of one resolution or several.
+
+    Args:
+        section: names the loss.
+        out_channels: channels of the network's output.
+
+    Raises:
+        ConfigError: the loss of another package refuses its options.
+    """
+
+    def __init__(self, section: TrainingSection, out_channels: int) -> None:
+        super().__init__()
+        self.name = section.loss
+        self.of_logits: nn.Module = (
+            DiceAndCrossEntropy(section, out_channels)
+            if section.loss in LOSSES.own
+            else LOSSES.build(section.loss, section.loss_options, out_channels)
+        )
+
+    def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Loss of logits (N, K, H, W) against classes (N, H, W); a scalar.
+
+        Raises:
+            ConfigError: the loss of another package is no single number.
+        """
+        with torch.autocast(logits.device.type, enabled=False):
+            loss = self.of_logits(logits.float(), classes)
+        if not isinstance(loss, torch.Tensor) or loss.ndim > 0:
+            raise ConfigError(
+                f"training.loss: {self.name}",
+                expected="a loss that returns a tensor of one number, without dimensions",
+                found=f"shape {tuple(loss.shape)}"
+                if isinstance(loss, torch.Tensor)
+                else repr(loss),
+                remedy="correct the loss; docs/extending.md says what it must return",
+            )
+        return loss
+
+    def of_levels(self, levels: Sequence[torch.Tensor], classes: torch.Tensor) -> torch.Tensor:
+        """Loss of several resolutions, the highest first, each with half the weight of the last."""
+        weights = [0.5**level for level in range(len(levels))]
+        losses = []
+        for logits in levels:
+            smaller = F.interpolate(classes[:, None].float(), size=logits.shape[2:], mode="nearest")
+            losses.append(self(logits, smaller[:, 0].long()))
+        return torch.stack(
+            [weight * loss for weight, loss in zip(weights, losses, strict=True)]
+        ).sum() / sum(weights)
+
+
+class DiceAndCrossEntropy(nn.Module):
     """MONAI's Dice loss, alone or with torch's cross entropy, over the whole batch at once.
 
     Counting a structure over the batch, not slice by slice, keeps the many slices without it from
@@ -22,7 +74,7 @@ class SegmentationLoss(nn.Module):
     for Dice.
 
     Args:
-        section: names the loss.
+        section: says whether cross entropy is added, and how labels soften for it.
         out_channels: channels of the network's output.
     """
 
@@ -42,24 +94,11 @@ class SegmentationLoss(nn.Module):
 
     def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """Loss of logits (N, K, H, W) against classes (N, H, W); a scalar."""
-        with torch.autocast(logits.device.type, enabled=False):
-            logits = logits.float()
-            target = self._target(classes)  # (N, K, H, W)
-            loss: torch.Tensor = self.dice(logits, target)
-            if self.with_cross_entropy:
-                loss = loss + self._cross_entropy(logits, self._softened(target))
-            return loss
-
-    def of_levels(self, levels: Sequence[torch.Tensor], classes: torch.Tensor) -> torch.Tensor:
-        """Loss of several resolutions, the highest first, each with half the weight of the last."""
-        weights = [0.5**level for level in range(len(levels))]
-        losses = []
-        for logits in levels:
-            smaller = F.interpolate(classes[:, None].float(), size=logits.shape[2:], mode="nearest")
-            losses.append(self(logits, smaller[:, 0].long()))
-        return torch.stack(
-            [weight * loss for weight, loss in zip(weights, losses, strict=True)]
-        ).sum() / sum(weights)
+        target = self._target(classes)  # (N, K, H, W)
+        loss: torch.Tensor = self.dice(logits, target)
+        if self.with_cross_entropy:
+            loss = loss + self._cross_entropy(logits, self._softened(target))
+        return loss
 
     def _target(self, classes: torch.Tensor) -> torch.Tensor:
         if self.binary:

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from slicewise.config import TrainingSection
-from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.networks import SegmentationNetwork
 
 _SGD_MOMENTUM = 0.99
 _OUTPUT_RATE = 10
@@ -24,7 +24,9 @@ Dice alone would drive them to where nothing is probable, and no gradient leads 
 _POLYNOMIAL_POWER = 0.9
 
 
-def build_optimizer(network: UNet, section: TrainingSection) -> torch.optim.Optimizer:
+def build_optimizer(
+    network: SegmentationNetwork, section: TrainingSection
+) -> torch.optim.Optimizer:
     """The optimiser that a configuration names; its first group has the configured rate."""
     if section.optimizer == "sgd":
         return torch.optim.SGD(

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from slicewise import __version__
-from slicewise.config import Config, as_yaml, without_places
+from slicewise.config import NETWORKS, Config, as_yaml, without_places
+from slicewise.dataset.additional_augmentation import AdditionalAugmentation
 from slicewise.dataset.augmentation import augment, drop_contrast, mirror
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import known_axes
@@ -32,8 +33,8 @@ from slicewise.segmentation.device import (
 from slicewise.segmentation.finetuning import start_from
 from slicewise.segmentation.interruption import SignalWatch
 from slicewise.segmentation.losses import SegmentationLoss
+from slicewise.segmentation.networks import build_network, init_output_bias
 from slicewise.segmentation.optimization import RunningAverage, build_optimizer, build_schedule
-from slicewise.segmentation.unet import UNet
 from slicewise.segmentation.validation import ValidationScore, validate
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
@@ -118,12 +119,12 @@ class Training:
         self.device = choose_device(section.device)
         self.progress = TrainingProgress()
         with _seeded(config.seed, torch.device("cpu")):
-            network = UNet.from_config(config)
+            network = build_network(config)
         self.sampler = WindowSampler(train, config)
         if section.loss == "dice_ce":
             # Dice alone has next to no gradient where nothing is probable.
             classes = max(config.out_channels, 2)
-            network.expect(self.sampler.class_priors(section.batch_size, classes))
+            init_output_bias(network, self.sampler.class_priors(section.batch_size, classes))
         self.started_anew = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
@@ -135,7 +136,8 @@ class Training:
         self.optimizer = build_optimizer(self.network, section)
         self.schedule = build_schedule(self.optimizer, section, section.steps or 1)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=section.precision == "float16")
-        self.loss = SegmentationLoss(section, config.out_channels)
+        self.loss = SegmentationLoss(section, config.out_channels).to(self.device)
+        self.additional = AdditionalAugmentation(config.augmentation)
 
     @property
     def model(self) -> nn.Module:
@@ -226,9 +228,12 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint that predicts and that training can go on from."""
         weights = {name: value.detach().cpu() for name, value in self.model.state_dict().items()}
+        name = self.config.network.name
         facts = {
             "version": __version__,
             "fold": self.fold,
+            "network": name,
+            "network_package": NETWORKS.package_of(name),
             "step": self.progress.step,
             "best_dice": self.progress.best_dice,
             "train": {case.name: case.key for case in self.train_cases},
@@ -256,7 +261,8 @@ class Training:
             across = torch.tensor(axes)[batch.views]
             apart, labels = mirror(apart, labels, across, section, generator)
         images = drop_contrast(apart, section, generator).flatten(1, 2)
-        return augment(images, labels, section, generator)
+        images, labels = augment(images, labels, section, generator)
+        return self.additional(images, labels, generator)
 
     def _validation_is_due(self, steps: int) -> bool:
         # As many as configured, evenly spread, the last one at the last step.

@@ -1,4 +1,4 @@
-"""The U-Net: normalised slices with their context in, logits of every pixel out."""
+"""The U-Net: two double convolutions a level, joined by skip connections."""
 
 from __future__ import annotations
 
@@ -173,24 +173,6 @@ class UNet(nn.Module):
         """The convolutions that end in logits, that of the top level first."""
         return nn.ModuleList([self.final_conv, *self.level_convs])
 
-    def expect(self, shares: Tensor) -> None:
-        """Set the biases of the outputs, so that an untrained network answers with these shares.
-
-        From an answer of one half everywhere, a structure of some pixels is not reached in some
-        hundred steps: first all pixels have to become background.
-
-        Args:
-            shares: of the classes among the pixels, from background on, each above 0; (classes,).
-
-        Source:
-            Lin et al.: Focal Loss for Dense Object Detection. ICCV 2017, section 4.1.
-        """
-        logits = shares.log()
-        bias = logits[1:] - logits[0] if self.out_channels == 1 else logits
-        with torch.no_grad():
-            for conv in self.outputs:
-                conv.get_parameter("bias").copy_(bias)
-
     def forward(self, x: Tensor) -> Tensor:
         """Predict the logits of every pixel.
 
@@ -258,7 +240,7 @@ class UNet(nn.Module):
         rows, columns = x.shape[2] // smallest, x.shape[3] // smallest
         if min(rows, columns) < 1:
             raise _too_small(x, f"at least {smallest} x {smallest} pixels for the poolings")
-        # Values a channel over which the bottleneck takes its mean and deviation.
+        # Values a channel over which the bottleneck takes its mean and standard deviation.
         pooled = rows * columns if self.normalization == "instance" else x.shape[0] * rows * columns
         if pooled == 1 and (self.training or self.normalization == "instance"):
             raise _too_small(x, "more than one value a channel to normalise at the bottom of the U")

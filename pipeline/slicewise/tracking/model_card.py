@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from slicewise import __version__
-from slicewise.config import Config
+from slicewise.config import NETWORKS, UNET, Config, NetworkSection
 from slicewise.evaluation.results import RunFacts
 from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import (
@@ -87,13 +87,21 @@ def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     network, training = config.network, config.training
     rows, columns = network.window
     yield (
-        f"U-Net, channels {', '.join(map(str, network.features))}, windows of {rows} x {columns}, "
+        f"{_described(network)}, windows of {rows} x {columns}, "
         f"plane {config.preprocessing.plane}, {network.context_slices} neighbours on either side."
     )
     steps = "" if training.steps is None else f"{training.steps} steps of "
     minutes = sum(fold.seconds for fold in folds) / 60
     yield f"{steps}{training.batch_size} slices, {minutes:.1f} minutes in all, seed {config.seed}."
     yield f"The {training.keep} checkpoint is the model."
+
+
+def _described(network: NetworkSection) -> str:
+    if network.name == UNET:
+        return f"U-Net, channels {', '.join(map(str, network.features))}"
+    options = network.options.model_dump(mode="json").items()
+    settings = ", ".join(f"{key} {value}" for key, value in options)
+    return f"Network {network.name} of {NETWORKS.package_of(network.name)} ({settings})"
 
 
 def _metrics(folds: Sequence[RunFacts], scores: Sequence[Score]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from slicewise.errors import UsageError
 from slicewise.imaging.files import sha256_of
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint
 from slicewise.segmentation.finetuning import start_from
-from slicewise.segmentation.unet import UNet
+from slicewise.segmentation.networks import build_network
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import find_model
 
@@ -78,7 +78,7 @@ def find_initial_model(model: str, config: Config, work: Path) -> InitialModel:
     (path,) = paths
     checkpoint = load_checkpoint(path)
     # Tried once before hours of preprocessing; the training itself does it again.
-    reinitialized = start_from(UNet.from_config(config), checkpoint, config, str(path))
+    reinitialized = start_from(build_network(config), checkpoint, config, str(path))
     name = model if not Path(model).exists() else _description(checkpoint, path)
     return InitialModel(checkpoint, name, sha256_of(path), tuple(reinitialized))
 
@@ -129,5 +129,5 @@ def _require_same(
 
 
 def _description(checkpoint: Checkpoint, path: Path) -> str:
-    config, facts = parse_config(checkpoint.config_yaml, str(path)), checkpoint.facts
+    config, facts = parse_config(checkpoint.config_yaml, str(path), trained=True), checkpoint.facts
     return f"{config.name}, fold {facts['fold']}, step {facts['step']}"

@@ -197,7 +197,9 @@ def _with_settings(predictor: Predictor, options: ModelOptions, progress: Progre
     """The same networks that read scans as the settings say."""
     if not options.settings:
         return predictor
-    config = parse_config(as_yaml(predictor.config), options.model, list(options.settings))
+    config = parse_config(
+        as_yaml(predictor.config), options.model, list(options.settings), trained=True
+    )
     policies = (predictor.config.data.missing_contrasts, config.data.missing_contrasts)
     if policies == ("refuse", "zero") and config.augmentation.contrast_dropout_probability == 0:
         progress.message(

@@ -50,7 +50,7 @@ def read_inference(path: Path, config: Config) -> InferenceSection:
     rest = yaml.safe_load(as_yaml(config))
     del rest[_KEY]
     whole = text.rstrip() + "\n" + yaml.safe_dump(rest, sort_keys=False)
-    return parse_config(whole, str(path)).inference
+    return parse_config(whole, str(path), trained=True).inference
 
 
 def _foreign(path: Path, found: str) -> ConfigErrors:

@@ -43,7 +43,7 @@ class RemoteModel:
         answer = self._asked("GET", DESCRIPTION)
         if answer.status_code != requests.codes.ok:
             raise self._not_ours(f"{DESCRIPTION} answers with status {answer.status_code}")
-        self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}")
+        self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}", trained=True)
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a scan; the answer holds no probabilities.

@@ -1,0 +1,139 @@
+"""Options of the networks of MONAI that can be named, under MONAI's names."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from slicewise.config.base import Positive, Section
+
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Levels = Annotated[tuple[Positive, ...], Field(min_length=2)]
+_GROUPS = 8
+
+
+class MonaiOptions(Section):
+    """Base of the options of each network."""
+
+    @property
+    @abstractmethod
+    def size_divisor(self) -> int:
+        """What height and width of a slice must be a multiple of; slices are padded to it."""
+
+
+class SegResNetOptions(MonaiOptions):
+    """Residual encoder and decoder (Myronenko, BrainLes 2018), without its autoencoder."""
+
+    init_filters: Positive = 32
+    """Channels of the first level; each further one has twice as many."""
+    blocks_down: Levels = (1, 2, 2, 4)
+    """Residual blocks of each level of the encoder."""
+    blocks_up: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 1, 1)
+    """Residual blocks of each level of the decoder, one level fewer."""
+    norm: Literal["group", "batch", "instance"] = "group"
+    """Normalisation; ``group`` has 8 groups."""
+    dropout_prob: Dropout = 0.0
+    """Share of channels silenced after the first convolution in training."""
+
+    @property
+    def size_divisor(self) -> int:
+        """Each level but the first halves the size."""
+        return int(2 ** (len(self.blocks_down) - 1))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(self.blocks_up) != len(self.blocks_down) - 1:
+            raise ValueError("blocks_up needs one number fewer than blocks_down")
+        if self.norm == "group" and self.init_filters % _GROUPS:
+            raise ValueError(f"init_filters needs a multiple of {_GROUPS} for norm group")
+        return self
+
+
+class AttentionUnetOptions(MonaiOptions):
+    """U-Net with attention gates on its skip connections (Oktay et al., MIDL 2018)."""
+
+    channels: Levels = (32, 64, 128, 256, 512)
+    """Channels of each level."""
+    dropout: Dropout = 0.0
+    """Share of channels silenced after each convolution in training."""
+
+    @property
+    def size_divisor(self) -> int:
+        """Each level but the first halves the size."""
+        return int(2 ** (len(self.channels) - 1))
+
+
+class FlexibleUNetOptions(MonaiOptions):
+    """U-Net whose encoder is an EfficientNet or a ResNet; begins with random weights."""
+
+    backbone: Literal[
+        "efficientnet-b0",
+        "efficientnet-b1",
+        "efficientnet-b2",
+        "efficientnet-b3",
+        "efficientnet-b4",
+        "efficientnet-b5",
+        "efficientnet-b6",
+        "efficientnet-b7",
+        "resnet10",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "resnet200",
+    ] = "efficientnet-b0"
+    """The encoder."""
+    decoder_channels: Annotated[tuple[Positive, ...], Field(min_length=5, max_length=5)] = (
+        256,
+        128,
+        64,
+        32,
+        16,
+    )
+    """Channels of each level of the decoder, from the lowest on; a ResNet has four."""
+    norm: Literal["batch", "instance"] = "batch"
+    """Normalisation of the decoder."""
+    dropout: Dropout = 0.0
+    """Share of channels silenced in the decoder in training."""
+
+    @property
+    def size_divisor(self) -> int:
+        """Five levels halve the size."""
+        return 32
+
+
+class DynUNetOptions(MonaiOptions):
+    """The U-Net of nnU-Net (Isensee et al., Nature Methods 2021)."""
+
+    filters: Annotated[tuple[Positive, ...], Field(min_length=3)] = (
+        32,
+        64,
+        128,
+        256,
+        512,
+    )
+    """Channels of each level."""
+    norm_name: Literal["instance", "batch"] = "instance"
+    """Normalisation after each convolution."""
+    dropout: Dropout = 0.0
+    """Share of channels silenced after each convolution in training."""
+    res_block: bool = False
+    """Whether blocks add their input to their output."""
+    deep_supervision: bool = False
+    """Whether training also learns from outputs of the levels between the first and the last."""
+
+    @property
+    def size_divisor(self) -> int:
+        """Each level but the first halves the size."""
+        return int(2 ** (len(self.filters) - 1))
+
+
+MONAI_NETWORKS: dict[str, type[MonaiOptions]] = {
+    "segresnet": SegResNetOptions,
+    "attention_unet": AttentionUnetOptions,
+    "flexible_unet": FlexibleUNetOptions,
+    "dynunet": DynUNetOptions,
+}
