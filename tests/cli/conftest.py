@@ -48,7 +48,7 @@ def _workers_that_know_every_command() -> None:
         "dataset.cache",
         "cli.checking_run",
         "cli.converting_run",
-        "cli.evaluation_run",
+        "evaluation.pair_scoring",
         "evaluation.baseline.search",
     )
     multiprocessing.set_forkserver_preload([f"slicewise.{name}" for name in modules])

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from slicewise.cli.compare import _METRICS as METRIC_NAMES
-from slicewise.cli.comparison_run import ScoredRun, names_of, run_names
+from slicewise.cli.comparison_run import run_names
 from slicewise.evaluation.results import CONFIG, RunFacts, write_results
+from slicewise.evaluation.scored_run import ScoredRun, distinct_names
 from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import METRICS
 
@@ -203,12 +204,12 @@ def test_facts_tell_runs_of_one_name_apart(
     first: dict[str, Any], second: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     runs = (ScoredRun([], [replace(FACTS, **facts)]) for facts in (first, second))
-    assert names_of(*runs) == expected
+    assert distinct_names(*runs) == expected
 
 
 def test_ids_tell_apart_what_facts_do_not() -> None:
     runs = (ScoredRun([], [FACTS], "tiny", run_id) for run_id in ("0123abcd", ""))
-    assert names_of(*runs) == ("tiny 0123abcd", "tiny")
+    assert distinct_names(*runs) == ("tiny 0123abcd", "tiny")
 
 
 @pytest.mark.parametrize(

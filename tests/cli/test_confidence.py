@@ -1,4 +1,4 @@
-"""How sure a model is of its masks stands in a table next to them, the most doubtful first."""
+"""How sure a model is of its masks stands in a table next to them, least confident first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slicewise.cli.predict import show_most_doubtful
+from slicewise.cli.predict import show_least_confident
 from slicewise.evaluation.confidence_table import write_confidences
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.segmentation.confidence import StructureConfidence
@@ -33,13 +33,13 @@ CONFIDENCES = {
 }
 
 
-def test_the_most_doubtful_stand_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_least_confident_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_confidences(CONFIDENCES, tmp_path / "confidence.csv")
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
     assert [row["scan"] for row in rows] == ["empty", "poor", "foretold", "good"]
     assert rows[2]["predicted_dice"] == "0.5"
     assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
-    show_most_doubtful({"alone": [sure(0, 0)]})
+    show_least_confident({"alone": [sure(0, 0)]})
     assert "alone" in capsys.readouterr().out
 
 

@@ -43,19 +43,21 @@ def compare(
     from slicewise.cli.console import loading, note
 
     with loading():
-        from slicewise.cli.comparison_run import caveats, names_of, scored_run, show_comparison
+        from slicewise.cli.comparison_run import scored_run, show_comparison
+        from slicewise.evaluation.caveats import caveats
         from slicewise.evaluation.comparison import (
             compare,
             metric_of,
             pair_scores,
             write_differences,
         )
+        from slicewise.evaluation.scored_run import distinct_names
         from slicewise.reporting.charts.differences import differences_figure
         from slicewise.reporting.charts.export import write_figure
 
     metric_of(metric)
     first, second = scored_run(run_a, work), scored_run(run_b, work)
-    comparison = compare(first.scores, second.scores, names_of(first, second), metric)
+    comparison = compare(first.scores, second.scores, distinct_names(first, second), metric)
     folder = out or work / "compare"
     pairs = pair_scores(first.scores, second.scores, metric)
     write_differences(pairs, folder / "differences.csv")

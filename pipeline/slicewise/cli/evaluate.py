@@ -50,9 +50,15 @@ def evaluate(
     from slicewise.config import load_config
 
     with loading():
-        from slicewise.cli.evaluation_run import pair_tasks, score_pairs, write_summary
+        from slicewise.cli.console import PROGRESS
         from slicewise.dataset.catalogue import SetAside, listed
         from slicewise.dataset.worker_pool import default_workers
+        from slicewise.evaluation.pair_scoring import (
+            pair_tasks,
+            score_pairs,
+            summarize_evaluation,
+            write_summary,
+        )
         from slicewise.evaluation.pairing import pair_masks
         from slicewise.evaluation.scores import write_scores
 
@@ -62,14 +68,15 @@ def evaluate(
         SetAside(name, str(predictions / name), "mask without reference", "add its reference")
         for name in pairing.only_predicted
     ]
-    tasks = pair_tasks(pairing.pairs, config, workers or default_workers())
-    scored = score_pairs(tasks, workers or default_workers())
+    tasks = pair_tasks(pairing.pairs, config, workers or default_workers(), PROGRESS)
+    scored = score_pairs(tasks, workers or default_workers(), PROGRESS)
     if len(scored.failures) == len(tasks) == 1:
         raise scored.failures[tasks[0].name]
     set_aside += [SetAside.from_error(name, error) for name, error in scored.failures.items()]
     write_scores(scored.scores, out)
     if json_file:
-        write_summary(scored.scores, set_aside, pairing.only_reference, json_file)
+        summary = summarize_evaluation(scored.scores, set_aside, pairing.only_reference)
+        write_summary(summary, json_file)
     report_warnings(scored.warnings)
     report_set_aside(set_aside)
     if pairing.only_reference:
@@ -81,8 +88,9 @@ def evaluate(
 
 def _show(scores: Sequence[Score], out: Path) -> None:
     from slicewise.cli.console import note
-    from slicewise.cli.tables import counted, show_summary
+    from slicewise.cli.tables import show_summary
     from slicewise.evaluation.statistics import mean_dice_interval, summarize
+    from slicewise.quantities import counted
 
     if not scores:
         note("no voxel of any mask has a label: there is nothing to score")

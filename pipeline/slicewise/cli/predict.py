@@ -104,7 +104,8 @@ def predict(
       slicewise predict folds data_set --also other_folds --out-of-fold --out masks
     """
     from slicewise.cli.console import PROGRESS, loading, note
-    from slicewise.cli.tables import SET_ASIDE, counted
+    from slicewise.cli.tables import SET_ASIDE
+    from slicewise.quantities import counted
 
     model, source = _model_and_source(arguments, endpoint)
     with loading():
@@ -121,7 +122,7 @@ def predict(
         uncertainty,
     )
     result = predict_scans(options, PROGRESS)
-    show_most_doubtful(result.confidences)
+    show_least_confident(result.confidences)
     note(f"{counted(len(result.masks), 'mask')} written to {out}")
     if result.set_aside:
         raise typer.Exit(SET_ASIDE if result.masks else 1)
@@ -142,21 +143,22 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
     return "" if endpoint else arguments[0], Path(arguments[-1])
 
 
-def show_most_doubtful(confidences: Confidences) -> None:
+def show_least_confident(confidences: Confidences) -> None:
     """Print what to check first; of a single scan, all of it."""
     from slicewise.cli.console import figure, show_table
-    from slicewise.evaluation.confidence_table import by_doubt
+    from slicewise.evaluation.confidence_table import least_confident_first
+    from slicewise.quantities import millilitres
 
     rows = [
         (
             scan,
             item.structure,
-            figure(item.volume_ml, 2) if item.volume_ml else "none",
+            millilitres(item.volume_ml) if item.volume_ml else "none",
             figure(item.estimated_dice, 3),
             _with_error(item),
             figure(item.uncertainty, 3),
         )
-        for scan, item in by_doubt(confidences)
+        for scan, item in least_confident_first(confidences)
     ]
     columns = ("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty")
     if rows:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from slicewise.cli.comparison_run import ScoredRun, caveats, run_names, scored_run
+from slicewise.cli.comparison_run import run_names, scored_run
 from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.cli.report_masks import masks_in, report_of_masks
 from slicewise.config import UNET
 from slicewise.errors import UsageError
-from slicewise.evaluation.comparison import RunComparison, compare
+from slicewise.evaluation.caveats import caveats_by_metric
+from slicewise.evaluation.comparison import compare
 from slicewise.evaluation.results import CONFIG, Results, read_results
+from slicewise.evaluation.scored_run import ScoredRun
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
 from slicewise.reporting.figures.architecture import architecture_figure
@@ -152,10 +154,7 @@ def gather(job: ReportJob) -> Report:
 
 
 def _compared(job: ReportJob, folds: Sequence[Results]) -> Iterator[Compared]:
-    own = ScoredRun(
-        [score for fold in folds for score in fold.scores],
-        [fold.facts for fold in folds if fold.facts],
-    )
+    own = ScoredRun.of_folds(folds)
     if job.baseline is not None:
         yield _beside(job, own, job.baseline, "baseline")
     if job.against is not None:
@@ -182,7 +181,7 @@ def _beside(job: ReportJob, own: ScoredRun, run: str, kind: str) -> Compared:
         names[0],
         mean_dice_interval(other.scores),
         comparisons,
-        tuple(_caveats(comparisons, other, own)),
+        tuple(caveats_by_metric(comparisons, other, own)),
     )
 
 
@@ -195,19 +194,6 @@ def _require_baseline(run: str, other: ScoredRun) -> None:
             found=f"a {' and a '.join(kinds)}" if kinds else "scores of unknown origin",
             remedy="name any other run by --against",
         )
-
-
-def _caveats(
-    comparisons: Sequence[RunComparison], first: ScoredRun, second: ScoredRun
-) -> Iterator[str]:
-    """What weakens every comparison, then what weakens that of one metric."""
-    found = [list(caveats(comparison, first, second)) for comparison in comparisons]
-    common = [text for text in found[0] if all(text in texts for texts in found)]
-    yield from common
-    for comparison, texts in zip(comparisons, found, strict=True):
-        for text in texts:
-            if text not in common:
-                yield f"{comparison.metric.title}: {text}"
 
 
 def _notes(job: ReportJob, folds: Sequence[Results]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from slicewise.cli.console import figure, note, output, show_table
+from slicewise.quantities import counted
 
 if TYPE_CHECKING:
     from slicewise.evaluation.statistics import Distribution, StructureSummary
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
 SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
 _BESIDE = {"HD95 mm": "hd95_mm", "surface Dice": "surface_dice"}
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things, such as 1 case or 2 cases."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Distribution) -> None:

@@ -28,8 +28,9 @@ def preprocess(
       slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
     """
     from slicewise.cli.console import PROGRESS, loading, note
-    from slicewise.cli.tables import SET_ASIDE, counted
+    from slicewise.cli.tables import SET_ASIDE
     from slicewise.config import load_config
+    from slicewise.quantities import counted
 
     config = load_config(config_file, overrides or ())
     with loading():

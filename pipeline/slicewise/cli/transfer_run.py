@@ -11,9 +11,9 @@ from typing import Any
 
 from slicewise.cli.bridge import tracked
 from slicewise.cli.console import note, output, show_table
-from slicewise.cli.tables import counted
 from slicewise.errors import UsageError
 from slicewise.imaging.files import write_text
+from slicewise.quantities import counted
 from slicewise.tracking.store import open_store
 from slicewise.tracking.transfer.exporting import all_runs, chosen_runs, export_runs
 from slicewise.tracking.transfer.importing import Imported, exported_runs, import_runs

@@ -1,4 +1,4 @@
-"""The table of how sure a model is of each scan, the most doubtful first."""
+"""The table of how confident a model is in the masks of each scan, least confident first."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Confidences = Mapping[str, Sequence[StructureConfidence]]
 
 
 def write_confidences(confidences: Confidences, path: Path) -> None:
-    """Write a row a scan and structure, the most doubtful first; what is undefined is empty.
+    """Write a row a scan and structure, least confident first; what is undefined is empty.
 
     Raises:
         OutputError: the file cannot be written.
     """
     rows = (
         (scan, item.structure, *(getattr(item, name) for name in _FIGURES))
-        for scan, item in by_doubt(confidences)
+        for scan, item in least_confident_first(confidences)
     )
     write_table(path, ("scan", "structure", *_FIGURES), rows)
 
 
-def by_doubt(confidences: Confidences) -> list[tuple[str, StructureConfidence]]:
+def least_confident_first(confidences: Confidences) -> list[tuple[str, StructureConfidence]]:
     """Structures without a voxel first, then by their most likely Dice."""
     rows = [(scan, item) for scan, items in confidences.items() for item in items]
     return sorted(rows, key=lambda row: (row[1].volume_ml > 0, row[1].likely_dice))

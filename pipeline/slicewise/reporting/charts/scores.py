@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from slicewise.evaluation.scores import Score
 from slicewise.metrics.calibration import Reliability
+from slicewise.quantities import millilitres
 from slicewise.reporting.charts.style import (
     INK,
     PAPER,
@@ -76,7 +77,7 @@ def predicted_volumes_figure(
         colours: structure to #rrggbb.
     """
     words = "; ".join(
-        f"{shown_name(name)}: median {np.median(list(of_cases.values())):.3g} ml"
+        f"{shown_name(name)}: median {millilitres(float(np.median(list(of_cases.values()))))} ml"
         for name, of_cases in volumes_ml.items()
     )
     figure = new_figure(
@@ -127,8 +128,9 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
     name, volume = shown_name(summary.structure), summary.volume
     figure = new_figure(
         f"Bland-Altman plot of the volume of {name} in {volume.count} cases: bias "
-        f"{volume.bias_ml:+.3g} ml, limits of agreement {volume.lower_limit_ml:+.3g} to "
-        f"{volume.upper_limit_ml:+.3g} ml."
+        f"{millilitres(volume.bias_ml, signed=True)} ml, limits of agreement "
+        f"{millilitres(volume.lower_limit_ml, signed=True)} to "
+        f"{millilitres(volume.upper_limit_ml, signed=True)} ml."
     )
     axes = figure.subplots()
     axes.axhline(0, color=QUIET, linewidth=0.7)

@@ -11,6 +11,7 @@ from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside, listed
 from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers, rounded
 from slicewise.imaging.structures import Structure
+from slicewise.quantities import millilitres
 from slicewise.reporting.data_check.histograms import histogram
 from slicewise.reporting.data_check.thumbnails import Thumbnail, outline_colours
 from slicewise.reporting.html_page import data_address, write_page
@@ -207,7 +208,9 @@ def _parts(case: CheckedCase, structures: Sequence[Structure]) -> Iterator[_Part
     names = {structure.value: structure.name for structure in structures}
     colours = outline_colours(case.structures, structures)
     for value, volume_ml in list(case.structures.items())[:_MOST_STRUCTURES]:
-        yield _Part(names.get(value, f"label {value}"), f"{volume_ml:.3g} ml", colours[value])
+        yield _Part(
+            names.get(value, f"label {value}"), f"{millilitres(volume_ml)} ml", colours[value]
+        )
     if len(case.structures) > _MOST_STRUCTURES:
         yield _Part(f"and {len(case.structures) - _MOST_STRUCTURES} more", "", "transparent")
 

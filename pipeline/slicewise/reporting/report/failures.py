@@ -10,6 +10,7 @@ import numpy as np
 
 from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
 from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, FALSE_NEGATIVE, FALSE_POSITIVE, Score
+from slicewise.quantities import millilitres
 
 LEAST_DICE = 0.5
 """Below it less than half of the structure is shared, whatever the other cases are like."""
@@ -86,7 +87,10 @@ def odd_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
                 found.append(Failure(case, name, "odd volume", "nothing predicted"))
             elif abs(distances.get(case, 0)) > ROBUST_Z:
                 median = float(np.median([of_cases[other] for other in present]))
-                reason = f"{value:.3g} ml, median {median:.3g} ml (robust z {distances[case]:+.1f})"
+                reason = (
+                    f"{millilitres(value)} ml, median {millilitres(median)} ml "
+                    f"(robust z {distances[case]:+.1f})"
+                )
                 found.append(Failure(case, name, "odd volume", reason))
     return _ranked(found)
 
@@ -107,19 +111,22 @@ def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:
         rows = [row for row in scores if row.case == case]
         expected = sum(row.reference_ml for row in rows)
         if expected and not any(row.predicted_ml for row in rows):
-            yield Failure(case, "", "empty", f"nothing predicted, {expected:.3g} ml expected", 0.0)
+            reason = f"nothing predicted, {millilitres(expected)} ml expected"
+            yield Failure(case, "", "empty", reason, 0.0)
 
 
 def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
     """What fails whatever the other cases are like."""
     for row in rows:
         if row.state == FALSE_NEGATIVE:
-            yield _failure(row, "false negative", f"{row.reference_ml:.3g} ml not found")
+            yield _failure(row, "false negative", f"{millilitres(row.reference_ml)} ml not found")
         elif row.state == FALSE_POSITIVE:
-            yield _failure(row, "false positive", f"{row.predicted_ml:.3g} ml where there is none")
+            reason = f"{millilitres(row.predicted_ml)} ml where there is none"
+            yield _failure(row, "false positive", reason)
         elif row.precision < LEAST_PRECISION:
             outside_ml = (1 - row.precision) * row.predicted_ml
-            reason = f"{outside_ml:.3g} of {row.predicted_ml:.3g} ml lie outside of the reference"
+            volumes = f"{millilitres(outside_ml)} of {millilitres(row.predicted_ml)} ml"
+            reason = f"{volumes} lie outside of the reference"
             yield _failure(row, "leaked", reason)
         elif row.dice < LEAST_DICE:
             yield _failure(row, "low Dice", f"Dice {row.dice:.3f}")

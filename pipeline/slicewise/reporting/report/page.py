@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from slicewise.config import Config, as_yaml
 from slicewise.evaluation.scores import Score
+from slicewise.quantities import millilitres
 from slicewise.reporting.charts.export import svg_of
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.html_page import data_address, write_page
@@ -219,7 +220,7 @@ def _shown(case: ReportedCase, report: Report, anchors: Mapping[str, str]) -> _S
         if score.case == name
     ]
     facts += [
-        (report.colours[structure], shown_name(structure), f"{of_cases[name]:.3g} ml")
+        (report.colours[structure], shown_name(structure), f"{millilitres(of_cases[name])} ml")
         for structure, of_cases in report.volumes_ml.items()
     ]
     return _Shown(
@@ -238,7 +239,7 @@ def _shown(case: ReportedCase, report: Report, anchors: Mapping[str, str]) -> _S
 def _in_figures(score: Score) -> str:
     return (
         f"Dice {figure(score.dice, 3)}, HD95 {figure(score.hd95_mm, 1)} mm, volume "
-        f"{figure(score.predicted_ml, 2)} of {figure(score.reference_ml, 2)} ml"
+        f"{millilitres(score.predicted_ml)} of {millilitres(score.reference_ml)} ml"
     )
 
 

@@ -10,6 +10,7 @@ from scipy.ndimage import generate_binary_structure, label
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.masks import mask_pair
+from slicewise.quantities import millilitres
 from slicewise.reporting.charts.style import shown_name
 
 
@@ -39,6 +40,6 @@ def stray_notes(
             what = "1 piece" if len(apart) == 1 else f"{len(apart)} pieces"
             verb = "touches" if len(apart) == 1 else "touch"
             yield (
-                f"{shown_name(structure.name)}: {what} ({volume_ml:.2g} ml) {verb} nothing of "
-                "the reference"
+                f"{shown_name(structure.name)}: {what} ({millilitres(volume_ml)} ml) {verb} "
+                "nothing of the reference"
             )

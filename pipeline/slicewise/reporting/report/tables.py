@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from slicewise.evaluation.comparison import StructureComparison
 from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import METRICS, Metric
+from slicewise.quantities import millilitres
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
 from slicewise.reporting.report.text import (
@@ -176,14 +177,14 @@ def case_rows(report: Report, anchors: Mapping[str, str]) -> Iterator[CaseRow]:
                 "",
                 shown_name(name),
                 "predicted" if volume_ml else "empty",
-                (figure(volume_ml, 3),),
+                (millilitres(volume_ml),),
                 (case, name) in failed,
             )
 
 
 def _score_figures(score: Score, metrics: list[Metric]) -> tuple[str, ...]:
     figures = [_figure_of(float(getattr(score, metric.key)), metric) for metric in metrics]
-    volumes = (figure(score.predicted_ml, 3), figure(score.reference_ml, 3))
+    volumes = (millilitres(score.predicted_ml), millilitres(score.reference_ml))
     return (*figures, *volumes, figure(score.confidence, 3))
 
 

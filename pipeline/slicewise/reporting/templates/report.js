@@ -26,7 +26,7 @@
 
   // Figures have a sign of their own; what is undefined comes last either way.
   function figureOf(row, column) {
-    return parseFloat(row.cells[column].textContent.replace("\u2212", "-"));
+    return parseFloat(row.cells[column].textContent.replace("\u2212", "-").replace(/[<,]/g, ""));
   }
 
   function sort(column) {

@@ -21,6 +21,7 @@ from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.nifti.skew import ROUNDING_RADIANS
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume, require_same_grid
+from slicewise.quantities import millilitres
 from slicewise.reporting.slice_images import has_sides
 
 MOST_MASKS = 4
@@ -29,7 +30,6 @@ MOST_STRUCTURES = 255
 """Of one mask: a label takes one byte."""
 _WINDOW_PERCENTILES = (1.0, 99.7)
 _MOST_SAMPLES = 2_000_000
-_WHOLE_FROM_ML = 100
 _NOTICED_TILT_DEGREES = 0.5
 _TYPES = (np.uint8, np.int16, np.uint16, np.float32, np.float64)
 
@@ -132,18 +132,17 @@ def _mask_content(mask: ViewedMask, scan: Volume) -> dict[str, object]:
         numbers[inside] = number
         volume_ml = int(np.count_nonzero(inside)) * upright.voxel_volume_ml
         rows.append(
-            {"name": structure.name, "colour": structure.colour, "volume": _millilitres(volume_ml)}
+            {
+                "name": structure.name,
+                "colour": structure.colour,
+                "volume": f"{millilitres(volume_ml)} ml",
+            }
         )
     return {
         "name": mask.name,
         "labels": _packed(numbers.tobytes(order="F")),
         "structures": rows,
     }
-
-
-def _millilitres(volume_ml: float) -> str:
-    digits = f"{volume_ml:.3g}" if volume_ml < _WHOLE_FROM_ML else f"{volume_ml:,.0f}"
-    return f"{digits} ml"
 
 
 def _start(viewed: ViewedScan) -> list[int]:

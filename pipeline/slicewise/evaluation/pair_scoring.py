@@ -1,4 +1,4 @@
-"""Pairs of masks in, each scored out, in worker processes; and the summary of all as JSON."""
+"""Scores pairs of masks in worker processes, and sums the scores up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from slicewise.cli.bridge import tracked
-from slicewise.cli.console import note
 from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import SetAside, patient_of
 from slicewise.dataset.worker_pool import run_on_scans
@@ -24,6 +22,7 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.imaging.files import write_text
 from slicewise.imaging.structures import Structure, structures_of
+from slicewise.progress import SILENT, Progress, tracked
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class PairTask:
 
     Attributes:
         pair: where the masks lie.
-        reading: how faults are met.
+        reading: how faulty files are handled.
         structures: what the values mean; none where that is asked.
         patient: whose case it is; empty takes it for a patient of its own.
     """
@@ -97,21 +96,34 @@ class EvaluationSummary:
     without_mask: Sequence[str]
 
 
-def pair_tasks(pairs: Sequence[Pair], config: Config | None, workers: int) -> list[PairTask]:
-    """What is to be done, named by the configuration or else by the values that occur."""
+def pair_tasks(
+    pairs: Sequence[Pair], config: Config | None, workers: int, progress: Progress = SILENT
+) -> list[PairTask]:
+    """A task for each pair.
+
+    Args:
+        pairs: predictions and references.
+        config: names structures and patients; without one, structures are the values that occur,
+            and each case is a patient of its own.
+        workers: processes that look for these values.
+        progress: receives how far that is, and a message where patients are not known.
+    """
     if config is None:
         reading, patients = ReadingSection(), dict.fromkeys([pair.name for pair in pairs], "")
-        values = _values_in([PairTask(pair, reading) for pair in pairs], workers)
+        values = _values_in([PairTask(pair, reading) for pair in pairs], workers, progress)
         structures = structures_of({f"label_{value}": value for value in values}, {})
     else:
-        reading, patients = config.reading, _patients(pairs, config)
+        reading, patients = config.reading, _patients(pairs, config, progress)
         structures = structures_of(config.data.labels, config.structures)
     return [PairTask(pair, reading, structures, patients[pair.name]) for pair in pairs]
 
 
-def score_pairs(tasks: Sequence[PairTask], workers: int) -> ScoredPairs:
+def score_pairs(
+    tasks: Sequence[PairTask], workers: int, progress: Progress = SILENT
+) -> ScoredPairs:
     """Score each pair on the grid of its reference, ``workers`` at a time."""
-    results = tracked(run_on_scans(score_pair, tasks, workers), "scoring", len(tasks))
+    done = run_on_scans(score_pair, tasks, workers)
+    results = tracked(done, progress, "scoring", len(tasks))
     by_name = {task.name: result for task, result in results}
     found = ScoredPairs([], {}, {})
     for task in tasks:
@@ -139,18 +151,17 @@ def values_in_pair(task: PairTask) -> list[int]:
     return label_values([task.pair], task.reading)
 
 
-def write_summary(
-    scores: Sequence[Score],
-    set_aside: Sequence[SetAside],
-    without_mask: Sequence[str],
-    path: Path,
-) -> None:
-    """Write what the table shows, and all that it leaves out, as JSON.
+def summarize_evaluation(
+    scores: Sequence[Score], set_aside: Sequence[SetAside], without_mask: Sequence[str]
+) -> EvaluationSummary:
+    """Sum up the scores of an evaluation, and all that it leaves out.
 
-    Raises:
-        OutputError: the file cannot be written.
+    Args:
+        scores: of all pairs.
+        set_aside: pairs without scores.
+        without_mask: references that no mask belongs to.
     """
-    content = EvaluationSummary(
+    return EvaluationSummary(
         cases=len({score.case for score in scores}),
         patients=len({score.patient for score in scores}),
         mean_dice=mean_dice_interval(scores),
@@ -158,21 +169,30 @@ def write_summary(
         set_aside={item.name: item.reason for item in set_aside},
         without_mask=without_mask,
     )
-    text = TypeAdapter(EvaluationSummary).dump_json(content, indent=2).decode()
+
+
+def write_summary(summary: EvaluationSummary, path: Path) -> None:
+    """Write a summary as JSON.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = TypeAdapter(EvaluationSummary).dump_json(summary, indent=2).decode()
     write_text(path, text + "\n")
 
 
-def _values_in(tasks: Sequence[PairTask], workers: int) -> list[int]:
+def _values_in(tasks: Sequence[PairTask], workers: int, progress: Progress) -> list[int]:
     """Label values of all pairs; a pair that cannot be read is named when it is scored."""
-    results = tracked(run_on_scans(values_in_pair, tasks, workers), "reading", len(tasks))
+    done = run_on_scans(values_in_pair, tasks, workers)
+    results = tracked(done, progress, "reading", len(tasks))
     found = [result for _, result in results if not isinstance(result, ScanError)]
     return sorted({value for values in found for value in values})
 
 
-def _patients(pairs: Sequence[Pair], config: Config) -> dict[str, str]:
-    """Case to patient, as far as names tell; otherwise each is a patient of its own, and that."""
+def _patients(pairs: Sequence[Pair], config: Config, progress: Progress) -> dict[str, str]:
+    """Case to patient; where names do not tell patients, each case is a patient of its own."""
     try:
         return {pair.name: patient_of(pair.name, config.data) for pair in pairs}
     except DataError as error:
-        note(f"each case counts as one patient: {error.reason} ({error.where})")
+        progress.message(f"each case counts as one patient: {error.reason} ({error.where})")
         return {pair.name: pair.name for pair in pairs}

@@ -1,0 +1,33 @@
+"""Writes counts and volumes for people."""
+
+from __future__ import annotations
+
+import math
+
+_LEAST_ML = 0.0005
+_WHOLE_FROM_ML = 999.5
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun, such as 1 case or 2 cases."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def millilitres(volume_ml: float, *, signed: bool = False) -> str:
+    """A volume, or a difference of volumes, with three significant digits and no exponent.
+
+    From 1000 ml on it is whole millilitres with separators (``1,020``); what does not reach three
+    decimals is ``<0.001``, and NaN a dash. The unit is left to the sentence or to the table's head.
+
+    Args:
+        volume_ml: in millilitres.
+        signed: whether a positive difference shows its sign.
+    """
+    if math.isnan(volume_ml):
+        return "-"
+    sign = "+" if signed and volume_ml else ""
+    if 0 < abs(volume_ml) < _LEAST_ML:
+        return f"{'-' * (volume_ml < 0)}<0.001"
+    if abs(volume_ml) >= _WHOLE_FROM_ML:
+        return f"{volume_ml:{sign},.0f}"
+    return f"{round(volume_ml, 3):{sign}.3g}"
