@@ -41,13 +41,13 @@ def test_the_gain_is_the_mean_over_structures_of_the_mean_over_cases() -> None:
     first, second = ablation_rows("base", {"base": base, "other": other})
     gain_a = (dice(8) - dice(4) + 0 + dice(2) - dice(4)) / 3
     gain_b = (0 + dice(8) - dice(4) + 0) / 3
-    assert second.difference == pytest.approx((gain_a + gain_b) / 2)
-    assert second.low <= second.difference <= second.high
+    assert second.difference.mean == pytest.approx((gain_a + gain_b) / 2)
+    assert second.difference.low <= second.difference.mean <= second.difference.high
     assert second.cpu_ratio == 1.5
     # Two patients of opposite sign: each flip is as likely.
-    assert second.p_corrected == 1.0
+    assert second.difference.p_corrected == 1.0
     assert (first.cpu_ratio, first.variant) == (1.0, "base")
-    assert math.isnan(first.difference)
+    assert math.isnan(first.difference.mean)
 
 
 def test_a_gain_in_every_patient_is_significant_and_corrected_for_the_variants() -> None:
@@ -55,7 +55,7 @@ def test_a_gain_in_every_patient_is_significant_and_corrected_for_the_variants()
     base = Variant((), scores(*((name, 4, 4) for name in names)), 1, 1.0)
     better = Variant((), scores(*((name, 5 + i % 3, 5) for i, name in enumerate(names))), 1, 1.0)
     rows = ablation_rows("base", {"base": base, "one": better, "two": better})
-    assert rows[1].p_corrected == pytest.approx(2 * 2 / 2**10)
+    assert rows[1].difference.p_corrected == pytest.approx(2 * 2 / 2**10)
 
 
 def test_the_table_as_csv(tmp_path: Path) -> None:
@@ -72,5 +72,5 @@ def test_variants_without_a_case_in_common_differ_by_nothing_known() -> None:
         Variant((), scores(("q1", 8, 8)), 1, 1.0),
     )
     row = ablation_rows("base", {"base": base, "other": other})[1]
-    assert math.isnan(row.difference)
-    assert math.isnan(row.p_corrected)
+    assert math.isnan(row.difference.mean)
+    assert math.isnan(row.difference.p_corrected)

@@ -39,29 +39,41 @@ def test_by_hand() -> None:
     comparison = compare(numbered((0.5, 0.6, 0.7)), numbered((0.6, 0.8, 1.0)), NAMES)
     (row,) = comparison.rows
     assert (comparison.first, comparison.second, comparison.metric.key) == ("old", "new", "dice")
-    assert (row.structure, row.cases, row.patients, row.undefined) == ("a", 3, 3, 0)
-    assert (row.first_mean, row.second_mean, row.difference) == pytest.approx((0.6, 0.8, 0.2))
+    assert (row.structure, row.difference.cases, row.difference.patients, row.undefined) == (
+        "a",
+        3,
+        3,
+        0,
+    )
+    assert (row.first_mean, row.second_mean, row.difference.mean) == pytest.approx((0.6, 0.8, 0.2))
     assert row.differences == pytest.approx({"c0": 0.1, "c1": 0.2, "c2": 0.3})
-    assert (row.effect_size, row.p_value) == pytest.approx((1, 2 / 2**3))
+    assert (row.difference.effect_size, row.difference.p_value) == pytest.approx((1, 2 / 2**3))
     # The lowest and the highest of 3^3 draws.
-    assert (row.low, row.high) == pytest.approx((0.1, 0.3))
+    assert (row.difference.low, row.difference.high) == pytest.approx((0.1, 0.3))
 
 
 def test_the_other_way_round() -> None:
     random = np.random.default_rng(0)
     first, second = numbered(random.random(20)), numbered(random.random(20))
     (there,), (back,) = (compare(*runs, NAMES).rows for runs in ((first, second), (second, first)))
-    assert there.difference == pytest.approx(-back.difference)
-    assert there.effect_size == pytest.approx(-back.effect_size)
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-    assert there.p_value == pytest.approx(back.p_value, abs=0.02)
+    assert there.difference.mean == pytest.approx(-back.difference.mean)
+    assert there.difference.effect_size == pytest.approx(-back.difference.effect_size)
+    assert (there.difference.low, there.difference.high) == pytest.approx(
+        (-back.difference.high, -back.difference.low)
+    )
+    assert there.difference.p_value == pytest.approx(back.difference.p_value, abs=0.02)
 
 
 def test_a_run_beside_itself() -> None:
     scores = numbered(np.random.default_rng(1).random(30))
     (row,) = compare(scores, scores, NAMES).rows
-    assert (row.p_value, row.p_corrected, row.difference, row.effect_size) == (1, 1, 0, 0)
-    assert (row.low, row.high) == (0, 0)
+    assert (
+        row.difference.p_value,
+        row.difference.p_corrected,
+        row.difference.mean,
+        row.difference.effect_size,
+    ) == (1, 1, 0, 0)
+    assert (row.difference.low, row.difference.high) == (0, 0)
 
 
 def test_patients_count_once() -> None:
@@ -72,12 +84,12 @@ def test_patients_count_once() -> None:
         [replace(row, patient=owners[row.case]) for row in run] for run in (before, after)
     )
     (row,) = compare(before, after, NAMES).rows
-    assert (row.cases, row.patients) == (4, 3)
-    assert row.difference == pytest.approx((0.4 + 0.2 - 0.1 + 0.1) / 4)
+    assert (row.difference.cases, row.difference.patients) == (4, 3)
+    assert row.difference.mean == pytest.approx((0.4 + 0.2 - 0.1 + 0.1) / 4)
     # Sums of the patients: 0.6, -0.1, 0.1, ranks 3, 1.5, 1.5. Of the 8 sums with signs flipped,
     # six are 0.6 or 0.8 in size: all but 0.6 - 0.1 - 0.1 and its opposite.
-    assert row.p_value == pytest.approx(6 / 8)
-    assert row.effect_size == pytest.approx(3 / 6)
+    assert row.difference.p_value == pytest.approx(6 / 8)
+    assert row.difference.effect_size == pytest.approx(3 / 6)
 
 
 def test_one_patient_of_many_cases_against_all_others() -> None:
@@ -88,10 +100,10 @@ def test_one_patient_of_many_cases_against_all_others() -> None:
         for n, row in enumerate(numbered([0.5 + gain for gain in gains]))
     ]
     (row,) = compare(before, after, NAMES).rows
-    assert (row.cases, row.patients) == (62, 13)
-    assert row.difference == pytest.approx((12 * 0.02 - 50 * 0.02) / 62)
+    assert (row.difference.cases, row.difference.patients) == (62, 13)
+    assert row.difference.mean == pytest.approx((12 * 0.02 - 50 * 0.02) / 62)
     # Whatever signs are flipped, the one sum of 1.0 outweighs twelve of 0.02: none is smaller.
-    assert row.p_value == 1
+    assert row.difference.p_value == 1
     metric = METRICS["dice"]
     assert direction(row, metric) == 0
     assert "nothing can be said" in verdict(row, metric, NAMES)
@@ -110,10 +122,10 @@ def test_test_and_difference_are_about_one_figure(cases: list[tuple[int, int]]) 
     for owner, (_, gain) in zip(owners, cases, strict=True):
         gain_of[owner] += gain
     sums = np.array(list(gain_of.values()))
-    assert row.difference == pytest.approx(sums.sum() / 20 / len(cases))
+    assert row.difference.mean == pytest.approx(sums.sum() / 20 / len(cases))
     signs = np.array(list(itertools.product((-1, 1), repeat=len(sums))))
     reached = np.abs(signs @ sums) >= abs(sums.sum())
-    assert row.p_value == pytest.approx(float(reached.mean()))
+    assert row.difference.p_value == pytest.approx(float(reached.mean()))
 
 
 def _owner(number: int) -> str:
@@ -134,23 +146,23 @@ def test_what_only_one_has() -> None:
         numbered((0.5, 0.6, 0.7)), numbered((0.6, 0.7)) + rows({"x": 0.1, "w": 0.2}), NAMES
     )
     assert (comparison.only_first, comparison.only_second) == (("c2",), ("w", "x"))
-    assert comparison.rows[0].cases == 2
+    assert comparison.rows[0].difference.cases == 2
     assert comparison.rows[0].first_mean == pytest.approx(0.55)
 
 
 def test_undefined_in_either_is_left_out_and_counted() -> None:
     comparison = compare(numbered((0.5, NAN, 0.7, 0.2)), numbered((0.6, 0.7, NAN, 0.4)), NAMES)
     (row,) = comparison.rows
-    assert (row.cases, row.undefined) == (2, 2)
+    assert (row.difference.cases, row.undefined) == (2, 2)
     assert (row.undefined_first, row.undefined_second) == (1, 1)
-    assert row.difference == pytest.approx(0.15)
+    assert row.difference.mean == pytest.approx(0.15)
     assert list(row.differences) == ["c0", "c3"]
 
 
 def test_undefined_cases_are_counted_by_run() -> None:
     first = numbered((0.5, NAN, NAN, NAN, 0.2))
     (row,) = compare(first, numbered((0.6, 0.7, 0.8, NAN, NAN)), NAMES).rows
-    assert (row.cases, row.undefined) == (1, 4)
+    assert (row.difference.cases, row.undefined) == (1, 4)
     assert (row.undefined_first, row.undefined_second) == (2, 1)
 
 
@@ -158,9 +170,12 @@ def test_undefined_everywhere() -> None:
     scores = numbered((0.5, 0.6))
     comparison = compare(scores, scores, NAMES, "calibration_error")
     (row,) = comparison.rows
-    assert (row.cases, row.patients, row.undefined) == (0, 0, 2)
+    assert (row.difference.cases, row.difference.patients, row.undefined) == (0, 0, 2)
     assert (row.undefined_first, row.undefined_second) == (0, 0)
-    assert all(math.isnan(value) for value in (row.difference, row.low, row.p_corrected))
+    assert all(
+        math.isnan(value)
+        for value in (row.difference.mean, row.difference.low, row.difference.p_corrected)
+    )
 
 
 def test_structures_are_corrected_together() -> None:
@@ -171,9 +186,9 @@ def test_structures_are_corrected_together() -> None:
         values = random.random(10)
         before += numbered(values, structure)
         after += numbered(values + gain + random.normal(0, 0.03, 10), structure)
-    found = {row.structure: row for row in compare(before, after, NAMES).rows}
+    found = {row.structure: row.difference for row in compare(before, after, NAMES).rows}
     assert list(found) == ["a", "b", "c"]
-    smallest, middle, largest = sorted(found.values(), key=lambda row: row.p_value)
+    smallest, middle, largest = sorted(found.values(), key=lambda item: item.p_value)
     assert smallest.p_corrected == pytest.approx(3 * smallest.p_value)
     assert middle.p_corrected == pytest.approx(
         max(smallest.p_corrected, min(1, 2 * middle.p_value))
@@ -185,7 +200,7 @@ def test_errors_of_either_sign_are_compared_by_size() -> None:
     (first,), (second,) = numbered((0.5,)), numbered((0.5,))
     first, second = replace(first, predicted_ml=0.4), replace(second, predicted_ml=1.2)
     comparison = compare([first], [second], NAMES, "volume_error_ml")
-    assert comparison.rows[0].difference == pytest.approx(0.2 - 0.6)
+    assert comparison.rows[0].difference.mean == pytest.approx(0.2 - 0.6)
     assert comparison.metric.better == "lower"
     assert comparison.metric.title == "absolute volume error"
 
@@ -193,7 +208,7 @@ def test_errors_of_either_sign_are_compared_by_size() -> None:
 def test_a_case_of_several_folds_counts_once() -> None:
     twice = numbered((0.4, 0.6)) + numbered((0.6, NAN))
     (row,) = compare(twice, numbered((0.7, 0.7)), NAMES).rows
-    assert row.cases == 2
+    assert row.difference.cases == 2
     assert row.differences == pytest.approx({"c0": 0.2, "c1": 0.1})
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from slicewise.evaluation.comparison import StructureComparison
+from slicewise.evaluation.paired_difference import PairedDifference
 from slicewise.evaluation.statistics import METRICS
 from slicewise.evaluation.verdicts import direction, verdict
 
@@ -16,16 +18,19 @@ DICE, HD95 = METRICS["dice"], METRICS["hd95_mm"]
 
 
 def row(**changes: Any) -> StructureComparison:
-    values: dict[str, Any] = {
-        "structure": "core", "cases": 8, "patients": 8, "first_mean": 0.5, "second_mean": 0.75,
-        "difference": 0.25, "low": 0.125, "high": 0.375, "effect_size": 0.9, "p_value": 0.01,
-        "p_corrected": 0.02, "differences": {"c0": 0.25},
-    }  # fmt: skip
-    return StructureComparison(**(values | changes))
+    """A comparison with changes of its own or of its paired difference."""
+    names = {field.name for field in fields(PairedDifference)}
+    difference = replace(
+        PairedDifference(0.25, 0.125, 0.375, 8, 8, 0.9, 0.01, 0.02),
+        **{name: value for name, value in changes.items() if name in names},
+    )
+    own = {name: value for name, value in changes.items() if name not in names}
+    found = StructureComparison("core", 0.5, 0.75, difference, {"c0": 0.25})
+    return replace(found, **own)
 
 
 def test_the_sign_of_the_difference_names_the_winner() -> None:
-    fall = row(difference=-0.25, low=-0.375, high=-0.125, effect_size=-0.9)
+    fall = row(mean=-0.25, low=-0.375, high=-0.125, effect_size=-0.9)
     assert verdict(row(), DICE, NAMES) == (
         "core: new is better, Dice by 0.2500 (corrected p = 0.0200)."
     )
@@ -72,5 +77,5 @@ def test_nothing_to_compare() -> None:
     assert verdict(absent, HD95, NAMES) == (
         "core: no case has the HD95 in both runs; old alone missed 5, new alone 0."
     )
-    equal = row(differences={"c0": 0.0}, difference=0.0, p_corrected=1.0)
+    equal = row(differences={"c0": 0.0}, mean=0.0, p_corrected=1.0)
     assert verdict(equal, DICE, NAMES) == "core: both runs are equal in every case."

@@ -1,4 +1,4 @@
-"""Temperature, uncertainty and promised Dice against figures by hand and by other libraries."""
+"""Temperature, uncertainty and estimated Dice against figures by hand and by other libraries."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_uncertainty_at_its_ends() -> None:
     assert (sure.voxels == 0).all()
 
 
-def test_promised_dice_by_hand() -> None:
+def test_estimated_dice_by_hand() -> None:
     probability = np.array([1.0, 0.8, 0.6, 0.4, 0.04, 0.0])
     mask = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
     assert estimated_dice(probability, mask) == pytest.approx(2 * 2.4 / (2.8 + 3))
@@ -88,7 +88,7 @@ def test_promised_dice_by_hand() -> None:
     assert estimated_dice(mask.astype(float), mask) == 1
 
 
-def test_a_calibrated_network_keeps_its_promise() -> None:
+def test_the_estimate_of_a_calibrated_network_is_right() -> None:
     random = np.random.default_rng(0)
     probability = random.beta(0.3, 0.5, size=400_000)
     truth = random.random(probability.shape) < probability
@@ -119,10 +119,10 @@ def test_confidence_of_each_structure(make_config: MakeConfig) -> None:
     volumes = as_volumes(stacked)
     disc, ring, dot = structure_confidences(volumes[0].with_voxels(values), volumes, config)
     assert [item.structure for item in (disc, ring, dot)] == ["disc", "ring", "dot"]
-    promised = 2 * 1.5 / (1.5 + 2)
-    assert (disc.volume_ml, disc.estimated_dice) == pytest.approx((0.02, promised))
+    estimated = 2 * 1.5 / (1.5 + 2)
+    assert (disc.volume_ml, disc.estimated_dice) == pytest.approx((0.02, estimated))
     assert (disc.predicted_dice, disc.predicted_dice_error) == pytest.approx(
-        (0.1 + promised / 2, 0.03)
+        (0.1 + estimated / 2, 0.03)
     )
     assert disc.uncertainty == pytest.approx(entropy([0.2, 0.5, 0.3], base=4) / 2, abs=1e-6)
     # Nothing was learned about the ring, and of the dot there is no voxel.

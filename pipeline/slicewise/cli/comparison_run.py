@@ -11,6 +11,7 @@ from pathlib import Path
 from slicewise.cli.console import figure, note, output, show_table
 from slicewise.errors import DataError
 from slicewise.evaluation.comparison import RunComparison, StructureComparison
+from slicewise.evaluation.paired_difference import PairedDifference
 from slicewise.evaluation.results import Results, read_results
 from slicewise.evaluation.scored_run import ScoredRun, distinct_names
 from slicewise.evaluation.verdicts import verdict
@@ -78,15 +79,15 @@ def show_comparison(comparison: RunComparison) -> None:
 def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
     return (
         row.structure,
-        str(row.cases),
+        str(row.difference.cases),
         str(row.undefined),
-        str(row.patients),
+        str(row.difference.patients),
         figure(row.first_mean, digits),
         figure(row.second_mean, digits),
-        f"{_signed(row.difference, digits)} {_interval(row, digits)}".rstrip(),
-        _signed(row.effect_size, 2),
-        figure(row.p_value),
-        figure(row.p_corrected),
+        f"{_signed(row.difference.mean, digits)} {_interval(row.difference, digits)}".rstrip(),
+        _signed(row.difference.effect_size, 2),
+        figure(row.difference.p_value),
+        figure(row.difference.p_corrected),
     )
 
 
@@ -95,10 +96,10 @@ def _signed(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{round(value, digits) + 0:+.{digits}f}"
 
 
-def _interval(row: StructureComparison, digits: int) -> str:
-    if math.isnan(row.low):
+def _interval(found: PairedDifference, digits: int) -> str:
+    if math.isnan(found.low):
         return ""
-    return f"[{_signed(row.low, digits)}, {_signed(row.high, digits)}]"
+    return f"[{_signed(found.low, digits)}, {_signed(found.high, digits)}]"
 
 
 def _of_folds(folds: Sequence[Results]) -> ScoredRun:

@@ -154,25 +154,25 @@ def _show(judgement: Judgement, champion: ModelVersion, challenger: ModelVersion
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    interval = f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]"
+    found = row.difference
     return (
         row.structure,
-        str(row.cases),
-        str(row.patients),
+        str(found.cases),
+        str(found.patients),
         figure(row.champion),
         figure(row.challenger),
-        interval,
-        figure(row.wilcoxon_p),
-        figure(row.p_value),
+        f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
+        figure(found.wilcoxon_p),
+        figure(found.p_corrected),
     )
 
 
 def _figures(judgement: Judgement) -> dict[str, str]:
     if not judgement.rows:
         return {}
-    mean = judgement.rows[0]
+    mean = judgement.rows[0].difference
     return {
-        "promotion_difference": f"{mean.difference:+.4f}",
+        "promotion_difference": f"{mean.mean:+.4f}",
         "promotion_interval": f"[{mean.low:+.4f}, {mean.high:+.4f}]",
         "promotion_cases": str(mean.cases),
         "promotion_patients": str(mean.patients),

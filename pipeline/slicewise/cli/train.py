@@ -155,13 +155,13 @@ def _show_tuning(trials: Sequence[Trial]) -> None:
 def _row(trial: Trial) -> tuple[str, ...]:
     from slicewise.cli.console import figure
 
-    found = trial.effect
+    found = trial.gain
     interval = "" if found.low != found.low else f" [{found.low:+.4f}, {found.high:+.4f}]"
-    p = found.p_value if trial.p_corrected != trial.p_corrected else trial.p_corrected
+    p = found.p_value if found.p_corrected != found.p_corrected else found.p_corrected
     return (
         f"{trial.kind}, {trial.structure}",
         trial.option,
-        trial.figure,
+        trial.metric,
         f"{found.mean:+.4f}{interval}",
         figure(p),
         "" if trial.chosen is None else "yes" if trial.chosen else "no",

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from slicewise.dataset.catalogue import listed
 from slicewise.evaluation.comparison import RunComparison, StructureComparison
-from slicewise.evaluation.paired_tests import FEWEST_PATIENTS
+from slicewise.evaluation.paired_tests import FEWEST_PATIENTS, SIGNIFICANT
 from slicewise.evaluation.scored_run import ScoredRun
-from slicewise.evaluation.verdicts import SIGNIFICANT
 from slicewise.quantities import counted
 
 
@@ -30,7 +29,9 @@ def caveats(comparison: RunComparison, first: ScoredRun, second: ScoredRun) -> I
             yield f"{row.structure}: left out, as undefined in a run: {_left_out(row, comparison)}"
     yield from _about_structures(runs)
     yield from _about_folds(runs)
-    few = [row.structure for row in comparison.rows if 0 < row.patients < FEWEST_PATIENTS]
+    few = [
+        row.structure for row in comparison.rows if 0 < row.difference.patients < FEWEST_PATIENTS
+    ]
     if few:
         yield (
             f"fewer than {FEWEST_PATIENTS} patients: no p-value can be below {SIGNIFICANT}: "

@@ -1,4 +1,4 @@
-"""Scores of two runs in, case by case which is better, by how much, and how sure that is, out.
+"""Compares the scores of two runs, case by case.
 
 Only cases that both runs scored count, and of these only those where the metric is defined in both.
 Volume errors are compared by their size, whatever their sign.
@@ -6,8 +6,6 @@ Volume errors are compared by their size, whatever their sign.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,22 +15,14 @@ import numpy as np
 
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import DataError, UsageError
-from slicewise.evaluation.paired_tests import (
-    Floats,
-    holm,
-    rank_biserial,
-    sign_flip_p,
-    wilcoxon_p,
+from slicewise.evaluation.paired_difference import (
+    PairedDifference,
+    corrected,
+    paired_difference,
 )
 from slicewise.evaluation.scores import Score
-from slicewise.evaluation.statistics import (
-    METRICS,
-    Metric,
-    case_values,
-    mean_interval,
-    patient_sums,
-)
-from slicewise.imaging.files import write_text
+from slicewise.evaluation.statistics import METRICS, Metric, case_values
+from slicewise.imaging.files import write_table
 
 
 @dataclass(frozen=True)
@@ -65,43 +55,24 @@ class StructureComparison:
 
     Attributes:
         structure: its name.
-        cases: that count.
-        patients: whose they are.
-        first_mean: of the first run, over these cases.
+        first_mean: of the first run, over the cases that count.
         second_mean: of the second run, over these cases.
-        difference: second minus first.
-        low: end of the 95 % interval of the difference, patients drawn; NaN with fewer than two.
-        high: the other end.
-        effect_size: matched-pairs rank-biserial correlation of the patients' sums of differences,
-            from -1 (the second is lower in every patient) over 0 to 1 (higher in every patient).
-        p_value: two-sided, of a permutation test of ``difference``: whole patients have their signs
-            flipped, so what is tested are their sums of differences, which over the number of
-            cases are the difference.
-        p_corrected: over the structures, by Holm.
+        difference: second minus first, p-values corrected over the structures.
         differences: case to second minus first.
         undefined: cases of both runs where one of them leaves the metric undefined, or both.
         undefined_first: of these, cases that the first run alone leaves undefined; of distances,
             its false negatives.
         undefined_second: cases that the second run alone leaves undefined.
-        wilcoxon_p: two-sided, of Wilcoxon's signed-rank test of the patients' sums of differences.
     """
 
     structure: str
-    cases: int
-    patients: int
     first_mean: float
     second_mean: float
-    difference: float
-    low: float
-    high: float
-    effect_size: float
-    p_value: float
-    p_corrected: float
+    difference: PairedDifference
     differences: Mapping[str, float]
     undefined: int = 0
     undefined_first: int = 0
     undefined_second: int = 0
-    wilcoxon_p: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -171,12 +142,12 @@ def compare(
         )
     structures = dict.fromkeys(pair.structure for pair in pairs)
     rows = [_compared([p for p in pairs if p.structure == name], seed) for name in structures]
-    corrected = holm([row.p_value for row in rows])
+    differences = corrected([row.difference for row in rows])
     ours, theirs = ({row.case for row in rows_of} for rows_of in (first, second))
     return RunComparison(
         _by_size(metric_of(metric)),
         *names,
-        tuple(replace(row, p_corrected=p) for row, p in zip(rows, corrected, strict=True)),
+        tuple(replace(row, difference=d) for row, d in zip(rows, differences, strict=True)),
         tuple(sorted(ours - theirs)),
         tuple(sorted(theirs - ours)),
     )
@@ -202,40 +173,16 @@ def pair_scores(
     ]
 
 
-@dataclass(frozen=True)
-class MeanDifference:
-    """All structures of two runs together, each counting alike; NaN where nothing is paired.
-
-    Attributes:
-        difference: mean over structures of the mean difference over cases, second minus first.
-        low: end of its 95 % interval, patients drawn; NaN with fewer than two.
-        high: the other end.
-        p_value: two-sided, of a test that flips the signs of whole patients.
-        of_patients: what each patient adds to ``difference``.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    of_patients: Floats
-
-
-def mean_difference(pairs: Sequence[PairedScore], seed: int = 0) -> MeanDifference:
-    """Mean over structures of the mean difference of two runs, and how sure it is."""
-    known = [pair for pair in pairs if not math.isnan(pair.difference)]
-    if not known:
-        return MeanDifference(math.nan, math.nan, math.nan, math.nan, np.zeros(0))
-    sums, counts = patient_sums(
-        [pair.structure for pair in known],
-        [pair.patient for pair in known],
-        [pair.difference for pair in known],
+def mean_difference(pairs: Sequence[PairedScore], seed: int = 0) -> PairedDifference:
+    """Mean over structures of the mean difference of two runs, second minus first."""
+    return paired_difference(
+        [pair.difference for pair in pairs],
+        [pair.patient for pair in pairs],
+        cases=[pair.case for pair in pairs],
+        structures=[pair.structure for pair in pairs],
+        seed=seed,
+        with_wilcoxon=True,
     )
-    # Each structure counts alike, however many cases have it.
-    of_patients = (sums / counts.sum(axis=1, keepdims=True)).sum(axis=0) / len(sums)
-    low, high = mean_interval(sums, counts, np.random.default_rng(seed))
-    p_value = sign_flip_p(of_patients, np.random.default_rng(seed))
-    return MeanDifference(float(of_patients.sum()), low, high, p_value, of_patients)
 
 
 def write_differences(pairs: Sequence[PairedScore], path: Path) -> None:
@@ -244,14 +191,12 @@ def write_differences(pairs: Sequence[PairedScore], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("structure", "case", "patient", "first", "second", "difference"))
-    for pair in pairs:
-        figures = (pair.first, pair.second, pair.difference)
-        cells = ("" if math.isnan(value) else f"{value:.6g}" for value in figures)
-        writer.writerow((pair.structure, pair.case, pair.patient, *cells))
-    write_text(path, text.getvalue())
+    columns = ("structure", "case", "patient", "first", "second", "difference")
+    rows = (
+        (pair.structure, pair.case, pair.patient, pair.first, pair.second, pair.difference)
+        for pair in pairs
+    )
+    write_table(path, columns, rows)
 
 
 def _by_size(metric: Metric) -> Metric:
@@ -284,33 +229,15 @@ def _distinct(patients: Mapping[str, str]) -> int:
 
 def _compared(pairs: Sequence[PairedScore], seed: int) -> StructureComparison:
     known = [pair for pair in pairs if not math.isnan(pair.difference)]
-    patients = [pair.patient for pair in known]
-    sums, counts = patient_sums(
-        [pair.structure for pair in known], patients, [pair.difference for pair in known]
-    )
-    of_patients = sums.ravel()
-    low, high = mean_interval(sums, counts, np.random.default_rng(seed))
     return StructureComparison(
         structure=pairs[0].structure,
-        cases=len(known),
-        patients=len(of_patients),
         first_mean=_mean([pair.first for pair in known]),
         second_mean=_mean([pair.second for pair in known]),
-        difference=_mean([pair.difference for pair in known]),
-        low=low,
-        high=high,
-        effect_size=rank_biserial(of_patients),
-        p_value=sign_flip_p(of_patients, np.random.default_rng(seed)),
-        p_corrected=math.nan,
+        difference=mean_difference(pairs, seed),
         differences={pair.case: pair.difference for pair in known},
         undefined=len(pairs) - len(known),
-        undefined_first=sum(
-            math.isnan(pair.first) and not math.isnan(pair.second) for pair in pairs
-        ),
-        undefined_second=sum(
-            math.isnan(pair.second) and not math.isnan(pair.first) for pair in pairs
-        ),
-        wilcoxon_p=wilcoxon_p(of_patients),
+        undefined_first=sum(math.isnan(p.first) and not math.isnan(p.second) for p in pairs),
+        undefined_second=sum(math.isnan(p.second) and not math.isnan(p.first) for p in pairs),
     )
 
 

@@ -1,4 +1,4 @@
-"""Scores of a champion and a challenger in; whether the challenger is not worse, and why, out.
+"""The test of non-inferiority that a challenger must pass to replace a champion.
 
 Not worse means: of the Dice, challenger minus champion, the lower end of the 95 % interval lies
 above minus the margin, for the mean over structures and for each structure.
@@ -12,14 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from slicewise.dataset.catalogue import listed
-from slicewise.evaluation.comparison import (
-    PairedScore,
-    StructureComparison,
-    compare,
-    mean_difference,
-    pair_scores,
-)
-from slicewise.evaluation.paired_tests import FEWEST_PATIENTS, wilcoxon_p
+from slicewise.evaluation.comparison import compare, mean_difference, pair_scores
+from slicewise.evaluation.paired_difference import PairedDifference, corrected
+from slicewise.evaluation.paired_tests import FEWEST_PATIENTS
 from slicewise.evaluation.scores import Score
 
 MEAN = "mean"
@@ -33,27 +28,15 @@ class Row:
 
     Attributes:
         structure: its name, or ``mean``.
-        cases: that both scored.
-        patients: whose they are.
-        champion: mean Dice over these cases.
+        champion: mean Dice over the cases that both scored.
         challenger: mean Dice over these cases.
-        difference: challenger minus champion.
-        low: end of its 95 % interval, patients drawn; NaN with fewer than two patients.
-        high: the other end.
-        wilcoxon_p: of Wilcoxon's signed-rank test over patients.
-        p_value: of a permutation test of the difference; structures are corrected by Holm.
+        difference: challenger minus champion, p-values corrected over the structures.
     """
 
     structure: str
-    cases: int
-    patients: int
     champion: float
     challenger: float
-    difference: float
-    low: float
-    high: float
-    wilcoxon_p: float
-    p_value: float
+    difference: PairedDifference
 
 
 @dataclass(frozen=True)
@@ -99,52 +82,27 @@ def judge(
         text = f"no held-out case in common, of {counts}: cross-validate both on one data set"
         return Judgement((), margin, (text,))
     compared = compare(champion, challenger, _NAMES, seed=seed)
-    rows = (_mean(pairs, compared.rows, seed), *map(_of_structure, compared.rows))
-    return Judgement(rows, margin, tuple(_objections(rows, margin)))
+    rows = tuple(
+        Row(row.structure, row.first_mean, row.second_mean, row.difference) for row in compared.rows
+    )
+    mean = Row(
+        MEAN,
+        float(np.nanmean([row.champion for row in rows])),
+        float(np.nanmean([row.challenger for row in rows])),
+        *corrected([mean_difference(pairs, seed)]),
+    )
+    return Judgement((mean, *rows), margin, tuple(_objections((mean, *rows), margin)))
 
 
 def _objections(rows: Sequence[Row], margin: float) -> Iterator[str]:
-    patients = rows[0].patients
+    patients = rows[0].difference.patients
     if patients < FEWEST_PATIENTS:
         yield f"{patients} patients in common; {FEWEST_PATIENTS} are needed to tell anything"
         return
     for row in rows:
         # Written so that an interval that is not known is no proof.
-        if not row.low > -margin:
+        if not row.difference.low > -margin:
             yield (
-                f"{row.structure}: the Dice may be lower by {-row.low:.4f} (end of the 95 % "
-                f"interval), the margin is {margin:g}"
+                f"{row.structure}: the Dice may be lower by {-row.difference.low:.4f} (end of the "
+                f"95 % interval), the margin is {margin:g}"
             )
-
-
-def _mean(
-    pairs: Sequence[PairedScore], structures: Sequence[StructureComparison], seed: int
-) -> Row:
-    found = mean_difference(pairs, seed)
-    return Row(
-        MEAN,
-        len({case for row in structures for case in row.differences}),
-        len(found.of_patients),
-        float(np.nanmean([row.first_mean for row in structures])),
-        float(np.nanmean([row.second_mean for row in structures])),
-        found.difference,
-        found.low,
-        found.high,
-        wilcoxon_p(found.of_patients),
-        found.p_value,
-    )
-
-
-def _of_structure(row: StructureComparison) -> Row:
-    return Row(
-        row.structure,
-        row.cases,
-        row.patients,
-        row.first_mean,
-        row.second_mean,
-        row.difference,
-        row.low,
-        row.high,
-        row.wilcoxon_p,
-        row.p_corrected,
-    )

@@ -1,4 +1,4 @@
-"""A difference of each patient in, how large and how sure all are out; and p-values corrected."""
+"""Effect size and tests of paired differences, one a patient, and Holm's correction."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 
 FEWEST_PATIENTS = 6
 """With fewer, a two-sided test cannot come below 0.05, however they differ: 2 / 2^5 = 0.0625."""
+SIGNIFICANT = 0.05
+"""Corrected p-values below it count as significant."""
 PERMUTATIONS = 9999
 """Up to 13 patients, these are all that there are, and the p-value is exact."""
 _DRAWN_AT_ONCE = 1000

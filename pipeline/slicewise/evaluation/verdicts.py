@@ -1,11 +1,11 @@
-"""One structure in two runs in, in words which run is better out, or that this cannot be said."""
+"""Says in words which of two runs is better in a structure, or that this cannot be said."""
 
 from __future__ import annotations
 
 from slicewise.evaluation.comparison import StructureComparison
+from slicewise.evaluation.paired_tests import SIGNIFICANT
 from slicewise.evaluation.statistics import Metric
 
-SIGNIFICANT = 0.05
 _DISTANCES = ("hd95_mm", "surface_distance_mm")
 
 
@@ -15,9 +15,9 @@ def direction(row: StructureComparison, metric: Metric) -> int:
     The sign is that of the mean difference. It counts if the corrected p-value is below 0.05, and
     neither the interval nor the effect speaks against it.
     """
-    if not row.p_corrected < SIGNIFICANT or not _one_way(row):
+    if not row.difference.p_corrected < SIGNIFICANT or not _one_way(row):
         return 0
-    return 1 if (row.difference > 0) == (metric.better == "higher") else -1
+    return 1 if (row.difference.mean > 0) == (metric.better == "higher") else -1
 
 
 def survivors_only(row: StructureComparison) -> bool:
@@ -41,25 +41,26 @@ def verdict(row: StructureComparison, metric: Metric, names: tuple[str, str]) ->
 
 
 def _words(row: StructureComparison, metric: Metric, names: tuple[str, str]) -> str:
-    if not row.cases:
+    if not row.difference.cases:
         return f"no case has the {metric.title} in both runs"
     which = "where both found it" if metric.key in _DISTANCES else "where both have a value"
     where = f" {which}" if survivors_only(row) else ""
     if not any(row.differences.values()):
         return f"both runs are equal in every case{where}"
-    certainty = f"corrected p = {row.p_corrected:.4f}"
+    certainty = f"corrected p = {row.difference.p_corrected:.4f}"
     better = direction(row, metric)
     if not better:
-        if row.p_corrected < SIGNIFICANT:
+        if row.difference.p_corrected < SIGNIFICANT:
             certainty += ", but the interval or the effect speaks against the mean"
         return f"nothing can be said about which run is better{where} ({certainty})"
     winner = names[1] if better > 0 else names[0]
-    size = f"{abs(row.difference):.{metric.digits}f} {metric.unit}".rstrip()
+    size = f"{abs(row.difference.mean):.{metric.digits}f} {metric.unit}".rstrip()
     return f"{winner} is better{where}, {metric.title} by {size} ({certainty})"
 
 
 def _one_way(row: StructureComparison) -> bool:
-    figures = (row.difference, row.low, row.high, row.effect_size)
+    found = row.difference
+    figures = (found.mean, found.low, found.high, found.effect_size)
     return all(value > 0 for value in figures) or all(value < 0 for value in figures)
 
 

@@ -1,4 +1,4 @@
-"""Probabilities in, how far they are to be believed out: calibrated, as a map, as a Dice."""
+"""Confidence of a model in its masks: calibration, uncertainty, and Dice without a reference."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from slicewise.config import Config, DicePrediction
 from slicewise.imaging.volume import Volume
 
 LEAST_PROBABILITY = 0.05
-"""What is less probable promises nothing: of such voxels there are millions, and all together they
-would outweigh a small structure."""
+"""Voxels of lower probability do not count: there are millions of them, and together they would
+outweigh a small structure."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class StructureConfidence:
     Attributes:
         structure: its name.
         volume_ml: of its mask.
-        estimated_dice: what the probabilities promise, see ``estimated_dice``; 0 without a voxel.
-        predicted_dice: what held-out cases with such a promise came to; NaN where that was not
-            learned, or without a voxel.
-        predicted_dice_error: deviation of held-out cases from that.
+        estimated_dice: model-estimated, see ``estimated_dice``; 0 without a voxel.
+        predicted_dice: by the regression of held-out cases on their estimated Dice; NaN without
+            such a regression, or without a voxel.
+        predicted_dice_error: standard error of that prediction in held-out cases.
         uncertainty: mean over the mask, see ``uncertainty``.
     """
 
@@ -41,7 +41,7 @@ class StructureConfidence:
 
     @property
     def likely_dice(self) -> float:
-        """The best guess there is: expected where that was learned, otherwise promised."""
+        """The best figure there is: predicted where there is a regression, otherwise estimated."""
         return self.estimated_dice if math.isnan(self.predicted_dice) else self.predicted_dice
 
 
@@ -90,18 +90,18 @@ def estimated_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -
     Returns:
         In [0, 1]; 0 for an empty mask.
     """
-    values = counted(probability)
+    values = without_improbable(probability)
     inside = values.sum(where=mask, dtype=np.float64)
     total = values.sum(dtype=np.float64)
-    return promise(float(inside), float(total), int(np.count_nonzero(mask)))
+    return dice_of_sums(float(inside), float(total), int(np.count_nonzero(mask)))
 
 
-def counted(probability: NDArray[np.floating]) -> NDArray[np.floating]:
+def without_improbable(probability: NDArray[np.floating]) -> NDArray[np.floating]:
     """Probabilities as ``estimated_dice`` counts them: what is less than its limit is 0."""
     return np.where(probability >= LEAST_PROBABILITY, probability, 0)
 
 
-def promise(inside: float, total: float, size: int) -> float:
+def dice_of_sums(inside: float, total: float, size: int) -> float:
     """``estimated_dice`` of sums that are known.
 
     Args:
@@ -112,9 +112,9 @@ def promise(inside: float, total: float, size: int) -> float:
     return 2 * inside / (total + size) if size else 0.0
 
 
-def predicted_dice(promised: float, regression: DicePrediction) -> float:
-    """The Dice that held-out cases with such a promise came to, in [0, 1]."""
-    return min(max(regression.intercept + regression.slope * promised, 0.0), 1.0)
+def predicted_dice(estimated: float, regression: DicePrediction) -> float:
+    """The Dice that held-out cases of such an estimate have on average, in [0, 1]."""
+    return min(max(regression.intercept + regression.slope * estimated, 0.0), 1.0)
 
 
 def structure_confidences(
@@ -125,21 +125,21 @@ def structure_confidences(
     Args:
         mask: label values of the configuration.
         probabilities: background, then each structure, calibrated, on the grid of the mask.
-        config: names the structures, and what was learned about their Dice.
+        config: names the structures, and the regressions of their Dice.
     """
     found = []
     for place, (name, value) in enumerate(config.data.labels.items(), start=1):
         own = mask.voxels == value
         size = np.count_nonzero(own)
-        promised = estimated_dice(probabilities[place].voxels, own)
+        estimated = estimated_dice(probabilities[place].voxels, own)
         regression = config.inference.dice_prediction.get(name) if size else None
         entropy = _relative_entropy(np.stack([item.voxels[own] for item in probabilities]))
         found.append(
             StructureConfidence(
                 structure=name,
                 volume_ml=size * mask.voxel_volume_ml,
-                estimated_dice=promised,
-                predicted_dice=predicted_dice(promised, regression) if regression else math.nan,
+                estimated_dice=estimated,
+                predicted_dice=predicted_dice(estimated, regression) if regression else math.nan,
                 predicted_dice_error=regression.error if regression else math.nan,
                 uncertainty=float(entropy.mean(dtype=np.float64)) if size else math.nan,
             )

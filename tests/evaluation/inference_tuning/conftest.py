@@ -19,20 +19,20 @@ MakeCase = Callable[..., CaseEvidence]
 MakeCases = Callable[..., list[CaseEvidence]]
 
 
-def mask(dice: float | None, promised: float = 0.8) -> MaskEvidence:
-    """The same promise at every temperature."""
-    return MaskEvidence(dice, (promised,) * len(TEMPERATURES))
+def mask(dice: float | None, estimated_dice: float = 0.8) -> MaskEvidence:
+    """The same estimate at every temperature."""
+    return MaskEvidence(dice, (estimated_dice,) * len(TEMPERATURES))
 
 
 @pytest.fixture
 def make_case() -> MakeCase:
-    """One case with the structure ``core``; least surprised at the temperature of ``best``."""
+    """One case with the structure ``core``; of the least nll at the temperature of ``best``."""
 
     def make(number: int, dice: float | None = 0.8, **others: Any) -> CaseEvidence:
         changed = {name: mask(value) for name, value in others.get("changed", {}).items()}
         place = others.get("best", NEUTRAL)
         nll = tuple(0.1 + 0.01 * abs(i - place) for i in range(len(TEMPERATURES)))
-        core = StructureEvidence(mask(dice, others.get("promised", 0.8)), changed)
+        core = StructureEvidence(mask(dice, others.get("estimated_dice", 0.8)), changed)
         return CaseEvidence(
             case=f"case{number}",
             patient=others.get("patient", f"case{number}"),

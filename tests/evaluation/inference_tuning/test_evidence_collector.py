@@ -96,23 +96,23 @@ def test_dice_of_every_mask(evidence: CaseEvidence, case: HeldOutCase, plain: Pr
 
 
 @pytest.mark.parametrize("place", [0, NEUTRAL, len(TEMPERATURES) - 1])
-def test_promises_are_those_of_the_calibrated_probabilities(
+def test_estimates_are_those_of_the_calibrated_probabilities(
     evidence: CaseEvidence, plain: Prediction, place: int
 ) -> None:
     stacked = torch.from_numpy(np.stack([item.voxels for item in plain.probabilities]))
     calibrated = with_temperature(stacked, TEMPERATURES[place]).numpy()
     for number, (name, value) in enumerate(LABELS.items(), start=1):
         found = evidence.structures[name]
-        promised = estimated_dice(calibrated[number], plain.voxels == value)
-        assert found.plain.promised[place] == pytest.approx(promised, abs=1e-5)
+        estimated = estimated_dice(calibrated[number], plain.voxels == value)
+        assert found.plain.estimated_dice[place] == pytest.approx(estimated, abs=1e-5)
         for option, changed in found.changed.items():
             mask = postprocess(plain, LABELS, {name: POSTPROCESSING[option]})
-            promised = estimated_dice(calibrated[number], mask.voxels == value)
-            assert changed.promised[place] == pytest.approx(promised, abs=1e-5)
+            estimated = estimated_dice(calibrated[number], mask.voxels == value)
+            assert changed.estimated_dice[place] == pytest.approx(estimated, abs=1e-5)
 
 
 @pytest.mark.parametrize("place", [0, NEUTRAL, len(TEMPERATURES) - 1])
-def test_surprise_is_cross_entropy(
+def test_nll_is_cross_entropy(
     evidence: CaseEvidence, case: HeldOutCase, plain: Prediction, place: int
 ) -> None:
     stacked = torch.from_numpy(np.stack([item.voxels for item in plain.probabilities]))
@@ -153,7 +153,7 @@ def test_without_mirroring_nothing_more_is_predicted(
 def test_a_case_without_anything(predictor: Predictor, case: HeldOutCase) -> None:
     still = predictor.config.augmentation.model_copy(update={"mirror_axes": ()})
     config = predictor.config.model_copy(update={"augmentation": still})
-    gatherer = EvidenceCollector(Predictor(config, predictor.members, predictor.device), 0)
+    collector = EvidenceCollector(Predictor(config, predictor.members, predictor.device), 0)
     (scan,) = case.contrasts
     zeros = np.zeros(SHAPE, np.float32)
     empty = Prediction.of(
@@ -161,9 +161,9 @@ def test_a_case_without_anything(predictor: Predictor, case: HeldOutCase) -> Non
         tuple(scan.with_voxels(item) for item in (zeros + 1, zeros, zeros)),
     )
     nothing = replace(case, reference=scan.with_voxels(zeros.astype(np.uint8)))
-    found = gatherer.evidence(nothing, empty)
+    found = collector.evidence(nothing, empty)
     assert found.nll is None
     core = found.structures["core"]
-    assert (core.plain.dice, set(core.plain.promised), core.changed) == (None, {0.0}, {})
+    assert (core.plain.dice, set(core.plain.estimated_dice), core.changed) == (None, {0.0}, {})
     # A structure that is missed has Dice 0.
-    assert gatherer.evidence(case, empty).structures["core"].plain.dice == 0
+    assert collector.evidence(case, empty).structures["core"].plain.dice == 0

@@ -59,7 +59,7 @@ def spoilt(case: dict[str, Any], fault: str) -> str:
     if fault == "cut":
         return json.dumps(case)[:200]
     if fault == "temperatures":
-        core["plain"]["promised"].pop()
+        core["plain"]["estimated_dice"].pop()
     elif fault == "option":
         core["changed"]["magic"] = core["plain"]
     elif fault == "structure":

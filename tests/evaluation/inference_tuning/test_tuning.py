@@ -1,4 +1,4 @@
-"""What significantly helps is chosen, what may be chance is not, and the choosing is measured."""
+"""What significantly helps is chosen, what may be chance is not, and the selection is measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 from scipy.stats import linregress
 
 from slicewise.config import InferenceSection
-from slicewise.evaluation.inference_tuning.candidates import cross_fitted, find_candidates, judge
+from slicewise.evaluation.inference_tuning.candidates import (
+    cross_fitted,
+    find_candidates,
+    select_candidates,
+)
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, MaskEvidence
 from slicewise.evaluation.inference_tuning.options import NEUTRAL, TEMPERATURES
 from slicewise.evaluation.inference_tuning.tuning import (
@@ -28,20 +32,20 @@ BASE = InferenceSection(overlap=0.25, batch_size=7)
 LARGEST = "largest component"
 
 
-def trials(choices: TunedInference, kind: str) -> list[Trial]:
-    return [trial for trial in choices.trials if trial.kind == kind]
+def trials(tuned: TunedInference, kind: str) -> list[Trial]:
+    return [trial for trial in tuned.trials if trial.kind == kind]
 
 
 def test_what_helps_everyone_is_chosen(make_cases: MakeCases) -> None:
-    choices = tune_inference(make_cases(LARGEST, [0.02] * 20), BASE)
-    assert choices.inference.postprocessing["core"].largest_component
-    assert (choices.inference.overlap, choices.inference.batch_size) == (0.25, 7)
-    own, choosing = trials(choices, "post-processing")
+    tuned = tune_inference(make_cases(LARGEST, [0.02] * 20), BASE)
+    assert tuned.inference.postprocessing["core"].largest_component
+    assert (tuned.inference.overlap, tuned.inference.batch_size) == (0.25, 7)
+    own, selection = trials(tuned, "post-processing")
     assert (own.structure, own.option, own.chosen) == ("core", LARGEST, True)
-    assert own.effect.mean == pytest.approx(0.02)
-    assert own.p_corrected < 0.001
+    assert own.gain.mean == pytest.approx(0.02)
+    assert own.gain.p_corrected < 0.001
     # Any three folds choose the same.
-    assert (choosing.chosen, choosing.effect.mean) == (None, pytest.approx(0.02))
+    assert (selection.chosen, selection.gain.mean) == (None, pytest.approx(0.02))
 
 
 @pytest.mark.parametrize(
@@ -55,20 +59,20 @@ def test_what_helps_everyone_is_chosen(make_cases: MakeCases) -> None:
     ],
 )
 def test_what_is_not_chosen(make_cases: MakeCases, gains: list[float], why: str) -> None:
-    choices = tune_inference(make_cases(LARGEST, gains), BASE)
-    assert choices.inference == BASE, why
-    own, choosing = trials(choices, "post-processing")
+    tuned = tune_inference(make_cases(LARGEST, gains), BASE)
+    assert tuned.inference == BASE, why
+    own, selection = trials(tuned, "post-processing")
     assert own.chosen is False
-    assert own.effect.mean == pytest.approx(np.mean(gains))
-    assert choosing.effect.mean == 0
+    assert own.gain.mean == pytest.approx(np.mean(gains))
+    assert selection.gain.mean == 0
 
 
 def test_patients_are_the_units(make_cases: MakeCases) -> None:
     cases = make_cases(LARGEST, [0.02] * 20)
     same = [replace(case, patient=f"patient{number // 10}") for number, case in enumerate(cases)]
-    choices = tune_inference(same, BASE)
-    assert choices.inference == BASE
-    assert trials(choices, "post-processing")[0].effect.patients == 2
+    tuned = tune_inference(same, BASE)
+    assert tuned.inference == BASE
+    assert trials(tuned, "post-processing")[0].gain.patients == 2
 
 
 def test_the_best_of_several_is_chosen(make_case: MakeCase) -> None:
@@ -86,19 +90,19 @@ def test_what_changes_no_mask_needs_no_test(make_case: MakeCase) -> None:
     assert trials(tune_inference(cases, BASE), "post-processing") == []
 
 
-def test_taking_away_what_was_invented_is_a_gain(make_case: MakeCase) -> None:
+def test_removing_a_false_positive_structure_is_a_gain(make_case: MakeCase) -> None:
     cases = [make_case(number, 0.0, changed={LARGEST: None}) for number in range(20)]
     (candidate,) = find_candidates(cases)
     assert candidate.gains.tolist() == [1.0] * 20
 
 
-def test_the_choosing_is_measured_on_what_it_has_not_seen(make_cases: MakeCases) -> None:
+def test_the_selection_is_measured_on_what_it_has_not_seen(make_cases: MakeCases) -> None:
     # One fold gains much, the others a little against it: all together would choose it.
     gains = [0.5 if number % 4 == 0 else -0.002 for number in range(40)]
     cases = make_cases(LARGEST, gains)
     candidates = find_candidates(cases)
     patients, folds = [case.patient for case in cases], [case.fold for case in cases]
-    assert judge(candidates, patients)[0].taken
+    assert select_candidates(candidates, patients)[0].taken
     (measured,) = cross_fitted(candidates, patients, folds)
     held_out = measured.gains.reshape(10, 4)
     assert (held_out[:, 0] == 0).all()  # the others would not have chosen it
@@ -110,91 +114,94 @@ def test_mirroring_is_chosen_for_all_structures(make_case: MakeCase) -> None:
         options = {"up-down": {"core": 0.7}, "left-right": {"core": mirrored}}
         return make_case(number, 0.8, mirrored=options)
 
-    choices = tune_inference([case(number, 0.82) for number in range(12)], BASE)
-    assert choices.inference.mirror_axes == ("left_right",)
-    rows = {row.option: row for row in trials(choices, "mirroring")}
-    assert rows["up-down"].effect.mean == pytest.approx(-0.1)
+    tuned = tune_inference([case(number, 0.82) for number in range(12)], BASE)
+    assert tuned.inference.mirror_axes == ("left_right",)
+    rows = {row.option: row for row in trials(tuned, "mirroring")}
+    assert rows["up-down"].gain.mean == pytest.approx(-0.1)
     assert rows["up-down"].chosen is False
     both = {"left-right, up-down": {"core": 0.9}}
     cases = [replace(case(n, 0.82), mirrored=case(n, 0.82).mirrored | both) for n in range(12)]
     assert tune_inference(cases, BASE).inference.mirror_axes == ("left_right", "up_down")
 
 
-def test_temperature_is_where_the_truth_surprises_least(make_case: MakeCase) -> None:
-    choices = tune_inference([make_case(number, best=NEUTRAL + 3) for number in range(8)], BASE)
-    assert choices.inference.temperature == TEMPERATURES[NEUTRAL + 3]
-    (row,) = trials(choices, "temperature")
+def test_temperature_is_that_of_the_least_nll(make_case: MakeCase) -> None:
+    tuned = tune_inference([make_case(number, best=NEUTRAL + 3) for number in range(8)], BASE)
+    assert tuned.inference.temperature == TEMPERATURES[NEUTRAL + 3]
+    (row,) = trials(tuned, "temperature")
     assert (row.option, row.chosen) == ("1.6818", True)
-    assert row.effect.mean == pytest.approx(0.03)
+    assert row.gain.mean == pytest.approx(0.03)
 
 
 def test_a_temperature_that_other_folds_contradict_is_not_taken(make_case: MakeCase) -> None:
     # Each of two folds wants what the other one suffers from.
     cases = [make_case(number, best=NEUTRAL + (6 if number % 2 else -6)) for number in range(8)]
     cases = [replace(case, fold=case.fold % 2) for case in cases]
-    choices = tune_inference(cases, BASE)
-    assert choices.inference.temperature == 1
-    assert trials(choices, "temperature")[0].effect.mean < 0
+    tuned = tune_inference(cases, BASE)
+    assert tuned.inference.temperature == 1
+    assert trials(tuned, "temperature")[0].gain.mean < 0
 
 
 def test_cases_without_any_structure_tell_nothing_of_temperature(make_case: MakeCase) -> None:
-    choices = tune_inference([make_case(number, nll=None) for number in range(8)], BASE)
-    assert trials(choices, "temperature") == []
-    assert choices.inference.temperature == 1
+    tuned = tune_inference([make_case(number, nll=None) for number in range(8)], BASE)
+    assert trials(tuned, "temperature") == []
+    assert tuned.inference.temperature == 1
 
 
 def on_a_line(make_case: MakeCase, noise: float, count: int = 40) -> list[CaseEvidence]:
     random = np.random.default_rng(1)
-    promised = random.uniform(0.5, 0.9, count)
-    dice = 0.1 + 0.8 * promised + random.normal(0, noise, count)
+    estimated = random.uniform(0.5, 0.9, count)
+    dice = 0.1 + 0.8 * estimated + random.normal(0, noise, count)
     return [
-        make_case(number, float(y), promised=float(x))
-        for number, (x, y) in enumerate(zip(promised, dice, strict=True))
+        make_case(number, float(y), estimated_dice=float(x))
+        for number, (x, y) in enumerate(zip(estimated, dice, strict=True))
     ]
 
 
-def test_dice_is_foretold_with_its_error(make_case: MakeCase) -> None:
+def test_dice_is_predicted_with_its_error(make_case: MakeCase) -> None:
     cases = on_a_line(make_case, 0.02)
-    choices = tune_inference(cases, BASE)
-    line = choices.inference.dice_prediction["core"]
+    tuned = tune_inference(cases, BASE)
+    line = tuned.inference.dice_prediction["core"]
     points = [
-        (c.structures["core"].plain.promised[0], c.structures["core"].plain.dice) for c in cases
+        (c.structures["core"].plain.estimated_dice[0], c.structures["core"].plain.dice)
+        for c in cases
     ]
     reference = linregress(*np.array(points, dtype=float).T)
     assert (line.intercept, line.slope) == pytest.approx(
         (reference.intercept, reference.slope), abs=1e-4
     )
     assert line.error == pytest.approx(0.02, abs=0.006)
-    (row,) = trials(choices, "expected Dice")
+    (row,) = trials(tuned, "predicted Dice")
     assert row.chosen
-    assert row.effect.mean > 0
+    assert row.gain.mean > 0
 
 
-def test_a_promise_that_tells_nothing_is_not_believed(make_case: MakeCase) -> None:
+def test_an_estimate_unrelated_to_dice_predicts_nothing(make_case: MakeCase) -> None:
     random = np.random.default_rng(3)
     cases = [
-        make_case(number, float(random.uniform(0.5, 0.9)), promised=float(random.uniform(0.5, 0.9)))
+        make_case(
+            number, float(random.uniform(0.5, 0.9)), estimated_dice=float(random.uniform(0.5, 0.9))
+        )
         for number in range(40)
     ]
-    choices = tune_inference(cases, BASE)
-    assert choices.inference.dice_prediction == {}
-    assert trials(choices, "expected Dice")[0].chosen is False
+    tuned = tune_inference(cases, BASE)
+    assert tuned.inference.dice_prediction == {}
+    assert trials(tuned, "predicted Dice")[0].chosen is False
 
 
 @pytest.mark.parametrize("count", [1, 9])
 def test_few_masks_draw_no_line(make_case: MakeCase, count: int) -> None:
-    empty = [make_case(number + count, 0.0, promised=0.0) for number in range(12)]
-    choices = tune_inference([*on_a_line(make_case, 0.0, count), *empty], BASE)
-    assert choices.inference.dice_prediction == {}
-    assert trials(choices, "expected Dice") == []
+    empty = [make_case(number + count, 0.0, estimated_dice=0.0) for number in range(12)]
+    tuned = tune_inference([*on_a_line(make_case, 0.0, count), *empty], BASE)
+    assert tuned.inference.dice_prediction == {}
+    assert trials(tuned, "predicted Dice") == []
 
 
-def test_foretelling_follows_the_chosen_post_processing(make_case: MakeCase) -> None:
+def test_dice_prediction_follows_the_chosen_post_processing(make_case: MakeCase) -> None:
     cases = []
     for case in on_a_line(make_case, 0.02):
         core = case.structures["core"]
         assert core.plain.dice is not None
-        better = MaskEvidence(core.plain.dice + 0.05, core.plain.promised)
+        better = MaskEvidence(core.plain.dice + 0.05, core.plain.estimated_dice)
         cases.append(replace(case, structures={"core": replace(core, changed={LARGEST: better})}))
     before = tune_inference(on_a_line(make_case, 0.02), BASE).inference.dice_prediction["core"]
     after = tune_inference(cases, BASE).inference.dice_prediction["core"]
@@ -207,9 +214,9 @@ def test_the_table_says_all_that_was_tried(make_cases: MakeCases, tmp_path: Path
         tmp_path / "inference_tuning.csv",
     )
     rows = list(csv.DictReader((tmp_path / "inference_tuning.csv").read_text().splitlines()))
-    temperature, own, choosing, foretold = rows
+    temperature, own, selection, predicted = rows
     assert (temperature["kind"], temperature["structure"]) == ("temperature", "all")
     assert (own["option"], own["gain"], own["chosen"]) == (LARGEST, "0.02", "yes")
-    assert (choosing["p_corrected"], choosing["chosen"]) == ("", "")
-    assert (foretold["kind"], foretold["chosen"]) == ("expected Dice", "no")
+    assert (selection["p_corrected"], selection["chosen"]) == ("", "")
+    assert (predicted["kind"], predicted["chosen"]) == ("predicted Dice", "no")
     assert "nan" not in (tmp_path / "inference_tuning.csv").read_text()

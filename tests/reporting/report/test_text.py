@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from slicewise.evaluation.comparison import RunComparison, StructureComparison
+from slicewise.evaluation.paired_difference import PairedDifference
 from slicewise.evaluation.statistics import METRICS
 from slicewise.reporting.report.contents import Compared, Report
 from slicewise.reporting.report.text import (
@@ -155,9 +156,8 @@ def a_row(name: str, difference: float, p_corrected: float) -> StructureComparis
     # Interval and effect on the side of the difference.
     low, high = sorted((difference / 2, difference * 2))
     effect = 0.5 if difference > 0 else -0.5
-    return StructureComparison(
-        name, 2, 2, 0.5, 0.6, difference, low, high, effect, 0.01, p_corrected, values
-    )
+    found = PairedDifference(difference, low, high, 2, 2, effect, 0.01, p_corrected)
+    return StructureComparison(name, 0.5, 0.6, found, values)
 
 
 def said(metric: str, *rows: StructureComparison, kind: Any = "baseline") -> str:

@@ -1,4 +1,4 @@
-"""Evidence in; out what each way to make a mask gains in each case, and which of them to take.
+"""Candidates of inference tuning: ways to make a mask, and which of them held-out cases favour.
 
 Where neither mask nor reference holds anything, Dice is undefined. Here, and here alone, it counts
 as 1: removing a false-positive structure must be seen to gain.
@@ -12,31 +12,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slicewise.evaluation.inference_tuning.effects import (
-    SIGNIFICANT,
-    Effect,
-    Floats,
-    corrected,
-    effect,
-)
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, StructureEvidence
 from slicewise.evaluation.inference_tuning.options import POSTPROCESSING
+from slicewise.evaluation.paired_difference import (
+    PairedDifference,
+    corrected,
+    paired_difference,
+)
+from slicewise.evaluation.paired_tests import SIGNIFICANT, Floats
 
 LEAST_GAIN = 0.001
-"""Mean Dice that a way must gain to be taken, however sure it is."""
+"""Mean gain of Dice below which a candidate is not taken, however certain the gain is."""
 ALL = "all"
-"""Stands for the structures of a way that sanity_checks the whole scan."""
+"""Stands for all structures, where a candidate changes the masks of all at once."""
 MIRRORING = "mirroring"
-CLEANING = "post-processing"
+POST_PROCESSING = "post-processing"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to make a mask, beside the plain one.
+    """One way to make a mask, instead of the plain one.
 
     Attributes:
         kind: ``mirroring`` or ``post-processing``.
-        structure: that it sanity_checks; all of them in mirroring.
+        structure: whose mask it changes; all of them in mirroring.
         option: its name.
         gains: Dice minus that of the plain mask, one a case.
     """
@@ -57,41 +56,40 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A candidate and what becomes of it.
+class TestedCandidate:
+    """A candidate and the test of its gain.
 
     Attributes:
         candidate: that was tried.
-        effect: of its gains.
-        p_corrected: over all that were tried at once.
-        taken: whether it is significantly and noticeably better, and the best of its place.
+        gain: of Dice, p-values corrected over all candidates that were tried.
+        taken: whether the gain is significant and large enough, and the best of its place.
     """
 
     candidate: Candidate
-    effect: Effect
-    p_corrected: float
+    gain: PairedDifference
     taken: bool
 
 
 def find_candidates(cases: Sequence[CaseEvidence]) -> list[Candidate]:
     """All ways that change the Dice of any case; others need no test."""
-    found = [*_mirrorings(cases), *_cleanings(cases)]
+    found = [*_mirrorings(cases), *_postprocessings(cases)]
     return [item for item in found if item.gains.any()]
 
 
-def judge(candidates: Sequence[Candidate], patients: Sequence[str]) -> list[Judged]:
+def select_candidates(
+    candidates: Sequence[Candidate], patients: Sequence[str]
+) -> list[TestedCandidate]:
     """Test all candidates at once; of each place the best that passes is taken."""
-    effects = [effect(item.gains, patients) for item in candidates]
-    p_corrected = corrected(effects)
+    gains = corrected([paired_difference(item.gains, patients) for item in candidates])
     best: dict[tuple[str, str], int] = {}
-    for number, (candidate, found) in enumerate(zip(candidates, effects, strict=True)):
-        if p_corrected[number] < SIGNIFICANT and found.mean >= LEAST_GAIN:
+    for number, (candidate, gain) in enumerate(zip(candidates, gains, strict=True)):
+        if gain.p_corrected < SIGNIFICANT and gain.mean >= LEAST_GAIN:
             # Of equal ones the first, which does less.
             leader = best.setdefault(candidate.place, number)
-            if found.mean > effects[leader].mean:
+            if gain.mean > gains[leader].mean:
                 best[candidate.place] = number
     return [
-        Judged(candidate, effects[number], p_corrected[number], best.get(candidate.place) == number)
+        TestedCandidate(candidate, gains[number], best.get(candidate.place) == number)
         for number, candidate in enumerate(candidates)
     ]
 
@@ -99,7 +97,7 @@ def judge(candidates: Sequence[Candidate], patients: Sequence[str]) -> list[Judg
 def cross_fitted(
     candidates: Sequence[Candidate], patients: Sequence[str], folds: Sequence[int]
 ) -> list[Candidate]:
-    """What the choice itself gains: for each fold it is made on the other folds alone.
+    """What the selection itself gains: for each fold it is made on the other folds alone.
 
     Returns:
         One candidate a place, whose gains owe nothing to the case that they are measured on.
@@ -109,8 +107,9 @@ def cross_fitted(
     for fold in np.unique(numbers):
         inside = numbers == fold
         others = [item.of(~inside) for item in candidates]
-        for candidate, judged in zip(candidates, judge(others, list(owners[~inside])), strict=True):
-            if judged.taken:
+        selected = select_candidates(others, list(owners[~inside]))
+        for candidate, tested in zip(candidates, selected, strict=True):
+            if tested.taken:
                 places[candidate.place][inside] = candidate.gains[inside]
     return [
         Candidate(*place, "chosen on the other folds", gains) for place, gains in places.items()
@@ -125,11 +124,11 @@ def _mirrorings(cases: Sequence[CaseEvidence]) -> Iterator[Candidate]:
             yield Candidate(MIRRORING, ALL, name, np.array(gains))
 
 
-def _cleanings(cases: Sequence[CaseEvidence]) -> Iterator[Candidate]:
+def _postprocessings(cases: Sequence[CaseEvidence]) -> Iterator[Candidate]:
     for name in cases[0].structures:
         for option in POSTPROCESSING:
             gains = [_gain(case.structures[name], option) for case in cases]
-            yield Candidate(CLEANING, name, option, np.array(gains))
+            yield Candidate(POST_PROCESSING, name, option, np.array(gains))
 
 
 def _gain(structure: StructureEvidence, option: str) -> float:

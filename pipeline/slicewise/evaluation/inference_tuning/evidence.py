@@ -1,4 +1,4 @@
-"""What held-out cases tell about the ways to make a mask: a line of JSON a case, in and out."""
+"""Evidence of held-out cases about the ways to make a mask, kept as a line of JSON a case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slicewise.imaging.files import write_text
 
 EVIDENCE = "evidence.jsonl"
 """Lies in the folder of a fold."""
-FORMAT = 1
+FORMAT = 2
 """Version of the lines, and of the options that they are about."""
 
 
@@ -24,11 +24,12 @@ class MaskEvidence:
 
     Attributes:
         dice: on the native grid; None where mask and reference are empty.
-        promised: see ``estimated_dice``, at each of ``TEMPERATURES``; 0 for an empty mask.
+        estimated_dice: model-estimated, at each of ``TEMPERATURES``; 0 for an empty mask. See
+            ``segmentation.confidence.estimated_dice``.
     """
 
     dice: float | None
-    promised: tuple[float, ...]
+    estimated_dice: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class StructureEvidence:
 
 @dataclass(frozen=True)
 class CaseEvidence:
-    """One held-out case, predicted by a network that has not learned from its patient.
+    """One out-of-fold case: its network was not trained on its patient.
 
     Attributes:
         case: its name.
@@ -54,7 +55,7 @@ class CaseEvidence:
         fold: that held it out.
         nll: mean negative log-likelihood of the voxels that are not certainly background, at
             each of ``TEMPERATURES``; None without such a voxel.
-        structures: name to what is known of it.
+        structures: name to its evidence.
         mirrored: name of each option of mirroring to the Dice of each structure, None as above.
         format: see ``FORMAT``.
     """
@@ -86,7 +87,7 @@ def read_evidence(folder: Path, structures: Collection[str]) -> list[CaseEvidenc
 
     Args:
         folder: of the fold.
-        structures: names that each line must tell about.
+        structures: names that each line must have.
 
     Raises:
         DataError: no such file, a damaged one, or one about other structures or options.
@@ -117,7 +118,8 @@ def _misfit(case: CaseEvidence, structures: Collection[str]) -> str:
     if set(case.structures) != set(structures):
         return f"the structures {sorted(case.structures)}"
     found = case.structures.values()
-    curves = [mask.promised for item in found for mask in (item.plain, *item.changed.values())]
+    masks = [mask for item in found for mask in (item.plain, *item.changed.values())]
+    curves = [mask.estimated_dice for mask in masks]
     curves += [case.nll] if case.nll is not None else []
     if any(len(curve) != len(TEMPERATURES) for curve in curves):
         return f"figures at other than {len(TEMPERATURES)} temperatures"

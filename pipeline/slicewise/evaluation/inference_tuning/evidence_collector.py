@@ -1,4 +1,4 @@
-"""A held-out case and its plain prediction in, its evidence out."""
+"""Collects the evidence of held-out cases from their plain predictions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAINT = 1e-4
 """Voxels that are background with a surer probability are left out: at the highest temperature of
 all they remain below what ``estimated_dice`` counts."""
 _SMALLEST = 1e-7
-"""Probability 0 would be infinitely surprised by the truth."""
+"""Probability 0 would have an infinite negative log-likelihood."""
 
 Flat = NDArray[np.bool_]
 
@@ -60,7 +60,7 @@ class HeldOutCase:
 
 @dataclass(frozen=True)
 class EvidenceCollector:
-    """Gathers the evidence of the cases that a fold holds out.
+    """Collects the evidence of the cases that a fold holds out.
 
     Attributes:
         predictor: with nothing chosen: no mirroring, temperature 1, no post-processing.
@@ -71,7 +71,7 @@ class EvidenceCollector:
     fold: int
 
     def evidence(self, case: HeldOutCase, plain: Prediction) -> CaseEvidence:
-        """What a case tells; costs two more predictions for each axis that training mirrored.
+        """Evidence of one case; costs two more predictions for each axis that training mirrored.
 
         Args:
             case: held out.
@@ -141,7 +141,7 @@ def _structures(
         calibrated = with_temperature(flat, temperature).numpy()
         for place, (name, options) in enumerate(masks.items(), start=1):
             plain = options[""][counted]
-            curves[name].append(_promises(calibrated[place], plain, changes[name]))
+            curves[name].append(_estimated_dice(calibrated[place], plain, changes[name]))
     return {
         name: _structure(options, reference.voxels == labels[name], curves[name])
         for name, options in masks.items()
@@ -169,16 +169,16 @@ class _Change:
         return cls(places, signs, int(np.count_nonzero(changed)))
 
 
-def _promises(
+def _estimated_dice(
     probability: NDArray[np.floating], plain: Flat, changes: Sequence[_Change]
 ) -> list[float]:
     """``estimated_dice`` of each mask of a structure, at one temperature."""
-    values = confidence.counted(probability)
+    values = confidence.without_improbable(probability)
     inside = values.sum(where=plain, dtype=np.float64)
     total = float(values.sum(dtype=np.float64))
     return [
         round(
-            confidence.promise(
+            confidence.dice_of_sums(
                 float(inside + (values[change.places] * change.signs).sum(dtype=np.float64)),
                 total,
                 change.size,
@@ -192,11 +192,11 @@ def _promises(
 def _structure(
     options: Mapping[str, Flat], reference: Flat, curves: Sequence[Sequence[float]]
 ) -> StructureEvidence:
-    """Evidence of all masks; ``curves`` hold a promise a mask at each temperature."""
+    """Evidence of all masks; ``curves`` hold the estimates of all masks at each temperature."""
     of_masks = zip(*curves, strict=True)
     found = {
-        option: MaskEvidence(_rounded(overlap(voxels, reference).dice), tuple(promised))
-        for (option, voxels), promised in zip(options.items(), of_masks, strict=True)
+        option: MaskEvidence(_rounded(overlap(voxels, reference).dice), tuple(estimates))
+        for (option, voxels), estimates in zip(options.items(), of_masks, strict=True)
     }
     return StructureEvidence(found.pop(""), found)
 

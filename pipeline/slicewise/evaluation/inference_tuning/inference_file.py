@@ -1,4 +1,4 @@
-"""What held-out cases chose in, YAML that a model is read with out; and back, checked."""
+"""The file of the tuned inference of an ensemble, and its checked reading."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ def _foreign(path: Path, found: str) -> ConfigErrors:
         path,
         expected=f"the section {_KEY}, as `slicewise train --fold all` writes it",
         found=found,
-        remedy="restore the file; or remove it, then masks are made without any choice",
+        remedy="restore the file; or remove it, then inference is not tuned",
     )
     return ConfigErrors([mistake])

@@ -1,4 +1,4 @@
-"""A configuration in, the ways to make a mask out of probabilities that held-out cases try out."""
+"""The options that inference tuning tries: temperatures, mirroring and post-processing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def mirror_axes(name: str) -> tuple[str, ...]:
 
 
 def is_decided(section: InferenceSection) -> bool:
-    """Whether a configuration has made these choices itself, so that none are left."""
+    """Whether the configuration itself sets what would be tuned."""
     plain = InferenceSection(
         overlap=section.overlap,
         batch_size=section.batch_size,

@@ -58,10 +58,11 @@ def _draw_differences(axes: Axes, row: StructureComparison, comparison: RunCompa
     places = range(1, len(values) + 1)
     axes.bar(places, values, width=0.85, color=colours)
     axes.axhline(0, color=QUIET, linewidth=0.7)
-    if row.low == row.low:
-        axes.axhspan(row.low, row.high, color=QUIET, alpha=0.25, linewidth=0)
+    found = row.difference
+    if found.low == found.low:
+        axes.axhspan(found.low, found.high, color=QUIET, alpha=0.25, linewidth=0)
     if values:
-        axes.axhline(row.difference, color=INK, linewidth=1.1)
+        axes.axhline(found.mean, color=INK, linewidth=1.1)
     axes.set_title(_heading(row, comparison))
     axes.set_xticks([])
     axes.set_xlabel(f"{len(values)} cases, sorted")
@@ -76,9 +77,10 @@ def _verdict(difference: float, better: str) -> str:
 
 def _heading(row: StructureComparison, comparison: RunComparison) -> str:
     digits = comparison.metric.digits
-    text = f"{shown_name(row.structure)}: {row.difference:+.{digits}f}"
-    if row.low == row.low:
-        text += f" ({row.low:+.{digits}f} to {row.high:+.{digits}f})"
+    found = row.difference
+    text = f"{shown_name(row.structure)}: {found.mean:+.{digits}f}"
+    if found.low == found.low:
+        text += f" ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
     return text
 
 

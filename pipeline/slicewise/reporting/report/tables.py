@@ -129,7 +129,7 @@ def comparison_rows(other: Compared) -> Iterator[ComparisonRow]:
     """A row a metric and structure."""
     for comparison in other.comparisons:
         for row in comparison.rows:
-            if row.cases:
+            if row.difference.cases:
                 yield _comparison_row(row, comparison.metric)
 
 
@@ -196,9 +196,10 @@ def _figure_of(value: float, metric: Metric) -> str:
 
 def _comparison_row(row: StructureComparison, metric: Metric) -> ComparisonRow:
     digits = digits_of(metric)
-    difference = figure(row.difference, digits, signed=True)
-    if math.isfinite(row.low):
-        low, high = (figure(end, digits, signed=True) for end in (row.low, row.high))
+    difference = figure(row.difference.mean, digits, signed=True)
+    if math.isfinite(row.difference.low):
+        ends = (row.difference.low, row.difference.high)
+        low, high = (figure(end, digits, signed=True) for end in ends)
         difference += f" ({low} to {high})"
     return ComparisonRow(
         _title(metric),
@@ -207,8 +208,8 @@ def _comparison_row(row: StructureComparison, metric: Metric) -> ComparisonRow:
         figure(row.first_mean, digits),
         figure(row.second_mean, digits),
         difference,
-        figure(row.effect_size, 2, signed=True),
-        p_text(row.p_corrected),
+        figure(row.difference.effect_size, 2, signed=True),
+        p_text(row.difference.p_corrected),
         verdict_word(row, metric),
         verdict_condition(row, metric),
     )

@@ -179,15 +179,16 @@ def verdict_condition(row: StructureComparison, metric: Metric) -> str:
 
 def cases_text(row: StructureComparison) -> str:
     """The cases that count, of those that both runs scored."""
-    return f"{row.cases} of {row.cases + row.undefined}" if row.undefined else str(row.cases)
+    cases = row.difference.cases
+    return f"{cases} of {cases + row.undefined}" if row.undefined else str(cases)
 
 
 def _differences(rows: Sequence[StructureComparison], comparison: RunComparison) -> str:
     digits = digits_of(comparison.metric)
     return listed(
         [
-            f"{shown_name(row.structure)} ({figure(row.difference, digits, signed=True)}, "
-            f"p{_SPACE}{_relation(row.p_corrected)}"
+            f"{shown_name(row.structure)} ({figure(row.difference.mean, digits, signed=True)}, "
+            f"p{_SPACE}{_relation(row.difference.p_corrected)}"
             f"{f', in {cases_text(row)} cases' * bool(row.undefined)})"
             for row in rows
         ],
