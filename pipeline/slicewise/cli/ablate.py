@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slicewise.evaluation.ablation import AblationRow
+    from slicewise.evaluation.paired_difference import PairedDifference
 
 
 def ablate(
@@ -77,12 +78,19 @@ def _show(rows: Sequence[AblationRow]) -> None:
             (
                 row.variant,
                 figure(row.dice),
-                f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}]"
-                if row.variant != BASE
-                else "",
-                figure(row.p_corrected) if row.variant != BASE else "",
+                *(("", "") if row.variant == BASE else _gain(row.difference)),
                 f"{row.cpu_ratio:.2f} x",
             )
             for row in rows
         ],
+    )
+
+
+def _gain(found: PairedDifference) -> tuple[str, str]:
+    """The difference with its interval, and its p-value."""
+    from slicewise.cli.console import figure
+
+    return (
+        f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",
+        figure(found.p_corrected),
     )
