@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.small_experiment"]
 
 NO_DATA = "SLICEWISE_TEST_DATA is not set: it names the folder of real scans"
 NO_GPU = "no CUDA device"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from slicewise.cli import checking_run
-from slicewise.config import Config
-from slicewise.dataset.catalogue import Case, Catalogue
 from slicewise.dataset.demo.dicom import write_dicom_series
-from slicewise.errors import ScanError
 from slicewise.imaging.volume import Volume
 
 Slicewise = Callable[..., Any]
@@ -125,7 +121,7 @@ def test_the_worst_comes_first(spoilt: Checked) -> None:
 
 
 @pytest.mark.fault(62, "E")
-def test_doubles_are_named(spoilt: Checked) -> None:
+def test_duplicates_are_named(spoilt: Checked) -> None:
     assert spoilt.code == 8
     text = "case4: PROBLEM: the same voxels as case3; remove all but one"
     assert text in spoilt.table
@@ -143,7 +139,7 @@ def test_a_damaged_scan_does_not_stop_the_rest(spoilt: Checked) -> None:
 @pytest.mark.fault(50, "W")
 def test_empty_labels_are_counted(spoilt: Checked) -> None:
     assert "case2: warning: the label is empty" in spoilt.table
-    assert "1 labels are empty" in spoilt.notes
+    assert "1 label map without any structure" in spoilt.notes
     assert spoilt.findings["summary"]["empty_labels"] == 1
 
 
@@ -209,7 +205,7 @@ def test_dicom_without_labels(dicom: Checked) -> None:
         "s002_axial_20x18x6",
     ]
     assert [case["patient"] for case in cases] == [1, 1]
-    assert "2 cases of 1 patients, 0 with labels, 0 unusable" in dicom.notes
+    assert "2 cases of 1 patient, 0 with labels, 0 unusable" in dicom.notes
     assert "patients with several scans: 1, with up to 2 each" in dicom.notes
     (item,) = dicom.findings["set_aside"]
     assert item["name"] == "dicom-1"
@@ -242,20 +238,6 @@ def test_a_long_list_is_cut(slicewise: Slicewise, tmp_path: Path) -> None:
     assert len(checked.findings["cases"]) == 23
     (warning,) = checked.case("scan07")["warnings"]
     assert "filled with 0" in warning
-
-
-def test_a_worker_that_dies_costs_one_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(_: object, tasks: list[Any], __: int) -> Iterator[tuple[Any, ScanError]]:
-        error = ScanError("a", expected="its process to finish", found="a death", remedy="none")
-        yield from ((task, error) for task in tasks)
-
-    monkeypatch.setattr(checking_run, "run_on_scans", die)
-    catalogue = Catalogue(Path(), (Case("a", "p", (Path("a.nii"),), Path("a_seg.nii")),))
-    config = Config.model_validate({"name": "x", "data": {}, "training": {"steps": 1}})
-    (seen,) = checking_run.see_cases(catalogue, config, 1, with_pictures=True)
-    assert seen.case.problems == ["expected its process to finish, found a death"]
-    assert seen.case.labelled
-    assert seen.thumbnail is None
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""``slicewise check``: the doctor of a data set."""
+"""``slicewise check``: what a data set holds, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ import typer
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from slicewise.cli.checking_run import SeenCase
-    from slicewise.config import Config
     from slicewise.dataset.case_qc import CheckedCase
-    from slicewise.dataset.catalogue import SetAside
-    from slicewise.dataset.cohort_qc import Overview
+    from slicewise.workflows.check import CheckResult
 
 _MOST_ROWS = 20
-_LETTERS_OF_FIGURES = 56
-_FEWEST_LETTERS = 16
-_BARE_NAME = "check"
 
 
 def check(
@@ -53,66 +45,53 @@ def check(
 
       slicewise check my_scans --html my_scans.html --json my_scans.json
     """
-    from slicewise.cli.bridge import quarantined, report_set_aside, scanning, tracked
-    from slicewise.cli.checking_run import see_cases
+    from slicewise.cli.console import PROGRESS
     from slicewise.cli.tables import SET_ASIDE
-    from slicewise.dataset.cohort_qc import compare
-    from slicewise.dataset.layouts import read_catalogue
-    from slicewise.dataset.work_folder import require_outside
-    from slicewise.dataset.worker_pool import default_workers
+    from slicewise.config import load_config, with_overrides
+    from slicewise.workflows.check import UNNAMED, CheckOptions
+    from slicewise.workflows.check import check as check_data
 
-    require_outside(data, {"--work": work})
-    config = _config(data, config_file, overrides or [], allow_unpaired=allow_unpaired)
-    with scanning(work, config.reading) as scanner:
-        catalogue = read_catalogue(config.data, scanner)
-    done = see_cases(
-        catalogue, config, workers or default_workers(), with_pictures=html_file is not None
-    )
-    seen = sorted(tracked(done, "checking", len(catalogue.cases)), key=lambda one: one.case.name)
-    cases = [one.case for one in seen]
-    overview = compare(cases, config.data)
-    _show(cases, overview)
-    report_set_aside(catalogue.set_aside, quarantined(catalogue.set_aside, work, "check"))
-    if json_file is not None:
-        _write_json(json_file, cases, overview, catalogue.set_aside)
-    if html_file is not None:
-        _write_page(html_file, seen, overview, catalogue.set_aside, config)
-    if catalogue.set_aside or overview.unusable:
+    changes = [*(overrides or ()), *(["data.allow_unpaired=true"] if allow_unpaired else [])]
+    config = load_config(config_file, changes) if config_file else with_overrides(UNNAMED, changes)
+    options = CheckOptions(data, config, html_file, json_file, work, workers)
+    result = check_data(options, PROGRESS)
+    show_check(result)
+    if not result.is_sound:
         raise typer.Exit(SET_ASIDE)
 
 
-def _config(
-    root: Path, config_file: Path | None, overrides: list[str], *, allow_unpaired: bool
-) -> Config:
-    from slicewise.config import Config, load_config, with_overrides
-
-    overrides = [*overrides, f"data.root={root}"]
-    if allow_unpaired:
-        overrides.append("data.allow_unpaired=true")
-    if config_file is not None:
-        return load_config(config_file, overrides)
-    return with_overrides(Config.defaults(_BARE_NAME), overrides)
-
-
-def _show(cases: Sequence[CheckedCase], overview: Overview) -> None:
+def show_check(result: CheckResult) -> None:
+    """Print a row a case, the worst first, and each finding."""
     from slicewise.cli.console import note, show_table
+    from slicewise.quantities import counted
 
     # Problems first; a long list of sound cases is cut.
     ranked = sorted(
-        cases, key=lambda case: ([not texts for _, texts in _findings(case)], case.name)
+        result.cases, key=lambda case: ([not texts for _, texts in _findings(case)], case.name)
     )
     columns = ("case", "shape", "spacing mm", "axes", "intensities", "found")
-    show_table(f"{len(cases)} cases", columns, [_row(case) for case in ranked[:_MOST_ROWS]])
+    title = counted(len(ranked), "case")
+    show_table(title, columns, [_row(case) for case in ranked[:_MOST_ROWS]])
     for case in ranked[:_MOST_ROWS]:
         _print_findings(case)
     if len(ranked) > _MOST_ROWS:
         note(f"... and {len(ranked) - _MOST_ROWS} more; --json and --html list them all")
+    _note_overview(result)
+    if result.html is not None:
+        note(f"page: {result.html}")
+
+
+def _note_overview(result: CheckResult) -> None:
+    from slicewise.cli.console import note
+    from slicewise.quantities import counted
+
+    overview, cases = result.overview, result.cases
     note(
-        f"{overview.cases} cases of {overview.patients} patients, {overview.labelled} with labels, "
-        f"{overview.unusable} unusable"
+        f"{counted(overview.cases, 'case')} of {counted(overview.patients, 'patient')}, "
+        f"{overview.labelled} with labels, {overview.unusable} unusable"
     )
     if overview.empty_labels:
-        note(f"{overview.empty_labels} labels are empty")
+        note(f"{counted(overview.empty_labels, 'label map')} without any structure")
     if len(overview.contrasts) > 1:
         note(f"contrasts: {', '.join(overview.contrasts)}")
     if shared := overview.shared_patients:
@@ -125,26 +104,16 @@ def _show(cases: Sequence[CheckedCase], overview: Overview) -> None:
 
 
 def _row(case: CheckedCase) -> tuple[str, ...]:
+    from slicewise.cli.tables import grid_cells, shortened
+
     ranges = (f"{found.lowest:.4g}..{found.highest:.4g}" for found in case.intensities.values())
     return (
         shortened(case.name),
-        "x".join(map(str, case.shape)),
-        "x".join(f"{value:.3g}" for value in case.spacing_mm),
+        *grid_cells(case.shape, case.spacing_mm),
         case.orientation,
         ", ".join(ranges),
         next((kind for kind, texts in _findings(case) if texts), "ok"),
     )
-
-
-def shortened(name: str) -> str:
-    """A name that leaves room for the figures beside it; elsewhere it stands in full."""
-    from slicewise.cli.console import output
-
-    most = max(output.width - _LETTERS_OF_FIGURES, _FEWEST_LETTERS)
-    if len(name) <= most:
-        return name
-    half = (most - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
 
 
 def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
@@ -158,42 +127,3 @@ def _print_findings(case: CheckedCase) -> None:
     for kind, texts in _findings(case):
         for text in texts:
             output.print(f"{case.name}: {kind}: {text}", markup=False, soft_wrap=True)
-
-
-def _write_json(
-    path: Path,
-    cases: Sequence[CheckedCase],
-    overview: Overview,
-    set_aside: Sequence[SetAside],
-) -> None:
-    import json
-
-    from slicewise.cli.findings import findings
-    from slicewise.imaging.files import write_text
-
-    content = findings(cases, overview, set_aside)
-    write_text(path, json.dumps(content, indent=2) + "\n", private=True)
-
-
-def _write_page(
-    path: Path,
-    seen: Sequence[SeenCase],
-    overview: Overview,
-    set_aside: Sequence[SetAside],
-    config: Config,
-) -> None:
-    from slicewise.cli.console import note
-    from slicewise.imaging.structures import structures_of
-    from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
-
-    page = DataCheckPage(
-        # The folder's name may be a patient's; the name of a configuration is not.
-        title="Data set" if config.name == _BARE_NAME else config.name,
-        cases=[one.case for one in seen],
-        overview=overview,
-        set_aside=set_aside,
-        thumbnails={one.case.name: one.thumbnail for one in seen if one.thumbnail is not None},
-        structures=structures_of(config.data.labels, config.structures),
-    )
-    write_data_check_page(page, path)
-    note(f"page: {path}")

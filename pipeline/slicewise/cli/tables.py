@@ -13,7 +13,23 @@ if TYPE_CHECKING:
 
 SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
+_LETTERS_OF_FIGURES = 56
+_FEWEST_LETTERS = 16
 _BESIDE = {"HD95 mm": "hd95_mm", "surface Dice": "surface_dice"}
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for the figures next to it; elsewhere it stands in full."""
+    most = max(output.width - _LETTERS_OF_FIGURES, _FEWEST_LETTERS)
+    if len(name) <= most:
+        return name
+    half = (most - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def grid_cells(shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[str, str]:
+    """Voxels and their spacing along each axis, for a table."""
+    return "x".join(map(str, shape)), "x".join(f"{value:.3g}" for value in spacing_mm)
 
 
 def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Distribution) -> None:

@@ -78,7 +78,7 @@ class Overview:
         shared_patients: cases of each patient who has several.
         duplicates: cases that hold the same voxels.
         measures: what the cases were compared by.
-        notes: what sanity_checks the set as a whole.
+        notes: what concerns the set as a whole.
     """
 
     cases: int

@@ -1,9 +1,9 @@
-"""Scans of any format in, NIfTI files with a JSON of facts beside each out, in worker processes."""
+"""Converts a scan of any format to NIfTI, with a JSON of how it was acquired next to it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from slicewise import __version__
 from slicewise.config import ReadingSection
-from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries
@@ -23,20 +22,22 @@ from slicewise.imaging.volume import Volume
 
 
 @dataclass(frozen=True)
-class ConversionTask:
-    """What a worker needs for one volume.
+class Conversion:
+    """One volume that is to be converted.
 
     Attributes:
         name: of the scan, and of its files.
         source: where it comes from.
         folder: where ``NAME.nii.gz`` and ``NAME.json`` go.
-        reading: how faults are met.
+        reading: how unusual scans are read.
+        volumes_together: how many volumes its series, or its file, was split into.
     """
 
     name: str
     source: ScanSource
     folder: Path
     reading: ReadingSection
+    volumes_together: int = 1
 
     @property
     def targets(self) -> tuple[Path, Path]:
@@ -45,8 +46,8 @@ class ConversionTask:
 
 
 @dataclass(frozen=True)
-class Converted:
-    """One row of the table of what was found.
+class ConvertedVolume:
+    """What a volume was found to be.
 
     Attributes:
         name: of the scan, and of its files.
@@ -56,6 +57,7 @@ class Converted:
         voxel_type: numpy name of the type that is stored.
         files: how many the volume was made from.
         warnings: what was noticed or repaired.
+        volumes_together: how many volumes its series, or its file, was split into.
     """
 
     name: str
@@ -65,80 +67,75 @@ class Converted:
     voxel_type: str
     files: int
     warnings: tuple[str, ...]
+    volumes_together: int
 
 
-def conversion_tasks(
+def conversions(
     sources: Mapping[str, ScanSource], folder: Path, reading: ReadingSection
-) -> list[ConversionTask]:
-    """A task for each scan, in the order of the names."""
-    return [ConversionTask(name, sources[name], folder, reading) for name in sorted(sources)]
+) -> list[Conversion]:
+    """A conversion for each scan, in the order of the names."""
+    together = _volumes_together(sources)
+    return [
+        Conversion(name, sources[name], folder, reading, together[name]) for name in sorted(sources)
+    ]
 
 
-def convert_scans(
-    tasks: list[ConversionTask], workers: int
-) -> Iterator[tuple[ConversionTask, Converted | ScanError]]:
-    """Convert each scan; yields each when it is done.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    return run_on_scans(convert_scan, tasks, workers)
-
-
-def convert_scan(task: ConversionTask) -> Converted:
+def convert_scan(conversion: Conversion) -> ConvertedVolume:
     """Read one volume to its last voxel, write it and its facts.
 
     Raises:
         ScanError: it cannot be read, or holds voxels that are no numbers.
         OutputError: a file cannot be written.
     """
-    volume = read_scan(task.source, task.reading)
-    _require_finite(volume, task)
-    facts = acquisition_facts(task.source) if isinstance(task.source, DicomSeries) else {}
+    source = conversion.source
+    volume = read_scan(source, conversion.reading)
+    _require_finite(volume, source)
+    facts = acquisition_facts(source) if isinstance(source, DicomSeries) else {}
     content = {
         **facts,
         "ConversionSoftware": "slicewise",
         "ConversionSoftwareVersion": __version__,
         "warnings": list(volume.warnings),
     }
-    volume_path, facts_path = task.targets
+    volume_path, facts_path = conversion.targets
     write_volume(volume, volume_path)
     write_text(facts_path, json.dumps(content, indent=2) + "\n")
-    return Converted(
-        name=task.name,
+    return ConvertedVolume(
+        name=conversion.name,
         shape=volume.shape,
         spacing_mm=volume.spacing_mm,
         orientation=volume.orientation,
         voxel_type=str(volume.voxels.dtype),
-        files=len(source_files(task.source)),
+        files=len(_files(source)),
         warnings=volume.warnings,
+        volumes_together=conversion.volumes_together,
     )
 
 
-def _require_finite(volume: Volume, task: ConversionTask) -> None:
+def _require_finite(volume: Volume, source: ScanSource) -> None:
     broken = int(volume.voxels.size - np.count_nonzero(np.isfinite(volume.voxels)))
     if broken:
         raise ScanError(
-            source_files(task.source)[0],
+            _files(source)[0],
             expected="finite voxels",
             found=f"{broken} NaN or infinite voxels",
             remedy="export the scan again, or fill them: reading.non_finite=zero",
         )
 
 
-def source_files(source: ScanSource) -> list[Path]:
+def _files(source: ScanSource) -> list[Path]:
     """The files that a volume comes from, each once."""
     if isinstance(source, DicomSeries):
         return [source.folder / member for member in dict.fromkeys(source.members)]
     return [source.path if isinstance(source, NiftiVolume) else source]
 
 
-def volumes_together(sources: Mapping[str, ScanSource]) -> dict[str, int]:
+def _volumes_together(sources: Mapping[str, ScanSource]) -> dict[str, int]:
     """Name to how many volumes its series, or its file, was split into."""
     whole: dict[object, list[str]] = {}
     for name, source in sources.items():
         if isinstance(source, DicomSeries):
             whole.setdefault((source.folder, source.series_uid or name), []).append(name)
         else:
-            whole.setdefault(source_files(source)[0], []).append(name)
+            whole.setdefault(_files(source)[0], []).append(name)
     return {name: len(names) for names in whole.values() for name in names}

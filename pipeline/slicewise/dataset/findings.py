@@ -1,14 +1,17 @@
-"""Checked cases in, the content of a JSON file with every finding out; no path, no patient."""
+"""Every finding of a data check as JSON, without paths and patients."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.cohort_qc import Overview, patient_numbers
+from slicewise.imaging.files import write_text
 
 KEYS = {
     "summary.cases": "scans that were checked",
@@ -19,7 +22,7 @@ KEYS = {
     "summary.contrasts": "names, in the order of the channels",
     "summary.shared_patients": "cases of each patient who has several",
     "summary.duplicates": "cases that hold the same voxels",
-    "summary.notes": "what sanity_checks the set as a whole",
+    "summary.notes": "what concerns the set as a whole",
     "cases[].name": "name of the case",
     "cases[].patient": "number of its patient in this list; says nothing about who it is",
     "cases[].shape": "voxels along each axis, as they are stored",
@@ -40,10 +43,24 @@ KEYS = {
 """What each key means; the file itself begins with this."""
 
 
-def findings(
+def write_findings(
+    path: Path,
+    cases: Sequence[CheckedCase],
+    overview: Overview,
+    set_aside: Sequence[SetAside],
+) -> None:
+    """Write everything that a check found out; only its owner can read the file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = _findings(cases, overview, set_aside)
+    write_text(path, json.dumps(content, indent=2) + "\n", private=True)
+
+
+def _findings(
     cases: Sequence[CheckedCase], overview: Overview, set_aside: Sequence[SetAside]
 ) -> dict[str, Any]:
-    """Everything that a check found out, ready for JSON."""
     patients = patient_numbers(cases)
     summary = asdict(overview)
     # The measures are in the cases already.

@@ -1,0 +1,186 @@
+"""Checks a data set: what it holds, and what is wrong with it, before hours of work are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicewise.config import Config
+from slicewise.dataset.case_qc import CheckedCase, Examined, examine
+from slicewise.dataset.catalogue import Case, Catalogue, SetAside
+from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
+from slicewise.dataset.findings import write_findings
+from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.work_folder import WorkFolder, require_outside
+from slicewise.dataset.worker_pool import default_workers, run_on_scans
+from slicewise.errors import ScanError
+from slicewise.imaging.structures import structures_of
+from slicewise.progress import SILENT, Progress, tracked
+from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
+from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
+from slicewise.workflows.messages import report_set_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNNAMED = Config.defaults("data-set")
+"""Of a data set about which nothing is said; the name of its folder may be a patient's."""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What to check.
+
+    Attributes:
+        data: folder of scans, or a CSV manifest.
+        config: layout, labels, patients and contrasts; its ``data.root`` is not used, and its name
+            is the heading of the page. The default guesses the layout and names no structure.
+        html: page with a picture of each scan to write.
+        json: file with every finding to write.
+        work: folder of private records.
+        workers: scans at a time; None takes as many as there are cores.
+    """
+
+    data: Path
+    config: Config = UNNAMED
+    html: Path | None = None
+    json: Path | None = None
+    work: Path = Path("work")
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a data set holds, and what is wrong with it.
+
+    Attributes:
+        cases: a row each, in the order of their names.
+        overview: the set in figures, and what concerns it as a whole.
+        set_aside: what is no case, each with its reason.
+        html: the page, where one was written.
+        json: the file with every finding, where one was written.
+    """
+
+    cases: tuple[CheckedCase, ...]
+    overview: Overview
+    set_aside: tuple[SetAside, ...]
+    html: Path | None
+    json: Path | None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every scan can be used."""
+        return not self.set_aside and not self.overview.unusable
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a case: its patient as a number, geometry, and findings as text."""
+        import pandas as pd
+
+        cases, patients = self.cases, patient_numbers(self.cases)
+        columns = {
+            "case": [case.name for case in cases],
+            "patient": [patients[case.name] for case in cases],
+            "shape": [case.shape for case in cases],
+            "spacing_mm": [case.spacing_mm for case in cases],
+            "orientation": [case.orientation for case in cases],
+            "plane": [case.plane for case in cases],
+            "labelled": [case.labelled for case in cases],
+            "problems": ["; ".join(case.problems) for case in cases],
+            "warnings": ["; ".join(case.warnings) for case in cases],
+            "notes": ["; ".join(case.notes) for case in cases],
+        }
+        return pd.DataFrame(columns).set_index("case")
+
+
+def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
+    """Read every scan and label map to its last voxel, and compare the cases with one another.
+
+    Raises:
+        DataError: the data set is unusable as a whole.
+        UsageError: the work folder lies inside of the data set.
+        OutputError: a file cannot be written.
+    """
+    require_outside(options.data, {"work": options.work})
+    section = options.config.data.model_copy(update={"root": options.data})
+    config, work = options.config.model_copy(update={"data": section}), WorkFolder(options.work)
+    catalogue = read_catalogue(config.data, work.scanner(config.reading, progress))
+    done = check_cases(
+        catalogue,
+        config,
+        options.workers or default_workers(),
+        with_thumbnails=options.html is not None,
+    )
+    drawn = sorted(
+        tracked(done, progress, "checking", len(catalogue.cases)), key=lambda one: one.case.name
+    )
+    cases = tuple(one.case for one in drawn)
+    overview = compare(cases, config.data)
+    set_aside = tuple(catalogue.set_aside)
+    report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
+    if options.json is not None:
+        write_findings(options.json, cases, overview, set_aside)
+    if options.html is not None:
+        page = DataCheckPage(
+            title=config.name,
+            cases=cases,
+            overview=overview,
+            set_aside=set_aside,
+            thumbnails={one.case.name: one.thumbnail for one in drawn if one.thumbnail is not None},
+            structures=structures_of(config.data.labels, config.structures),
+        )
+        write_data_check_page(page, options.html)
+    return CheckResult(cases, overview, set_aside, options.html, options.json)
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """What a worker needs for one case."""
+
+    case: Case
+    config: Config
+    with_thumbnail: bool
+
+    @property
+    def name(self) -> str:
+        """Of the case, for messages."""
+        return self.case.name
+
+
+@dataclass(frozen=True)
+class DrawnCase:
+    """What a worker hands back: findings and a few kilobytes of picture, no voxels."""
+
+    case: CheckedCase
+    thumbnail: Thumbnail | None = None
+
+
+def check_cases(
+    catalogue: Catalogue, config: Config, workers: int, *, with_thumbnails: bool
+) -> Iterator[DrawnCase]:
+    """Read every case to its last voxel; yields each when it is done."""
+    tasks = [CaseTask(case, config, with_thumbnails) for case in catalogue.cases]
+    for task, result in run_on_scans(check_case, tasks, workers):
+        if isinstance(result, ScanError):
+            case = CheckedCase(task.name, task.case.patient, labelled=task.case.label is not None)
+            case.problems.append(result.reason)
+            yield DrawnCase(case)
+        else:
+            yield result
+
+
+def check_case(task: CaseTask) -> DrawnCase:
+    """Check one case and, while its volumes are at hand, draw its most telling slice."""
+    examined = examine(task.case, task.config)
+    thumbnail = _draw(examined, task.config) if task.with_thumbnail else None
+    return DrawnCase(examined.case, thumbnail)
+
+
+def _draw(examined: Examined, config: Config) -> Thumbnail | None:
+    if examined.image is None:
+        return None
+    structures = structures_of(config.data.labels, config.structures)
+    colours = outline_colours(examined.case.structures, structures)
+    return draw_thumbnail(examined.image, examined.label, examined.case.plane, colours)

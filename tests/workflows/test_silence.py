@@ -1,0 +1,80 @@
+"""Use cases print nothing: what they have to tell are results and progress.
+
+A use case joins by a function below: it takes ``Place`` and is found by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slicewise.config import Config, load_config
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a use case may need.
+
+    Attributes:
+        scans: labelled scans of six patients.
+        config: that trains on them in a second.
+        model: folder of a training.
+        work: of that training.
+        out: an empty folder.
+    """
+
+    scans: Path
+    config: Config
+    model: Path
+    work: Path
+    out: Path
+
+
+def check(place: Place) -> None:
+    from slicewise.workflows.check import CheckOptions, check
+
+    html, json = place.out / "check.html", place.out / "check.json"
+    check(CheckOptions(place.scans, place.config, html, json, place.work))
+
+
+def convert(place: Place) -> None:
+    from slicewise.workflows.convert import ConvertOptions, convert
+
+    table = place.out / "table.json"
+    convert(ConvertOptions(place.scans, place.out / "nifti", json=table, work=place.work))
+
+
+def train(place: Place) -> None:
+    from slicewise.workflows.train import TrainOptions, train
+
+    train(TrainOptions(place.config, out=place.out / "model", work=place.out / "work"))
+
+
+def predict(place: Place) -> None:
+    from slicewise.workflows.models import ModelOptions
+    from slicewise.workflows.predict import PredictOptions, predict
+
+    model = ModelOptions(str(place.model), work=place.work)
+    predict(PredictOptions(model, place.scans / "images", place.out))
+
+
+USE_CASES: tuple[Callable[[Place], None], ...] = (check, convert, train, predict)
+
+
+@pytest.mark.parametrize("use_case", USE_CASES, ids=lambda function: function.__name__)
+def test_nothing_is_printed(
+    use_case: Callable[[Place], None],
+    scans: Path,
+    tiny: Path,
+    model: Path,
+    work: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    capfd.readouterr()
+    config = load_config(tiny, [f"data.root={scans}"])
+    use_case(Place(scans, config, model, work, tmp_path))
+    assert capfd.readouterr() == ("", "")
