@@ -101,16 +101,16 @@ def test_given_values_stand_in_the_file(config: Config, planned: tuple[Any, Path
     assert config.network.features == (4, 8)
     assert config.training.budget_minutes == 2
     lines = planned[1].read_text().splitlines()
-    assert lines[lines.index("  features: [4, 8]") - 1] == "  # given"
+    assert lines[lines.index("  features: [4, 8]") - 1] == "  # set by the user"
     assert "--budget 2 --set 'network.features=[4, 8]'" in lines[0]
 
 
 def test_what_is_shown(planned: tuple[Any, Path]) -> None:
     done = planned[0]
     assert "6 with labels, of 3 patients, up to 2 scans each" in done.stdout
-    assert "5.71 times the thinnest" in done.stdout
+    assert "5.71 times as thick as wide" in done.stdout
     assert "passes over the data" in done.stdout
-    assert "3 patients only" in done.stderr
+    assert "only 3 patients" in done.stderr
     out = planned[1]
     assert f"Next: slicewise train {out} --work {out.parent / 'work'}" in done.stderr.replace(
         "\n", ""
@@ -211,7 +211,7 @@ def test_a_set_without_labels(slicewise: Slicewise, tmp_path: Path) -> None:
     write_case(tmp_path / "set", "scan0", 0)
     done, out = plan(slicewise, tmp_path / "set" / "images", tmp_path)
     assert done.returncode == 1
-    assert "1 images and no label at all" in done.stderr
+    assert "1 image and no label map" in done.stderr
     assert not out.exists()
 
 
@@ -221,8 +221,8 @@ def test_labels_of_one_of_several_contrasts(slicewise: Slicewise, tmp_path: Path
         (tmp_path / "set" / f"{name}.nii.gz").touch()
     done, _ = plan(slicewise, tmp_path / "set", tmp_path)
     assert done.returncode == 1
-    assert "3 images and no label at all; a_seg: of which image?" in done.stderr
-    assert "--set data.contrasts=[FLAIR,T1]" in done.stderr
+    assert "3 images and no label map; a_seg: of which image?" in done.stderr
+    assert "data.contrasts: [FLAIR, T1]" in done.stderr
 
 
 def test_the_input_is_never_written_to(slicewise: Slicewise, cine: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_the_input_is_never_written_to(slicewise: Slicewise, cine: Path, tmp_pat
     assert "outside of the input" in done.stderr
 
 
-def test_the_doctor_names_likely_patients(slicewise: Slicewise, cine: Path, tmp_path: Path) -> None:
+def test_the_check_names_likely_patients(slicewise: Slicewise, cine: Path, tmp_path: Path) -> None:
     findings = tmp_path / "findings.json"
     done = slicewise("check", cine, "--json", findings, "--work", tmp_path / "work")
     advice = "set data.patient_pattern='^patient(\\d+)'"

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from slicewise.config import Config, parse_config
-from slicewise.planning.budget_fitting import Fitted, fit_to_budget
+from slicewise.planning.budget_fitting import FittedPlan, fit_to_budget
 from slicewise.planning.draft import Draft
 from slicewise.planning.estimate import Estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
@@ -28,9 +28,9 @@ def fitted(
     fingerprint: Fingerprint,
     step_seconds: Callable[[Config], float],
     validation_seconds: float = 1.0,
-    **given: Any,
-) -> tuple[Draft, Fitted, list[Config]]:
-    keys = {key.replace("__", "."): value for key, value in given.items()}
+    **overrides: Any,
+) -> tuple[Draft, FittedPlan, list[Config]]:
+    keys = {key.replace("__", "."): value for key, value in overrides.items()}
     draft = draft_plan("trial", fingerprint, Machine("two threads", has_gpu=False), keys, 10)
     measured = []
 
@@ -91,7 +91,7 @@ def test_then_the_window_and_says_what_is_short(case: Make, data_set: Join) -> N
     assert draft["training.batch_size"] == 32
     # 98 steps of 32 are 3.1 passes in ten minutes; 8 are 250 of 6 s, and room for validations.
     assert "3.1 passes" in found.shortage
-    assert "--budget 30" in found.shortage
+    assert "30 minutes a fold" in found.shortage
 
 
 def test_validations_are_no_reason_for_many_times_the_budget(case: Make, data_set: Join) -> None:
@@ -99,20 +99,20 @@ def test_validations_are_no_reason_for_many_times_the_budget(case: Make, data_se
     _, found, _ = fitted(wide(case, data_set), lambda _: 5.0, validation_seconds=590.0)
     assert found.config.training.validations == 1
     # 1250 s and one validation of 590 s are 31 minutes.
-    assert "--budget 31" in found.shortage
+    assert "31 minutes a fold" in found.shortage
 
 
 def test_a_smaller_window_still_carries_the_given_levels(case: Make, data_set: Join) -> None:
-    given = {"network__features": [8, 8, 8, 8, 8, 8]}
+    overrides = {"network__features": [8, 8, 8, 8, 8, 8]}
     cases = [case(name, shape=(60, 64, 62), extent_mm=(40.0, 42.0, 38.0)) for name in "ab"]
-    _, found, _ = fitted(data_set(*cases), lambda _: 6.0, **given)
+    _, found, _ = fitted(data_set(*cases), lambda _: 6.0, **overrides)
     # Three quarters of 64 would be 48, which six poolings cannot halve.
     assert found.config.network.window == (64, 64)
 
 
 def test_what_is_given_is_not_touched(case: Make, data_set: Join) -> None:
-    given = {"network__features": [24, 48], "network__window": [80, 80]}
-    _, found, measured = fitted(wide(case, data_set), lambda _: 6.0, **given)
+    overrides = {"network__features": [24, 48], "network__window": [80, 80]}
+    _, found, measured = fitted(wide(case, data_set), lambda _: 6.0, **overrides)
     assert len(measured) == 1
     assert found.config.network.features == (24, 48)
     assert found.config.network.window == (80, 80)

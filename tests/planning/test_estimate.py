@@ -14,12 +14,12 @@ from slicewise.config import Config, parse_config
 from slicewise.dataset.catalogue import Catalogue
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.errors import DataError
-from slicewise.planning.assembling import assemble_fingerprint
+from slicewise.planning.case_fingerprint import measure_cases
+from slicewise.planning.cohort_fingerprint import assemble_fingerprint
 from slicewise.planning.estimate import estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
-from slicewise.planning.measuring import measure_cases
-from slicewise.planning.memory import watched_memory
-from slicewise.planning.sample import Sample, middle_cases, prepare_sample
+from slicewise.planning.peak_memory import peak_memory
+from slicewise.planning.sample import Sample, median_sized_cases, prepare_sample
 from slicewise.planning.step_timing import StepTiming
 
 Make = Callable[..., CaseFingerprint]
@@ -79,7 +79,7 @@ def test_the_cases_next_to_the_median_are_chosen(case: Make, data_set: Join) -> 
     sizes = (30, 33, 36, 39, 42, 45, 400)
     cases = [case(f"c{size}", shape=(40, 50, size)) for size in sizes]
     empty = case("empty", shape=(40, 50, 39), structures={})
-    chosen = [one.name for one in middle_cases(data_set(*cases, empty))]
+    chosen = [one.name for one in median_sized_cases(data_set(*cases, empty))]
     # The median of eight is 39 slices; the giant and the empty one come last.
     assert chosen[0] == "c39"
     assert set(chosen) == {"c36", "c39", "c42", "c33"} or set(chosen) == {
@@ -98,14 +98,16 @@ def test_cases_that_cannot_be_cut_as_planned(root: Path, tmp_path: Path) -> None
 
 def test_the_fastest_call_counts_and_warm_ones_do_not() -> None:
     durations = iter([0.0, 0.05, 0.02, 0.05])
-    pace = StepTiming(CPU, is_busy=False)
-    fastest = pace.fastest(lambda: time.sleep(next(durations)), warm=1, most=4, limit=60)
+    timing = StepTiming(CPU, is_busy=False)
+    fastest = timing.fastest(
+        lambda: time.sleep(next(durations)), warm_up=1, max_calls=4, limit_seconds=60
+    )
     assert 0.02 <= fastest < 0.05
 
 
 def test_on_a_busy_machine_only_what_is_computed_counts() -> None:
     threads = torch.get_num_threads()
-    pace = StepTiming(CPU, is_busy=True)
+    timing = StepTiming(CPU, is_busy=True)
     seen = []
 
     def work() -> None:
@@ -113,15 +115,15 @@ def test_on_a_busy_machine_only_what_is_computed_counts() -> None:
         time.sleep(0.2)
 
     # Waiting for others is no work.
-    assert pace.seconds(work) < 0.15
+    assert timing.seconds(work) < 0.15
     assert seen == [1]
     assert torch.get_num_threads() == threads
 
 
 def test_memory_of_the_block_is_seen() -> None:
-    with watched_memory(CPU) as before:
+    with peak_memory(CPU) as before:
         pass
-    with watched_memory(CPU) as held:
+    with peak_memory(CPU) as held:
         block = np.ones(40_000_000)
-    assert held.most_gb > before.most_gb + 0.2
+    assert held.peak_gb > before.peak_gb + 0.2
     assert len(block) == 40_000_000

@@ -25,7 +25,7 @@ inference: {postprocessing: {'yes': {fill_holes: true}}}
 REASONS = {
     "data.labels": "values that occur in 3 labels: " + "a long story, " * 12,
     "preprocessing.spacing_mm": "spacings differ, 1.2 to 1.9 mm",
-    "structures": "given",
+    "structures": "set by the user",
 }
 
 
@@ -60,7 +60,7 @@ def test_reasons_stand_above_their_keys() -> None:
     lines = rendered()[1].splitlines()
     place = lines.index("  spacing_mm: [1.5, 1.25]")
     assert lines[place - 1] == "  # planned: spacings differ, 1.2 to 1.9 mm"
-    assert lines[lines.index("structures:") - 1] == "# given"
+    assert lines[lines.index("structures:") - 1] == "# set by the user"
     assert lines[:3] == ["# Planned for a trial", "#", "#   a command"]
 
 

@@ -12,14 +12,14 @@ from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from slicewise.planning.machine import Machine
 from slicewise.planning.slice_rules import (
-    plan_neighbours,
+    plan_context_slices,
     plan_normalization,
     plan_plane,
     plan_slice_exclusive,
     plan_spacing,
     plan_window,
 )
-from slicewise.planning.slices import views_of
+from slicewise.planning.slice_views import views_of
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]
@@ -27,12 +27,12 @@ CPU, GPU = Machine("2 CPU threads", has_gpu=False), Machine("a GPU", has_gpu=Tru
 CINE = {"shape": (250, 210, 10), "spacing_mm": (1.5, 1.5, 10.0), "extent_mm": (96.0, 120.0, 90.0)}
 
 
-def planned(fingerprint: Fingerprint, machine: Machine = CPU, **given: Any) -> Draft:
-    draft = Draft({f"preprocessing.{key}": value for key, value in given.items()})
+def planned(fingerprint: Fingerprint, machine: Machine = CPU, **overrides: Any) -> Draft:
+    draft = Draft({f"preprocessing.{key}": value for key, value in overrides.items()})
     plan_plane(draft, fingerprint)
     plan_spacing(draft, fingerprint)
     plan_normalization(draft, fingerprint)
-    plan_neighbours(draft, fingerprint)
+    plan_context_slices(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
     return draft
 
@@ -153,7 +153,7 @@ def test_a_giant_does_not_widen_the_window(case: Make, data_set: Join) -> None:
 def test_what_is_given_stays_and_the_rest_follows(case: Make, data_set: Join) -> None:
     draft = planned(data_set(case("a", **CINE)), plane="sagittal", spacing_mm=[3.0, 10.0])
     choices = dict(draft)
-    assert choices["preprocessing.plane"].is_given
+    assert choices["preprocessing.plane"].is_overridden
     assert draft["preprocessing.spacing_mm"] == [3.0, 10.0]
     # 210 pixels of 1.5 mm are 105 of 3 mm, and 10 slices of 10 mm stay 10.
     (view,) = views_of([case("a", **CINE)], "sagittal", [3.0, 10.0])
@@ -183,8 +183,8 @@ def test_views_and_their_windows(case: Make) -> None:
     assert [view.windows((48, 48), 0.5) for view in views] == [40 * 4, 60 * 2, 50 * 2]
 
 
-def slice_exclusive(fingerprint: Fingerprint, **given: Any) -> Draft:
-    draft = Draft(given)
+def slice_exclusive(fingerprint: Fingerprint, **overrides: Any) -> Draft:
+    draft = Draft(overrides)
     plan_slice_exclusive(draft, fingerprint)
     return draft
 
@@ -202,7 +202,10 @@ def test_what_a_protocol_divides_is_divided(case: Make, data_set: Join) -> None:
     division = {"plane": "coronal", "structures": ["big", "small"]}
     assert draft["inference.slice_exclusive"] == [division]
     reason = dict(draft)["inference.slice_exclusive"].reason
-    assert reason == "big and small touch in 11 labels, and share 0.27 coronal slices (mean)"
+    assert (
+        reason
+        == "big and small touch in 11 cases, but share only 0.27 coronal slices a case (mean)"
+    )
     swapped = data_set(*cases, labels={"small": 2, "big": 1})
     division = {"plane": "coronal", "structures": ["small", "big"]}
     assert slice_exclusive(swapped)["inference.slice_exclusive"] == [division]
@@ -226,5 +229,5 @@ def test_what_is_not_divided_is_left_alone(
 
 def test_given_divisions_stay(case: Make, data_set: Join) -> None:
     cases = sharing(case, *[(12, 0, 7)] * 11)
-    given = {"inference.slice_exclusive": []}
-    assert slice_exclusive(data_set(*cases), **given)["inference.slice_exclusive"] == []
+    overrides = {"inference.slice_exclusive": []}
+    assert slice_exclusive(data_set(*cases), **overrides)["inference.slice_exclusive"] == []

@@ -18,4 +18,4 @@ def test_a_short_fold_is_not_told_as_nothing(steps: int, shown: str) -> None:
     # Steps of 3 s and one validation of 0.2 s.
     found = Estimate(config, 3.0, 100.0, 1, 0.2, 1.0, 1.0, 1.0)
     rows = dict(estimate_rows(found, Machine("one thread", has_gpu=False)))
-    assert rows["a fold"] == f"{steps:,} steps, {shown} minutes"
+    assert rows["one fold"] == f"{steps:,} steps in {shown} minutes"

@@ -24,16 +24,20 @@ from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import private_folder, write_text
-from slicewise.planning.assembling import assemble_fingerprint, require_labels, unusable
+from slicewise.planning.case_fingerprint import measure_cases
+from slicewise.planning.cohort_fingerprint import (
+    assemble_fingerprint,
+    require_labels,
+    unusable_cases,
+)
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
-from slicewise.planning.measuring import measure_cases
 from slicewise.planning.overrides import overridden_config, overridden_values
 from slicewise.planning.plan_yaml import render_plan, with_root
 from slicewise.planning.sanity_checks import sanity_checks
 
 if TYPE_CHECKING:
-    from slicewise.planning.budget_fitting import Fitted
+    from slicewise.planning.budget_fitting import FittedPlan
 
 _BUDGETS = ("training.budget_minutes", "training.epochs", "training.steps")
 
@@ -87,7 +91,7 @@ def write_plan(job: PlanningJob) -> bool:
     with loading():
         from slicewise.planning.machine import this_machine
         from slicewise.planning.rules import draft_plan
-        from slicewise.planning.summary import estimate_rows, found_rows, head_lines, plan_rows
+        from slicewise.planning.summary import data_set_rows, estimate_rows, header_lines, plan_rows
     machine = this_machine(given.training.device)
     described = read_description(job.data, given.data.layout)
     data = with_description(given.data, described).model_copy(update={"root": job.data})
@@ -96,21 +100,21 @@ def write_plan(job: PlanningJob) -> bool:
     # Names that were given replace those of the data set.
     names = {} if config.data.labels else described.labels
     found = sanity_checks(fingerprint, names)
-    show_texts("The data set", ("what", "found"), found_rows(fingerprint))
+    show_texts("Data set", ("property", "value"), data_set_rows(fingerprint))
     for text in found:
-        note(f"look: {text}")
+        note(f"check: {text}")
     budget = job.budget_minutes or BUDGET_MINUTES
     draft = draft_plan(name, fingerprint, machine, overridden_values(job.overrides), budget)
     fitted = _fitted(job, draft, fingerprint, catalogue)
     estimated = estimate_rows(fitted.estimate, machine)
     planned = plan_rows(draft)
-    show_texts("The plan", ("key", "value", "reason"), planned)
-    show_texts("What it costs here", ("what", "measured"), estimated)
+    show_texts("Plan", ("key", "value", "reason"), planned)
+    show_texts("Estimated cost", ("quantity", "value"), estimated)
     if fitted.shortage:
         found = [*found, fitted.shortage]
-        note(f"look: {fitted.shortage}")
+        note(f"check: {fitted.shortage}")
     reasons = {key: reason for key, _, reason in planned}
-    head = head_lines(_command(job), found_rows(fingerprint), found, estimated)
+    head = header_lines(_command(job), data_set_rows(fingerprint), found, estimated)
     write_text(job.out, render_plan(with_root(fitted.config, job.data), reasons, head))
     note(f"configuration: {job.out}")
     note(f"Next: {_next_command(job)}")
@@ -160,7 +164,7 @@ def _read(
     require_labels(catalogue)
     done = measure_cases(catalogue, config, job.workers or default_workers())
     measured = list(tracked(done, "reading", len(catalogue.labelled)))
-    set_aside = [*catalogue.set_aside, *unusable(measured)]
+    set_aside = [*catalogue.set_aside, *unusable_cases(measured)]
     report_set_aside(set_aside, quarantined(set_aside, job.work, "plan"))
     fingerprint = assemble_fingerprint(measured, config, described, catalogue)
     return catalogue, fingerprint, set_aside
@@ -168,7 +172,7 @@ def _read(
 
 def _fitted(
     job: PlanningJob, draft: Draft, fingerprint: Fingerprint, catalogue: Catalogue
-) -> Fitted:
+) -> FittedPlan:
     """Measure the draft on a few cases, and fit it into its budget."""
     from slicewise.planning.budget_fitting import fit_to_budget
     from slicewise.planning.estimate import Estimate, estimate

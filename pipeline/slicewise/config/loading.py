@@ -93,7 +93,9 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigErrors: unknown keys and wrong values.
     """
-    return _validated(config.model_dump(mode="json"), overrides, Origin(Config, {}, config.name))
+    # What nobody has set stays unset: the description of a data set may still say it.
+    values = config.model_dump(mode="json", exclude_unset=True)
+    return _validated(values, overrides, Origin(Config, {}, config.name))
 
 
 def parse_as(

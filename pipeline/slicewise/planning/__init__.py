@@ -1,1 +1,1 @@
-"""A labelled data set in; a plan with reasons, and what it costs on this machine, out."""
+"""Plans a configuration for a labelled data set, with reasons and an estimate of its cost."""

@@ -1,4 +1,4 @@
-"""A draft and the means to measure it in; out the draft that its budget suffices for."""
+"""Fits network and window of a draft to its training budget."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from slicewise.config import UNET, Config
 from slicewise.planning import recipe
 from slicewise.planning.draft import Draft
 from slicewise.planning.estimate import Estimate
-from slicewise.planning.learning_rules import levels_for, plan_batch
-from slicewise.planning.slice_rules import SMALLEST_WINDOW, STEP
+from slicewise.planning.slice_rules import MIN_WINDOW, WINDOW_STEP
+from slicewise.planning.training_rules import levels_for, plan_batch
 
-NARROWEST = 16
-"""Channels of the top level below which accuracy suffers more than from fewer passes."""
+MIN_CHANNELS = 16
+"""Below so many channels at the top level, accuracy drops more than from fewer passes."""
 _VALIDATIONS = "training.validations"
 _SMALLER = 0.75
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A plan with what it costs.
+class FittedPlan:
+    """A plan with its estimated cost.
 
     Attributes:
-        config: complete.
-        estimate: of it.
-        shortage: why the budget still does not suffice; empty where it does.
+        config: complete configuration.
+        estimate: its cost.
+        shortage: why the budget is still too short; empty if it suffices.
     """
 
     config: Config
@@ -38,33 +38,40 @@ def fit_to_budget(
     draft: Draft,
     build: Callable[[Draft], Config],
     measure: Callable[[Config], Estimate],
-) -> Fitted:
-    """Shrink the network, then its window, where the budget holds too few passes over the data.
+) -> FittedPlan:
+    """Shrink the network, then the window, if the budget allows too few passes over the data.
 
     Args:
-        draft: is changed where the budget asks for it.
-        build: makes the configuration of a draft.
-        measure: estimates a configuration.
+        draft: changed in place.
+        build: turns a draft into a configuration.
+        measure: estimates the cost of a configuration.
     """
     found = _measured(draft, build, measure)
-    for shrink, passes in ((_narrower, recipe.WIDE_PASSES), (_closer, recipe.FEWEST_PASSES)):
+    for shrink, passes in (
+        (_halve_channels, recipe.WIDE_PASSES),
+        (_shrink_window, recipe.MIN_PASSES),
+    ):
         if _is_short(found, passes) and shrink(draft, found):
             found = _measured(draft, build, measure)
-    return Fitted(build(draft), found, _shortage(found))
+    return FittedPlan(build(draft), found, _shortage(found))
 
 
 def _measured(
     draft: Draft, build: Callable[[Draft], Config], measure: Callable[[Config], Estimate]
 ) -> Estimate:
-    """What a draft costs; held-out cases are scored as often as the budget has room for."""
+    """Estimate a draft, with as many validations as the budget allows."""
     found = measure(build(draft))
     budget_minutes = found.config.training.budget_minutes
-    if budget_minutes is None or draft.is_given(_VALIDATIONS):
+    if budget_minutes is None or draft.is_overridden(_VALIDATIONS):
         return found
-    room = recipe.MOST_VALIDATION_SHARE * 60 * budget_minutes
+    room = recipe.MAX_VALIDATION_FRACTION * 60 * budget_minutes
     count = max(1, int(room / found.validation_seconds))
     if count < recipe.RECIPE[_VALIDATIONS]:
-        draft.choose(_VALIDATIONS, count, f"one takes about {found.validation_seconds:.0f} s")
+        draft.choose(
+            _VALIDATIONS,
+            count,
+            f"as many as fit: one takes about {found.validation_seconds:.0f} s",
+        )
     else:
         draft.choose(_VALIDATIONS, recipe.RECIPE[_VALIDATIONS], "")
     training = found.config.training.model_copy(update={"validations": draft[_VALIDATIONS]})
@@ -72,55 +79,55 @@ def _measured(
 
 
 def _is_short(found: Estimate, passes: float) -> bool:
-    """Whether a budget holds fewer passes; steps or epochs that were given are never too few."""
+    """Whether a budget in minutes allows fewer passes; steps and epochs are taken as they are."""
     return found.config.training.budget_minutes is not None and found.passes < passes
 
 
-def _narrower(draft: Draft, found: Estimate) -> bool:
-    """Halve the channels of each level."""
+def _halve_channels(draft: Draft, found: Estimate) -> bool:
+    """Halve the channels of each level; returns whether it changed something."""
     features = draft["network.features"]
-    is_other = draft.given.get("network.name", UNET) != UNET
-    if is_other or draft.is_given("network.features") or features[0] // 2 < NARROWEST:
+    is_other = draft.overrides.get("network.name", UNET) != UNET
+    if is_other or draft.is_overridden("network.features") or features[0] // 2 < MIN_CHANNELS:
         return False
-    reason = f"half of {features}, with which the budget holds {_passes(found)} only"
+    reason = f"half of {features}, which would allow only {_passes(found)} in this budget"
     draft.choose("network.features", [channels // 2 for channels in features], reason)
     return True
 
 
-def _closer(draft: Draft, found: Estimate) -> bool:
-    """Take a quarter off the sides of the window."""
+def _shrink_window(draft: Draft, found: Estimate) -> bool:
+    """Shorten the sides of the window by a quarter; returns whether it changed something."""
     sides, features = list(draft["network.window"]), draft["network.features"]
-    # Channels that were given keep their levels, which must survive the poolings.
-    carried = 2 ** len(features) if draft.is_given("network.features") else 0
-    least = max(SMALLEST_WINDOW, carried)
-    smaller = [max(least, int(_SMALLER * side) // STEP * STEP) for side in sides]
+    # Levels that the user has set must survive the poolings.
+    needed = 2 ** len(features) if draft.is_overridden("network.features") else 0
+    least = max(MIN_WINDOW, needed)
+    smaller = [max(least, int(_SMALLER * side) // WINDOW_STEP * WINDOW_STEP) for side in sides]
     smaller = [min(pair) for pair in zip(sides, smaller, strict=True)]
-    if draft.is_given("network.window") or smaller == sides:
+    if draft.is_overridden("network.window") or smaller == sides:
         return False
-    reason = f"smaller than {sides}, with which the budget holds {_passes(found)} only"
+    reason = f"smaller than {sides}, which would allow only {_passes(found)} in this budget"
     draft.choose("network.window", smaller, reason)
     levels = levels_for(smaller)
     if len(features) > levels:
-        reason = f"{levels} levels, as many as the smaller window carries; {reason}"
+        reason = f"{levels} levels, the most for the smaller window; window {reason}"
         draft.choose("network.features", features[:levels], reason)
     plan_batch(draft)
     return True
 
 
 def _shortage(found: Estimate) -> str:
-    if not _is_short(found, recipe.FEWEST_PASSES):
+    if not _is_short(found, recipe.MIN_PASSES):
         return ""
     section = found.config.training
-    steps = recipe.FEWEST_PASSES * found.slices / section.batch_size
+    steps = recipe.MIN_PASSES * found.slices / section.batch_size
     learning = steps * found.step_seconds
     # A longer budget has room for more validations, too.
     wanted = max(
-        learning / (1 - recipe.MOST_VALIDATION_SHARE),
+        learning / (1 - recipe.MAX_VALIDATION_FRACTION),
         learning + section.validations * found.validation_seconds,
     )
     return (
-        f"the budget holds {_passes(found)} over the data; {recipe.FEWEST_PASSES:.0f} would take "
-        f"about --budget {math.ceil(wanted / 60)}"
+        f"the budget allows {_passes(found)} over the data; {recipe.MIN_PASSES:.0f} passes would "
+        f"take about {math.ceil(wanted / 60)} minutes a fold"
     )
 
 

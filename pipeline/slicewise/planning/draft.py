@@ -1,4 +1,4 @@
-"""Choices in, one a key, each with its reason; what the user has given stays as it is."""
+"""A configuration in the making: a value and its reason for each planned key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-GIVEN = "given"
+OVERRIDDEN = "set by the user"
 
 
 @dataclass(frozen=True)
@@ -22,26 +22,26 @@ class Choice:
     reason: str
 
     @property
-    def is_given(self) -> bool:
-        """Whether the user chose it."""
-        return self.reason == GIVEN
+    def is_overridden(self) -> bool:
+        """Whether the user set it."""
+        return self.reason == OVERRIDDEN
 
 
 class Draft:
-    """A plan in the making: rules choose one value after another, and look at earlier ones.
+    """A plan to which rules add one value after another; later rules read earlier values.
 
     Args:
-        given: dotted key to the value that the user has set; rules cannot change it.
+        overrides: dotted key to the value that the user has set; rules do not change it.
     """
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.given = dict(given)
+    def __init__(self, overrides: Mapping[str, Any]) -> None:
+        self.overrides = dict(overrides)
         self._choices: dict[str, Choice] = {}
 
     def choose(self, key: str, value: Any, reason: str) -> None:
-        """Plan a value, unless it is given."""
-        if key in self.given:
-            value, reason = self.given[key], GIVEN
+        """Set a value, unless the user has set it."""
+        if key in self.overrides:
+            value, reason = self.overrides[key], OVERRIDDEN
         self._choices[key] = Choice(value, reason)
 
     def __getitem__(self, key: str) -> Any:
@@ -50,12 +50,12 @@ class Draft:
     def __iter__(self) -> Iterator[tuple[str, Choice]]:
         return iter(self._choices.items())
 
-    def is_given(self, key: str) -> bool:
-        """Whether the user has set a key, or a part of it."""
-        return any(name == key or name.startswith(f"{key}.") for name in self.given)
+    def is_overridden(self, key: str) -> bool:
+        """Whether the user has set a key or a part of it."""
+        return any(name == key or name.startswith(f"{key}.") for name in self.overrides)
 
     def values(self) -> dict[str, Any]:
-        """Sections with their keys, as a configuration is written."""
+        """The values as nested sections, as in a configuration file."""
         nested: dict[str, Any] = {}
         for key, choice in self:
             section, _, name = key.partition(".")

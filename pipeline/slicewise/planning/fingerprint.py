@@ -1,4 +1,4 @@
-"""Measured cases in, the figures of a data set that a plan follows from out."""
+"""The fingerprint of a data set: the measurements that a plan is derived from."""
 
 from __future__ import annotations
 
@@ -16,51 +16,52 @@ from slicewise.dataset.patients import LikelyPatients
 
 @dataclass(frozen=True)
 class StructureFacts:
-    """One structure in one case.
+    """Size and number of components of one structure in one case.
 
     Attributes:
-        voxels: that it fills.
-        extent_mm: of the box around it, to the right, to the front and upwards.
-        pieces: that are connected by faces, edges or corners; specks are left out.
+        voxels: number of voxels.
+        extent_mm: size of its bounding box along the right, anterior and superior axes.
+        components: connected components (26 neighbours); components of a few voxels are ignored.
     """
 
     voxels: int
     extent_mm: tuple[float, float, float]
-    pieces: int
+    components: int
 
 
 @dataclass(frozen=True)
 class ContrastFacts:
-    """The grey values of one contrast of one case.
+    """Intensity statistics of one contrast of one case.
 
     Attributes:
         intensities: extremes and percentiles.
-        zero_share: share of the voxels that are exactly 0.
-        dark_share: share of the voxels in the lowest tenth of the range, as air is.
-        distinct_values: how many different ones there are, up to a few hundred.
+        zero_fraction: fraction of voxels that are exactly 0.
+        dark_fraction: fraction of voxels in the lowest tenth of the intensity range, such as air.
+        distinct_values: number of different values in a sample of the voxels.
     """
 
     intensities: Intensities
-    zero_share: float
-    dark_share: float
+    zero_fraction: float
+    dark_fraction: float
     distinct_values: int
 
 
 @dataclass(frozen=True)
 class CaseFingerprint:
-    """One case, its axes in the order right, front, up.
+    """The measurements of one case; axes are in RAS order.
 
     Attributes:
         name: of the case.
-        patient: of the case; is counted and never shown.
+        patient: of the case; counted, never shown.
         shape: voxels along each axis.
         spacing_mm: along each axis.
-        orientation: of the axes as they are stored.
-        contrasts: name to its grey values.
-        structures: label value to what was measured; none of an empty label.
-        extent_mm: of the box around all structures together.
-        shared_slices: two label values that touch to the slices that hold both, across each axis.
-        is_on_one_grid: whether all contrasts have the same voxels.
+        orientation: axis codes as stored, such as LPS.
+        contrasts: name to intensity statistics.
+        structures: label value to its measurements; empty for an empty label map.
+        extent_mm: size of the bounding box around all structures.
+        shared_slices: pair of adjacent label values to the number of slices that hold both, along
+            each axis.
+        is_on_common_grid: whether all contrasts share one voxel grid.
     """
 
     name: str
@@ -72,52 +73,52 @@ class CaseFingerprint:
     structures: dict[int, StructureFacts]
     extent_mm: tuple[float, float, float]
     shared_slices: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
-    is_on_one_grid: bool = True
+    is_on_common_grid: bool = True
 
     @property
     def voxels(self) -> int:
-        """Of one contrast."""
+        """Number of voxels of one contrast."""
         return int(np.prod(self.shape))
 
     @property
     def anisotropy(self) -> float:
-        """Thickest spacing over the thinnest."""
+        """Largest spacing divided by the smallest."""
         return max(self.spacing_mm) / min(self.spacing_mm)
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A data set in figures.
+    """The measurements of a data set.
 
     Attributes:
-        cases: that have a label and can be used.
-        contrasts: in the order of the channels.
-        labels: structure name to value, of those that occur.
-        likely: scans that seem to share a patient, where nothing told who the patients are.
-        overview: of the doctor, who compared the cases.
+        cases: usable cases with a label map.
+        contrasts: in the order of the input channels.
+        labels: structure name to label value, of the values that occur.
+        likely_patients: how scans seem to share patients, where the data set does not say it.
+        overview: cohort statistics of the data check.
     """
 
     cases: tuple[CaseFingerprint, ...]
     contrasts: tuple[str, ...]
     labels: dict[str, int]
-    likely: LikelyPatients | None
+    likely_patients: LikelyPatients | None
     overview: Overview
 
     @property
     def patients(self) -> int:
-        """Whom the cases belong to, as far as that shows."""
+        """Number of patients, known or inferred."""
         return len({self.patient_of(case) for case in self.cases})
 
     def patient_of(self, case: CaseFingerprint) -> str:
-        """Whose case it is, or seems to be."""
-        if self.likely is None:
+        """The patient of a case, known or inferred."""
+        if self.likely_patients is None:
             return case.patient
-        pattern, scans = self.likely.pattern, self.likely.scans_per_patient
+        pattern, scans = self.likely_patients.pattern, self.likely_patients.scans_per_patient
         return patient_of(case.name, DataSection(patient_pattern=pattern, scans_per_patient=scans))
 
     @property
     def labelled(self) -> tuple[CaseFingerprint, ...]:
-        """The cases whose label is not empty."""
+        """The cases whose label map is not empty."""
         return tuple(case for case in self.cases if case.structures)
 
     def median(self, figure: Callable[[CaseFingerprint], float]) -> float:
@@ -129,7 +130,7 @@ class Fingerprint:
         return float(np.percentile([figure(case) for case in self.cases], percent))
 
     def of_structure(self, value: int) -> list[StructureFacts]:
-        """What was measured of one structure, in the cases that have it."""
+        """Measurements of one structure in the cases that have it."""
         return [case.structures[value] for case in self.cases if value in case.structures]
 
 

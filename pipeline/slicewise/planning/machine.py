@@ -1,4 +1,4 @@
-"""This machine in; how large a network it trains in reasonable time out."""
+"""The machine that plans, and the network size that it trains in reasonable time."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from slicewise.segmentation.device import choose_device
 
 @dataclass(frozen=True)
 class Machine:
-    """What bounds a plan.
+    """The hardware limits of a plan.
 
     Attributes:
-        name: of the device, without who or where it is.
-        has_gpu: whether a GPU trains.
+        name: model of the GPU, or number of CPU threads.
+        has_gpu: whether training runs on a GPU.
     """
 
     name: str
     has_gpu: bool
 
     @property
-    def largest_window(self) -> int:
-        """Pixels along a side."""
+    def max_window(self) -> int:
+        """Largest side of a window, in pixels."""
         return 256 if self.has_gpu else 192
 
     @property
-    def most_features(self) -> int:
-        """Channels of a level."""
+    def max_features(self) -> int:
+        """Largest number of channels of a level."""
         return 512 if self.has_gpu else 256
 
 
 def this_machine(device: str) -> Machine:
-    """The machine that a configuration would train on.
+    """The machine that a configuration would be trained on.
 
     Args:
         device: as ``training.device`` names it.
 
     Raises:
-        UsageError: a GPU is asked for and there is none.
+        UsageError: a GPU is requested and there is none.
     """
     if choose_device(device).type == "cuda":
         return Machine(torch.cuda.get_device_name(), has_gpu=True)

@@ -8,7 +8,7 @@ from typing import Any
 from slicewise.config import Config, override_value, with_overrides
 
 # What refers to the structures can be checked only when these are known.
-_LATER = (
+_CHECKED_LATER = (
     "structures",
     "inference.slice_exclusive",
     "inference.postprocessing",
@@ -22,7 +22,7 @@ def overridden_config(overrides: Sequence[str]) -> Config:
     Raises:
         ConfigErrors: unknown keys and wrong values.
     """
-    early = [text for text in overrides if not _key(text).startswith(_LATER)]
+    early = [text for text in overrides if not _key(text).startswith(_CHECKED_LATER)]
     given = overridden_values(early)
     spacing_mm = given.get("preprocessing.spacing_mm")
     if "preprocessing.plane" not in given and isinstance(spacing_mm, list) and len(spacing_mm) == 3:

@@ -1,4 +1,4 @@
-"""A planned configuration and its reasons in, a complete commented YAML out."""
+"""Renders a plan as a complete YAML file with comments."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import yaml
 from pydantic import BaseModel
 
 from slicewise.config import Config
-from slicewise.planning.draft import GIVEN
+from slicewise.planning.draft import OVERRIDDEN
 
 WIDTH = 100
 _COMMENT_COLUMN = 30
 
 
-def render_plan(config: Config, reasons: Mapping[str, str], head: Sequence[str]) -> str:
+def render_plan(config: Config, reasons: Mapping[str, str], header: Sequence[str]) -> str:
     """The text of a configuration file that ``parse_config`` reads back unchanged.
 
     Args:
         config: every key of it is written.
-        reasons: dotted key to why it has its value; stands above the key. Other keys are followed
-            by what they mean.
-        head: lines of the comment at the top.
+        reasons: dotted key to the reason for its value, which is written above the key. Other keys
+            are followed by their meaning.
+        header: lines of the comment at the top.
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {line}".rstrip() for line in header]
     values = config.model_dump(mode="json")
     for name, value in values.items():
         section = getattr(config, name)
@@ -58,18 +58,18 @@ def _section(
 
 def _entry(key: str, value: Any, reason: str, meaning: str, indent: str) -> Iterator[str]:
     if reason:
-        yield from _wrapped(reason if reason == GIVEN else f"planned: {reason}", indent)
+        yield from _wrapped(reason if reason == OVERRIDDEN else f"planned: {reason}", indent)
     if isinstance(value, dict) and value:
         yield f"{indent}{key}:"
         block = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=WIDTH)
         yield from textwrap.indent(block.rstrip(), f"{indent}  ").splitlines()
         return
     line = f"{indent}{key}: {_flow(value)}"
-    beside = f"{line:<{_COMMENT_COLUMN}} # {meaning}"
+    with_meaning = f"{line:<{_COMMENT_COLUMN}} # {meaning}"
     if reason or not meaning:
         yield line
-    elif len(beside) <= WIDTH:
-        yield beside
+    elif len(with_meaning) <= WIDTH:
+        yield with_meaning
     else:
         yield from _wrapped(meaning, indent)
         yield line
@@ -86,19 +86,19 @@ def _flow(value: Any) -> str:
 
 
 def _meaning(section: BaseModel, key: str) -> str:
-    """First sentence under a field, without its full stop, as beside a key."""
-    sentence = _sentences(type(section)).get(key, "")
+    """First sentence of the docstring of a field, without its full stop."""
+    sentence = _docstrings(type(section)).get(key, "")
     return sentence.partition(". ")[0].rstrip(".").replace("``", "")
 
 
-def _sentences(section: type[BaseModel]) -> dict[str, str]:
-    """Field to the text under it, which is where a section explains itself."""
+def _docstrings(section: type[BaseModel]) -> dict[str, str]:
+    """Field to its docstring."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
     assert isinstance(body, ast.ClassDef)
-    sentences = {}
+    docstrings = {}
     for field, text in zip(body.body, body.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             match text:
                 case ast.Expr(value=ast.Constant(value=str() as words)):
-                    sentences[field.target.id] = " ".join(words.split())
-    return sentences
+                    docstrings[field.target.id] = " ".join(words.split())
+    return docstrings

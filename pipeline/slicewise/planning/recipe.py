@@ -1,7 +1,6 @@
-"""The training recipe: what a plan sets whatever the data look like.
+"""The training recipe: values that do not depend on the data set.
 
-What is not named here keeps the default of its section in ``slicewise.config``. A trial that shows
-something better changes this table and nothing else.
+Other keys keep the default of their section in ``slicewise.config``.
 """
 
 from __future__ import annotations
@@ -9,22 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 BATCH_PIXELS = 300_000
-"""Pixels of a batch: enough for a calm gradient, few enough for many steps."""
-SMALLEST_BATCH, LARGEST_BATCH = 8, 32
+"""Pixels of a batch: enough for a stable gradient, few enough for many steps."""
+MIN_BATCH, MAX_BATCH = 8, 32
 CHANNELS = (32, 64, 128, 256, 512)
-"""Channels of each level, as far as the machine carries them."""
-RARE = 0.001
-"""A structure that fills less of the voxels is drawn more often."""
+"""Channels of each level, limited by ``Machine.max_features``."""
+RARE_FRACTION = 0.001
+"""Structures that fill a smaller fraction of a scan are sampled more often."""
 RARE_FOREGROUND_FRACTION = 0.67
 ROTATION_DEGREES, STRIP_ROTATION_DEGREES = 15.0, 5.0
 MISSING_CONTRAST_DROPOUT = 0.2
 WIDE_PASSES = 20.0
-"""Over the slices of the training cases; a budget for fewer is better spent on half the channels
-and more steps. Measured at 16 passes, one seed of one set: 0.0025 Dice (RESULTS.md)."""
-FEWEST_PASSES = 8.0
-"""A budget for fewer wants a smaller window, too."""
-MOST_VALIDATION_SHARE = 0.15
-"""Of the budget."""
+"""With fewer passes over the training slices, half the channels and more steps are better.
+
+Measured at 16 passes, one seed of one data set: 0.0025 Dice (RESULTS.md)."""
+MIN_PASSES = 8.0
+"""With fewer passes, a smaller window is better, too."""
+MAX_VALIDATION_FRACTION = 0.15
+"""Largest fraction of the budget that is spent on validation."""
 
 RECIPE: dict[str, Any] = {
     "network.residual": False,

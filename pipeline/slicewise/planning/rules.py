@@ -1,4 +1,4 @@
-"""A fingerprint, a machine and what the user has given in; a complete ``Draft`` out."""
+"""Drafts a complete plan from a fingerprint, a machine and the overrides of the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
-from slicewise.planning.learning_rules import (
+from slicewise.planning.machine import Machine
+from slicewise.planning.recipe import RECIPE
+from slicewise.planning.slice_rules import (
+    plan_context_slices,
+    plan_normalization,
+    plan_plane,
+    plan_slice_exclusive,
+    plan_spacing,
+    plan_window,
+)
+from slicewise.planning.training_rules import (
     plan_augmentation,
     plan_batch,
     plan_budget,
@@ -16,35 +26,25 @@ from slicewise.planning.learning_rules import (
     plan_sampling,
     plan_structures,
 )
-from slicewise.planning.machine import Machine
-from slicewise.planning.recipe import RECIPE
-from slicewise.planning.slice_rules import (
-    plan_neighbours,
-    plan_normalization,
-    plan_plane,
-    plan_slice_exclusive,
-    plan_spacing,
-    plan_window,
-)
 
 
 def draft_plan(
     name: str,
     fingerprint: Fingerprint,
     machine: Machine,
-    given: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     budget_minutes: float,
 ) -> Draft:
-    """Choose every value that follows from the data; what is given stays.
+    """Choose every value that follows from the data; overrides stay as they are.
 
     Args:
         name: of the configuration.
         fingerprint: of the data set.
-        machine: that is to train.
-        given: dotted key to the value that the user has set.
-        budget_minutes: of a fold.
+        machine: that trains.
+        overrides: dotted key to the value that the user has set.
+        budget_minutes: training time of a fold.
     """
-    draft = Draft(given)
+    draft = Draft(overrides)
     draft.choose("name", name, "")
     plan_data(draft, fingerprint)
     plan_structures(draft, fingerprint)
@@ -52,7 +52,7 @@ def draft_plan(
     plan_spacing(draft, fingerprint)
     plan_normalization(draft, fingerprint)
     plan_slice_exclusive(draft, fingerprint)
-    plan_neighbours(draft, fingerprint)
+    plan_context_slices(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
     plan_network(draft, machine)
     plan_batch(draft)

@@ -1,4 +1,4 @@
-"""A data set in; a few of its cases out, of middle size, preprocessed in a scratch folder."""
+"""A few cases of median size, preprocessed to measure training and prediction on."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SAMPLED_CASES = 4
 
 @dataclass(frozen=True)
 class Sample:
-    """What an estimate is measured on.
+    """Cases that an estimate is measured on.
 
     Attributes:
-        sources: of the cases, the one of middle size first.
-        cached: their slices.
-        bytes_a_voxel: that a case takes on disk, by voxels of the planned grid.
+        sources: the cases, the one nearest to the median size first.
+        cached: their preprocessed slices.
+        bytes_per_voxel: size on disk for each voxel of the planned grid.
     """
 
     sources: tuple[Case, ...]
     cached: tuple[CachedCase, ...]
-    bytes_a_voxel: float
+    bytes_per_voxel: float
 
 
-def middle_cases(fingerprint: Fingerprint) -> list[CaseFingerprint]:
-    """The cases next to the median of size, with labels first; the nearest comes first."""
+def median_sized_cases(fingerprint: Fingerprint) -> list[CaseFingerprint]:
+    """The cases nearest to the median size, labelled ones first."""
     middle = fingerprint.median(lambda case: case.voxels)
     ranked = sorted(
         fingerprint.cases, key=lambda case: (not case.structures, abs(case.voxels - middle))
@@ -41,12 +41,12 @@ def middle_cases(fingerprint: Fingerprint) -> list[CaseFingerprint]:
 def prepare_sample(
     catalogue: Catalogue, fingerprint: Fingerprint, config: Config, scratch: Path, workers: int
 ) -> Sample:
-    """Preprocess a few cases of middle size.
+    """Preprocess a few cases of median size.
 
     Raises:
         DataError: none of them can be preprocessed.
     """
-    names = [case.name for case in middle_cases(fingerprint)]
+    names = [case.name for case in median_sized_cases(fingerprint)]
     sources = {name: catalogue.case(name) for name in names}
     few = Catalogue(catalogue.root, tuple(sources.values()))
     results = dict(prepare(few, config, scratch, workers))
@@ -57,7 +57,7 @@ def prepare_sample(
             catalogue.root,
             expected="cases that can be preprocessed as planned",
             found="; ".join(reasons),
-            remedy="see the reasons, or choose otherwise with --set",
+            remedy="correct these scans, or change the section preprocessing",
         )
     on_disk = sum(file.stat().st_size for case in cached for file in case.folder.iterdir())
     return Sample(

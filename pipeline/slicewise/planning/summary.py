@@ -1,4 +1,4 @@
-"""Fingerprint, draft and estimate in; what a person reads about them out, in short lines."""
+"""The summary of a plan for the user: data set, planned values and estimated cost."""
 
 from __future__ import annotations
 
@@ -10,61 +10,67 @@ import numpy as np
 
 from slicewise import __version__
 from slicewise.dataset.cohort_qc import rounded
-from slicewise.planning.draft import GIVEN, Draft
+from slicewise.planning.draft import OVERRIDDEN, Draft
 from slicewise.planning.estimate import Estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts
 from slicewise.planning.machine import Machine
+from slicewise.quantities import counted
 
 Row = tuple[str, str]
-"""What is told, and how it is."""
-_MOST_KINDS = 3
+"""A property and its value, as text."""
+_MAX_KINDS = 3
 _WIDTH = 96
 
 
-def found_rows(fingerprint: Fingerprint) -> list[Row]:
-    """What a data set holds."""
+def data_set_rows(fingerprint: Fingerprint) -> list[Row]:
+    """Properties of the data set."""
     cases = fingerprint.cases
     scans = Counter(fingerprint.patient_of(case) for case in cases)
     each = f", up to {max(scans.values())} scans each" if max(scans.values()) > 1 else ""
-    axes = Counter(case.orientation for case in cases).most_common(_MOST_KINDS)
+    axes = Counter(case.orientation for case in cases).most_common(_MAX_KINDS)
     return [
-        ("cases", f"{len(cases)} with labels, of {len(scans)} patients{each}"),
+        ("cases", f"{len(cases)} with labels, of {counted(len(scans), 'patient')}{each}"),
         ("contrasts", ", ".join(fingerprint.contrasts)),
-        ("voxels", _ranges([case.shape for case in cases], " x ")),
+        ("size in voxels", _ranges([case.shape for case in cases], " x ")),
         ("spacing", _ranges([case.spacing_mm for case in cases], " x ") + " mm"),
-        ("voxels are", f"{_range([case.anisotropy for case in cases])} times as thick as wide"),
-        ("stored axes", ", ".join(f"{count} x {name}" for name, count in axes)),
+        (
+            "anisotropy",
+            f"{_range([case.anisotropy for case in cases])} (largest over smallest spacing)",
+        ),
+        ("orientation", ", ".join(f"{count} x {name}" for name, count in axes)),
         *_contrast_rows(fingerprint),
         *_structure_rows(fingerprint),
     ]
 
 
 def plan_rows(draft: Draft) -> list[tuple[str, str, str]]:
-    """Each value that follows from the data or was given: key, value, reason."""
+    """Each value that follows from the data or was set by the user: key, value, reason."""
     planned = [(key, choice.value, choice.reason) for key, choice in draft if choice.reason]
     known = {key for key, _, _ in planned}
-    given = [(key, value, GIVEN) for key, value in draft.given.items() if key not in known]
-    return [(key, _shown(value), reason) for key, value, reason in (*planned, *given)]
+    others = [
+        (key, value, OVERRIDDEN) for key, value in draft.overrides.items() if key not in known
+    ]
+    return [(key, _shown(value), reason) for key, value, reason in (*planned, *others)]
 
 
 def estimate_rows(found: Estimate, machine: Machine) -> list[Row]:
-    """What a training costs here."""
+    """Estimated cost of a training on this machine."""
     section = found.config.training
-    busy = ", busy: durations as on a free one" if found.is_busy else ""
-    memory = "memory of the GPU" if machine.has_gpu else "memory of the process"
+    busy = "; busy now, durations estimated for an idle one" if found.is_busy else ""
+    memory = "peak GPU memory" if machine.has_gpu else "peak memory"
     return [
         ("machine", f"{machine.name}, {section.precision}{busy}"),
-        ("a step", f"{_seconds(found.step_seconds)}, {section.batch_size} slices"),
-        ("a fold", f"{found.steps:,} steps, {rounded(found.minutes)} minutes"),
+        ("training step", f"{_seconds(found.step_seconds)} for {section.batch_size} slices"),
+        ("one fold", f"{found.steps:,} steps in {rounded(found.minutes)} minutes"),
         ("passes over the data", f"{found.passes:.1f}"),
-        ("a validation", f"{_seconds(found.validation_seconds)}, {section.validations} of them"),
+        ("validation", f"{section.validations} times {_seconds(found.validation_seconds)}"),
         (memory, f"{found.memory_gb:.1f} GB"),
         ("slice cache on disk", _size(found.disk_gb)),
-        ("predicting a scan", f"{_seconds(found.prediction_seconds)} (of middle size)"),
+        ("prediction", f"{_seconds(found.prediction_seconds)} for a scan of median size"),
     ]
 
 
-def head_lines(
+def header_lines(
     command: str, found: Sequence[Row], sanity_checks: Sequence[str], estimated: Sequence[Row]
 ) -> list[str]:
     """The comment at the top of a planned configuration."""
@@ -72,13 +78,17 @@ def head_lines(
         f"Planned by slicewise {__version__}: {command}",
         "",
         *_paragraph("The data set:", found),
-        *(line for text in sanity_checks for line in ("", *textwrap.wrap(f"Look: {text}", _WIDTH))),
+        *(
+            line
+            for text in sanity_checks
+            for line in ("", *textwrap.wrap(f"Check: {text}", _WIDTH))
+        ),
         "",
-        *_paragraph("What a training costs on the machine that planned it:", estimated),
+        *_paragraph("Estimated cost of a training on the machine that planned it:", estimated),
         "",
         "  slicewise train CONFIG",
         "",
-        "What follows from the data stands below its reason; all of it can be changed.",
+        "Comments above a value give the reason for it. All values can be changed.",
     ]
 
 
@@ -94,10 +104,10 @@ def _contrast_rows(fingerprint: Fingerprint) -> Iterator[Row]:
             case.contrasts[contrast] for case in fingerprint.cases if contrast in case.contrasts
         ]
         highest = _range([one.intensities.high for one in facts])
-        zero = _range([100 * one.zero_share for one in facts])
+        zero = _range([100 * one.zero_fraction for one in facts])
         lacking = len(fingerprint.cases) - len(facts)
-        missing = f"; lacking in {lacking} of {len(fingerprint.cases)} cases" if lacking else ""
-        yield contrast, f"99th percentile {highest}, {zero} % of the voxels exactly 0{missing}"
+        missing = f"; missing in {lacking} of {len(fingerprint.cases)} cases" if lacking else ""
+        yield contrast, f"99th percentile {highest}; {zero} % of the voxels are 0{missing}"
 
 
 def _structure_rows(fingerprint: Fingerprint) -> Iterator[Row]:
@@ -114,11 +124,9 @@ def _structure(cases: Sequence[CaseFingerprint], facts: Sequence[StructureFacts]
         one.voxels * float(np.prod(case.spacing_mm)) / 1000
         for case, one in zip(cases, facts, strict=True)
     ]
-    pieces = [one.pieces for one in facts]
-    in_pieces = "one piece" if max(pieces) == 1 else f"{_range(pieces)} pieces"
-    return (
-        f"{_range(volumes)} ml, {_ranges([one.extent_mm for one in facts], ' x ')} mm, {in_pieces}"
-    )
+    components = [one.components for one in facts]
+    number = "1 component" if max(components) == 1 else f"{_range(components)} components"
+    return f"{_range(volumes)} ml, {_ranges([one.extent_mm for one in facts], ' x ')} mm, {number}"
 
 
 def _ranges(triples: Sequence[tuple[float, ...]], between: str) -> str:
@@ -126,7 +134,7 @@ def _ranges(triples: Sequence[tuple[float, ...]], between: str) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    """The median, and in brackets the extremes where they differ."""
+    """The median, and the range in brackets if values differ."""
     extremes = (min(values), float(np.median(values)), max(values))
     low, middle, high = (rounded(value) for value in extremes)
     return middle if low == high else f"{middle} [{low} to {high}]"

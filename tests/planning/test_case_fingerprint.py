@@ -14,9 +14,9 @@ from slicewise.dataset.layouts import read_catalogue
 from slicewise.errors import DataError
 from slicewise.imaging.scan import read_scan
 from slicewise.imaging.volume import Volume
-from slicewise.planning.assembling import assemble_fingerprint, named_values, unusable
+from slicewise.planning.case_fingerprint import MeasuredCase, measure_cases
+from slicewise.planning.cohort_fingerprint import assemble_fingerprint, named_labels, unusable_cases
 from slicewise.planning.fingerprint import Fingerprint
-from slicewise.planning.measuring import MeasuredCase, measure_cases
 
 Write = Callable[..., None]
 SHAPE = (12, 10, 8)
@@ -75,15 +75,15 @@ def test_what_is_measured_of_a_case(found: dict[str, MeasuredCase]) -> None:
     assert case.spacing_mm == pytest.approx((1.0, 1.2, 3.0))
     assert case.anisotropy == pytest.approx(3.0)
     # Two of eight slices are 0.
-    assert case.contrasts["image"].zero_share == pytest.approx(0.25)
+    assert case.contrasts["image"].zero_fraction == pytest.approx(0.25)
     assert case.contrasts["image"].intensities.lowest == 0
     assert set(case.structures) == {7, 200}
     block = case.structures[7]
-    assert (block.voxels, block.pieces) == (24, 1)
+    assert (block.voxels, block.components) == (24, 1)
     assert block.extent_mm == pytest.approx((3.0, 2.4, 12.0))
     # The speck is counted as voxel and as extent, but not as a piece.
     blocks = case.structures[200]
-    assert (blocks.voxels, blocks.pieces) == (6 + 12 + 1, 2)
+    assert (blocks.voxels, blocks.components) == (6 + 12 + 1, 2)
     assert blocks.extent_mm == pytest.approx((6.0, 10.8, 18.0))
     assert case.extent_mm == pytest.approx((11.0, 10.8, 21.0))
     assert case.shared_slices == {}
@@ -110,7 +110,7 @@ def test_float_labels_of_whole_numbers_are_fine(found: dict[str, MeasuredCase]) 
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("b", "as an image does"), ("c", "whole numbers"), ("d", "negative values")]
+    ("name", "said"), [("b", "like an image"), ("c", "whole numbers"), ("d", "negative values")]
 )
 def test_labels_that_are_none(found: dict[str, MeasuredCase], name: str, said: str) -> None:
     assert found[name].fingerprint is None
@@ -124,7 +124,7 @@ def test_the_rest_goes_on(found: dict[str, MeasuredCase], spoilt: Path) -> None:
     )
     assert [case.name for case in fingerprint.cases] == ["a", "e", "f"]
     assert fingerprint.labels == {"core": 7, "label_200": 200}
-    assert sorted(item.name for item in unusable(found.values())) == ["b", "c", "d"]
+    assert sorted(item.name for item in unusable_cases(found.values())) == ["b", "c", "d"]
 
 
 def test_a_missing_contrast_is_left_out(tmp_path: Path, write_case: Write) -> None:
@@ -150,13 +150,13 @@ def test_a_manifest_that_tells_the_patients_is_believed(tmp_path: Path, write_ca
         write_case(tmp_path, name, voxels(number), label())
     manifest = tmp_path / "dataset.csv"
     manifest.write_text("\n".join(lines) + "\n")
-    guessed = assembled(manifest).likely
+    guessed = assembled(manifest).likely_patients
     assert guessed is not None
     assert guessed.pattern == r"^P(\d+)"
     # A pattern beside the column would not count in a training.
     told = [f"{line},{line.partition(',')[0]}" for line in lines[1:]]
     manifest.write_text("\n".join([f"{lines[0]},patient", *told]) + "\n")
-    assert assembled(manifest).likely is None
+    assert assembled(manifest).likely_patients is None
     assert assembled(manifest).patients == 6
 
 
@@ -175,9 +175,9 @@ def test_every_scan_is_read_once(
         return read_scan(source, *rest)
 
     monkeypatch.setattr("slicewise.dataset.contrasts.read_scan", counted)
-    monkeypatch.setattr("slicewise.planning.measuring.read_scan", counted, raising=False)
+    monkeypatch.setattr("slicewise.planning.case_fingerprint.read_scan", counted, raising=False)
     monkeypatch.setattr(
-        "slicewise.planning.measuring.run_on_scans",
+        "slicewise.planning.case_fingerprint.run_on_scans",
         lambda measure, tasks, _: ((task, measure(task)) for task in tasks),
     )
     config = config_of(tmp_path / "dataset.csv", "data.contrasts=[T1, T2]")
@@ -200,11 +200,11 @@ def test_a_single_patient(tmp_path: Path, write_case: Write) -> None:
 def test_only_empty_labels(tmp_path: Path, write_case: Write) -> None:
     for number, name in enumerate("ab"):
         write_case(tmp_path, name, voxels(number), label() * 0)
-    with pytest.raises(DataError, match="2 labels, all of them empty"):
+    with pytest.raises(DataError, match="2 label maps, all empty"):
         assembled(tmp_path)
 
 
-def test_only_unusable_cases(tmp_path: Path, write_case: Write) -> None:
+def test_only_unusable(tmp_path: Path, write_case: Write) -> None:
     for number, name in enumerate("ab"):
         write_case(tmp_path, name, voxels(number), label() * 0.5)
     with pytest.raises(DataError, match="a: expected whole numbers"):
@@ -221,11 +221,11 @@ def test_the_same_scan_twice(tmp_path: Path, write_case: Write) -> None:
 def test_given_labels_must_name_every_value(tmp_path: Path, write_case: Write) -> None:
     write_case(tmp_path, "a", voxels(1), label())
     write_case(tmp_path, "b", voxels(2), np.minimum(label(), 7))
-    with pytest.raises(DataError, match=r"\[200\] as well") as caught:
+    with pytest.raises(DataError, match=r"also \[200\]") as caught:
         assembled(tmp_path, "data.labels={core: 7}")
     # The one that has nothing but 7 is not named.
     assert caught.value.where.endswith(": a")
 
 
 def test_names_of_values() -> None:
-    assert named_values({200, 7}, {"core": 7}) == {"core": 7, "label_200": 200}
+    assert named_labels({200, 7}, {"core": 7}) == {"core": 7, "label_200": 200}

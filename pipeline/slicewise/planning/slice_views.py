@@ -1,4 +1,4 @@
-"""Cases and a planned plane in; out their slices as the network will see them, in pixels."""
+"""The slices of each case on the planned grid: number, size and extent in pixels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class View:
     """The slices of one case along one axis.
 
     Attributes:
-        case: name.
-        count: of slices.
+        case: name of the case.
+        count: number of slices.
         size: height and width in pixels.
         pixel_mm: height and width of a pixel.
-        thickness_mm: distance of slices.
-        extent: height and width of the box around all structures together, in pixels.
+        thickness_mm: distance between slices.
+        extent: height and width of the bounding box around all structures, in pixels.
     """
 
     case: str
@@ -36,11 +36,11 @@ class View:
 
     @property
     def thickness(self) -> float:
-        """Distance of slices over the finer side of a pixel."""
+        """Distance between slices, in units of the finer side of a pixel."""
         return self.thickness_mm / min(self.pixel_mm)
 
     def windows(self, window: Sequence[int], overlap: float) -> int:
-        """How many overlapping windows see all slices."""
+        """Number of overlapping windows that cover all slices."""
         rows, columns = (
             _steps(size, side, overlap) for size, side in zip(self.size, window, strict=True)
         )
@@ -55,10 +55,10 @@ def views_of(
     Args:
         cases: measured.
         plane: as ``preprocessing.plane`` names it.
-        spacing_mm: as ``preprocessing.spacing_mm``; None keeps that of each case.
+        spacing_mm: as ``preprocessing.spacing_mm``; None keeps the spacing of each case.
 
     Raises:
-        GeometryError: a single slice, which the plane would cut into lines.
+        GeometryError: a single slice that lies in another plane.
     """
     wanted = None if spacing_mm is None else tuple(spacing_mm)
     section = PreprocessingSection.model_validate({"plane": plane, "spacing_mm": wanted})
@@ -66,7 +66,7 @@ def views_of(
 
 
 def slicing_axis(case: CaseFingerprint, plane: str) -> int:
-    """Axis that the slices of a case are cut along, or stored along for all views."""
+    """Axis along which the slices of a case are cut, or stored if all planes are cut."""
     grid = Volume(
         np.broadcast_to(np.uint8(0), case.shape), np.diag([*case.spacing_mm, 1.0]), case.name
     )
@@ -92,12 +92,12 @@ def _views(case: CaseFingerprint, section: PreprocessingSection) -> Iterable[Vie
 
 
 def _steps(size: int, window: int, overlap: float) -> int:
-    """Windows along one side, as MONAI's sliding windows step."""
+    """Windows along one side, stepping like MONAI's sliding-window inferer."""
     step = max(1, int(window * (1 - overlap)))
     return max(1, math.ceil((size - window) / step) + 1)
 
 
 def planned_voxels(views: Sequence[View], plane: str) -> int:
-    """Voxels of all cases on the planned grid; the views of a case are slices of the same."""
+    """Voxels of all cases on the planned grid; all planes of a case share their voxels."""
     voxels = sum(view.count * view.size[0] * view.size[1] for view in views)
     return voxels // 3 if plane == "all" else voxels

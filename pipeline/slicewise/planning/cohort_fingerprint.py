@@ -1,4 +1,4 @@
-"""Measured cases and what the data set says about itself in, its ``Fingerprint`` out."""
+"""Joins the measurements of all cases into the fingerprint of a data set."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from slicewise.dataset.catalogue import Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import Overview, compare, unnamed_patients
 from slicewise.dataset.label_names import is_label_name
 from slicewise.errors import DataError
+from slicewise.planning.case_fingerprint import MeasuredCase
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
-from slicewise.planning.measuring import MeasuredCase
+from slicewise.quantities import counted
 
-_MOST_SHOWN = 4
+_MAX_SHOWN = 4
 
 
 def assemble_fingerprint(
@@ -23,17 +24,17 @@ def assemble_fingerprint(
     described: Mapping[str, int],
     catalogue: Catalogue,
 ) -> Fingerprint:
-    """Join the cases, and name the label values that occur.
+    """Join the measured cases and name the label values that occur.
 
     Args:
         measured: in any order.
-        config: contrasts, and labels and patients as far as they were given.
-        described: structure name to value, as the data set says.
-        catalogue: of the data set; what it tells about patients is not guessed.
+        config: contrasts; labels and patients where the user has set them.
+        described: structure name to label value, from the description of the data set.
+        catalogue: of the data set; patients that it names are not inferred.
 
     Raises:
-        DataError: nothing to learn from, a scan twice, values that the given labels do not name,
-            or a single patient.
+        DataError: no usable labelled case, duplicate scans, label values that ``data.labels``
+            does not name, or a single patient.
     """
     root = catalogue.root
     measured = sorted(measured, key=lambda one: one.checked.name)
@@ -43,11 +44,12 @@ def assemble_fingerprint(
     _require_structures(usable, checked, root)
     overview = compare(checked, config.data)
     _require_different(overview, root)
+    likely = None if catalogue.tells_patients else unnamed_patients(checked, config.data)
     fingerprint = Fingerprint(
         cases=usable,
         contrasts=config.data.contrasts,
-        labels=config.data.labels or named_values(_values(usable), described),
-        likely=None if catalogue.tells_patients else unnamed_patients(checked, config.data),
+        labels=config.data.labels or named_labels(_values(usable), described),
+        likely_patients=likely,
         overview=overview,
     )
     _require_patients(fingerprint, root)
@@ -55,7 +57,7 @@ def assemble_fingerprint(
 
 
 def require_labels(catalogue: Catalogue) -> None:
-    """Refuse a data set without label maps, before its scans are read.
+    """Refuse a data set without label maps before its scans are read.
 
     Raises:
         DataError: no case has a label.
@@ -67,27 +69,26 @@ def require_labels(catalogue: Catalogue) -> None:
     of_whom = f"; {listed(alike, most=3)}: of which image?" if alike else ""
     raise DataError(
         catalogue.root,
-        expected="label maps to learn from",
-        found=f"{len(names)} images and no label at all{of_whom}",
-        remedy="call label maps like their images, with _seg or in a folder of their own (images "
-        "and labels), or pair them in a CSV manifest (image,label,patient,contrast,case); where "
-        "patients have several contrasts, name those to learn from: "
-        "--set data.contrasts=[FLAIR,T1]",
+        expected="label maps to train on",
+        found=f"{counted(len(names), 'image')} and no label map{of_whom}",
+        remedy="name each label map like its image, with the suffix _seg or in a second folder "
+        "(images and labels), or pair them in a CSV manifest (image,label,patient,contrast,case). "
+        "If patients have several contrasts, name those to use: data.contrasts: [FLAIR, T1]",
     )
 
 
-def unusable(measured: Iterable[MeasuredCase]) -> list[SetAside]:
-    """The cases that the plan goes on without."""
+def unusable_cases(measured: Iterable[MeasuredCase]) -> list[SetAside]:
+    """The cases that the plan leaves out, each with its first problem."""
     return [
-        SetAside(one.checked.name, one.checked.name, text, "see `slicewise check`")
+        SetAside(one.checked.name, one.checked.name, text, "correct the scan or its label map")
         for one in measured
         if one.fingerprint is None
         for text in one.checked.problems[:1]
     ]
 
 
-def named_values(values: Iterable[int], described: Mapping[str, int]) -> dict[str, int]:
-    """Structure name to value, of the values that occur; ``label_7`` where nothing names it."""
+def named_labels(values: Iterable[int], described: Mapping[str, int]) -> dict[str, int]:
+    """Structure name to value for the values that occur; unnamed ones become ``label_7``."""
     name_of = {value: name for name, value in described.items()}
     return {name_of.get(value, f"label_{value}"): value for value in sorted(values)}
 
@@ -101,17 +102,17 @@ def _require_structures(
 ) -> None:
     reasons = [f"{case.name}: {text}" for case in checked for text in case.problems[:1]]
     if not usable:
-        found, remedy = "; ".join(reasons[:_MOST_SHOWN]), "see the reasons"
+        found, remedy = "; ".join(reasons[:_MAX_SHOWN]), "correct the first problem of each case"
     elif not _values(usable):
-        found = f"{len(usable)} labels, all of them empty"
-        remedy = "export the label maps again, with values above 0 inside of the structures"
+        found = f"{counted(len(usable), 'label map')}, all empty"
+        remedy = "export the label maps again, with values above 0 inside the structures"
     else:
         return
-    raise DataError(root, expected="labelled cases to learn from", found=found, remedy=remedy)
+    raise DataError(root, expected="labelled cases to train on", found=found, remedy=remedy)
 
 
 def _require_named(checked: Sequence[CheckedCase], config: Config, root: Path) -> None:
-    """A training refuses values that the given labels do not name, and so does a plan."""
+    """Training refuses label values that ``data.labels`` does not name, and so does planning."""
     named = set(config.data.labels.values())
     if not named:
         return
@@ -122,20 +123,20 @@ def _require_named(checked: Sequence[CheckedCase], config: Config, root: Path) -
         raise DataError(
             f"{root}: {listed(unnamed)}",
             expected=f"the values of data.labels: {sorted(named)}",
-            found=f"{next(iter(unnamed.values()))} as well",
-            remedy="name them with --set data.labels, too, or correct the label maps",
+            found=f"also {next(iter(unnamed.values()))}",
+            remedy="add them to data.labels, or correct the label maps",
         )
 
 
 def _require_different(overview: Overview, root: Path) -> None:
-    """The same scan under two names could be learned from and scored."""
+    """A scan under two names could end up in training and validation."""
     if overview.duplicates:
         raise DataError(
             root,
-            expected="every scan once",
+            expected="no duplicate scans",
             found="the same voxels under several names: "
-            + "; ".join(listed(names) for names in overview.duplicates[:_MOST_SHOWN]),
-            remedy="remove all but one of each",
+            + "; ".join(listed(names) for names in overview.duplicates[:_MAX_SHOWN]),
+            remedy="keep one of each and remove the others",
         )
 
 
@@ -145,7 +146,7 @@ def _require_patients(fingerprint: Fingerprint, root: Path) -> None:
     cases = len(fingerprint.cases)
     raise DataError(
         root,
-        expected="at least two patients: one to learn from, one to be scored on",
-        found=f"{cases} usable labelled case{'s' if cases > 1 else ''} of one patient",
-        remedy="add cases, or tell patients apart with --set data.patient_pattern=...",
+        expected="at least two patients, one to train on and one to hold out",
+        found=f"{counted(cases, 'usable labelled case')} of one patient",
+        remedy="add cases, or set data.patient_pattern if they are of several patients",
     )

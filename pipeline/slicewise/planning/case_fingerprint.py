@@ -1,4 +1,4 @@
-"""The labelled cases of a catalogue in, each measured out, in worker processes."""
+"""Measures the labelled cases of a catalogue in worker processes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from slicewise.errors import ScanError
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts
 
-MOST_LABEL_VALUES = 64
-"""A label map with more is taken for an image; its values are not measured one by one."""
-SPECK_VOXELS = 5
-"""Smaller pieces are taken for slips of the pen."""
+MAX_LABEL_VALUES = 64
+"""A label map with more values is taken for an image."""
+MIN_COMPONENT_VOXELS = 5
+"""Smaller connected components are taken for annotation errors and not counted."""
 _DARK_TENTH = 0.1
-_MOST_SAMPLED = 2**18
+_MAX_SAMPLED = 2**18
 
 
 @dataclass(frozen=True)
 class MeasuredCase:
-    """What a worker hands back.
+    """Check and fingerprint of one case.
 
     Attributes:
-        checked: the findings of the doctor; with problems, a case cannot be used.
-        fingerprint: None where the case could not be read, or its label is none.
+        checked: findings of the data check; a case with problems cannot be used.
+        fingerprint: None if the case cannot be used.
     """
 
     checked: CheckedCase
@@ -51,7 +51,7 @@ class _Task:
 
 
 def measure_cases(catalogue: Catalogue, config: Config, workers: int) -> Iterator[MeasuredCase]:
-    """Read every labelled case to its last voxel; yields each when it is done."""
+    """Read every labelled case completely; yields each as soon as it is measured."""
     tasks = [_Task(case, config) for case in catalogue.labelled]
     for task, result in run_on_scans(_measure_case, tasks, workers):
         if isinstance(result, ScanError):
@@ -67,7 +67,7 @@ def _measure_case(task: _Task) -> MeasuredCase:
     checked, image, labels = examined.case, examined.image, examined.label
     if checked.problems or image is None or labels is None:
         return MeasuredCase(checked)
-    if problem := _no_label_map(checked):
+    if problem := _label_map_problem(checked):
         checked.problems.append(problem)
         return MeasuredCase(checked)
     upright = labels.reoriented("RAS")
@@ -89,17 +89,17 @@ def _measure_case(task: _Task) -> MeasuredCase:
         },
         extent_mm=_extent_mm(upright.voxels != 0, upright.spacing_mm),
         shared_slices=_shared_slices(upright.voxels),
-        is_on_one_grid=all(_is_on_grid(volume, image) for volume in volumes.values()),
+        is_on_common_grid=all(_is_on_grid(volume, image) for volume in volumes.values()),
     )
     return MeasuredCase(checked, fingerprint)
 
 
-def _no_label_map(checked: CheckedCase) -> str:
-    """Why the label of a case cannot be one; empty where it can."""
-    if len(checked.structures) > MOST_LABEL_VALUES:
-        return f"the label map holds {len(checked.structures)} values, as an image does"
+def _label_map_problem(checked: CheckedCase) -> str:
+    """Why the label of a case is no label map; empty if it is one."""
+    if len(checked.structures) > MAX_LABEL_VALUES:
+        return f"the label map has {len(checked.structures)} different values, like an image"
     if negative := [value for value in checked.structures if value < 0]:
-        return f"the label map holds negative values: {negative[:4]}"
+        return f"the label map has negative values: {negative[:4]}"
     return ""
 
 
@@ -111,11 +111,11 @@ def _is_on_grid(volume: Volume, first: Volume) -> bool:
 def _contrast_facts(volume: Volume, intensities: Intensities) -> ContrastFacts:
     voxels = volume.voxels
     dark = intensities.low + _DARK_TENTH * (intensities.high - intensities.low)
-    sampled = voxels.ravel()[:: -(-voxels.size // _MOST_SAMPLED)]
+    sampled = voxels.ravel()[:: -(-voxels.size // _MAX_SAMPLED)]
     return ContrastFacts(
         intensities,
-        zero_share=1 - np.count_nonzero(voxels) / voxels.size,
-        dark_share=float(np.count_nonzero(voxels <= dark) / voxels.size),
+        zero_fraction=1 - np.count_nonzero(voxels) / voxels.size,
+        dark_fraction=float(np.count_nonzero(voxels <= dark) / voxels.size),
         distinct_values=len(np.unique(sampled)),
     )
 
@@ -125,22 +125,22 @@ def _structure_facts(
 ) -> StructureFacts:
     (box,) = find_objects(mask.astype(np.uint8))
     inside = mask[box]
-    pieces, _ = label(inside, generate_binary_structure(rank=3, connectivity=3))
-    sizes = np.bincount(pieces[inside])[1:]
-    several = max(1, int(np.count_nonzero(sizes >= SPECK_VOXELS)))
-    return StructureFacts(int(sizes.sum()), _box_mm(box, spacing_mm), several)
+    components, _ = label(inside, generate_binary_structure(rank=3, connectivity=3))
+    sizes = np.bincount(components[inside])[1:]
+    count = max(1, int(np.count_nonzero(sizes >= MIN_COMPONENT_VOXELS)))
+    return StructureFacts(int(sizes.sum()), _box_mm(box, spacing_mm), count)
 
 
 def _extent_mm(
     mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Size of the box around a mask (X, Y, Z); 0 around nothing."""
+    """Size of the bounding box of a mask (X, Y, Z); 0 for an empty mask."""
     boxes = find_objects(mask.astype(np.uint8))
     return _box_mm(boxes[0], spacing_mm) if boxes else (0.0, 0.0, 0.0)
 
 
 def _shared_slices(label_map: NDArray[Any]) -> dict[tuple[int, int], tuple[int, int, int]]:
-    """Two values that share a face of a voxel to the slices across each axis that hold both."""
+    """Pair of adjacent values to the number of slices along each axis that hold both."""
     touching = sorted(_touching(label_map))
     held = {value: _slices_with(label_map, value) for value in set(chain.from_iterable(touching))}
     found = {}
@@ -152,7 +152,7 @@ def _shared_slices(label_map: NDArray[Any]) -> dict[tuple[int, int], tuple[int, 
 
 
 def _touching(label_map: NDArray[Any]) -> set[tuple[Any, Any]]:
-    """Pairs of values that share a face of a voxel, the smaller one first; not the background."""
+    """Sorted pairs of values whose voxels share a face, without background."""
     pairs = set()
     for axis in range(3):
         along = np.moveaxis(label_map, axis, 0)
@@ -164,7 +164,7 @@ def _touching(label_map: NDArray[Any]) -> set[tuple[Any, Any]]:
 
 
 def _slices_with(label_map: NDArray[Any], value: Any) -> list[NDArray[np.bool_]]:
-    """Which slices across each axis hold a value."""
+    """Which slices along each axis hold a value."""
     mask = label_map == value
     return [mask.any(tuple({0, 1, 2} - {axis})) for axis in range(3)]
 

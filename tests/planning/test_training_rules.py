@@ -19,8 +19,8 @@ Join = Callable[..., Fingerprint]
 CPU, GPU = Machine("2 CPU threads", has_gpu=False), Machine("a GPU", has_gpu=True)
 
 
-def planned(fingerprint: Fingerprint, machine: Machine = CPU, **given: Any) -> Draft:
-    keys = {key.replace("__", "."): value for key, value in given.items()}
+def planned(fingerprint: Fingerprint, machine: Machine = CPU, **overrides: Any) -> Draft:
+    keys = {key.replace("__", "."): value for key, value in overrides.items()}
     return draft_plan("trial", fingerprint, machine, keys, 30)
 
 
@@ -87,7 +87,7 @@ def test_folds_follow_the_patients(case: Make, data_set: Join, count: int, folds
 def test_likely_patients_become_the_pattern(case: Make, data_set: Join) -> None:
     cases = [case(f"P{number}_{side}") for number in range(3) for side in "ab"]
     likely = LikelyPatients(r"^P(\d+)", 1, 3, "names begin alike")
-    draft = planned(data_set(*cases, likely=likely))
+    draft = planned(data_set(*cases, likely_patients=likely))
     choice = dict(draft)["data.patient_pattern"]
     assert (choice.value, choice.reason) == (r"^P(\d+)", "names begin alike")
     assert draft["data.fold_count"] == 3
@@ -115,5 +115,5 @@ def test_contrasts_that_may_be_missing_are_dropped_in_training(case: Make, data_
 def test_contrasts_on_different_grids_are_resampled(case: Make, data_set: Join) -> None:
     key = "reading.different_grids"
     assert key not in dict(planned(data_set(case("a"), case("b"))))
-    apart = data_set(case("a"), case("b", is_on_one_grid=False))
+    apart = data_set(case("a"), case("b", is_on_common_grid=False))
     assert planned(apart)[key] == "resample"
