@@ -94,7 +94,7 @@ def test_a_better_challenger_takes_the_place_and_gives_it_back(
 
     none = slicewise("rollback", "better", "--reason", "again", "--work", place)
     assert none.returncode == 1
-    assert "the champion before" in none.stderr
+    assert "the former champion" in none.stderr
 
     listed = tmp_path / "models.json"
     done = slicewise("models", "better", "--json", listed, "--work", place)

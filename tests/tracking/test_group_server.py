@@ -80,9 +80,9 @@ def test_no_secret_is_shown(tmp_path: Path, accounts: Path) -> None:
         ({"SOMETHING": "x"}, EXAMPLE),
         ({"MLFLOW_PORT": "http"}, "whole number"),
         ({"MLFLOW_WORKERS": "0"}, "whole number"),
-        ({"MLFLOW_HOST": "0.0.0.0"}, "by which names"),
-        ({"MLFLOW_SERVER_ALLOWED_HOSTS": "a, *"}, "everyone"),
-        ({"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*"}, "everyone"),
+        ({"MLFLOW_HOST": "0.0.0.0"}, "the host names"),
+        ({"MLFLOW_SERVER_ALLOWED_HOSTS": "a, *"}, "every name"),
+        ({"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "*"}, "every name"),
         ({"MLFLOW_AUTH_CONFIG_PATH": "/none.ini"}, "SECRET_KEY"),
         (
             {"MLFLOW_AUTH_CONFIG_PATH": "/none.ini", "MLFLOW_FLASK_SERVER_SECRET_KEY": "x"},

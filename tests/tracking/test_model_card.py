@@ -29,13 +29,13 @@ def test_card_of_one_fold() -> None:
     scores = [score("a", 0.8), score("b", 0.9), score("a", 0.6, "rim"), score("b", 0.7, "rim")]
     text = model_card(config, [FOLD], scores)
     assert text.startswith("# toy\n")
-    assert "20 cases of 15 patients; 8 cases of 6 patients held out" in text
+    assert "20 cases of 15 patients; 8 cases of 6 patients were held out" in text
     assert "Licence of the data: CC0." in text
-    assert "values: 3 core, 7 rim." in text
-    assert "40 steps of 32 slices, 1.5 minutes in all" in text
+    assert "with the values 3 core, 7 rim." in text
+    assert "40 steps of 32 slices, 1.5 minutes in total" in text
     assert "| core | 0.8500 [0.8000, 0.9000] | 1.50 [1.50, 1.50] |" in text
     assert "| mean | 0.7500 [" in text
-    assert "1 cases were set aside" in text
+    assert "Cases excluded as unusable: 1." in text
     assert "Not a medical device" in text
     assert "/private" not in text
     assert "biased" not in text
@@ -45,9 +45,9 @@ def test_card_of_a_cross_validation_that_shares_patients() -> None:
     config = parse_config(CONFIG.replace(", licence: CC0", ""), "toy.yaml")
     folds = [replace(FOLD, fold=number, shared_patients=2) for number in range(3)]
     text = model_card(config, folds, [score("a", 0.8)])
-    assert "3 networks, one a fold; each of 24 cases held out by one of them." in text
+    assert "An ensemble of 3 networks, one per fold; each of the 24 cases was held out" in text
     assert "Licence of the data: not stated." in text
     assert "6 patients were on both sides of a fold: the figures are optimistically biased." in text
-    assert "scored by the one network that had not seen it" in text
+    assert "scored by the one network not trained on it" in text
     # One patient has no interval.
     assert "| core | 0.8000 |" in text

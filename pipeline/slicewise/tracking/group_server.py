@@ -1,4 +1,4 @@
-"""A file of settings in, the command of a tracking server for a group out."""
+"""The tracking server of a group: its settings, read from a file and checked, and its command."""
 
 from __future__ import annotations
 
@@ -36,51 +36,51 @@ _DRIVER = "postgresql+psycopg2://"
 
 @dataclass(frozen=True)
 class GroupServer:
-    """How a server runs.
+    """A tracking server with its settings.
 
     Attributes:
-        settings: names to values, in MLflow's own names; passwords are among them.
+        settings: names to values, under MLflow's own names; passwords are among them.
     """
 
     settings: Mapping[str, str]
 
     @property
     def host(self) -> str:
-        """Address that it listens at."""
+        """Address to listen at."""
         return self.settings.get(_HOST, "127.0.0.1")
 
     @property
     def port(self) -> int:
-        """Port that it listens at."""
+        """Port to listen at."""
         return int(self.settings.get(_PORT, "5000"))
 
     @property
     def has_accounts(self) -> bool:
-        """Whether it asks for a name and a password."""
+        """Whether it asks for a user name and a password."""
         return _ACCOUNTS in self.settings
 
     @property
     def database(self) -> str:
         """Address of the database, with its password and its driver."""
-        # Which driver stands for none depends on the version of SQLAlchemy.
+        # The default driver depends on the version of SQLAlchemy.
         return re.sub("^postgresql://", _DRIVER, self.settings[_DATABASE])
 
     @property
     def shown_places(self) -> str:
-        """Database and artifacts for the console, without a password."""
+        """Addresses of database and artifacts, without passwords."""
         return f"runs in {shown(self.database)}, files in {shown(self.settings[_ARTIFACTS])}"
 
     def command(self) -> list[str]:
-        """What is to be run; nothing secret stands in it, for all users of a machine see it."""
+        """The command; it has no secrets, as all users of a machine can see it."""
         command = [sys.executable, "-m", "mlflow", "server", "--serve-artifacts"]
         command += ["--host", self.host, "--port", str(self.port)]
         command += ["--workers", self.settings.get(_WORKERS, "2")]
         return [*command, "--app-name", "basic-auth"] if self.has_accounts else command
 
     def environment(self) -> dict[str, str]:
-        """The variables of the process, which MLflow reads the settings from."""
+        """The environment variables of the process, from which MLflow reads the settings."""
         kept = {name: value for name, value in os.environ.items() if name not in _KNOWN}
-        # A server is no client of another one.
+        # The server is not a client of another server.
         kept.pop("MLFLOW_TRACKING_URI", None)
         hosts = self.settings.get(_HOSTS)
         own = {} if hosts else {_HOSTS: ",".join(f"{name}:{self.port}" for name in _CALLED)}
@@ -88,7 +88,7 @@ class GroupServer:
         return {**kept, **self.settings, **own}
 
     def open(self) -> None:
-        """Try the database; its tables are made when it is empty.
+        """Open the database once; the tables of an empty one are created.
 
         Raises:
             OutputError: it does not answer, is of another MLflow, or its driver is missing.
@@ -97,13 +97,13 @@ class GroupServer:
 
 
 def read_server(path: Path) -> GroupServer:
-    """Read and check a file of settings.
+    """Read and check a settings file.
 
     Args:
         path: ``NAME=value`` lines; ``configs/mlflow-server.env`` explains each.
 
     Raises:
-        UsageError: unreadable, readable for others, an unknown or missing name, or a value that
+        UsageError: unreadable, readable by others, an unknown or missing name, or a value that
             would leave the server open.
     """
     from dotenv import dotenv_values
@@ -115,13 +115,13 @@ def read_server(path: Path) -> GroupServer:
             close = difflib.get_close_matches(name, _KNOWN, n=1)
             raise _wrong(
                 path,
-                "a setting that this server knows",
+                "a setting of the server",
                 name,
                 f"did you mean {close[0]}?" if close else f"{EXAMPLE} shows all of them",
             )
     for name in (_DATABASE, _ARTIFACTS):
         if name not in found:
-            raise _wrong(path, f"a value of {name}", "none", f"add it; {EXAMPLE} explains it")
+            raise _wrong(path, f"a value of {name}", "none", f"add it; see {EXAMPLE}")
     _require_places(path, found[_DATABASE], found[_ARTIFACTS])
     for name in (_PORT, _WORKERS):
         if not found.get(name, "1").isdigit() or int(found.get(name, "1")) == 0:
@@ -141,7 +141,12 @@ def _require_private(path: Path) -> None:
         raise _wrong(path, "a readable file", file_problem(error), remedy) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         found = f"mode {stat.S_IMODE(mode):o}"
-        raise _wrong(path, "a file for its owner alone: passwords", found, f"chmod 600 {path}")
+        raise _wrong(
+            path,
+            "a file that only its owner can read, as it has passwords",
+            found,
+            f"chmod 600 {path}",
+        )
 
 
 def _require_places(path: Path, database: str, artifacts: str) -> None:
@@ -150,7 +155,7 @@ def _require_places(path: Path, database: str, artifacts: str) -> None:
             path,
             f"{_DATABASE}=postgresql://user:password@host:5432/name",
             shown(database),
-            "name a PostgreSQL database; one person alone needs no server",
+            "name a PostgreSQL database; a single user needs no server",
         )
     if "://" not in artifacts and not Path(artifacts).is_absolute():
         raise _wrong(
@@ -161,13 +166,13 @@ def _require_places(path: Path, database: str, artifacts: str) -> None:
 def _require_closed(path: Path, found: Mapping[str, str]) -> None:
     for name in (_HOSTS, _ORIGINS):
         if "*" in (part.strip() for part in found.get(name, "").split(",")):
-            raise _wrong(path, f"names in {name}", "* (everyone)", "name each of them")
+            raise _wrong(path, f"names in {name}", "* (every name)", "list each name")
     host = found.get(_HOST, "127.0.0.1")
     if host not in _LOOPBACK and _HOSTS not in found:
         raise _wrong(
             path,
-            f"{_HOSTS}: by which names this server is called",
-            f"none, though it listens at {host}",
+            f"{_HOSTS}, the host names of the server",
+            f"none, although it listens at {host}",
             f"add it, for instance {_HOSTS}=mlflow.example.org:5000",
         )
 
@@ -193,10 +198,10 @@ def _require_accounts(path: Path, found: Mapping[str, str]) -> None:
 
 
 def require_parts(server: GroupServer) -> None:
-    """Refuse to start without the packages that the settings ask for.
+    """Check that the packages that the settings need are installed.
 
     Raises:
-        OutputError: names what to install.
+        OutputError: one is missing.
     """
     from importlib.util import find_spec
 
@@ -207,7 +212,7 @@ def require_parts(server: GroupServer) -> None:
         raise OutputError(
             "this environment",
             expected=f"the packages {', '.join(missing)}",
-            found="none of that name",
+            found="not installed",
             remedy="pip install 'slicewise[server]'",
         )
 

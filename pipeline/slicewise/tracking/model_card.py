@@ -1,4 +1,4 @@
-"""Facts about a training in, the model card that people read before they use the model out.
+"""Writes the model card of a trained model.
 
 Source of the outline: Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 """
@@ -23,31 +23,31 @@ _SHOWN = ("dice", "hd95_mm", "surface_dice")
 
 
 def model_card(config: Config, folds: Sequence[RunFacts], scores: Sequence[Score]) -> str:
-    """What the model is, what it has learned from, how good it is, and what it is not for.
+    """Write a model card: intended use, training data, evaluation, limitations.
 
     Args:
         config: of the training.
-        folds: facts of each fold that became a member.
+        folds: facts of each fold whose network is part of the model.
         scores: of all held-out cases of these folds.
 
     Returns:
-        Markdown, free of names of patients and places.
+        Markdown, without names of patients or paths.
     """
     return "\n".join(
         [
             f"# {config.model_name}",
             "",
-            f"Segments {_listed(config.data.labels)} in {_listed(config.data.contrasts)}; made by "
-            f"slicewise {__version__}, {max(fold.date for fold in folds)}.",
+            f"Segments {_listed(config.data.labels)} in {_listed(config.data.contrasts)}. Trained "
+            f"with slicewise {__version__} on {max(fold.date for fold in folds)}.",
             "",
             *_section("Intended use", _intended_use(config)),
-            *_section("Data", _data(config, folds)),
+            *_section("Training data", _data(config, folds)),
             *_section("Training", _training(config, folds)),
-            "## Held-out cases",
+            "## Evaluation on held-out cases",
             "",
             *_metrics(folds, scores),
             "",
-            *_section("Limits", _limits(folds)),
+            *_section("Limitations", _limits(folds)),
         ]
     )
 
@@ -57,13 +57,13 @@ def _section(title: str, lines: Iterator[str]) -> list[str]:
 
 
 def _intended_use(config: Config) -> Iterator[str]:
-    yield "Research on scans like those that it has learned from; a person checks each mask."
+    yield "Research on scans like the training data. Masks need review by an expert."
     yield (
         f"Input: {_listed(config.data.contrasts)}, one volume each, as NIfTI, DICOM or picture; "
-        "preprocessing is part of the model."
+        "the model includes its preprocessing."
     )
     values = ", ".join(f"{value} {name}" for name, value in config.data.labels.items())
-    yield f"Output: a label map on the grid of the scan; values: {values}."
+    yield f"Output: a label map on the grid of the scan, with the values {values}."
 
 
 def _data(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
@@ -71,15 +71,18 @@ def _data(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     if len(folds) == 1:
         (fold,) = folds
         yield (
-            f"Learned from {fold.training_cases} cases of {fold.training_patients} patients; "
-            f"{fold.validation_cases} cases of {fold.validation_patients} patients held out."
+            f"Trained on {fold.training_cases} cases of {fold.training_patients} patients; "
+            f"{fold.validation_cases} cases of {fold.validation_patients} patients were held out."
         )
     else:
-        yield f"{len(folds)} networks, one a fold; each of {cases} cases held out by one of them."
+        yield (
+            f"An ensemble of {len(folds)} networks, one per fold; each of the {cases} cases was "
+            "held out from the training of one network."
+        )
     yield f"Folds {folds[0].folds}."
     lost = {name for fold in folds for name in fold.set_aside}
     if lost:
-        yield f"{len(lost)} cases were set aside, as they could not be used."
+        yield f"Cases excluded as unusable: {len(lost)}."
     yield f"Licence of the data: {config.data.licence or 'not stated'}."
 
 
@@ -88,12 +91,15 @@ def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     rows, columns = network.window
     yield (
         f"{_described(network)}, windows of {rows} x {columns}, "
-        f"plane {config.preprocessing.plane}, {network.context_slices} neighbours on either side."
+        f"plane {config.preprocessing.plane}, {network.context_slices} neighbouring slices on "
+        "either side."
     )
     steps = "" if training.steps is None else f"{training.steps} steps of "
     minutes = sum(fold.seconds for fold in folds) / 60
-    yield f"{steps}{training.batch_size} slices, {minutes:.1f} minutes in all, seed {config.seed}."
-    yield f"The {training.keep} checkpoint is the model."
+    yield (
+        f"{steps}{training.batch_size} slices, {minutes:.1f} minutes in total, seed {config.seed}."
+    )
+    yield f"Checkpoint: {training.keep}."
 
 
 def _described(network: NetworkSection) -> str:
@@ -115,12 +121,15 @@ def _metrics(folds: Sequence[RunFacts], scores: Sequence[Score]) -> Iterator[str
     yield ""
     yield "Means over cases, in brackets their 95 % interval (patient-level bootstrap)."
     if len(folds) > 1:
-        yield "Each case was scored by the one network that had not seen it, not by all together."
+        yield (
+            "Out-of-fold: each case was scored by the one network not trained on it, not by the "
+            "ensemble."
+        )
 
 
 def _limits(folds: Sequence[RunFacts]) -> Iterator[str]:
     yield "Not a medical device; not for diagnosis or treatment."
-    yield "Other scanners, sequences, resolutions, ages and diseases than in the data are untested."
+    yield "Untested on scanners, sequences, ages and diseases outside the training data."
     if shared := sum(fold.shared_patients for fold in folds):
         yield (
             f"{shared} patients were on both sides of a fold: the figures are "

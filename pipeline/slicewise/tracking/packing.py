@@ -1,8 +1,8 @@
-"""Checkpoints and what held-out cases chose in, the folder that a registered model holds out.
+"""Packs a model into the folder that a registered model contains, and unpacks it.
 
-``format.json`` names the version of this layout and the sha256 of every file. The members are
-checkpoints without the state of their training, so plain tensors and text; nothing is pickled that
-``torch.load(weights_only=True)`` would not read.
+``format.json`` has the version of the layout and the sha256 of every file. The members are
+checkpoints without training state, so plain tensors and text that
+``torch.load(weights_only=True)`` reads.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from slicewise.segmentation.inference import Predictor
 
 FORMAT = 2
-"""Version of the layout. Version 1 was a folder with one checkpoint and is still read."""
+"""Version of the layout. Version 1, a folder with one checkpoint, is still read."""
 PACKED = "model"
 """Artifact of a servable model that ``unpack_model`` reads."""
 ALLOWED_FOLDER = "SLICEWISE_ALLOWED_FOLDER"
-"""Environment variable: a served model opens files by their path below this folder alone; where it
-is not set, it opens none."""
+"""Environment variable with the only folder below which a served model opens files by path; unset,
+it opens none."""
 _INDEX = "format.json"
 _MEMBERS = "members"
 CARD = "MODEL_CARD.md"
@@ -32,19 +32,18 @@ CARD = "MODEL_CARD.md"
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What a model is made of.
+    """The files of a model.
 
     Attributes:
-        members: a checkpoint a network; their probabilities are averaged.
-        inference: how these become a mask, as held-out cases chose; None leaves it to the first
-            member's configuration.
+        members: one checkpoint per network; their probabilities are averaged.
+        inference: tuned inference settings; None takes those of the first member's configuration.
     """
 
     members: tuple[Path, ...]
     inference: Path | None = None
 
     def load(self) -> Predictor:
-        """The model, ready to predict.
+        """Load the model for prediction.
 
         Raises:
             ModelError, CheckpointError, ConfigErrors: a file is missing or damaged, or the members
@@ -61,8 +60,8 @@ def pack_model(files: ModelFiles, card: str, folder: Path) -> None:
 
     Args:
         files: of the model.
-        card: what people should know about it, Markdown.
-        folder: takes ``members/``, the choices, the card and the index.
+        card: model card in Markdown.
+        folder: gets ``members/``, the inference settings, the card and ``format.json``.
 
     Raises:
         ModelError, CheckpointError: a member is missing or damaged.
@@ -84,8 +83,8 @@ def unpack_model(folder: Path, where: str) -> ModelFiles:
     """The files of a packed model, every byte of them verified.
 
     Args:
-        folder: as ``pack_model`` left it, or with a single checkpoint, as version 1 had it.
-        where: what the user asked for; named in errors.
+        folder: written by ``pack_model``, or with a single checkpoint (format 1).
+        where: how the user named the model; errors begin with it.
 
     Raises:
         ModelError: another layout, or a file that is missing or does not match its checksum.
@@ -135,5 +134,5 @@ def _damaged(where: str, expected: str, found: str) -> ModelError:
         where,
         expected=expected,
         found=found,
-        remedy="restore the artifacts of the run, choose another version, or train again",
+        remedy="restore the artifacts of the run, use another version, or train again",
     )

@@ -1,4 +1,4 @@
-"""A process id and its start in, whether that very process still lives out."""
+"""Tells whether a process is still running, although process ids are reused."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import os
 import psutil
 
 _SAME_START_SECONDS = 2.0
-"""Clocks of a start are read with this error."""
+"""Precision with which the start of a process is known."""
 
 
 def own_start() -> float:
-    """When this process started, in seconds since 1970."""
+    """Start of this process in seconds since 1970."""
     return float(psutil.Process(os.getpid()).create_time())
 
 
-def lives(process_id: int, started: float) -> bool:
-    """Whether a process of this machine still runs; an id may have been given to a later one."""
+def is_running(process_id: int, started: float) -> bool:
+    """Whether a process of this machine is still running.
+
+    Args:
+        process_id: its id.
+        started: its start in seconds since 1970; a later process may have the same id.
+    """
     try:
         process = psutil.Process(process_id)
         is_same = abs(process.create_time() - started) <= _SAME_START_SECONDS
@@ -24,5 +29,5 @@ def lives(process_id: int, started: float) -> bool:
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
-        # Somebody else's, so it lives.
+        # It belongs to another user, so it exists.
         return True

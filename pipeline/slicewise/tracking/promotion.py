@@ -1,8 +1,8 @@
-"""A version of a registered model in; out its rivals, their scores, and the alias that it earns.
+"""Promotes versions of registered models by moving their aliases, and rolls promotions back.
 
-Aliases alone say who is what: ``champion`` predicts, ``previous`` was champion before, and
-``challenger`` waits. They are written in an order that leaves no moment without a champion, and
-that a second call completes after a crash.
+``champion`` is the version in use, ``previous`` the former champion, ``challenger`` the newest
+version that was not compared yet. Aliases are set in an order that leaves no moment without a
+champion; after a crash, a second call completes the promotion.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ModelVersion:
     Attributes:
         name: of the model.
         version: its number.
-        run_id: of the training that it comes from; empty where the registry tells none.
-        folds: how the folds of its scores were made; empty where it does not say.
+        run_id: of its training; empty if the registry does not know.
+        folds: kind of the folds that its scores come from; empty if not known.
     """
 
     name: str
@@ -47,15 +47,15 @@ class ModelVersion:
 
     @property
     def uri(self) -> str:
-        """Address that always means this version."""
+        """Address of this version."""
         return f"models:/{self.name}/{self.version}"
 
 
 def find_model_version(store: Store, text: str, model_name: str | None = None) -> ModelVersion:
-    """The version that a user means.
+    """Find a version by its address or its run.
 
     Args:
-        store: that keeps it.
+        store: that has it.
         text: ``models:/name@alias``, ``models:/name/3``, or the id of a run.
         model_name: which of the models that a run has registered.
 
@@ -75,31 +75,31 @@ def find_model_version(store: Store, text: str, model_name: str | None = None) -
             f"run {text}",
             expected="a run that registered one model",
             found=", ".join(names) or "none",
-            remedy="name one with --model" if names else "let the training come to its end",
+            remedy="name the model (`--model`)" if names else "finish the training",
         )
     return _model_version(max(versions, key=lambda item: int(item.version)))
 
 
 def champion_of(store: Store, model_name: str) -> ModelVersion | None:
-    """The reigning version; None where there is none.
+    """The present champion; None if there is none.
 
     Raises:
         OutputError: the store refuses.
     """
-    return _holder(store, model_name, CHAMPION)
+    return _version_with_alias(store, model_name, CHAMPION)
 
 
 def scores_of(store: Store, model_version: ModelVersion) -> list[Score]:
-    """The scores of the held-out cases of the run behind a version.
+    """The scores of the held-out cases of a version's run.
 
     Raises:
-        ModelError: the version has no run, or the run keeps no scores.
+        ModelError: the version has no run, or the run has no scores.
         DataError: they are damaged.
     """
     from mlflow.exceptions import MlflowException
 
     if not model_version.run_id:
-        raise _no_scores(model_version, "no run that it comes from")
+        raise _no_scores(model_version, "no run in the registry")
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = store.client.download_artifacts(model_version.run_id, SCORES, folder)
@@ -109,7 +109,7 @@ def scores_of(store: Store, model_version: ModelVersion) -> list[Score]:
 
 
 def margin_of(store: Store, model_version: ModelVersion) -> float:
-    """The margin that the configuration of a version's run names.
+    """The non-inferiority margin in the configuration of a version's run, in Dice.
 
     Raises:
         OutputError: the store refuses.
@@ -119,7 +119,7 @@ def margin_of(store: Store, model_version: ModelVersion) -> float:
         return default
     with answering(store, f"run {model_version.run_id}"):
         parameters = store.client.get_run(model_version.run_id).data.params
-    # Runs of earlier versions have no such key, and their configurations meant the default.
+    # Runs of earlier versions lack the key; the default applied to them.
     return float(parameters.get(_MARGIN, default))
 
 
@@ -129,13 +129,13 @@ def promote(
     champion: ModelVersion | None,
     evidence: Mapping[str, str],
 ) -> None:
-    """Make a version the champion, and the former one ``previous``.
+    """Make a version the champion, and the former champion ``previous``.
 
     Args:
-        store: that keeps both.
-        challenger: new champion.
-        champion: former one, if any.
-        evidence: facts that stay with the version as tags; without time and predecessor.
+        store: that has both.
+        challenger: the new champion.
+        champion: the former champion, if any.
+        evidence: further tags of the version, such as the result of the comparison.
 
     Raises:
         OutputError: the store refuses.
@@ -156,7 +156,7 @@ def promote(
 
 
 def finish_promotion(store: Store, champion: ModelVersion) -> None:
-    """Complete a promotion that a crash broke off: a champion is no challenger.
+    """Complete a promotion that a crash interrupted: a champion is not a challenger.
 
     Raises:
         OutputError: the store refuses.
@@ -169,24 +169,27 @@ def roll_back(store: Store, model_name: str, reason: str) -> tuple[ModelVersion,
     """Make the previous champion champion again.
 
     Args:
-        store: that keeps the model.
+        store: that has the model.
         model_name: registered model.
-        reason: stays with the version that loses the alias.
+        reason: recorded as a tag of the version that loses the alias.
 
     Returns:
-        The version that lost the alias, and the one that has it now.
+        The former champion and the present one.
 
     Raises:
         ModelError: there is no such model, or no previous champion.
         OutputError: the store refuses.
     """
-    former, now = _holder(store, model_name, CHAMPION), _holder(store, model_name, PREVIOUS)
+    former, now = (
+        _version_with_alias(store, model_name, CHAMPION),
+        _version_with_alias(store, model_name, PREVIOUS),
+    )
     if former is None or now is None or former == now:
         raise ModelError(
             f"model {model_name}",
-            expected=f"a version with the alias {PREVIOUS}: the champion before",
+            expected=f"a version with the alias {PREVIOUS}, the former champion",
             found="none",
-            remedy="see `slicewise models`; promote a version with `slicewise promote`",
+            remedy="list the versions with `slicewise models`; `slicewise promote` one of them",
         )
     with answering(store, former.uri):
         for key, value in {"rolled_back_at": _now(), "rolled_back_because": reason}.items():
@@ -196,13 +199,13 @@ def roll_back(store: Store, model_name: str, reason: str) -> tuple[ModelVersion,
     return former, now
 
 
-def _holder(store: Store, model_name: str, alias: str) -> ModelVersion | None:
+def _version_with_alias(store: Store, model_name: str, alias: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
         return _model_version(store.client.get_model_version_by_alias(model_name, alias))
     except MlflowException as error:
-        # A missing alias is an invalid parameter to one store, and not found to another.
+        # Stores report a missing alias with different codes.
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         with answering(store, f"model {model_name}"):
@@ -210,7 +213,7 @@ def _holder(store: Store, model_name: str, alias: str) -> ModelVersion | None:
 
 
 def _drop_alias(store: Store, model_version: ModelVersion, alias: str) -> None:
-    if _holder(store, model_version.name, alias) == model_version:
+    if _version_with_alias(store, model_version.name, alias) == model_version:
         store.client.delete_registered_model_alias(model_version.name, alias)
 
 
@@ -223,9 +226,9 @@ def _model_version(found: MlflowModelVersion) -> ModelVersion:
 def _no_scores(model_version: ModelVersion, found: str) -> ModelError:
     return ModelError(
         model_version.uri,
-        expected="scores of held-out cases to compare",
+        expected="scores of held-out cases",
         found=found,
-        remedy="train it again, or promote with --force and a reason",
+        remedy="train it again, or promote it with a reason (`--force REASON`)",
     )
 
 

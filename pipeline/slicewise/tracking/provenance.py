@@ -1,4 +1,4 @@
-"""The running program in, tags out that say which code, where and in which process."""
+"""Tags of a run that record its code version, host and process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from slicewise.tracking.processes import own_start
 HOST_TAG = "slicewise.host"
 PROCESS_TAG = "slicewise.process"
 STARTED_TAG = "slicewise.process_started"
-"""Seconds since 1970: the id of a process may be given to a later one."""
+"""Start of the process in seconds since 1970, as process ids are reused."""
 _CHECKOUT = Path(slicewise.__file__).resolve().parents[2]
 
 
 def provenance_tags() -> dict[str, str]:
-    """Version of the code, and the host and process that a later look can ask about."""
+    """Tags with the version of the code, the host and the process."""
     return {
         "slicewise.version": slicewise.__version__,
         "slicewise.python": platform.python_version(),
@@ -31,7 +31,7 @@ def provenance_tags() -> dict[str, str]:
 
 
 def _commit_tags() -> dict[str, str]:
-    # An installed copy may lie inside somebody else's checkout, whose commit says nothing.
+    # An installed copy may lie inside another project's checkout, whose commit means nothing here.
     top = _git("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != _CHECKOUT:
         return {}

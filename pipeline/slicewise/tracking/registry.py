@@ -1,4 +1,4 @@
-"""A trained model in, a registered model that loads anywhere out."""
+"""Registers trained models so that they load and serve without this project installed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 CHAMPION = "champion"
-"""Alias of the version that predicts."""
+"""Alias of the version in use."""
 CHALLENGER = "challenger"
-"""Alias of the newest version that waits for a comparison."""
+"""Alias of the newest version, which has not been compared with the champion yet."""
 ANSWER = ("mask", "volumes_ml", "confidence")
-"""Columns of what is served: a ``.nii.gz`` in base64, and JSON by structure."""
+"""Columns of an answer: a ``.nii.gz`` file in base64, and JSON objects keyed by structure."""
 PREVIOUS = "previous"
-"""Alias of the champion before."""
+"""Alias of the former champion."""
 
-# What the served model imports; the package itself travels with it.
+# Packages that the served model imports; slicewise itself travels in the model's code folder.
 _REQUIREMENTS = (
     *("mlflow", "torch", "monai", "nibabel", "numpy", "pandas", "pebble", "pydantic", "pydicom"),
     *("psutil", "filelock", "pyyaml", "scikit-learn", "scipy", "SimpleITK"),
@@ -40,7 +40,7 @@ _REQUIREMENTS = (
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """One version of a registered model and the alias that it was given."""
+    """A new version of a registered model, and its alias."""
 
     name: str
     version: int
@@ -48,24 +48,24 @@ class RegisteredVersion:
 
     @property
     def uri(self) -> str:
-        """Address that always means this version."""
+        """Address of this version."""
         return f"models:/{self.name}/{self.version}"
 
 
 class RegisteringRun(Protocol):
-    """A run that is in its store."""
+    """A run that its store knows."""
 
     @property
     def store(self) -> Store:
-        """That keeps it."""
+        """The store."""
 
     @property
     def run_id(self) -> str:
-        """MLflow's identifier."""
+        """MLflow's id of the run."""
 
     @property
     def experiment_id(self) -> str:
-        """The experiment that holds it."""
+        """MLflow's id of its experiment."""
 
 
 def register_model(
@@ -78,18 +78,18 @@ def register_model(
     example: bytes | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> RegisteredVersion:
-    """Store a model so that it can be served, and register it.
+    """Log a model that can be served, and register it.
 
     Args:
-        run: the training that it comes from.
-        files: networks, and how masks are made of their probabilities.
-        model_name: registered model; its first version becomes ``champion``, others
+        run: of the training.
+        files: of the model.
+        model_name: registered model; its first version gets the alias ``champion``, later ones
             ``challenger``.
-        card: Markdown about the model; travels inside of it and describes the version.
-        contrasts: of the configuration; a single one is served as column ``nifti``, several as
-            ``nifti_`` and their names.
-        example: a small ``.nii.gz`` file that shows the input; a synthetic one if not given.
-        tags: facts about the version, such as its score.
+        card: model card in Markdown; part of the model and description of the version.
+        contrasts: of the configuration; a single one is the column ``nifti`` of a request,
+            several are the columns ``nifti_NAME``.
+        example: a small ``.nii.gz`` file as input example; None takes a synthetic one.
+        tags: of the version, such as its Dice.
 
     Raises:
         ModelError: the registry refuses the name.
@@ -103,8 +103,7 @@ def register_model(
     try:
         created = client.create_model_version(
             model_name,
-            # The location, not models:/ and an id: the registry would look the id up in MLflow's
-            # default store.
+            # The location instead of models:/ID, which MLflow would look up in its default store.
             source=logged.artifact_location,
             run_id=run.run_id,
             model_id=logged.model_id,
@@ -121,14 +120,14 @@ def register_model(
 
 
 def input_example(contrasts: Sequence[str], example: bytes | None = None) -> dict[str, str]:
-    """Column of each contrast to a small ``.nii.gz`` file in base64."""
+    """Input example of a model: column of each contrast to a ``.nii.gz`` file in base64."""
     columns = [f"nifti_{name}" for name in contrasts] if len(contrasts) > 1 else ["nifti"]
     text = base64.b64encode(example or synthetic_example()).decode("ascii")
     return dict.fromkeys(columns, text)
 
 
 def synthetic_example() -> bytes:
-    """A small ``.nii.gz`` file with a smooth blob, bright off its centre."""
+    """A small ``.nii.gz`` file with a bright, smooth, off-centre blob."""
     i, j, k = np.meshgrid(*[np.linspace(-1, 1, size) for size in (40, 36, 12)], indexing="ij")
     blob = 1000 * np.exp(-4 * ((i - 0.2) ** 2 + (j + 0.1) ** 2 + k**2))
     image = nib.Nifti1Image(blob.astype(np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
@@ -151,10 +150,10 @@ def _ensure_registered_name(store: Store, model_name: str) -> None:
 def _log_model(
     run: RegisteringRun, model_name: str, files: ModelFiles, card: str, example: Mapping[str, str]
 ) -> LoggedModel:
-    """Save beside, upload once, and only then mark as ready.
+    """Save the model locally, upload it, and only then mark it as ready.
 
-    MLflow's own ``log_model`` does the same, but needs global settings and runs the model on the
-    example, which a training should not wait for.
+    MLflow's own ``log_model`` needs global settings, and it runs the model on the input example,
+    for which a training should not wait.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.entities.logged_model_status import LoggedModelStatus
@@ -187,19 +186,23 @@ def save_servable(
 ) -> None:
     """Write a folder that ``mlflow.pyfunc`` loads and ``mlflow models serve`` serves.
 
+    The package goes into the folder ``code`` of the model, which MLflow puts first on the import
+    path. A wheel would have to be built, which an installed copy cannot do, and installed before
+    the model loads.
+
     Args:
-        folder: does not exist yet.
-        files: networks, and how masks are made of their probabilities.
-        card: Markdown about the model.
-        example: column to text, see ``input_example``.
-        identity: of a logged model; None makes a new one.
+        folder: must not exist.
+        files: of the model.
+        card: model card in Markdown.
+        example: input example, see ``input_example``.
+        identity: of a logged model; None creates one.
     """
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    # A file, or its path where the server permits that; the model sees to it that one is given.
+    # Either the file or its path is required, which the model checks itself.
     columns = [*example, *(name.replace("nifti", "path", 1) for name in example)]
     signature = ModelSignature(
         inputs=Schema([ColSpec("string", column, required=False) for column in columns]),
@@ -212,7 +215,7 @@ def save_servable(
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={PACKED: str(Path(packed) / PACKED)},
             code_paths=[str(Path(slicewise.__file__).parent)],
-            # Named here, because finding them out would run the model.
+            # Given explicitly, because MLflow would run the model to infer them.
             pip_requirements=requirements(),
             signature=signature,
             input_example=pd.DataFrame([example]),
@@ -221,15 +224,15 @@ def save_servable(
 
 
 def requirements() -> list[str]:
-    """The installed versions of what the served model imports."""
-    # The part after '+' names a build, such as cpu, that other machines may lack.
+    """Pinned requirements of the served model: the versions installed here."""
+    # A local version such as +cpu may not be available to other machines.
     return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
 
 
 def _refused(model_name: str, error: Exception) -> ModelError:
     return ModelError(
         f"model {model_name}",
-        expected="a name that the registry takes",
+        expected="a name that the registry accepts",
         found=str(error).splitlines()[0],
         remedy="set tracking.model_name to letters, digits, dots, dashes and underscores",
     )

@@ -1,4 +1,4 @@
-"""A run id or ``models:/`` address in, the files of its model out."""
+"""Finds the model or the run that a run id or a ``models:/`` address refers to."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SHOWN = 10
 
 
 def resolve_model(store: Store, text: str) -> ModelFiles | None:
-    """The files of the model that an argument names, or None when it must be a path.
+    """The files of a model; None if the text is neither a run id nor a ``models:/`` address.
 
     Args:
         store: where runs and models are kept.
         text: a run id, ``models:/name@alias`` or ``models:/name/3``.
 
     Raises:
-        ModelError: it has the form of one of these and leads to no model, or to a damaged one.
+        ModelError: there is no such model, or it is damaged.
     """
     if _RUN_ID.fullmatch(text):
         return _from_run(store, text)
@@ -38,11 +38,11 @@ def resolve_model(store: Store, text: str) -> ModelFiles | None:
 
 
 def resolve_run(store: Store, text: str) -> str | None:
-    """The id of the run that a text names, or None when it must be a path.
+    """The id of a run; None if the text is neither a run id nor a ``models:/`` address.
 
     Args:
         store: where runs and models are kept.
-        text: a run id, or a model as ``models:/name@alias``, which leads to its run.
+        text: a run id, or the ``models:/`` address of a model that the run registered.
 
     Raises:
         ModelError: the store knows no such model.
@@ -64,7 +64,7 @@ def _from_run(store: Store, run_id: str) -> ModelFiles:
             run_id,
             expected=f"a run in {store.shown_uri}",
             found=_first_line(error),
-            remedy="copy a run id from 'slicewise mlflow', or name the --work folder that holds it",
+            remedy="list the runs with `slicewise runs list`, or name the work folder of the run",
         ) from error
     if registered:
         newest = max(registered, key=lambda item: int(item.version))
@@ -79,10 +79,10 @@ def _from_registry(store: Store, text: str) -> ModelFiles:
 
 
 def find_version(store: Store, text: str) -> ModelVersion:
-    """The version that ``models:/name@alias`` or ``models:/name/3`` means.
+    """The version with the address ``models:/name@alias`` or ``models:/name/3``.
 
     Raises:
-        ModelError: another form, or the registry knows none; names what there is.
+        ModelError: another form, or no such version; the remedy lists those that exist.
     """
     from mlflow.exceptions import MlflowException
 
@@ -112,7 +112,7 @@ def _version(store: Store, parts: re.Match[str]) -> ModelVersion:
 
 
 def _fetched(store: Store, where: str, uri: str) -> ModelFiles:
-    """Fetch a folder of the store; one of its own disk is used where it lies."""
+    """Download a folder of the store; a folder on this machine is used in place."""
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -123,14 +123,14 @@ def _fetched(store: Store, where: str, uri: str) -> ModelFiles:
             where,
             expected="the artifacts of a model",
             found=_first_line(error),
-            remedy="restore them, choose another version, or give the path of a checkpoint",
+            remedy="restore them, use another version, or name a checkpoint file",
         ) from error
     packed = folder / PACKED
     return unpack_model(packed if packed.is_dir() else folder, where)
 
 
 def _known_models(store: Store) -> str:
-    """What there is instead, each with its aliases, which only this request tells."""
+    """The remedy that lists the registered models."""
     models = store.client.search_registered_models(max_results=_SHOWN)
     known = [
         f"models:/{model.name}@{alias}"

@@ -1,7 +1,7 @@
-"""One training in, one MLflow run out: configuration, cases, metrics, files and how it ended.
+"""A tracked run: its configuration, cases, metrics, files and final status.
 
-Whatever a run tells goes to a spool on disk, and from there to the store. A store that is down,
-slow or locked neither stops a training nor slows it.
+Everything that a run logs is written to a spool on disk first, and delivered to the store from
+there: a store that is down, slow or locked neither stops a training nor slows it down.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 CHECKPOINT_FOLDER = "checkpoint"
 WAITING = "waits for `slicewise sync`"
-"""What a run says of a model that the store does not have yet."""
+"""Takes the place of version and alias while the store does not have the model yet."""
 _SKIPPED = "slicewise.skipped_values"
 
 CaseUse = Literal["training", "validation", "test"]
@@ -44,9 +44,9 @@ _LONGEST_VALUE = 6000
 _PARAMETERS_AT_ONCE = 100
 _DIGEST_LENGTH = 36
 
-_PATIENCE_SECONDS = 30.0
-"""So long the end of a run waits for a store that takes what it is given; for one that refuses, it
-does not wait."""
+_DELIVERY_SECONDS = 30.0
+"""Longest time that the end of a run waits for its delivery; it does not wait for a store that
+refuses."""
 
 
 def start_run(
@@ -58,17 +58,17 @@ def start_run(
     tags: Mapping[str, str] | None = None,
     parent: TrackedRun | None = None,
 ) -> TrackedRun:
-    """Begin a run with its configuration and code version; use it as a context manager.
+    """Start a run with its configuration and code version; use it as a context manager.
 
     Args:
         store: where the run is kept.
-        config: what is logged, flattened; folders of this machine are left out.
-        run_name: how lists call the run.
-        fold: fold that is trained; none for a run over all folds.
-        tags: further facts.
+        config: logged as parameters, without folders of this machine.
+        run_name: shown in lists.
+        fold: number of the fold that is trained; None for a run over all folds.
+        tags: further tags.
         parent: the run over all folds that this one belongs to.
     """
-    own = {
+    all_tags = {
         **provenance_tags(),
         **_searchable(config),
         **({} if fold is None else {"slicewise.fold": str(fold)}),
@@ -79,7 +79,7 @@ def start_run(
         "create",
         experiment=config.tracking.experiment,
         name=run_name,
-        tags=own,
+        tags=all_tags,
         parent=None if parent is None else parent.run_id,
         time=_now(),
     )
@@ -89,7 +89,7 @@ def start_run(
 
 
 def continue_run(store: Store, run_id: str) -> TrackedRun:
-    """Open a run again, for a training that goes on.
+    """Reopen a run, for a training that is resumed.
 
     Raises:
         ModelError: the store does not know the run.
@@ -116,22 +116,22 @@ def _tags_of(store: Store, run_id: str) -> Mapping[str, str]:
             run_id,
             expected=f"a run in {store.shown_uri}",
             found="none of that id",
-            remedy="give the --work folder that the training began with",
+            remedy="name the work folder that the training was started with",
         ) from error
     return tags
 
 
 class TrackedRun:
-    """A run that is open; leaving the context writes how it ended.
+    """An open run; leaving the context records its final status.
 
     Attributes:
         store: where the run is kept.
-        skipped_values: metrics that were not finite and therefore not logged.
-        logging_seconds: that the caller has spent in the methods of this object.
+        skipped_values: number of metrics that were not finite and therefore not logged.
+        logging_seconds: time that the caller has spent in the methods of this object.
 
     Args:
         store: where the run is kept.
-        spool: that holds how the run begins.
+        spool: journal of the run, with its first entry.
     """
 
     def __init__(self, store: Store, spool: Spool) -> None:
@@ -139,22 +139,22 @@ class TrackedRun:
         self.skipped_values = 0
         self.logging_seconds = 0.0
         self._spool = spool
-        # One attempt, so that a run is known by its own id wherever that is possible.
-        found = deliver(spool, store) if store.answers else Delivered()
-        self._courier = Uploader(spool, store, found)
+        # A first attempt, so that the run has MLflow's id from the beginning where possible.
+        delivered = deliver(spool, store) if store.answers else Delivered()
+        self._uploader = Uploader(spool, store, delivered)
 
     @property
     def run_id(self) -> str:
-        """MLflow's identifier; that of the spool while the store has not given one."""
-        return self._courier.delivered.run_id or self._spool.spool_id
+        """MLflow's id of the run; the id of its spool until the store has assigned one."""
+        return self._uploader.delivered.run_id or self._spool.spool_id
 
     @property
     def experiment_id(self) -> str:
-        """The experiment that holds it; empty while the store does not answer."""
-        return self._courier.delivered.experiment_id
+        """MLflow's id of its experiment; empty while the store does not answer."""
+        return self._uploader.delivered.experiment_id
 
     def __enter__(self) -> Self:
-        self._courier.start()
+        self._uploader.start()
         return self
 
     def __exit__(
@@ -169,34 +169,35 @@ class TrackedRun:
         if last:
             self.set_tags(last)
         self._spool.append("end", status=_status(error), time=_now())
-        if self._courier.leave(_PATIENCE_SECONDS):
+        if self._uploader.stop(_DELIVERY_SECONDS):
             remove_if_done(self._spool)
         else:
             _log.warning(
-                "%s does not take all of this run yet (%s); nothing is lost: `slicewise sync` or "
-                "the next training delivers it",
+                "%s has not received all of this run (%s); nothing is lost: `slicewise sync` or "
+                "the next training delivers the rest",
                 self.store.shown_uri,
-                self._courier.delivered.problem or "it is slow",
+                self._uploader.delivered.problem or "it is slow",
             )
 
-    def settle(self, patience_seconds: float = _PATIENCE_SECONDS) -> bool:
-        """Wait for the store to take what was told so far; whether it has.
+    def wait_until_delivered(self, timeout_seconds: float = _DELIVERY_SECONDS) -> bool:
+        """Wait until the store has everything that was logged so far, or refuses it.
 
-        A store that refuses is not waited for.
+        Returns:
+            Whether the store has everything.
         """
-        return self._courier.settle(patience_seconds)
+        return self._uploader.wait_until_delivered(timeout_seconds)
 
     def set_tag(self, key: str, value: str) -> None:
-        """A fact about the run."""
+        """Set one tag."""
         self.set_tags({key: value})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Facts about the run."""
+        """Set tags."""
         with self._timed():
             self._spool.append("tags", values=dict(tags))
 
     def log_config(self, config: Config) -> None:
-        """Every key of the configuration as a parameter."""
+        """Log every key of the configuration as a parameter."""
         flat = flatten(without_places(config))
         parameters = [(_name(key), _value(text)) for key, text in flat.items()]
         with self._timed():
@@ -210,15 +211,15 @@ class TrackedRun:
         cases: Mapping[str, str],
         data_set: str,
     ) -> str:
-        """The case list of a fold as a data-set input; no image leaves its place.
+        """Log the case list of a fold as a data-set input; images are not copied.
 
         Args:
             context: what the cases are used for.
-            cases: case name, free of identities, to the checksum of its files.
-            data_set: how lists call the data set.
+            cases: name of each case, without identities, to the checksum of its files.
+            data_set: name of the data set, shown in lists.
 
         Returns:
-            The hash of the list: the same for the same cases with the same content.
+            The sha256 of the list: the same for the same cases with the same content.
         """
         rows = sorted(cases.items())
         digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -237,7 +238,7 @@ class TrackedRun:
         return digest
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Values at one step; those that are not finite are counted instead of logged."""
+        """Log values at one step; those that are not finite are counted instead."""
         finite = {_name(key): float(value) for key, value in values.items() if math.isfinite(value)}
         self.skipped_values += len(values) - len(finite)
         if finite:
@@ -245,16 +246,16 @@ class TrackedRun:
                 self._spool.append("metrics", step=step, time=_now(), values=finite)
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """A file as it is now, below ``folder`` of the run."""
+        """Log a file in its present state, below ``folder`` of the run's artifacts."""
         with self._timed():
             self._spool.append("artifact", file=self._spool.keep(path), folder=folder)
 
     def log_json(self, content: object, file: str) -> None:
-        """A JSON file at a place of the run, such as ``cases/training.json``."""
+        """Log a JSON file under a name such as ``cases/training.json``."""
         self.log_text(json.dumps(content, indent=2) + "\n", file)
 
     def log_text(self, text: str, file: str) -> None:
-        """A text file at a place of the run."""
+        """Log a text file under a name such as ``notes/summary.md``."""
         place = Path(file)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / place.name
@@ -262,11 +263,11 @@ class TrackedRun:
             self.log_artifact(path, str(place.parent) if len(place.parts) > 1 else None)
 
     def log_figure(self, path: Path) -> None:
-        """A picture file."""
+        """Log a picture, below ``figures``."""
         self.log_artifact(path, "figures")
 
     def log_checkpoint(self, path: Path) -> None:
-        """The checkpoint that ``resolve_model`` finds by the identifier of the run."""
+        """Log the checkpoint that ``resolve_model`` finds by the id of the run."""
         self.log_artifact(path, CHECKPOINT_FOLDER)
 
     def register(
@@ -278,10 +279,10 @@ class TrackedRun:
         contrasts: Sequence[str] = ("image",),
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Register a model, see ``register_model``, as soon as the store takes it.
+        """Register a model as soon as the store takes it; see ``register_model``.
 
         Returns:
-            Version and alias, or that it waits.
+            Version and alias, or ``WAITING``.
         """
         with tempfile.TemporaryDirectory() as folder:
             packed = Path(folder) / "model"
@@ -295,14 +296,14 @@ class TrackedRun:
                     contrasts=list(contrasts),
                     tags=dict(tags or {}),
                 )
-        self.settle()
-        return self._courier.delivered.registered or WAITING
+        self.wait_until_delivered()
+        return self._uploader.delivered.registered or WAITING
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         yield
-        self.logging_seconds += time.perf_counter() - begun
+        self.logging_seconds += time.perf_counter() - start
 
 
 _CASE_COLUMNS = [
@@ -312,7 +313,7 @@ _CASE_COLUMNS = [
 
 
 def _searchable(config: Config) -> dict[str, str]:
-    """What people look for runs by."""
+    """The tags by which people search for runs."""
     return {
         "slicewise.config": config.name,
         "slicewise.structures": ", ".join(config.data.labels),
@@ -335,11 +336,11 @@ def _status(error: BaseException | None) -> str:
 
 
 def _name(key: str) -> str:
-    """A key with the characters that MLflow allows; structures may be named with any."""
+    """A key in the characters that MLflow allows; names of structures may have any."""
     return re.sub(r"[^\w\-./ ]", "_", key)
 
 
 def _value(text: str) -> str:
-    # A server is read by others: folders of this machine may name patients.
+    # Other people read a server, and folders of this machine may name patients.
     shown = Path(text).name if Path(text).is_absolute() else text
     return shown[:_LONGEST_VALUE]

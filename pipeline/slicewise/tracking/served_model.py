@@ -1,7 +1,7 @@
-"""NIfTI files in, masks with volumes and confidence out: the model that MLflow stores and serves.
+"""The model that MLflow stores and serves: NIfTI files to masks, volumes and confidence.
 
 MLflow copies this file into the model and runs it to load the model, so that nothing is pickled;
-this is why importing it names the model.
+therefore importing it registers the model with MLflow.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.tracking.packing import ALLOWED_FOLDER, PACKED, unpack_model
 
 Row = Mapping[Hashable, Any]
-"""Column to its value; None or NaN where a column is left out."""
+"""Column to value; None or NaN where a column is missing."""
 
 
 class ServedModel(PythonModel):
-    """A row a scan: columns ``nifti`` or ``path``, several contrasts ``nifti_NAME``, to a mask.
+    """Segments one scan per row.
 
-    ``nifti`` holds a ``.nii`` or ``.nii.gz`` file in base64. The answer has the columns ``mask``
-    (a ``.nii.gz`` file in base64, on the grid of the first contrast), ``volumes_ml`` and
-    ``confidence`` (JSON by structure).
+    The column ``nifti`` has a ``.nii`` or ``.nii.gz`` file in base64, or ``path`` the path of one;
+    several contrasts have the columns ``nifti_NAME`` or ``path_NAME``. The answer has the columns
+    ``mask`` (a ``.nii.gz`` file in base64, on the grid of the first contrast), ``volumes_ml`` and
+    ``confidence`` (JSON objects keyed by structure).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the networks that travel with the model."""
+        """Load the networks from the artifacts of the model."""
         self.predictor = unpack_model(Path(context.artifacts[PACKED]), "the model").load()
 
     def predict(
@@ -50,7 +51,7 @@ class ServedModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> pd.DataFrame:
-        """One answer a row.
+        """Segment each row.
 
         Raises:
             ScanError: a file that is damaged, on another grid, or not permitted.
@@ -77,7 +78,7 @@ class ServedModel(PythonModel):
         return {"mask": mask, "volumes_ml": json.dumps(volumes), "confidence": json.dumps(sure)}
 
     def _contrasts(self, folder: Path, number: int, row: Row) -> Sequence[Volume]:
-        """The volumes of a row, in the order of the contrasts."""
+        """The volumes of a row, in the order of the contrasts of the model."""
         config = self.predictor.config
         names = config.data.contrasts
         endings = [f"_{name}" for name in names] if len(names) > 1 else [""]
@@ -90,7 +91,7 @@ class ServedModel(PythonModel):
 
 
 def _file(row: Row, ending: str, where: str, place: Path) -> Path:
-    """The file of one contrast: sent, and then written to a place, or named."""
+    """The file of one contrast: decoded and written to ``place``, or named by its path."""
     given = {key: row.get(f"{key}{ending}") for key in ("nifti", "path")}
     texts = {key: value for key, value in given.items() if isinstance(value, str)}
     if len(texts) != 1:
@@ -98,12 +99,12 @@ def _file(row: Row, ending: str, where: str, place: Path) -> Path:
             where,
             expected=f"one of nifti{ending} and path{ending}",
             found="both" if texts else "neither as text",
-            remedy="send the file in base64; see the example that the model holds",
+            remedy="send the file in base64; see the input example of the model",
         )
     if "path" in texts:
         return _permitted(Path(texts["path"]), where)
     content = _decoded(texts["nifti"], where)
-    # The reader tells by the name whether a file is compressed.
+    # The reader infers compression from the suffix.
     path = place if content[:2] == b"\x1f\x8b" else place.with_suffix("")
     path.write_bytes(content)
     return path
@@ -116,7 +117,7 @@ def _permitted(path: Path, where: str) -> Path:
         return path.resolve()
     raise ScanError(
         where,
-        expected="a file below the folder that the server permits" if folder else "a file as bytes",
+        expected="a file below the permitted folder" if folder else "a file in base64",
         found="a path elsewhere" if folder else "a path, which this server does not permit",
         remedy="send the file in base64 in the column nifti",
     )
@@ -138,7 +139,7 @@ def _read(path: Path, where: str, reading: ReadingSection) -> Volume:
     try:
         return read_nifti(path, reading)
     except ScanError as error:
-        # The name is that of a temporary file, or of a folder of the server.
+        # The path is that of a temporary file or of a folder of the server.
         raise type(error)(
             where, expected=error.expected, found=error.found, remedy=error.remedy
         ) from None

@@ -1,4 +1,4 @@
-"""A work folder in, the place out where MLflow keeps runs, models and their files."""
+"""The store in which MLflow keeps runs, registered models and their files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
-_MAKING = "making-"
+_TEMPORARY = "making-"
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 )
@@ -31,13 +31,13 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 @dataclass(frozen=True)
 class Store:
-    """Where runs and models are kept.
+    """A store of runs and models.
 
     Attributes:
-        uri: MLflow's address of both runs and models.
+        uri: MLflow's address of both.
         folder: private folder below the work folder, for files of this store.
         client: MLflow's client, bound to ``uri``; no global setting is involved.
-        answers: whether it did when it was opened.
+        answers: whether it answered when it was opened.
     """
 
     uri: str
@@ -56,7 +56,7 @@ class Store:
         return shown(self.uri)
 
     def experiment(self, name: str) -> str:
-        """Identifier of an experiment, which is made when it does not exist."""
+        """Id of an experiment, which is created if it does not exist."""
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
@@ -66,7 +66,11 @@ class Store:
 
 @contextmanager
 def answering(store: Store, where: str) -> Iterator[None]:
-    """Name what the store refuses.
+    """Turn what the store refuses into a named error.
+
+    Args:
+        store: that is asked.
+        where: what the request is about; the error begins with it.
 
     Raises:
         OutputError: the store does not answer, or refuses what is asked of it.
@@ -93,8 +97,8 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
 
     Args:
         work: the work folder.
-        must_answer: whether a store that does not open is an error; what is told to it waits
-            otherwise.
+        must_answer: whether a store that does not open is an error; otherwise what is logged
+            waits for it.
 
     Raises:
         OutputError: the folder cannot be written, or the store does not open and must.
@@ -112,7 +116,7 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
         _ensure_database(database)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        # The first request is what opens a store; its tables are made here, once.
+        # The first request opens the store and creates its tables.
         client.search_experiments(max_results=1)
     except MlflowException as error:
         if not must_answer:
@@ -123,13 +127,13 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
             expected="a store of runs that opens",
             found=str(error).splitlines()[0],
             remedy=_upgrade(uri, error)
-            or f"correct or unset {_SERVER_VARIABLE}, or name another --work folder",
+            or f"correct or unset {_SERVER_VARIABLE}, or name another work folder",
         ) from error
     return Store(uri, folder, client)
 
 
 def open_database(uri: str) -> None:
-    """Open a database as a server does, which makes the tables of an empty one.
+    """Open a database as a server does; this creates the tables of an empty one.
 
     Raises:
         OutputError: it does not answer, or its tables are of another MLflow.
@@ -140,7 +144,7 @@ def open_database(uri: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        # MLflow would ask a database that is down for minutes.
+        # MLflow alone would retry for minutes.
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()
         engine.dispose()
@@ -155,17 +159,17 @@ def open_database(uri: str) -> None:
 
 
 def _upgrade(uri: str, error: Exception) -> str:
-    """What to do about tables of another MLflow; empty for another error."""
+    """The remedy for tables of another MLflow version; empty for other errors."""
     if "out-of-date database schema" not in str(error):
         return ""
     return (
-        "make a copy of the database, end all that use it, then: "
-        f"mlflow db upgrade {shown(uri)}; if it was written by a newer MLflow, install that version"
+        "back up the database, stop everything that uses it, then run: "
+        f"mlflow db upgrade {shown(uri)}; if a newer MLflow wrote it, install that version"
     )
 
 
 def _ensure_database(path: Path) -> None:
-    """Make the tables beside, once, so that a process that is killed leaves no half of them."""
+    """Create the tables in a temporary file first: a killed process leaves no partial database."""
     from filelock import FileLock
     from mlflow import MlflowClient
 
@@ -174,34 +178,34 @@ def _ensure_database(path: Path) -> None:
     with FileLock(f"{path}.lock"):
         if path.is_file():
             return
-        for left in path.parent.glob(f"{_MAKING}*"):
+        for left in path.parent.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(prefix=_MAKING, dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
-            made.rename(path)
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent) as folder:
+            created = Path(folder) / path.name
+            MlflowClient(tracking_uri=f"sqlite:///{created}").search_experiments(max_results=1)
+            created.rename(path)
 
 
 def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
-    """The command that serves the web page of a local store.
+    """The command that serves MLflow's web interface for a local store.
 
     Raises:
-        UsageError: the store is a server and has its own page.
+        UsageError: the store is a server, which has its own web interface.
     """
     if not store.is_local:
         raise UsageError(
             store.uri,
             expected="a store in the work folder",
-            found=f"a server, named by {_SERVER_VARIABLE}",
+            found=f"a server, set by {_SERVER_VARIABLE}",
             remedy="open its address in a browser",
         )
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
     command += ["--backend-store-uri", store.uri, "--registry-store-uri", store.uri]
-    # Without this, files of experiments that are made in the page go to the current folder.
+    # Without this, files of experiments created in the web interface go to the current folder.
     command += ["--default-artifact-root", (store.folder / "artifacts").as_uri()]
-    # A foreign web page that calls this machine by a name of its own is refused.
+    # Refuses web pages that reach this machine under another host name.
     command += ["--allowed-hosts", f"{host}:{port},localhost:{port}"]
-    # One person reads one database; more workers only cost memory.
+    # For one user, more workers only cost memory.
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 
 
@@ -211,12 +215,12 @@ def shown(uri: str) -> str:
 
 
 def prepare_mlflow() -> None:
-    """Nothing is sent anywhere, and start-up messages stay off the console."""
+    """Turn off MLflow's telemetry and its start-up messages; call it before MLflow is imported."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    # MLflow would ask a server that is down for minutes; who wants that says so.
+    # By default MLflow retries for minutes; variables that the user has set are kept.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow  # noqa: F401  (it sets its loggers up when imported)
@@ -230,7 +234,7 @@ def _warn_of_network_file_system(folder: Path) -> None:
     if kind in _NETWORK_FILE_SYSTEMS:
         _log.warning(
             "%s lies on a network file system (%s), where SQLite may lose runs; "
-            "name a local --work folder, or a server with %s",
+            "use a local work folder, or a server named by %s",
             folder,
             kind,
             _SERVER_VARIABLE,

@@ -1,1 +1,1 @@
-"""A servable model in, a web service with limits out; and the client that asks it."""
+"""A web service for a model, with limits on its requests, and its client."""

@@ -1,4 +1,4 @@
-"""Scans in, masks out, by a model that another process serves."""
+"""The client of a served model: sends scans and receives masks."""
 
 from __future__ import annotations
 
@@ -24,56 +24,58 @@ from slicewise.tracking.serving.service import DESCRIPTION
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 600
-"""More than a service waits by itself; its own limit is what is reported."""
+"""Longer than the default of the service, whose own error is more precise."""
 _FIGURES = ("estimated_dice", "predicted_dice", "predicted_dice_error", "uncertainty")
 
 
 class RemoteModel:
-    """A model behind ``slicewise serve``.
+    """A model that ``slicewise serve`` serves.
 
     Args:
         url: of the service, such as http://127.0.0.1:5001.
 
     Raises:
-        ModelError: nothing answers there, or something else than ``slicewise serve``.
+        ModelError: there is no answer, or not that of ``slicewise serve``.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        answer = self._asked("GET", DESCRIPTION)
+        answer = self._request("GET", DESCRIPTION)
         if answer.status_code != requests.codes.ok:
-            raise self._not_ours(f"{DESCRIPTION} answers with status {answer.status_code}")
+            raise self._not_a_service(f"{DESCRIPTION} answers with status {answer.status_code}")
         self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}", trained=True)
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a scan; the answer holds no probabilities.
 
         Args:
-            contrasts: one volume a contrast of the configuration, in its order.
-            case: of no consequence here.
-            task: of no consequence here; the service reports nothing on the way.
+            contrasts: one volume per contrast of the configuration, in its order.
+            case: ignored.
+            task: ignored; the service reports no progress.
 
         Raises:
-            ScanError: what the service refuses, in its words.
+            ScanError: the service refuses the scan, with its reason.
             ModelError: it does not answer, or not as ``slicewise serve`` does.
         """
         del case, task
         names = self.config.data.contrasts
         columns = [f"nifti_{name}" for name in names] if len(names) > 1 else ["nifti"]
         row = {column: _encoded(scan) for column, scan in zip(columns, contrasts, strict=True)}
-        answer = self._asked("POST", INVOCATIONS, {"dataframe_records": [row]})
+        answer = self._request("POST", INVOCATIONS, {"dataframe_records": [row]})
         if answer.status_code != requests.codes.ok:
             raise self._refused(answer, contrasts[0])
         try:
-            (found,) = answer.json()["predictions"]
-            content = base64.b64decode(found["mask"], validate=True)
-            volumes, sure = json.loads(found["volumes_ml"]), json.loads(found["confidence"])
+            (result,) = answer.json()["predictions"]
+            content = base64.b64decode(result["mask"], validate=True)
+            volumes, sure = json.loads(result["volumes_ml"]), json.loads(result["confidence"])
             confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
         except (ValueError, LookupError, TypeError) as error:
-            raise self._not_ours(f"an answer without a mask ({type(error).__name__})") from error
+            raise self._not_a_service(
+                f"an answer without a mask ({type(error).__name__})"
+            ) from error
         return Prediction.of(_mask(content, contrasts[0]), (), confidences)
 
-    def _asked(self, method: str, path: str, content: object = None) -> requests.Response:
+    def _request(self, method: str, path: str, content: object = None) -> requests.Response:
         try:
             return requests.request(
                 method,
@@ -82,31 +84,31 @@ class RemoteModel:
                 timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
             )
         except requests.RequestException as error:
-            raise self._not_ours(type(error).__name__) from error
+            raise self._not_a_service(type(error).__name__) from error
 
     def _refused(self, answer: requests.Response, scan: Volume) -> ScanError:
         try:
-            told = answer.json()["error"]
-            texts = {key: str(told[key]) for key in ("expected", "found", "remedy")}
+            error = answer.json()["error"]
+            texts = {key: str(error[key]) for key in ("expected", "found", "remedy")}
         except (ValueError, LookupError, TypeError):
             texts = {
                 "expected": "a mask",
                 "found": f"status {answer.status_code}",
                 "remedy": "see the log of the service",
             }
-        return ScanError(f"{scan.name}, asked of {self.url}", **texts)
+        return ScanError(f"{scan.name}, sent to {self.url}", **texts)
 
-    def _not_ours(self, found: str) -> ModelError:
+    def _not_a_service(self, found: str) -> ModelError:
         return ModelError(
             self.url,
             expected="a model that `slicewise serve` serves",
             found=found,
-            remedy="start it with `slicewise serve MODEL`, or correct the address",
+            remedy="start it with `slicewise serve MODEL`, or correct the address and port",
         )
 
 
 def _encoded(scan: Volume) -> str:
-    # Written anew: free text of a header stays here.
+    # Rewritten, as the original header may hold free text about the patient.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan.nii.gz"
         write_volume(scan, path)

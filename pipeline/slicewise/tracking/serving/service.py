@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 DESCRIPTION = "/description"
-"""Answers with the configuration of the model as YAML: contrasts, structures, preprocessing."""
+"""Path that answers with the configuration of the model as YAML."""
 _MLFLOW_TIMEOUT = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
 
 
 class GuardedModel:
-    """A model whose own errors are kept for the answer.
+    """A model that records its errors for the answer.
 
     Args:
         model: as MLflow loads it.
@@ -35,7 +35,7 @@ class GuardedModel:
         self.metadata = model.metadata
 
     def predict(self, data: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
-        """Predict as the model does."""
+        """Predict with the model."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -44,7 +44,7 @@ class GuardedModel:
             model_errors.get().append(error)
             raise
         except MlflowException as error:
-            # MLflow's own text repeats the data.
+            # MLflow's own message repeats the data.
             model_errors.get().append(_other_columns(data))
             raise error from None
 
@@ -52,12 +52,12 @@ class GuardedModel:
 def build_service(
     files: ModelFiles, limits: Limits, allowed_folder: Path | None = None
 ) -> RequestLimiter:
-    """The application that answers requests about one model.
+    """Build the ASGI application that serves one model.
 
     Args:
         files: of the model.
         limits: of each request.
-        allowed_folder: scans below it may be named by their path; None permits bytes alone.
+        allowed_folder: requests may name scans below it by path; None permits only file contents.
 
     Raises:
         ModelError, CheckpointError: the model is damaged.
@@ -77,7 +77,7 @@ def build_service(
         saved = Path(folder) / "model"
         save_servable(saved, files, "", input_example(config.data.contrasts))
         model = pyfunc.load_model(str(saved))
-    # The server asks a model for its schema and for predictions alone.
+    # The scoring server uses only the metadata and the predictions of a model.
     guarded = cast("PyFuncModel", GuardedModel(model))
     application = scoring_server.init(guarded)
     described = as_yaml(without_places(config))
@@ -90,5 +90,5 @@ def _other_columns(data: pd.DataFrame) -> SlicewiseError:
         "request",
         expected="text in a column nifti, or nifti_NAME for each of several contrasts",
         found=", ".join(map(str, data.columns)) or "no column",
-        remedy="see the example in docs/serving.md, or the one that the model holds",
+        remedy="see the example in docs/serving.md, or the input example of the model",
     )

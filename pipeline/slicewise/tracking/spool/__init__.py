@@ -1,1 +1,1 @@
-"""What a run tells, kept on disk until the tracking store has it: nothing is lost."""
+"""A journal of each run on disk, from which the tracking store is filled: nothing is lost."""

@@ -1,4 +1,4 @@
-"""Entries of a spool in, the same in the tracking store out; twice delivered is once there."""
+"""Delivers the entries of a spool to the tracking store; delivering twice does no harm."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SPOOL_TAG = "slicewise.spool"
-"""Tells the run of a spool, so that it is created once."""
+"""Tag with the id of the spool, so that its run is created only once."""
 _ENTRY_TAG = "slicewise.spool_entry"
 
 
 @dataclass
 class Delivered:
-    """What a delivery came to.
+    """The state of a delivery.
 
     Attributes:
         run_id: of the run in the store; empty before it is created.
         experiment_id: of the run.
-        entries: that were delivered.
-        registered: version and alias of a model that was registered; empty without any.
-        problem: why the rest waits; empty where nothing does.
+        entries: number of delivered entries.
+        registered: version and alias of the model that was registered; empty without one.
+        problem: why the remaining entries could not be delivered; empty if none remain.
     """
 
     run_id: str = ""
@@ -51,16 +51,16 @@ class RunAddress:
 
 
 def deliver(spool: Spool, store: Store, known: Delivered | None = None, most: int = 0) -> Delivered:
-    """Give a store what it does not have yet, in order, until it refuses.
+    """Deliver the entries that the store does not have, in order, until it refuses one.
 
     Args:
         spool: of a run.
-        store: that it is meant for.
-        known: what earlier deliveries of this process came to; is brought up to date.
-        most: entries; 0 for all that wait.
+        store: that the spool is for.
+        known: state after earlier deliveries of this process; it is updated.
+        most: number of entries; 0 for all.
 
     Returns:
-        ``known``, or a new one.
+        ``known``, or a new state.
     """
     found = known or Delivered()
     found.problem = ""
@@ -84,14 +84,14 @@ def _deliver_waiting(spool: Spool, store: Store, found: Delivered, most: int) ->
         except (MlflowException, SlicewiseError, OSError) as error:
             found.problem = _first_line(error)
             return
-        spool.note_delivered(end)
+        spool.mark_delivered(end)
         found.entries += 1
         if most and found.entries - first >= most:
             return
 
 
 def _find_run(spool: Spool, store: Store, found: Delivered) -> None:
-    """The run that an earlier process has created for the spool."""
+    """Look up the run that an earlier process created for the spool."""
     run = store.client.get_run(known_id(store, spool.spool_id))
     found.run_id, found.experiment_id = run.info.run_id, run.info.experiment_id
 
@@ -168,7 +168,7 @@ def _artifact(entry: Entry, spool: Spool, store: Store, found: Delivered) -> Non
 
 
 def _model(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
-    """Register a model once, though the mark of its delivery may have been lost."""
+    """Register a model only once, even if a crash lost the record of its delivery."""
     mark = f"{spool.spool_id} {entry['file']}"
     for version in store.client.search_model_versions(f"run_id='{found.run_id}'"):
         if (version.tags or {}).get(_ENTRY_TAG) == mark:

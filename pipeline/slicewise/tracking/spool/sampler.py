@@ -1,4 +1,4 @@
-"""The machine in, figures of its load out, under the names that MLflow's page shows."""
+"""Samples system metrics under the names that MLflow's web interface shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sampler:
-    """Processor, memory, disk, network, and a GPU where MLflow finds one."""
+    """Samples processor, memory, disk, network, and the GPU if MLflow finds one."""
 
     def __init__(self) -> None:
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
@@ -28,7 +28,7 @@ class Sampler:
             _log.debug("no GPU is sampled: %s", error)
 
     def sample(self) -> Mapping[str, float]:
-        """``system/`` names to values, at this moment."""
+        """Present values, their names with the prefix ``system/``."""
         values: dict[str, float] = {}
         for monitor in self._monitors:
             monitor.collect_metrics()

@@ -1,8 +1,8 @@
-"""What a run tells in, a folder that keeps it, in order, until the tracking store has it, out.
+"""The journal of a run on disk, kept in order until the tracking store has all of it.
 
-A spool is a private folder ``mlflow/spool/ID`` of the work folder. ``about.json`` says which store
-it is for, ``entries.jsonl`` has a line an entry, ``files`` what they refer to, and ``delivered``
-how many bytes of the lines the store has.
+A spool is a private folder ``mlflow/spool/ID`` of the work folder. ``about.json`` names its store
+and the process that writes it, ``entries.jsonl`` has one entry per line, ``files`` the files that
+entries refer to, and ``delivered`` the number of bytes of ``entries.jsonl`` that the store has.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from slicewise.errors import OutputError, file_problem
 from slicewise.imaging.files import private_folder, write_text
-from slicewise.tracking.processes import lives, own_start
+from slicewise.tracking.processes import is_running, own_start
 from slicewise.tracking.store import Store
 
 Entry = Mapping[str, Any]
@@ -30,10 +30,10 @@ _LOCAL = "the store of the work folder"
 
 
 class Spool:
-    """The entries of one run.
+    """The journal of one run.
 
     Args:
-        folder: of the spool; its name stands for the run until the store has given it an id.
+        folder: of the spool; its name identifies the run until the store has assigned an id.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Spool:
 
     @classmethod
     def begin(cls, store: Store) -> Self:
-        """An empty spool for a store.
+        """Create an empty spool for a store.
 
         Raises:
             OutputError: the work folder cannot be written.
@@ -60,33 +60,33 @@ class Spool:
         return self.folder.name
 
     def is_for(self, store: Store) -> bool:
-        """Whether the entries are meant for a store."""
+        """Whether the entries are to go to this store."""
         return self.store_name == _name(store)
 
     @property
     def store_name(self) -> str:
-        """The store that the entries are meant for."""
+        """The store that the entries are to go to."""
         return str(self._about["store"])
 
     @property
     def begun(self) -> float:
-        """When it was begun, in seconds since 1970."""
+        """When it was created, in seconds since 1970."""
         return float(self._about["begun"])
 
     @property
-    def owner_lives(self) -> bool:
-        """Whether the process that began it may still add to it."""
+    def owner_is_running(self) -> bool:
+        """Whether the process that created it is still running, so that entries may follow."""
         about = self._about
-        return lives(int(about["process"]), float(about["started"]))
+        return is_running(int(about["process"]), float(about["started"]))
 
     @property
     def has_ended(self) -> bool:
-        """Whether the end of the run is among the entries."""
+        """Whether the run has ended."""
         return any(entry["kind"] == "end" for entry, _ in self._entries(0))
 
     @property
     def first_entry(self) -> Entry:
-        """How the run began; empty where it did not."""
+        """The entry that starts the run; empty before it is written."""
         return next((entry for entry, _ in self._entries(0)), {})
 
     @property
@@ -95,7 +95,7 @@ class Spool:
         return content
 
     def append(self, kind: str, **content: Any) -> None:
-        """Add an entry of numbers, texts, lists and mappings.
+        """Add an entry with content that JSON can hold.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -108,7 +108,7 @@ class Spool:
             raise _unwritable(self.folder, error) from error
 
     def keep(self, path: Path) -> str:
-        """Keep a file, or a folder of files, as it is now; returns what an entry calls it.
+        """Keep a file or a folder in its present state; returns its name for an entry.
 
         Raises:
             OutputError: it cannot be read, or the folder cannot be written.
@@ -126,13 +126,13 @@ class Spool:
         return name
 
     def file(self, name: str) -> Path:
-        """Where a kept file lies."""
+        """Path of a kept file."""
         return self.folder / _FILES / name
 
     def waiting(self) -> Iterator[tuple[Entry, int]]:
-        """Entries that the store does not have, each with the bytes up to its end.
+        """Entries that the store does not have, each with its end in bytes.
 
-        A line that a crash has cut off is no entry.
+        A line that a crash has cut off is left out.
         """
         return self._entries(self._delivered())
 
@@ -140,12 +140,12 @@ class Spool:
         """Whether the store has every entry."""
         return next(self.waiting(), None) is None
 
-    def note_delivered(self, end: int) -> None:
-        """Remember that the store has all entries up to a byte."""
+    def mark_delivered(self, end: int) -> None:
+        """Record that the store has all entries up to a byte."""
         write_text(self.folder / _DELIVERED, f"{end}\n", private=True)
 
     def remove(self) -> None:
-        """Forget a spool that is delivered."""
+        """Delete the spool."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _entries(self, start: int) -> Iterator[tuple[Entry, int]]:
@@ -167,19 +167,19 @@ class Spool:
 
 
 def spools(store: Store) -> list[Spool]:
-    """All spools of a work folder, the oldest first, so that parents come before children."""
+    """All spools of a work folder, oldest first, so that parent runs precede their children."""
     folders = [path.parent for path in (store.folder / "spool").glob(f"*/{_ABOUT}")]
     return sorted(map(Spool, folders), key=lambda spool: spool.begun)
 
 
 def remember_id(store: Store, spool_id: str, run_id: str) -> None:
-    """Note which run a spool has become, for those who knew it by the spool's id."""
+    """Record the run id that the store assigned, for files that hold the id of the spool."""
     folder = private_folder(store.folder / "spooled")
     write_text(folder / f"{spool_id}.json", json.dumps({"run_id": run_id}) + "\n", private=True)
 
 
 def known_id(store: Store, text: str) -> str:
-    """The id of a run that may be known by the id of its spool."""
+    """MLflow's id of a run that may be named by the id of its spool."""
     path = store.folder / "spooled" / f"{text}.json"
     if not path.is_file():
         return text
@@ -187,18 +187,18 @@ def known_id(store: Store, text: str) -> str:
 
 
 def spool_ids(store: Store, run_id: str) -> list[str]:
-    """The ids by which a run was known before the store had it."""
+    """Ids of the spools of a run."""
     records = (store.folder / "spooled").glob("*.json")
     return [path.stem for path in records if known_id(store, path.stem) == run_id]
 
 
 def _name(store: Store) -> str:
-    # The folder may be moved with all that is in it.
+    # Without its path: the work folder may be moved.
     return _LOCAL if store.is_local else store.shown_uri
 
 
 def _link(source: str, target: str) -> None:
-    """A second name for the file, which keeps its content when a new one takes its place."""
+    """Link a file, or copy it: a link keeps the content when the file is replaced."""
     try:
         os.link(source, target)
     except OSError:
@@ -208,7 +208,7 @@ def _link(source: str, target: str) -> None:
 def _unwritable(folder: Path, error: OSError) -> OutputError:
     return OutputError(
         folder,
-        expected="room for what the run tells its tracking store",
+        expected="space for the journal of the run",
         found=file_problem(error),
-        remedy="free space, or name another --work folder",
+        remedy="free space, or use another work folder",
     )

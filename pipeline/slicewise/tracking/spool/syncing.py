@@ -1,4 +1,4 @@
-"""A work folder in; what waits in it is delivered, and runs whose process has died are told."""
+"""Delivers what earlier runs left in a work folder, and marks runs whose process was killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from slicewise.progress import SILENT, Progress
-from slicewise.tracking.processes import lives
+from slicewise.tracking.processes import is_running
 from slicewise.tracking.provenance import HOST_TAG, PROCESS_TAG, STARTED_TAG
 from slicewise.tracking.spool.delivery import Delivered, deliver
 from slicewise.tracking.spool.spool import Spool, spools
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 ENDED_BY_TAG = "slicewise.ended_by"
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
-"""A heartbeat that is older counts as silence."""
+"""Age above which a heartbeat is old."""
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What became of one spool.
+    """The result for one spool.
 
     Attributes:
         spool_id: of the spool.
         name: of its run, or its id.
-        delivered: what was delivered.
-        elsewhere: the store that it waits for, where that is another one; empty otherwise.
+        delivered: state of the delivery.
+        elsewhere: another store, which the spool is for; empty if it is for this one.
     """
 
     spool_id: str
@@ -45,9 +45,9 @@ class Synced:
 
 
 def sync_spools(store: Store) -> Iterator[Synced]:
-    """Deliver what ended runs have left, parents first; runs that go on deliver for themselves."""
+    """Deliver the spools of ended runs, parents first; running ones deliver their own."""
     for spool in spools(store):
-        if spool.owner_lives and not spool.has_ended:
+        if spool.owner_is_running and not spool.has_ended:
             continue
         name = _run_name(spool)
         if not spool.is_for(store):
@@ -59,39 +59,39 @@ def sync_spools(store: Store) -> Iterator[Synced]:
 
 
 def sync_in_background(store: Store) -> None:
-    """Deliver what earlier runs have left while this process goes on with its work."""
+    """Deliver the spools of ended runs in a thread."""
     threading.Thread(target=lambda: list(sync_spools(store)), daemon=True).start()
 
 
 def tidy_up(store: Store, progress: Progress = SILENT) -> None:
-    """Mark runs that were killed and deliver what earlier runs have left, before a new run."""
+    """Mark killed runs and deliver the spools of earlier runs, before a new run starts."""
     if not store.answers:
         progress.message(
-            "the run is kept in the work folder until its store answers: `slicewise sync`"
+            "the store does not answer; the run stays in the work folder until `slicewise sync`"
         )
         return
     for name in mark_killed(store):
-        progress.message(f"{name} was killed; its run is marked so")
+        progress.message(f"{name} was killed; its run is marked as such")
     sync_in_background(store)
 
 
 def remove_if_done(spool: Spool) -> None:
-    """Remove a spool that holds nothing the store lacks, and to which nobody adds any more."""
+    """Delete a spool that is delivered and to which no entries can follow."""
     try:
         with spool.lock.acquire(timeout=0):
-            over = spool.has_ended or not spool.owner_lives
-            if over and spool.is_delivered():
+            is_closed = spool.has_ended or not spool.owner_is_running
+            if is_closed and spool.is_delivered():
                 spool.remove()
     except Timeout:
         return
 
 
 def mark_killed(store: Store, silent_seconds: float = SILENT_SECONDS) -> list[str]:
-    """Mark runs of this host as killed whose process is gone and whose heartbeat is old.
+    """Mark runs of this host as killed if their process is gone and their heartbeat is old.
 
     Args:
         store: that is asked.
-        silent_seconds: age from which on a heartbeat counts as old.
+        silent_seconds: age above which a heartbeat is old.
 
     Returns:
         Names of these runs.
@@ -107,7 +107,7 @@ def mark_killed(store: Store, silent_seconds: float = SILENT_SECONDS) -> list[st
         killed = [run for run in running if _is_killed(run, silent_seconds)]
         for run in killed:
             store.client.set_tag(run.info.run_id, ENDED_BY_TAG, "killed")
-            store.client.set_terminated(run.info.run_id, status="KILLED", end_time=_last_sign(run))
+            store.client.set_terminated(run.info.run_id, status="KILLED", end_time=_last_alive(run))
     return [run.info.run_name or run.info.run_id for run in killed]
 
 
@@ -116,12 +116,14 @@ def _is_killed(run: Run, silent_seconds: float) -> bool:
     try:
         process, started = int(tags[PROCESS_TAG]), float(tags[STARTED_TAG])
     except (LookupError, ValueError):
-        # A run of an earlier version cannot be told from one that lives.
+        # Runs of earlier versions do not say; they may still be running.
         return False
-    return not lives(process, started) and time.time() - _last_sign(run) / 1000 > silent_seconds
+    return (
+        not is_running(process, started) and time.time() - _last_alive(run) / 1000 > silent_seconds
+    )
 
 
-def _last_sign(run: Run) -> int:
+def _last_alive(run: Run) -> int:
     """Milliseconds since 1970."""
     beat = run.data.tags.get(HEARTBEAT_TAG)
     return int(1000 * float(beat)) if beat else int(run.info.start_time)

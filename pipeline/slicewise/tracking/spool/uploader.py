@@ -1,7 +1,7 @@
-"""A spool in, its entries on their way to the store while the run goes on, out.
+"""Delivers the spool of a run in the background while the run goes on.
 
-A thread of the same process delivers: it spends its time waiting for a database or a network, in
-which the training goes on. What it cannot deliver stays in the spool.
+A thread suffices: it mostly waits for a database or a network. Entries that it cannot deliver
+stay in the spool.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slicewise.tracking.spool.spool import Spool
 from slicewise.tracking.store import Store
 
 HEARTBEAT_TAG = "slicewise.heartbeat"
-"""When the process of a run was last known to live, in seconds since 1970."""
+"""Tag with the time when the process of a run was last alive, in seconds since 1970."""
 HEARTBEAT_SECONDS = 60.0
 _SAMPLE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
@@ -27,12 +27,12 @@ _log = logging.getLogger(__name__)
 
 
 class Uploader:
-    """Delivers a spool until it is told that nothing more comes.
+    """Delivers a spool until it is stopped.
 
     Args:
         spool: of the run.
-        store: that it is meant for.
-        delivered: what has been delivered already; kept up to date.
+        store: that the spool is for.
+        delivered: state of the delivery; it is updated.
     """
 
     def __init__(self, spool: Spool, store: Store, delivered: Delivered) -> None:
@@ -41,22 +41,22 @@ class Uploader:
         self._wanted = threading.Event()
         self._tried = threading.Condition()
         self._attempts = 0
-        self._is_leaving = False
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start the thread."""
         self._thread.start()
 
-    def settle(self, patience_seconds: float) -> bool:
-        """Wait until the store has every entry, or refuses one, or patience ends.
+    def wait_until_delivered(self, timeout_seconds: float) -> bool:
+        """Wait until the store has every entry, refuses one, or the time is over.
 
         Returns:
             Whether the store has every entry.
         """
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + timeout_seconds
         with self._tried:
-            # The attempt that is under way may not know the latest entries.
+            # The present attempt may have started before the latest entries.
             enough = self._attempts + 2
             while not self._spool.is_delivered():
                 refused = self.delivered.problem and self._attempts >= enough
@@ -66,33 +66,33 @@ class Uploader:
                 self._tried.wait(0.1)
         return True
 
-    def leave(self, patience_seconds: float) -> bool:
-        """End after what can be delivered in time; returns whether the store has every entry."""
-        is_done = self.settle(patience_seconds)
-        self._is_leaving = True
+    def stop(self, timeout_seconds: float) -> bool:
+        """Deliver what can be delivered in time and stop; whether the store has every entry."""
+        is_done = self.wait_until_delivered(timeout_seconds)
+        self._is_stopping = True
         self._wanted.set()
-        # A thread that waits for a store that is down is left alone: it ends with the process.
-        self._thread.join(patience_seconds if is_done else 0.1)
+        # A thread that waits for a store that is down is not joined: it ends with the process.
+        self._thread.join(timeout_seconds if is_done else 0.1)
         return self._spool.is_delivered()
 
-    def _work(self) -> None:
-        machine = _Machine(self._spool)
+    def _run(self) -> None:
+        heartbeat = _Heartbeat(self._spool)
         pause = _PAUSE_SECONDS
-        while not self._is_leaving:
-            machine.tell()
+        while not self._is_stopping:
+            heartbeat.append_due()
             deliver(self._spool, self._store, self.delivered)
             with self._tried:
                 self._attempts += 1
                 self._tried.notify_all()
             refused = bool(self.delivered.problem)
-            # A store that is down is asked less and less often.
+            # Exponential back-off while the store is down.
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if refused else _PAUSE_SECONDS
             self._wanted.wait(pause)
             self._wanted.clear()
 
 
-class _Machine:
-    """Adds a sign of life and the load of the machine to a spool, now and then."""
+class _Heartbeat:
+    """Adds a heartbeat and system metrics to a spool at intervals."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -101,8 +101,8 @@ class _Machine:
         self._next_beat = 0.0
         self._next_sample = time.monotonic() + _SAMPLE_SECONDS
 
-    def tell(self) -> None:
-        """Add what is due; a disk that is full stops no delivery."""
+    def append_due(self) -> None:
+        """Add what is due; a full disk does not stop the delivery."""
         now = time.monotonic()
         try:
             if now >= self._next_beat:

@@ -1,4 +1,4 @@
-"""Runs of a store in, a folder with all that the store knows about them out."""
+"""Exports runs, their logged models and registered versions to a folder."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def all_runs(store: Store, experiment: str | None = None) -> list[Run]:
 
 
 def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> list[Run]:
-    """The runs that are named, those of the versions of a model, and all below them.
+    """The named runs, those of the versions of a model, and their child runs.
 
     Args:
-        store: that keeps them.
+        store: that has them.
         names: ids of runs.
-        model_name: registered model whose runs are wanted, too.
+        model_name: registered model whose runs are added; None adds none.
 
     Raises:
         ModelError: a run or a model that the store does not know.
@@ -88,13 +88,13 @@ def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> l
 
 
 def export_runs(store: Store, runs: Sequence[Run], folder: Path) -> Iterator[str]:
-    """Write runs, their logged models, and what is registered of them; yields each run's name.
+    """Write runs, their logged models and registered versions; yields the name of each run.
 
     Raises:
         OutputError: the store refuses, or the folder cannot be written.
     """
     experiments = {item.experiment_id: item for item in store.client.search_experiments()}
-    # A version tells where its files lie, not which logged model they are.
+    # A version names the location of its files, not the logged model.
     models: dict[str, str] = {}
     for run in runs:
         place = folder / RUNS / run.info.run_id
@@ -159,7 +159,7 @@ def _logged_models(run: Run) -> Iterable[str]:
 
 
 def _export_model(store: Store, model_id: str, place: Path) -> str:
-    """Returns where the files of the model lie in the store."""
+    """Export a logged model; returns the location of its files in the store."""
     model = store.client.get_logged_model(model_id)
     content = {
         "model_id": model.model_id,
@@ -176,22 +176,22 @@ def _export_model(store: Store, model_id: str, place: Path) -> str:
 
 
 def _fetch(store: Store, uri: str, place: Path) -> None:
-    """Copy what lies below an address; nothing lies there where nothing was logged."""
+    """Download the files below an address, if there are any."""
     from mlflow.artifacts import download_artifacts, list_artifacts
 
     place.mkdir(parents=True, exist_ok=True)
     for item in list_artifacts(artifact_uri=uri, tracking_uri=store.uri):
-        # One by one: a whole folder would arrive below its own name. A listed path may begin
+        # One by one, as a whole folder would be placed below its own name. A listed path may begin
         # with the last folder of the address.
         one = f"{uri}/{quote(PurePosixPath(item.path).name)}"
         download_artifacts(artifact_uri=one, dst_path=str(place), tracking_uri=store.uri)
 
 
 def _registry(store: Store, runs: set[str], models: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Registered models with the versions that come from exported runs.
+    """Registered models with the versions that belong to exported runs.
 
     Args:
-        store: that keeps them.
+        store: that has them.
         runs: ids of the exported runs.
         models: location of each logged model to its id.
     """
@@ -232,7 +232,7 @@ def _version(version: ModelVersion, models: Mapping[str, str]) -> dict[str, Any]
 def _unknown(store: Store, what: str) -> ModelError:
     return ModelError(
         what,
-        expected=f"one that {store.shown_uri} knows",
+        expected=f"one that exists in {store.shown_uri}",
         found="none of that name",
-        remedy="see `slicewise runs list` and `slicewise models`",
+        remedy="list them with `slicewise runs list` and `slicewise models`",
     )

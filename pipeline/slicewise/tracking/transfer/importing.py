@@ -1,4 +1,4 @@
-"""A folder of exported runs in, the same runs and models in a store out, each of them once."""
+"""Imports exported runs, models and versions into a store, each only once."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _POINTS_AT_ONCE, _PARAMETERS_AT_ONCE = 1000, 100
 
 @dataclass
 class Imported:
-    """What an import has done.
+    """The result of an import.
 
     Attributes:
-        runs: old id to new id.
+        runs: old id of each run to the new one.
         models: old id of each logged model to the new one.
-        skipped: names of runs that were there already.
+        skipped: names of runs that the store had already.
         versions: addresses of the new versions of registered models.
-        kept_aliases: aliases that point at another version here, and still do.
+        kept_aliases: aliases that were not moved, as they point at another version here.
     """
 
     runs: dict[str, str] = field(default_factory=dict)
@@ -61,16 +61,16 @@ def import_runs(
     *,
     move_aliases: bool = False,
 ) -> Iterator[str]:
-    """Make runs, logged models and versions anew; yields the name of each run.
+    """Create runs, logged models and versions in a store; yields the name of each run.
 
-    A run that is there already is left as it is; one whose import broke off is made again.
+    Runs that exist already are left unchanged; an interrupted import of a run is repeated.
 
     Args:
-        store: takes them.
+        store: to import into.
         folder: of the package.
         runs: of the package, parents first.
-        done: is filled.
-        move_aliases: whether aliases that exist here may be moved to imported versions.
+        done: result, which is filled.
+        move_aliases: whether existing aliases are moved to imported versions.
 
     Raises:
         OutputError: the store refuses.
@@ -93,14 +93,14 @@ def _import_run(store: Store, folder: Path, run: Mapping[str, Any], done: Import
         if known.data.tags.get(_COMPLETE_TAG) == "true":
             done.runs[old] = known.info.run_id
             done.skipped.append(str(run["name"] or old))
-            _know_models(known, done, store)
+            _add_known_models(known, done, store)
             return
         store.client.delete_run(known.info.run_id)
     new = _created(store, experiment, run, done)
     place = folder / RUNS / old
     _log_points(store, new, place / METRICS)
     _log_inputs(store, new, run["inputs"])
-    # An empty folder does not travel.
+    # Archives do not keep empty folders.
     if (place / ARTIFACTS).is_dir():
         store.client.log_artifacts(new, str(place / ARTIFACTS))
     for output in run["outputs"]:
@@ -115,7 +115,7 @@ def _created(store: Store, experiment: str, run: Mapping[str, Any], done: Import
 
     tags = dict(run["tags"])
     if parent := tags.get(PARENT_TAG):
-        # A parent that did not travel keeps its old id, which a later import may know.
+        # If the parent was not exported, its old id remains, which a later import may resolve.
         tags[PARENT_TAG] = done.runs.get(parent, parent)
     tags[OLD_RUN_TAG] = run["run_id"]
     created = store.client.create_run(
@@ -173,7 +173,7 @@ def _import_model(
         experiment,
         name=model["name"],
         source_run_id=run_id,
-        tags={**_own(model["tags"]), OLD_MODEL_TAG: model["model_id"]},
+        tags={**_without_mlflow_tags(model["tags"]), OLD_MODEL_TAG: model["model_id"]},
         params=model["params"],
         model_type=model["model_type"],
     )
@@ -186,8 +186,8 @@ def _import_model(
     done.models[model["model_id"]] = created.model_id
 
 
-def _know_models(run: Any, done: Imported, store: Store) -> None:
-    """Which logged models of an earlier import stand for which old ones."""
+def _add_known_models(run: Any, done: Imported, store: Store) -> None:
+    """Map the logged models of an earlier import to their old ids."""
     for output in run.outputs.model_outputs if run.outputs else []:
         tags = store.client.get_logged_model(output.model_id).tags or {}
         if OLD_MODEL_TAG in tags:
@@ -219,7 +219,7 @@ def _import_registered(
 
 
 def _import_version(store: Store, name: str, item: Mapping[str, Any], done: Imported) -> str:
-    """Number of the version here; it is made unless an earlier import has made it."""
+    """Number of the version here, created unless an earlier import has done so."""
     mark = f"{item['run_id']} {item['version']}"
     quoted = name.replace("'", "''")
     for version in store.client.search_model_versions(f"name='{quoted}'"):
@@ -243,6 +243,6 @@ def _import_version(store: Store, name: str, item: Mapping[str, Any], done: Impo
     return str(created.version)
 
 
-def _own(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags without those that MLflow writes itself."""
+def _without_mlflow_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags without those of MLflow itself."""
     return {key: value for key, value in tags.items() if not key.startswith("mlflow.")}

@@ -1,4 +1,4 @@
-"""The file in which runs and models travel: a tar archive whose manifest knows every byte.
+"""The archive of exported runs and models: a tar file with a checksum of every file.
 
 ``manifest.json`` has the format's version and the sha256 of every other file. Each run lies in
 ``runs/ID`` (``run.json``, ``metrics.jsonl``, ``artifacts/``), each logged model in ``models/ID``
@@ -26,17 +26,17 @@ RUN, METRICS, MODEL = "run.json", "metrics.jsonl", "model.json"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file of the package."""
+    """Write a JSON file of the package."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of an opened package, whose bytes are those that were written."""
+    """Read a JSON file of an opened package, whose checksum was verified."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def pack(folder: Path, file: Path) -> None:
-    """Make one file of a folder.
+    """Pack a folder into one file.
 
     Raises:
         OutputError: it cannot be written.
@@ -53,11 +53,11 @@ def pack(folder: Path, file: Path) -> None:
 
 @contextmanager
 def opened(file: Path) -> Iterator[Path]:
-    """The folder of a package, after every byte of it was verified.
+    """Unpack a package into a temporary folder, its checksums verified.
 
     Raises:
-        DataError: no such file, no package, a damaged one, members that lead out of it, or a newer
-            format.
+        DataError: no such file, not a package, a damaged one, members outside of its folder, or
+            another format.
     """
     with TemporaryDirectory() as place:
         folder = Path(place) / "package"
