@@ -21,15 +21,16 @@ def test_a_model_moves_to_another_work_folder_and_predicts_the_same(
     assert done.returncode == 0, done.stderr
     done = slicewise("runs", "import", file, "--work", place)
     assert done.returncode == 0, done.stderr
-    assert "1 run imported, 0 there already" in done.stdout
+    assert "1 run imported, 0 skipped" in done.stdout
     assert "models:/tiny/1" in done.stdout
     listed = tmp_path / "runs.json"
     done = slicewise("runs", "list", "--json", listed, "--work", place)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(listed.read_text())
-    assert row["run"] == "fold 0, tiny"
+    assert row["name"] == "fold 0, tiny"
     assert row["status"] == "FINISHED"
-    assert row["id"] != run_id
+    assert row["run_id"] != run_id
+    assert 0 <= row["dice"] <= 1
     scan = scans / "images" / "case1.nii.gz"
     masks = []
     for name, folder in (("here", work), ("there", place)):

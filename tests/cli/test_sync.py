@@ -123,10 +123,10 @@ def test_a_killed_training_is_marked_and_goes_on_in_its_run(
     assert client.get_run(run_id).info.status == "RUNNING"
     marking = syncing.mark_killed
     monkeypatch.setattr(
-        "slicewise.cli.syncing_run.mark_killed", lambda store: marking(store, silent_seconds=0)
+        "slicewise.workflows.sync.mark_killed", lambda store: marking(store, silent_seconds=0)
     )
     done = slicewise("sync", "--work", work)
-    assert "was killed; its run is marked so" in done.stdout
+    assert "was killed; its run is marked as killed" in done.stdout
     assert client.get_run(run_id).info.status == "KILLED"
 
     again = long_training(None, "--set", "training.validations=8", "--resume", steps=800)

@@ -55,7 +55,7 @@ def test_mlflow_serves_the_store_of_the_work_folder(
     slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    monkeypatch.setattr(os, "execve", lambda _, command, __: started.append(command))
     done = slicewise("mlflow", "--work", tmp_path, "--port", "5099")
     assert done.returncode == 0, done.stderr
     (command,) = started

@@ -84,7 +84,7 @@ def test_page_serves_the_same_store_on_this_machine_only(store: Store) -> None:
 
 def test_server_has_its_own_page(store: Store) -> None:
     with pytest.raises(UsageError):
-        mlflow_ui_command(Store("http://localhost:5000", store.folder, store.client))
+        mlflow_ui_command(Store("http://localhost:5000", store.folder, store.client), 5123)
 
 
 def test_a_database_of_another_mlflow_is_named_and_left_alone(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from slicewise.config import Config
 from slicewise.errors import DataError, ModelError
 from slicewise.imaging.files import sha256_of
 from slicewise.tracking import Store, open_store, resolve_model, start_run
+from slicewise.tracking.listing import all_runs
 from slicewise.tracking.packing import ModelFiles
-from slicewise.tracking.transfer.exporting import all_runs, chosen_runs, export_runs
+from slicewise.tracking.transfer.exporting import chosen_runs, export_runs
 from slicewise.tracking.transfer.importing import Imported, exported_runs, import_runs
 from slicewise.tracking.transfer.package import opened, pack
 

@@ -11,6 +11,9 @@ _OTHER_NAMES = {
     "config": "--config",
     "model": "MODEL",
     "source": "INPUT",
+    "everything": "--all",
+    "model_name": "--model",
+    "move_aliases": "--aliases",
 }
 _NAMED = re.compile(r"`([a-z_]+)`")
 _OPTIONS = frozenset(
@@ -19,7 +22,7 @@ _OPTIONS = frozenset(
         *("out", "work", "fold", "resume", "overwrite", "workers", "also", "out_of_fold"),
         *("endpoint", "format", "identity", "probabilities", "uncertainty", "data", "baseline"),
         *("against", "reason", "force", "seeds", "inner_fold", "html", "json", "allow_paths"),
-        *("host", "port", "aliases", "everything", "model_name", "attach", "metric", "name"),
+        *("host", "port", "attach", "metric", "name"),
     )
 )
 

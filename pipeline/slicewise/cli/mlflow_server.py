@@ -11,16 +11,16 @@ import typer
 def mlflow_server(
     settings: Annotated[
         Path,
-        typer.Argument(metavar="SETTINGS", help="File of NAME=value; for its owner alone."),
+        typer.Argument(metavar="SETTINGS", help="File of NAME=value lines, mode 600."),
     ],
 ) -> None:
-    """Serve the runs and models of a group, until it is ended with Ctrl-C.
+    """Serve the runs and models of a group until it is stopped with Ctrl-C.
 
-    Runs lie in a PostgreSQL database, files in a folder or an S3 store, which the server alone
-    needs access to. configs/mlflow-server.env explains every setting. Requests that call the server
-    by a name that is not in the settings, or that come from a foreign web page, are refused.
+    Runs are kept in a PostgreSQL database and files in a folder or an S3 store; only the server
+    needs access to them. configs/mlflow-server.env explains every setting. Requests under a host
+    name that is not in the settings, or from a foreign web page, are refused.
 
-    Clients say where it is: MLFLOW_TRACKING_URI=http://HOST:PORT, with MLFLOW_TRACKING_USERNAME and
+    Clients set MLFLOW_TRACKING_URI=http://HOST:PORT, with MLFLOW_TRACKING_USERNAME and
     MLFLOW_TRACKING_PASSWORD where the server asks for accounts.
 
     Examples:
@@ -30,18 +30,10 @@ def mlflow_server(
 
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise train configs/demo.yaml
     """
-    import os
-
-    from slicewise.cli.console import loading, note
+    from slicewise.cli.console import PROGRESS, loading, note
 
     with loading():
-        from slicewise.tracking.group_server import read_server, require_parts
-    server = read_server(settings)
-    require_parts(server)
-    server.open()
-    note(server.shown_places)
-    if not server.has_accounts:
-        note("no accounts: whoever reaches the address may read, write and delete")
-    note(f"http://{server.host}:{server.port} (end with Ctrl-C)")
-    command = server.command()
-    os.execve(command[0], command, server.environment())
+        from slicewise.workflows.mlflow_servers import mlflow_server as prepare_server
+    server = prepare_server(settings, PROGRESS)
+    note(f"{server.url} (stop it with Ctrl-C)")
+    server.run()

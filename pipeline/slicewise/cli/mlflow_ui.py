@@ -1,4 +1,4 @@
-"""``slicewise mlflow``: the web page of runs and models."""
+"""``slicewise mlflow``: the web interface of runs and models."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Annotated
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.workflows.ports import MLFLOW_UI_PORT
 
 
 def mlflow(
     work: Work = DEFAULT_WORK,
-    port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = MLFLOW_UI_PORT,
 ) -> None:
-    """Open the web page of the tracked runs and registered models.
+    """Serve the web interface of the tracked runs and registered models.
 
     Example:
-      slicewise mlflow --port 5001
+      slicewise mlflow --port 5010
     """
-    import os
+    from slicewise.cli.console import loading, note
 
-    from slicewise.cli.console import note
-    from slicewise.tracking.store import mlflow_ui_command, open_store
-
-    command = mlflow_ui_command(open_store(work), port=port)
-    note(f"http://127.0.0.1:{port} (end with Ctrl-C)")
-    os.execv(command[0], command)
+    with loading():
+        from slicewise.workflows.mlflow_servers import MlflowUiOptions, mlflow_ui
+    server = mlflow_ui(MlflowUiOptions(work, port))
+    note(f"{server.url} (stop it with Ctrl-C)")
+    server.run()

@@ -1,4 +1,4 @@
-"""``slicewise runs``: list what is tracked, and carry it from one store to another."""
+"""``slicewise runs``: list tracked runs, and move them from one store to another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slicewise.cli.options import DEFAULT_WORK, Work
 
 runs = typer.Typer(
     name="runs",
-    help="List tracked runs; carry runs and models from one store to another.",
+    help="List tracked runs; move runs and models from one store to another.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -20,25 +20,40 @@ runs = typer.Typer(
 @runs.command("list")
 def list_runs(
     experiment: Annotated[
-        str | None, typer.Option("--experiment", metavar="NAME", help="Of this experiment alone.")
+        str | None,
+        typer.Option("--experiment", metavar="NAME", help="Only of this experiment."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON, too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """List tracked runs, the newest first: kind, fold, how they ended, Dice, id.
+    """List tracked runs, newest first, with kind, fold, status, Dice and id.
 
     Examples:
       slicewise runs list
 
       slicewise runs list --experiment hippocampus --json runs.json
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import figure, loading, note, show_table
 
     with loading():
-        from slicewise.cli.transfer_run import show_runs
-    show_runs(experiment, json_file, work)
+        from slicewise.workflows.transfer import ListRunsOptions
+        from slicewise.workflows.transfer import list_runs as listed_runs
+    rows = listed_runs(ListRunsOptions(experiment, json_file, work))
+    if not rows:
+        note("no run is tracked yet")
+        return
+    columns = ("run", "kind", "fold", "status", "Dice", "started", "id")
+    show_table(
+        "Tracked runs",
+        columns,
+        (
+            (row.name, row.kind, row.fold, row.status, "" if row.dice is None else figure(row.dice),
+             row.started, row.run_id)
+            for row in rows
+        ),
+    )  # fmt: skip
 
 
 @runs.command("export")
@@ -58,18 +73,21 @@ def export(
 ) -> None:
     """Write runs and their models into one file: metrics, parameters, tags, files, versions.
 
-    Runs below a chosen one, such as the folds of a cross-validation, come along.
+    Child runs, such as the folds of a cross-validation, are included.
 
     Examples:
       slicewise runs export --all --out everything.tar.gz
 
       slicewise runs export --model hippocampus --out hippocampus.tar.gz
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.quantities import counted
 
     with loading():
-        from slicewise.cli.transfer_run import export_to
-    export_to(out, run_ids or [], model_name, work, everything=everything)
+        from slicewise.workflows.transfer import ExportOptions, export_to_file
+    options = ExportOptions(out, tuple(run_ids or ()), model_name, everything, work)
+    done = export_to_file(options, PROGRESS)
+    output.print(f"{counted(len(done.runs), 'run')} in {done.file}", markup=False, soft_wrap=True)
 
 
 @runs.command("import")
@@ -77,19 +95,26 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Of `slicewise runs export`.")],
     aliases: Annotated[
         bool,
-        typer.Option("--aliases", help="Move aliases that point at other versions here."),
+        typer.Option("--aliases", help="Move aliases that point at other versions."),
     ] = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Make the runs and models of a file anew in the store of the work folder, or on a server.
+    """Import the runs and models of a file into the store of the work folder, or into a server.
 
-    They get new ids and keep the old ones as tags; what is there already is not doubled.
+    They get new ids and keep the old ones as tags. Runs that exist already are skipped.
 
     Example:
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise runs import everything.tar.gz
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import PROGRESS, loading, note, output
+    from slicewise.quantities import counted
 
     with loading():
-        from slicewise.cli.transfer_run import import_from
-    import_from(file, work, move_aliases=aliases)
+        from slicewise.workflows.transfer import ImportOptions, import_from_file
+    done = import_from_file(ImportOptions(file, aliases, work), PROGRESS)
+    new = len(done.runs) - len(done.skipped)
+    output.print(f"{counted(new, 'run')} imported, {len(done.skipped)} skipped as they exist")
+    for address in done.versions:
+        output.print(f"registered: {address}", markup=False)
+    for alias in done.kept_aliases:
+        note(f"{alias} points at another version here and was not moved; --aliases moves it")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.workflows.ports import SERVE_PORT
 
 
 def serve(
@@ -19,9 +20,9 @@ def serve(
         ),
     ],
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen at; the default is this machine alone.")
+        str, typer.Option("--host", help="Address to listen at; by default only this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen at.")] = 5001,
+    port: Annotated[int, typer.Option("--port", help="Port to listen at.")] = SERVE_PORT,
     names: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,41 +36,47 @@ def serve(
         float, typer.Option("--timeout-seconds", min=0.1, help="Longest wait for an answer.")
     ] = 120,
     at_once: Annotated[
-        int, typer.Option("--at-once", min=1, help="Predictions side by side; others wait.")
+        int, typer.Option("--at-once", min=1, help="Concurrent predictions; other requests queue.")
     ] = 2,
     allow_paths: Annotated[
         Path | None,
         typer.Option(
-            "--allow-paths", metavar="DIR", help="Requests may name files below it by their path."
+            "--allow-paths", metavar="DIR", help="Requests may name files below it by path."
         ),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Answer requests with masks, until it is ended with Ctrl-C.
+    """Serve a model over HTTP until it is stopped with Ctrl-C.
 
-    POST /invocations takes MLflow's JSON: a row a scan, whose column nifti holds a NIfTI file in
-    base64 (nifti_NAME for each of several contrasts), and answers with mask, volumes_ml and
-    confidence. A scan that cannot be used gets status 400 and the reason; a body that is too large
-    413; a service that is busy 503; a foreign Host or Origin 403.
+    POST /invocations takes MLflow's JSON with one scan per row: the column nifti has a NIfTI file
+    in base64 (nifti_NAME for each of several contrasts). The answer has mask, volumes_ml and
+    confidence. A scan that cannot be used gets status 400 with the reason, too large a body 413,
+    a foreign Host or Origin 403, and a busy service answers 503.
 
-    There is no password: whoever reaches the address may ask.
+    There is no password: everyone who can reach the address can use the model.
 
     Examples:
       slicewise serve models:/hippocampus@champion
 
       slicewise predict --endpoint http://127.0.0.1:5001 scan.nii.gz --out mask.nii.gz
     """
-    from slicewise.cli.console import loading, note
+    from slicewise.cli.console import PROGRESS, loading, note
 
     with loading():
-        from slicewise.cli.serving_run import run_service, served
-        from slicewise.tracking.serving.memory import give_memory_back
-        from slicewise.tracking.serving.request_limits import LOOPBACK, Limits
-
-    hosts = LOOPBACK | {host, *(names or ())}
-    limits = Limits(max_megabytes, timeout_seconds, at_once, frozenset(hosts))
-    give_memory_back()
-    service = served(model, limits, allow_paths, work)
-    note(f"serving {model} at http://{host}:{port} (end with Ctrl-C); for example:")
-    note(f"slicewise predict --endpoint http://{host}:{port} scan.nii.gz --out mask.nii.gz")
-    run_service(service, host, port)
+        from slicewise.workflows.serve import ServeOptions
+        from slicewise.workflows.serve import serve as serve_model
+    options = ServeOptions(
+        model,
+        host,
+        port,
+        tuple(names or ()),
+        max_megabytes,
+        timeout_seconds,
+        at_once,
+        allow_paths,
+        work,
+    )
+    service = serve_model(options, PROGRESS)
+    note("stop it with Ctrl-C; to predict with it:")
+    note(f"slicewise predict --endpoint {service.url} scan.nii.gz --out mask.nii.gz")
+    service.run()

@@ -1,21 +1,50 @@
-"""``slicewise sync``: what waits for the tracking store is delivered."""
+"""``slicewise sync``: deliver to the tracking store what earlier runs left in the work folder."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from slicewise.cli.options import DEFAULT_WORK, Work
+
+if TYPE_CHECKING:
+    from slicewise.tracking.spool.syncing import Synced
 
 
 def sync(work: Work = DEFAULT_WORK) -> None:
-    """Deliver to the tracking store what it could not take while trainings ran.
+    """Deliver to the tracking store what it could not receive while trainings ran.
 
-    A store that is down or slow never stops a training: what it is told lies in the work folder
-    until this command, or the next training, delivers it. Runs whose process was killed are marked.
+    A store that is down or slow never stops a training: its runs are kept in the work folder until
+    this command, or the next training, delivers them. Runs whose process was killed are marked as
+    killed.
 
     Example:
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise sync
     """
-    from slicewise.cli.console import loading
+    from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.errors import OutputError
 
     with loading():
-        from slicewise.cli.syncing_run import sync as deliver
-    deliver(work)
+        from slicewise.workflows.sync import SyncOptions
+        from slicewise.workflows.sync import sync as deliver
+    result = deliver(SyncOptions(work), PROGRESS)
+    for name in result.killed:
+        output.print(f"{name} was killed; its run is marked as killed", markup=False)
+    for run in result.runs:
+        output.print(_line(run), markup=False, soft_wrap=True)
+    if result.problem:
+        raise OutputError(
+            result.store,
+            expected="a store that takes what waits",
+            found=result.problem,
+            remedy="nothing is lost; call `slicewise sync` again when the store answers",
+        )
+    if not result.runs:
+        output.print("nothing waits")
+
+
+def _line(run: Synced) -> str:
+    if run.elsewhere:
+        return f"{run.name}: waits for {run.elsewhere}; set MLFLOW_TRACKING_URI to it to deliver"
+    model = f", {run.delivered.registered}" if run.delivered.registered else ""
+    rest = f"; the rest waits: {run.delivered.problem}" if run.delivered.problem else ""
+    return f"{run.name}: {run.delivered.entries} entries delivered{model}{rest}"

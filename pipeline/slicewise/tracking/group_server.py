@@ -17,7 +17,9 @@ from slicewise.tracking.store import open_database, shown
 
 EXAMPLE = "configs/mlflow-server.env"
 _DATABASE, _ARTIFACTS = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION"
-_HOST, _PORT, _WORKERS = "MLFLOW_HOST", "MLFLOW_PORT", "MLFLOW_WORKERS"
+_HOST, PORT_SETTING, _WORKERS = "MLFLOW_HOST", "MLFLOW_PORT", "MLFLOW_WORKERS"
+DEFAULT_PORT = 5000
+"""MLflow's own default; a served model and the web interface have others."""
 _HOSTS, _ORIGINS = "MLFLOW_SERVER_ALLOWED_HOSTS", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 _ACCOUNTS, _SECRET = "MLFLOW_AUTH_CONFIG_PATH", "MLFLOW_FLASK_SERVER_SECRET_KEY"
 _ADMIN = "MLFLOW_AUTH_ADMIN_PASSWORD"
@@ -26,7 +28,7 @@ _S3 = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"),
 )
 _KNOWN = (
-    *(_DATABASE, _ARTIFACTS, _HOST, _PORT, _WORKERS, _HOSTS, _ORIGINS),
+    *(_DATABASE, _ARTIFACTS, _HOST, PORT_SETTING, _WORKERS, _HOSTS, _ORIGINS),
     *(_ACCOUNTS, _SECRET, _ADMIN, *_S3),
 )
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -52,7 +54,7 @@ class GroupServer:
     @property
     def port(self) -> int:
         """Port to listen at."""
-        return int(self.settings.get(_PORT, "5000"))
+        return int(self.settings.get(PORT_SETTING, DEFAULT_PORT))
 
     @property
     def has_accounts(self) -> bool:
@@ -123,7 +125,7 @@ def read_server(path: Path) -> GroupServer:
         if name not in found:
             raise _wrong(path, f"a value of {name}", "none", f"add it; see {EXAMPLE}")
     _require_places(path, found[_DATABASE], found[_ARTIFACTS])
-    for name in (_PORT, _WORKERS):
+    for name in (PORT_SETTING, _WORKERS):
         if not found.get(name, "1").isdigit() or int(found.get(name, "1")) == 0:
             raise _wrong(path, f"{name} as a whole number above 0", found[name], "correct it")
     _require_closed(path, found)

@@ -186,7 +186,7 @@ def _ensure_database(path: Path) -> None:
             created.rename(path)
 
 
-def mlflow_ui_command(store: Store, host: str = "127.0.0.1", port: int = 5000) -> list[str]:
+def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[str]:
     """The command that serves MLflow's web interface for a local store.
 
     Raises:

@@ -71,7 +71,7 @@ def tidy_up(store: Store, progress: Progress = SILENT) -> None:
         )
         return
     for name in mark_killed(store):
-        progress.message(f"{name} was killed; its run is marked as such")
+        progress.message(f"{name} was killed; its run is marked as killed")
     sync_in_background(store)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from slicewise.errors import ModelError
+from slicewise.tracking.listing import search_runs
 from slicewise.tracking.spool.spool import known_id
 from slicewise.tracking.store import Store, answering
 from slicewise.tracking.transfer.package import (
@@ -27,31 +28,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 PARENT_TAG = "mlflow.parentRunId"
-_AT_ONCE = 500
-
-
-def all_runs(store: Store, experiment: str | None = None) -> list[Run]:
-    """Every run of a store that is not deleted, the oldest first.
-
-    Args:
-        store: that is asked.
-        experiment: name of the one that is wanted; None for all.
-
-    Raises:
-        ModelError: no experiment of that name.
-        OutputError: the store refuses.
-    """
-    with answering(store, "the runs"):
-        found = store.client.search_experiments()
-        chosen = [item.experiment_id for item in found if experiment in (None, item.name)]
-        if not chosen:
-            raise ModelError(
-                f"experiment {experiment}",
-                expected=f"an experiment of {store.shown_uri}",
-                found="none of that name",
-                remedy=f"choose one of {', '.join(sorted(item.name for item in found))}",
-            )
-        return sorted(_search(store, chosen, ""), key=lambda run: int(run.info.start_time))
 
 
 def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> list[Run]:
@@ -80,10 +56,11 @@ def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> l
     for run_id in wanted:
         try:
             run = store.client.get_run(run_id)
-            below = _search(store, [run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{run_id}'")
+            is_child = f"tags.`{PARENT_TAG}` = '{run_id}'"
+            children = list(search_runs(store, [run.info.experiment_id], is_child))
         except MlflowException as error:
             raise _unknown(store, f"run {run_id}") from error
-        found |= {item.info.run_id: item for item in (run, *below)}
+        found |= {item.info.run_id: item for item in (run, *children)}
     return list(found.values())
 
 
@@ -110,18 +87,6 @@ def export_runs(store: Store, runs: Sequence[Run], folder: Path) -> Iterator[str
     with answering(store, "the registry"):
         kept = {run.info.run_id for run in runs}
         write_json(folder / REGISTRY, _registry(store, kept, models))
-
-
-def _search(store: Store, experiments: Sequence[str], wanted: str) -> Iterator[Run]:
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(
-            list(experiments), wanted, max_results=_AT_ONCE, page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _described(run: Run, experiment: str, experiment_tags: dict[str, str]) -> dict[str, Any]:
