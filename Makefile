@@ -41,7 +41,7 @@ INSTALL = $(FROM_PIP) $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)
 # uv does not read the settings of pip, which may name a mirror or a folder of wheels.
 FROM_PIP = $(if $(UV),eval "$$($(PYTHON) -m pip config list 2>/dev/null | sort -r | sed -nE \
 	-e "s/^[^=]*\.index-url=/export UV_DEFAULT_INDEX=/p" -e "s/^[^=]*\.extra-index-url=/export UV_INDEX=/p" \
-	-e "s/^[^=]*\.find-links=/export UV_FIND_LINKS=/p" -e "s/^[^=]*\.no-index=/export UV_NO_INDEX=/p" \
+	-e "/^[^=]*\.find-links=/{s/ /,/g; s/^[^=]*/export UV_FIND_LINKS/p}" -e "s/^[^=]*\.no-index=/export UV_NO_INDEX=/p" \
 	-e "s/^[^=]*\.cert=/export SSL_CERT_FILE=/p")"; export UV_INDEX_STRATEGY=unsafe-best-match UV_PYTHON_DOWNLOADS=never;)
 # The locks hold every package but PyTorch, whose build is chosen by TORCH: nothing else asks for it.
 LOCKED := --no-deps --require-hashes
@@ -168,7 +168,7 @@ clean: ## Remove caches of tools; the environment and the work folder stay.
 
 $(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("Python 3.11 to 3.14 is needed, and $(PYTHON) is %d.%d; name another one: make setup PYTHON=python3.12" % sys.version_info[:2])'
-	@test -x $(BIN)/pip || { $(FROM_PIP) $(if $(UV),$(UV) venv --quiet --seed --python $(PYTHON),$(PYTHON) -m venv) .venv; } || { rm -rf .venv; echo 'No environment could be made with $(PYTHON); on Debian, install python3-venv.' >&2; exit 1; }
+	@test -x $(BIN)/pip || { $(FROM_PIP) $(if $(UV),$(UV) venv --quiet --allow-existing --seed --python $(PYTHON),$(PYTHON) -m venv) .venv; } || { rm -rf .venv; echo 'No environment could be made with $(PYTHON); on Debian, install python3-venv.' >&2; exit 1; }
 	@echo 'Installing requirements.txt and $(TORCH) with $(if $(UV),uv,pip)'
 	@$(INSTALL) $(LOCKED) -r requirements.txt
 	@$(INSTALL) $(TORCH)
