@@ -58,7 +58,7 @@ def test_masks_by_name_with_configured_structures(
     assert structures(found) == [("core", "#E69F00")]
 
 
-def test_names_from_a_colour_table_beside_the_mask(
+def test_names_from_a_colour_table_next_to_the_mask(
     slicewise: Slicewise, scans: Path, tmp_path: Path
 ) -> None:
     mask = tmp_path / "mask.nii.gz"
@@ -120,6 +120,7 @@ def expect(done: Any, code: int, *texts: str) -> None:
         (["{labels}/case0.nii.gz", "{labels}/case0.nii.gz"], 2, ["case0 twice", "prediction=PATH"]),
         (["a=a", "b=b", "c=c", "d=d", "e=e"], 2, ["at most 4"]),
         (["{tmp}/nothing.nii.gz"], 1, ["no such file"]),
+        (["{labels}"], 1, ["a folder of 6, such as case0.nii.gz", "{labels}/case0.nii.gz"]),
         (["{tmp}/large.nii.gz"], 1, ["large.nii.gz", "shape"]),
         (["{scan}"], 1, ["whole numbers as labels"]),
         (["{tmp}/spoilt.nii.gz"], 1, ["spoilt.ctbl: line 2"]),
@@ -147,7 +148,7 @@ def test_mistakes(
         "view", scan, *(text.format(**places) for text in arguments), *options,
         "--work", tmp_path / "work",
     )  # fmt: skip
-    expect(done, code, *texts)
+    expect(done, code, *(text.format(**places) for text in texts))
     assert not (tmp_path / "view.html").exists()
 
 

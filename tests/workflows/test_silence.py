@@ -47,6 +47,13 @@ def convert(place: Place) -> None:
     convert(ConvertOptions(place.scans, place.out / "nifti", json=table, work=place.work))
 
 
+def view(place: Place) -> None:
+    from slicewise.workflows.view import ViewOptions, view
+
+    scan, label = (place.scans / folder / "case0.nii.gz" for folder in ("images", "labels"))
+    view(ViewOptions(scan, {"reference": label}, place.out / "view.html", work=place.work))
+
+
 def train(place: Place) -> None:
     from slicewise.workflows.train import TrainOptions, train
 
@@ -61,7 +68,7 @@ def predict(place: Place) -> None:
     predict(PredictOptions(model, place.scans / "images", place.out))
 
 
-USE_CASES: tuple[Callable[[Place], None], ...] = (check, convert, train, predict)
+USE_CASES: tuple[Callable[[Place], None], ...] = (check, convert, view, train, predict)
 
 
 @pytest.mark.parametrize("use_case", USE_CASES, ids=lambda function: function.__name__)

@@ -14,6 +14,7 @@ _OTHER_NAMES = {
     "everything": "--all",
     "model_name": "--model",
     "move_aliases": "--aliases",
+    "masks": "MASKS",
 }
 _NAMED = re.compile(r"`([a-z_]+)`")
 _OPTIONS = frozenset(

@@ -10,10 +10,10 @@ import numpy as np
 from slicewise.cli.bridge import scanning, tracked
 from slicewise.cli.console import note
 from slicewise.cli.report_cases import CaseReader, reported_cases
-from slicewise.cli.viewing_run import structures_beside
 from slicewise.config import Config
 from slicewise.dataset.layouts import read_images
 from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
+from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.pictures import is_picture, read_picture_mask
@@ -141,7 +141,7 @@ def _stored(path: Path) -> Volume:
 
 def _structures(mask: Path, values: Sequence[int]) -> tuple[Structure, ...]:
     """What a colour table beside the masks names, and the values that it does not name."""
-    named = structures_beside(mask, None)
+    named = structures_next_to(mask)
     known = {structure.value for structure in named}
     return (
         *named,

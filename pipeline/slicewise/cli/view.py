@@ -1,7 +1,8 @@
-"""``slicewise view``: a scan and its masks in, one HTML file to look at them out."""
+"""``slicewise view``: one HTML file that shows a scan with its masks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def view(
 ) -> None:
     """Write a page that shows all planes of a scan with its masks; it needs no network.
 
-    Without --config, names and colours come from NAME.ctbl or labels.ctbl beside a mask. Of
+    Without --config, names and colours come from NAME.ctbl or labels.ctbl next to a mask. Of
     several scans behind SCAN each can be chosen; masks are laid over all of them.
 
     Examples:
@@ -40,33 +41,47 @@ def view(
 
       slicewise view dicom_folder prediction=masks/a.nii.gz reference=labels/a.nii.gz
     """
-    from slicewise.cli.bridge import report_warnings, tracked
-    from slicewise.cli.console import note
-    from slicewise.cli.viewing_run import named_masks, require_page, scans_to_view, viewed_scan
+    from slicewise.cli.console import PROGRESS, note
     from slicewise.config import load_config
     from slicewise.dataset.catalogue import listed
-    from slicewise.reporting.viewer.page import write_viewer_page
+    from slicewise.workflows.view import ViewOptions
+    from slicewise.workflows.view import view as view_scan
 
     config = None if config_file is None else load_config(config_file)
-    named = named_masks(masks or [])
-    require_page(out, scan)
-    sources = scans_to_view(scan, config, work)
-    viewed = []
-    warnings = {}
-    for name, source in tracked(sources.items(), "reading", len(sources)):
-        item, warnings[name] = viewed_scan(name, source, named, config)
-        viewed.append(item)
-    report_warnings(warnings)
-    left_out = write_viewer_page(viewed, out, listed((item.title for item in viewed), 3))
-    size = out.stat().st_size
-    shown = listed(item.title for item in viewed if item.title not in left_out)
-    note(f"{out}: {size / 1e6:.1f} MB, {shown}")
-    if left_out:
-        note(f"left out, too large for one page: {listed(left_out)}")
+    options = ViewOptions(scan, _named_masks(masks or []), out, config, work)
+    result = view_scan(options, PROGRESS)
+    size = result.size_bytes
+    note(f"{out}: {size / 1e6:.1f} MB, {listed(result.shown)}")
+    if result.left_out:
+        note(f"left out, too large for one page: {listed(result.left_out)}")
     if size > _LARGE_BYTES:
         note("browsers open so large a page slowly; a cropped scan makes a smaller one")
     if open_page and not _opened(out):
         note(f"no browser was found; open {out} in one")
+
+
+def _named_masks(arguments: Sequence[str]) -> dict[str, Path]:
+    """Name to path of each mask: ``NAME=PATH``, or a path alone, named after its file."""
+    from slicewise.errors import UsageError
+    from slicewise.workflows.view import mask_name
+
+    masks: dict[str, Path] = {}
+    for number, argument in enumerate(arguments, start=1):
+        name, sign, rest = argument.partition("=")
+        if sign and name and rest and not Path(argument).exists():
+            path = Path(rest)
+        else:
+            path = Path(argument)
+            name = mask_name(path, number)
+        if name in masks:
+            raise UsageError(
+                argument,
+                expected="masks of different names",
+                found=f"{name} twice",
+                remedy="name them, as in prediction=PATH",
+            )
+        masks[name] = path
+    return masks
 
 
 def _opened(page: Path) -> bool:

@@ -1,6 +1,6 @@
-"""Structures in, a table of their names and colours beside the mask out; and the way back.
+"""The table of names and colours next to a mask: what its values mean.
 
-A NIfTI file holds numbers; what they mean lies in a ``.ctbl`` file beside it, which 3D Slicer
+A NIfTI file holds numbers; what they mean lies in a ``.ctbl`` file next to it, which 3D Slicer
 loads as a colour table, or with the mask as a segmentation. It is not put into the mask as well:
 the one header extension for it is read by Connectome Workbench alone.
 """
@@ -13,8 +13,11 @@ from pathlib import Path
 
 from slicewise.errors import LabelError, file_problem
 from slicewise.imaging.files import write_text
+from slicewise.imaging.nifti.reading import is_nifti, stem
 from slicewise.imaging.structures import Structure
 
+FOLDER_TABLE = "labels.ctbl"
+"""What the values of all masks of a folder mean."""
 _BRIGHTEST = 255
 
 
@@ -61,6 +64,19 @@ def read_colour_table(path: Path) -> tuple[Structure, ...]:
             raise _unreadable(f"{path}: line {number}", line.strip())
         structures[structure.value] = structure
     return tuple(structure for value, structure in structures.items() if value != 0)
+
+
+def structures_next_to(mask: Path) -> tuple[Structure, ...]:
+    """The structures of the colour table next to a mask, or of that of its folder; none without.
+
+    Raises:
+        LabelError: a file that is no colour table.
+    """
+    bare = stem(mask) if is_nifti(mask) else mask.stem
+    for table in (mask.with_name(f"{bare}.ctbl"), mask.with_name(FOLDER_TABLE)):
+        if table.is_file():
+            return read_colour_table(table)
+    return ()
 
 
 def _structure_of(line: str) -> Structure | None:

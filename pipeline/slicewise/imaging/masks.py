@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from slicewise.errors import ScanError, UsageError
+from slicewise.errors import DataError, ScanError, UsageError
 from slicewise.imaging.dicom.seg.identity import Identity
 from slicewise.imaging.dicom.seg.segments import Algorithm
 from slicewise.imaging.dicom.seg.writing import require_referable, write_segmentation
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.label_table import write_colour_table
+from slicewise.imaging.label_table import FOLDER_TABLE, write_colour_table
 from slicewise.imaging.nifti.reading import NiftiVolume, is_nifti, stem
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.nrrd import write_segmentation_nrrd
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
-from slicewise.imaging.scan import ScanSource, only_series
+from slicewise.imaging.scan import ScanSource, only_series, source_name
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 
@@ -36,6 +36,7 @@ _SUFFIXES = {
     MaskFormat.DICOM_SEG: (".dcm",),
 }
 _PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+_PROBABILITIES, _UNCERTAINTY = "probabilities.nii.gz", "uncertainty.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class MaskOutput:
     def write_labels(self, out: Path) -> None:
         """Write what the values mean beside masks that do not say it themselves."""
         if self.format is MaskFormat.NIFTI:
-            table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / "labels.ctbl"
+            table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / FOLDER_TABLE
             write_colour_table(self.structures, table)
 
     def _suffixes(self, source: ScanSource) -> tuple[str, ...]:
@@ -161,14 +162,37 @@ def _require_no_scan(targets: Iterable[Path], sources: Iterable[ScanSource], out
             )
 
 
+def find_masks(folder: Path) -> dict[str, Path]:
+    """Name to path of each mask in a folder, as NIfTI or picture; maps next to them are left out.
+
+    Raises:
+        DataError: two masks of one name.
+    """
+    named: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        is_map = path.name.endswith((f"_{_PROBABILITIES}", f"_{_UNCERTAINTY}"))
+        if is_map or not (is_nifti(path) or is_picture(path)):
+            continue
+        name = source_name(path)
+        if name in named:
+            raise DataError(
+                folder,
+                expected="one mask of each name",
+                found=f"{named[name].name} and {path.name}",
+                remedy="rename or remove one of them",
+            )
+        named[name] = path
+    return named
+
+
 def probabilities_path(target: Path) -> Path:
     """Where the probabilities behind a mask go."""
-    return _next_to(target, "probabilities.nii.gz")
+    return _next_to(target, _PROBABILITIES)
 
 
 def uncertainty_path(target: Path) -> Path:
     """Where the map of uncertainty of a mask goes."""
-    return _next_to(target, "uncertainty.nii.gz")
+    return _next_to(target, _UNCERTAINTY)
 
 
 def confidence_path(out: Path, *, wanted: bool) -> Path | None:
