@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from slicewise.dataset.worker_pool import default_workers, run_on_scans
+from slicewise.dataset.worker_pool import default_workers, run_on_all_scans, run_on_scans
 from slicewise.errors import ScanError
+from slicewise.progress import SILENT
 
 # Workers import what they run by name, and test modules have no name that they could import:
 # so the items are expressions, and the function is `eval`.
@@ -49,6 +51,20 @@ def test_our_own_mistakes_are_not_swallowed() -> None:
 def test_more_workers_than_items_and_no_items_at_all() -> None:
     assert list(run_on_scans(eval, ["3"], 8)) == [("3", 3)]
     assert list(run_on_scans(eval, [], 4)) == []
+
+
+def test_no_workers_are_this_process() -> None:
+    items = [MISSING, "__import__('os').getpid()"]
+    (_, error), (_, process) = run_on_scans(eval, items, 0)
+    assert isinstance(error, ScanError)
+    assert process == os.getpid()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_where_no_scan_may_fail_the_first_fault_ends_the_work(workers: int) -> None:
+    assert list(run_on_all_scans(eval, ["3"], workers, SILENT, "counting")) == [("3", 3)]
+    with pytest.raises(ScanError, match=r"absent\.nii"):
+        list(run_on_all_scans(eval, [MISSING], workers, SILENT, "counting"))
 
 
 def test_number_of_workers_follows_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.preprocessing import Preprocessing, to_slices
 from slicewise.evaluation.baseline.learning import learn
-from slicewise.evaluation.baseline.prior import PLACEMENTS, load_prior
+from slicewise.evaluation.baseline.prior import ALIGNMENTS, load_prior
 from slicewise.evaluation.baseline.search import searched_cases
 from slicewise.evaluation.baseline.segmenter import Baseline
-from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume
+from slicewise.progress import SILENT
 
 CONFIG = """
 name: phantom
@@ -31,17 +31,6 @@ data:
 preprocessing: {{plane: axial, foreground: all}}
 training: {{steps: 1}}
 """
-
-
-class InProcess(WorkerPool):
-    """No processes: what is tested is what the tasks do."""
-
-    def each(
-        self, function: Callable[[Any], Any], tasks: Sequence[Any], description: str
-    ) -> Iterator[tuple[Any, Any]]:
-        del description
-        for task in tasks:
-            yield task, function(task)
 
 
 @dataclass(frozen=True)
@@ -123,16 +112,11 @@ def training(folder: Path, config: Config, count: int = 8) -> list[tuple[CachedC
     ]
 
 
-def workforce(folder: Path) -> InProcess:
-    folder.mkdir()
-    return InProcess(1, folder, lambda items, *_: iter(items))
-
-
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Baseline:
     folder = tmp_path_factory.mktemp("fitted")
     config = config_of()
-    return Baseline.fitted(training(folder / "cases", config), config, workforce(folder / "work"))
+    return Baseline.fitted(training(folder / "cases", config), config, workers=0)
 
 
 def dice(mask: NDArray[Any], label: NDArray[Any], value: int) -> float:
@@ -157,7 +141,7 @@ def test_unseen_scans_of_any_orientation_and_spacing(
 
 def test_a_structure_that_was_never_seen_is_predicted_nowhere(fitted: Baseline) -> None:
     assert fitted.recipes[2] is None
-    assert "never in the training cases" in fitted.words()["nothing"]
+    assert "never in the training cases" in fitted.descriptions()["nothing"]
     mask = fitted.predict(*phantom(78).contrasts).voxels
     assert set(np.unique(mask)) == {0, 3, 7}
 
@@ -187,18 +171,18 @@ def test_no_patient_is_judged_by_a_prior_of_its_own(tmp_path: Path) -> None:
         label[:] = 0
         label[:, 1, 2] = 1
         np.save(cached.folder / "label.npy", label)
-    learned = learn(cases, config, workforce(tmp_path / "work"))
+    learned = learn(cases, config, tmp_path, 0, SILENT)
     for item in learned.cases:
-        prior, scan = load_prior(learned.judges[item.case.name]), item.case.scan()
-        frequency = prior.on(scan, PLACEMENTS[0])[0][1, 2].max()
+        prior, scan = load_prior(learned.held_out[item.case.name]), item.case.scan()
+        frequency = prior.on(scan, ALIGNMENTS[0])[0][1, 2].max()
         assert (frequency == 0) == (item.case.patient == "p1"), item.case.name
 
 
 def test_order_of_the_cases_changes_nothing(tmp_path: Path) -> None:
     config = config_of()
     cases = training(tmp_path / "cases", config, 4)
-    one = Baseline.fitted(cases, config, workforce(tmp_path / "a"))
-    two = Baseline.fitted(cases[::-1], config, workforce(tmp_path / "b"))
+    one = Baseline.fitted(cases, config, workers=0)
+    two = Baseline.fitted(cases[::-1], config, workers=0)
     assert one.recipes == two.recipes
     for ours, theirs in zip(one.prior.means, two.prior.means, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -207,7 +191,7 @@ def test_order_of_the_cases_changes_nothing(tmp_path: Path) -> None:
 def test_one_training_case_is_enough(tmp_path: Path) -> None:
     config = config_of()
     cases = training(tmp_path / "cases", config, 1)
-    baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
+    baseline = Baseline.fitted(cases, config, workers=0)
     assert baseline.is_of_one_patient
     unseen = phantom(77)
     mask = baseline.predict(*unseen.contrasts).voxels
@@ -219,7 +203,7 @@ def test_empty_labels_everywhere(tmp_path: Path) -> None:
     cases = training(tmp_path / "cases", config, 2)
     for cached, _ in cases:
         np.save(cached.folder / "label.npy", np.zeros_like(np.load(cached.folder / "label.npy")))
-    baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
+    baseline = Baseline.fitted(cases, config, workers=0)
     assert baseline.recipes == (None, None, None)
     assert baseline.searched_cases == 0
     assert not baseline.predict(*phantom(77).contrasts).voxels.any()
@@ -228,17 +212,17 @@ def test_empty_labels_everywhere(tmp_path: Path) -> None:
 def test_several_contrasts_and_another_spacing(tmp_path: Path) -> None:
     config = config_of(("T1", "FLAIR"), "[1.8, 1.1]")
     cases = training(tmp_path / "cases", config, 4)
-    baseline = Baseline.fitted(cases, config, workforce(tmp_path / "work"))
+    baseline = Baseline.fitted(cases, config, workers=0)
     unseen = phantom(79, "PIR", 1.1, contrasts=2)
     mask = baseline.predict(*unseen.contrasts)
     assert mask.shape == unseen.label.shape
     assert dice(mask.voxels, unseen.label.voxels, 3) > 0.85
-    assert any(of in baseline.words()["core"] for of in ("FLAIR", "all contrasts"))
+    assert any(of in baseline.descriptions()["core"] for of in ("FLAIR", "all contrasts"))
 
 
 def test_rare_structures_are_searched_for_where_they_are(tmp_path: Path) -> None:
     config = config_of()
-    learned = learn(training(tmp_path / "cases", config, 4), config, workforce(tmp_path / "work"))
+    learned = learn(training(tmp_path / "cases", config, 4), config, tmp_path, 0, SILENT)
     cases = [learned.cases[number % 4] for number in range(300)]
     present = np.zeros((300, 2), dtype=bool)
     present[:, 0], present[[7, 191], 1] = True, True

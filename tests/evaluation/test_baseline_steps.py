@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from slicewise.evaluation.baseline.intensity import Grouping, bounds, classes_of, groupings
-from slicewise.evaluation.baseline.morphology import SHAPINGS, Morphology, all_morphed, morphed
-from slicewise.evaluation.baseline.prior import PLACEMENTS, Placement, Prior
+from slicewise.evaluation.baseline.morphology import MORPHOLOGIES, Morphology, all_morphed, morphed
+from slicewise.evaluation.baseline.prior import ALIGNMENTS, Alignment, Prior
 from slicewise.evaluation.baseline.recipe import Recipe, Threshold
 from slicewise.evaluation.baseline.scans import NormalizedScan
 from slicewise.evaluation.baseline.tables import settings, tabulate
 from slicewise.evaluation.baseline.template_matching import FITS, Template
 
 SHAPE = (13, 11, 7)
-PLAIN = Placement(FITS[0], is_matched=False)
+PLAIN = Alignment(FITS[0], is_matched=False)
 
 
 def scan_of(*contrasts: NDArray[np.floating]) -> NormalizedScan:
@@ -108,12 +108,12 @@ def test_tables_hold_the_dice_of_the_masks() -> None:
     scan = scan_of(grey(), grey(1))
     means = random.uniform(size=(4, 6, 5, 4)).astype(np.float32)
     prior = Prior(
-        (Template((6, 5, 4), (2.0, 2.5, 5.0)),) * len(FITS), (means,) * len(PLACEMENTS), 2
+        (Template((6, 5, 4), (2.0, 2.5, 5.0)),) * len(FITS), (means,) * len(ALIGNMENTS), 2
     )
     truth = random.uniform(size=(2, *SHAPE)) < 0.3
     checked = 0
     for setting, table in zip(settings(2), tabulate(scan, truth, prior), strict=True):
-        frequencies = prior.on(scan, setting.placement)
+        frequencies = prior.on(scan, setting.alignment)
         for place in random.choice(np.flatnonzero(~np.isnan(table[0])), 6):
             threshold = setting.threshold(int(place))
             for number in range(2):
@@ -170,16 +170,16 @@ def test_every_way_to_shape_is_the_same_alone_as_together() -> None:
     mask |= blob()
     scan = scan_of(np.random.default_rng(6).normal(size=mask.shape))
     together = dict(all_morphed(mask, scan))
-    assert set(together) == set(SHAPINGS)
-    for shaping in (*SHAPINGS[::7], SHAPINGS[-1]):
-        np.testing.assert_array_equal(morphed(mask, scan, shaping), together[shaping])
+    assert set(together) == set(MORPHOLOGIES)
+    for morphology in (*MORPHOLOGIES[::7], MORPHOLOGIES[-1]):
+        np.testing.assert_array_equal(morphed(mask, scan, morphology), together[morphology])
     np.testing.assert_array_equal(together[Morphology()], mask)
 
 
-@pytest.mark.parametrize("shaping", [Morphology(), SHAPINGS[-1]])
-def test_an_empty_mask_stays_empty(shaping: Morphology) -> None:
+@pytest.mark.parametrize("morphology", [Morphology(), MORPHOLOGIES[-1]])
+def test_an_empty_mask_stays_empty(morphology: Morphology) -> None:
     mask = np.zeros(SHAPE, dtype=bool)
-    assert not morphed(mask, scan_of(grey()), shaping).any()
+    assert not morphed(mask, scan_of(grey()), morphology).any()
 
 
 def test_slices_of_any_axis_are_shaped() -> None:
@@ -196,22 +196,22 @@ def test_slices_of_any_axis_are_shaped() -> None:
 def test_recipes_tell_in_words_what_they_do() -> None:
     threshold = Threshold(PLAIN, Grouping(4, 1, "near"), 2, 3, 0.4, None)
     recipe = Recipe(threshold, Morphology(1, 0, True, 0), 0.8)
-    assert recipe.words(["T1", "FLAIR"]) == (
+    assert recipe.description(["T1", "FLAIR"]) == (
         "prior >= 0.4 and brightest 2 of 4 k-means classes (FLAIR, near the structures); "
         "prior stretched to the grid; opening 1; largest component"
     )
     middle = Threshold(PLAIN, Grouping(5, None, "scan"), 1, 2, 0, 0.7)
-    assert middle.words(["T1", "FLAIR"]) == (
+    assert middle.description(["T1", "FLAIR"]) == (
         "k-means classes 2 to 3 of 5 from dark to bright (all contrasts, of the whole scan), "
         "or prior >= 0.7; prior stretched to the grid"
     )
     alone = Threshold(PLAIN, Grouping(3, 0, "scan"), 0, 0, 0, None)
-    assert alone.words(["T1"]) == "darkest 1 of 3 k-means classes (T1, of the whole scan)"
+    assert alone.description(["T1"]) == "darkest 1 of 3 k-means classes (T1, of the whole scan)"
     fixed = Threshold(PLAIN, groupings(1)[-1], 5, 8, 0, None)
-    assert fixed.words(["T1"]) == "normalised T1 from -1.5 to -0.5"
+    assert fixed.description(["T1"]) == "normalised T1 from -1.5 to -0.5"
     dark = Threshold(PLAIN, groupings(1)[-1], 0, 8, 0, None)
-    assert dark.words(["T1"]) == "normalised T1 < -0.5"
-    only_prior = Threshold(PLACEMENTS[-1], Grouping(3, None, "scan"), 0, 2, 0.35, None)
-    assert only_prior.words(["T1"]) == (
+    assert dark.description(["T1"]) == "normalised T1 < -0.5"
+    only_prior = Threshold(ALIGNMENTS[-1], Grouping(3, None, "scan"), 0, 2, 0.35, None)
+    assert only_prior.description(["T1"]) == (
         "prior >= 0.35; prior stretched to the bright foreground, moved to the best match"
     )

@@ -63,7 +63,7 @@ def _show(result: BaselineResult) -> None:
     show_summary(title, summarize(scores), mean_dice_interval(scores))
     searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
     output.print(f"chosen on {searched}:", markup=False, soft_wrap=True)
-    show_places(baseline.words())
+    show_places(baseline.descriptions())
     show_places(
         {
             "results": result.folder.path,

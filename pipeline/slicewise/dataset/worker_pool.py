@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from multiprocessing.util import Finalize
 from typing import TypeVar
@@ -15,6 +15,7 @@ from typing import TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError
+from slicewise.progress import Progress, tracked
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +29,7 @@ def default_workers() -> int:
 def run_on_scans(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | ScanError]]:
-    """Apply a module-level function to each item, ``workers`` at a time.
+    """Apply a module-level function to each item, ``workers`` at a time; 0 work in this process.
 
     A ``ScanError`` becomes the result of its item; a full disk is no fault of a scan and goes on.
     An item whose process dies is tried once more;
@@ -36,6 +37,9 @@ def run_on_scans(
     """
     items = list(items)
     if not items:
+        return
+    if not workers:
+        yield from _in_this_process(function, items)
         return
     # A clean server process is forked again and again: no threads or locks are inherited, and the
     # heavy imports are paid once for all workers.
@@ -66,6 +70,36 @@ def run_on_scans(
             # Whoever stops listening does not want to wait for the rest.
             pool.stop()  # type: ignore[no-untyped-call]
             raise
+
+
+def run_on_all_scans(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    progress: Progress,
+    description: str,
+) -> Iterator[tuple[Item, Result]]:
+    """Like ``run_on_scans``, where no scan may be left out; counts the scans.
+
+    Raises:
+        ScanError: of the first item that fails.
+    """
+    done = run_on_scans(function, items, workers)
+    for item, result in tracked(done, progress, description, len(items)):
+        if isinstance(result, ScanError):
+            raise result
+        yield item, result
+
+
+def _in_this_process(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result | ScanError]]:
+    for item in items:
+        try:
+            result: Result | ScanError = function(item)
+        except ScanError as error:
+            result = error
+        yield item, result
 
 
 def _result(future: Future[Result], item: object) -> Result | ScanError:

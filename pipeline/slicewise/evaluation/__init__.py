@@ -1,1 +1,1 @@
-"""Scores of a whole run: tables and summaries."""
+"""Evaluation: scores, their statistics, comparisons of runs, inference tuning, the baseline."""

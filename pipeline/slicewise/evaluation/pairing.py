@@ -1,4 +1,4 @@
-"""Two places of masks in, pairs of prediction and reference out, and their voxels on one grid."""
+"""Pairs predictions with references by name, and reads each pair on one grid."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
     ours, theirs = _masks(predictions), _masks(references)
     if predictions.is_file() and references.is_file():
         return Pairing([Pair(source_name(references), predictions, references)], [], [])
-    # The last one counts: an image that bears the very name may lie beside its label map.
+    # The last one counts: an image that bears the very name may lie next to its label map.
     theirs = {label_name(name, ours): theirs[name] for name in sorted(theirs, key=is_label_name)}
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
@@ -144,7 +144,7 @@ def _masks(path: Path) -> dict[str, Path]:
     files = [file for file in sorted(path.rglob("*")) if not _is_map(file)]
     _require_known_format(files)
     files = [file for file in files if is_scan_file(file)]
-    # As among scans: a picture beside masks shows something, but is none.
+    # As among scans: a picture next to masks shows something, but is none.
     files = [file for file in files if not is_picture(file)] or files
     # Of one mask in two formats, NIfTI is taken.
     files.sort(key=is_nifti)
@@ -153,7 +153,7 @@ def _masks(path: Path) -> dict[str, Path]:
 
 
 def _is_map(path: Path) -> bool:
-    # Written by `predict --probabilities --uncertainty` beside the masks.
+    # Written by `predict --probabilities --uncertainty` next to the masks.
     return path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))
 
 

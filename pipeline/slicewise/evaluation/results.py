@@ -1,14 +1,14 @@
-"""What a run found out in, the files of its folder out; and back, for reports and comparisons."""
+"""The results of a fold: facts, scores, calibration and losses, as files of its run folder."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from pydantic import TypeAdapter
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from slicewise.config import Config, parse_config
 from slicewise.errors import DataError
 from slicewise.evaluation.scores import Score, read_scores, write_scores
-from slicewise.imaging.files import write_text
+from slicewise.imaging.files import write_table, write_text
 from slicewise.metrics.calibration import Reliability
 
 SCORES = "scores.csv"
@@ -122,13 +122,9 @@ def write_losses(path: Path, losses: Sequence[float], rows: int = 200) -> None:
         OutputError: the file cannot be written.
     """
     stretch = -(-len(losses) // rows) or 1
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("step", "loss"))
-    for start in range(0, len(losses), stretch):
-        part = losses[start : start + stretch]
-        writer.writerow((start + len(part), f"{sum(part) / len(part):.6g}"))
-    write_text(path, text.getvalue())
+    parts = (losses[start : start + stretch] for start in range(0, len(losses), stretch))
+    ends = (min(start + stretch, len(losses)) for start in range(0, len(losses), stretch))
+    write_table(path, ("step", "loss"), zip(ends, map(fmean, parts), strict=True))
 
 
 def read_results(run: Path) -> list[Results]:

@@ -8,7 +8,6 @@ undefined: the row is kept, counted, and left out of every mean.
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from slicewise.errors import DataError, file_problem
-from slicewise.imaging.files import write_text
+from slicewise.imaging.files import write_table
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.calibration import Reliability, reliability
@@ -194,14 +193,11 @@ def write_scores(scores: Sequence[Score], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*_FIELDS, *_DERIVED, *_COMPONENTS))
-    for score in scores:
-        values = [getattr(score, name) for name in (*_FIELDS, *_DERIVED)]
-        counts = astuple(score.components) if score.components else [""] * len(_COMPONENTS)
-        writer.writerow([*map(_cell, values), *counts])
-    write_text(path, text.getvalue())
+    rows = (
+        (*(getattr(score, name) for name in (*_FIELDS, *_DERIVED)), *_counts(score))
+        for score in scores
+    )
+    write_table(path, (*_FIELDS, *_DERIVED, *_COMPONENTS), rows)
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -249,10 +245,8 @@ def _state(counts: Overlap) -> str:
     return FALSE_POSITIVE if counts.predicted else BOTH_EMPTY
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
+def _counts(score: Score) -> tuple[int | None, ...]:
+    return astuple(score.components) if score.components else (None,) * len(_COMPONENTS)
 
 
 _TEXTS = ("case", "patient", "structure", "state")

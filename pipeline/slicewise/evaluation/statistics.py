@@ -1,9 +1,9 @@
-"""Rows of scores in, what they say about a structure out: means with intervals, counts, volumes.
+"""Statistics of scores by structure: means with intervals, counts, agreement of volumes.
 
-Cases of one patient are not independent, so intervals come from drawing patients, not cases: each
-draw takes as many patients as there are, with repetition and with all their cases, and the middle
-95 % of the means of all draws are the interval (percentile bootstrap, which unlike its corrected
-kin stays defined when all values are equal).
+Cases of one patient are not independent, so the intervals are those of a patient-level bootstrap:
+each resample takes as many patients as there are, with replacement and with all their cases, and
+the middle 95 % of the means of all resamples are the interval (percentile bootstrap, which unlike
+the bias-corrected one stays defined when all values are equal).
 """
 
 from __future__ import annotations
@@ -222,12 +222,12 @@ def patient_sums(
 def mean_interval(
     sums: Floats, counts: Floats, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """95 % interval of the mean over structures of their mean values, by drawing patients.
+    """95 % interval of the mean over structures of their mean values, by patient-level bootstrap.
 
     Args:
         sums: of the values, shape (structures, patients).
         counts: of the values; each patient has some.
-        generator: decides the draws.
+        generator: of the resamples.
 
     Returns:
         Both ends; NaN with fewer than two patients.
@@ -239,7 +239,7 @@ def mean_interval(
     def mean(drawn: NDArray[np.int64], axis: int) -> Floats:
         assert axis == -1
         total, count = sums[:, drawn].sum(-1), counts[:, drawn].sum(-1)  # (structures, draws)
-        # A draw may leave out all the patients that have some rare structure.
+        # A resample may leave out all the patients that have some rare structure.
         means = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
         averaged: Floats = means.sum(0) / (count > 0).sum(0)
         return averaged
@@ -291,9 +291,10 @@ def _distribution(values: Floats, mean: float, interval: tuple[float, float]) ->
 def _volume_agreement(rows: Sequence[Score]) -> VolumeAgreement:
     predicted = np.array([*case_values(rows, lambda row: row.predicted_ml).values()])
     reference = np.array([*case_values(rows, lambda row: row.reference_ml).values()])
-    apart = predicted - reference
-    bias = float(apart.mean()) if len(apart) else math.nan
-    reach = 1.96 * float(apart.std(ddof=1)) if len(apart) > 1 else math.nan
-    varied = len(apart) > 2 and np.ptp(predicted) > 0 and np.ptp(reference) > 0
+    differences = predicted - reference
+    count = len(differences)
+    bias = float(differences.mean()) if count else math.nan
+    reach = 1.96 * float(differences.std(ddof=1)) if count > 1 else math.nan
+    varied = count > 2 and np.ptp(predicted) > 0 and np.ptp(reference) > 0
     correlation = float(np.corrcoef(predicted, reference)[0, 1]) if varied else math.nan
-    return VolumeAgreement(len(apart), bias, bias - reach, bias + reach, correlation)
+    return VolumeAgreement(count, bias, bias - reach, bias + reach, correlation)

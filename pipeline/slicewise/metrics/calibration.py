@@ -1,4 +1,4 @@
-"""Probabilities and the truth in; out whether a probability of 0.8 is right in 80 of 100 voxels."""
+"""Calibration: whether a probability of 0.8 is right in 80 of 100 voxels."""
 
 from __future__ import annotations
 

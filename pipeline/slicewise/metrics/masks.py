@@ -1,4 +1,4 @@
-"""Two label maps in, the masks of one structure in both out, cut down to where it lies."""
+"""Masks of one structure in two label maps, on one grid and cropped to where it lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two label maps in, Dice, IoU and the like of each structure out, with one policy for empty masks.
+"""Overlap of two masks: Dice, IoU, sensitivity and precision, with one policy for empty masks.
 
 A structure that the reference has and the prediction misses wholly scores 0, and so does one that
 only the prediction has. Where both are empty the score is undefined (NaN) and must be counted, not

@@ -1,4 +1,4 @@
-"""Two masks of a structure in, how far their surfaces lie apart out.
+"""Distances between the surfaces of two masks, and surface Dice.
 
 The surface of a mask are its voxels that touch a voxel outside of it with a face; at the border of
 the scan, outside is beyond it. A scan of one slice is a picture: its third axis has no outside.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from slicewise.config import Config, as_yaml, without_places
 from slicewise.dataset.catalogue import SetAside
@@ -18,11 +15,10 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
-from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
 from slicewise.evaluation.results import write_results
 from slicewise.imaging.files import write_text
-from slicewise.progress import SILENT, Progress, tracked
+from slicewise.progress import SILENT, Progress
 from slicewise.segmentation.resuming import sole_user
 from slicewise.tracking.overwriting import clear_baseline
 from slicewise.tracking.run_folder import RunFolder
@@ -33,8 +29,6 @@ from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PrepareOptions, prepare_data
 from slicewise.workflows.track_fold import log_cases, log_results, run_facts
 from slicewise.workflows.train import require_fold
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -176,14 +170,9 @@ def _fit_and_score(
 
 def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> Baseline:
     """A baseline that has seen the training side alone."""
-
-    def counted(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-        return tracked(items, progress, description, total)
-
     training = [(cached, cases.source(cached)) for cached in cases.train]
-    with tempfile.TemporaryDirectory() as folder:
-        workers = WorkerPool(options.workers or default_workers(), Path(folder), counted)
-        baseline = Baseline.fitted(training, options.config, workers)
+    workers = options.workers or default_workers()
+    baseline = Baseline.fitted(training, options.config, workers=workers, progress=progress)
     if baseline.is_of_one_patient:
         progress.message(
             "one training patient only: the search is judged on the labels that made the prior"
@@ -192,7 +181,7 @@ def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> B
 
 
 def _choice(baseline: Baseline) -> dict[str, object]:
-    words = baseline.words()
+    words = baseline.descriptions()
     return {
         "searched_cases": baseline.searched_cases,
         "judged_by_other_patients": not baseline.is_of_one_patient,

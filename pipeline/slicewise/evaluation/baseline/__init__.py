@@ -1,4 +1,4 @@
-"""Training cases in, a segmenter of thresholds, morphology and a prior out: no network.
+"""A classical baseline: a segmenter of thresholds, morphology and a prior, without a network.
 
 It answers why a U-Net, when thresholds would do. What it is made of is OpenCV's: thresholds (Otsu,
 k-means), morphology, watershed, template matching. A search over the training cases chooses, for

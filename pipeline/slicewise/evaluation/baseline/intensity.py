@@ -1,4 +1,4 @@
-"""A scan and where its structures may be in, classes of intensity from dark to bright out."""
+"""Classes of intensity, from dark to bright, by k-means thresholds or fixed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training cases in, priors out: one of all patients, and one without each group of patients."""
+"""Learns priors from training cases: one of all patients, and one without each patient group."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
-from slicewise.evaluation.baseline.prior import PLACEMENTS, Prior, load_prior
-from slicewise.evaluation.baseline.scans import Floats, TrainingCase
+from slicewise.dataset.worker_pool import run_on_all_scans
+from slicewise.evaluation.baseline.prior import ALIGNMENTS, Prior, load_prior
+from slicewise.evaluation.baseline.scans import Floats, TrainingCase, exact
 from slicewise.evaluation.baseline.template_matching import FITS, Template, box_of
-from slicewise.evaluation.baseline.worker_pool import WorkerPool, exact
+from slicewise.progress import Progress
 
 GROUPS = 5
 """Parts that the patients are divided into; the prior of a part is made of the others."""
@@ -37,19 +38,19 @@ class LocatedCase:
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedPriors:
     """Priors of a training set.
 
     Attributes:
         cases: in the order of their names.
         prior: of all cases.
-        judges: for each case the file of the prior that it may be judged by, made of others.
-        is_of_one_patient: then every prior is made of the very cases that it judges.
+        held_out: for each case the file of a prior that other patients' cases were averaged to.
+        is_of_one_patient: then there are no other patients, and every prior is of all cases.
     """
 
     cases: tuple[LocatedCase, ...]
     prior: Prior
-    judges: Mapping[str, Path]
+    held_out: Mapping[str, Path]
     is_of_one_patient: bool
 
 
@@ -68,7 +69,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Contribution:
-    """What a worker needs to lay a case onto the templates."""
+    """What a worker needs to align a case with the templates."""
 
     case: TrainingCase
     structure_count: int
@@ -81,14 +82,14 @@ class _Contribution:
 
 
 class _Sums:
-    """What the cases of each group of patients add up to, placement by placement."""
+    """What the cases of each group of patients add up to, alignment by alignment."""
 
     def __init__(self, groups: int) -> None:
         self._sums: list[list[NDArray[np.float64]]] = [[] for _ in range(groups)]
         self._counts = [0] * groups
 
-    def add(self, group: int, laid: Sequence[Floats]) -> None:
-        values = [exact(item) for item in laid]
+    def add(self, group: int, aligned: Sequence[Floats]) -> None:
+        values = [exact(item) for item in aligned]
         known = self._sums[group]
         self._sums[group] = [a + b for a, b in zip(known, values, strict=True)] if known else values
         self._counts[group] += 1
@@ -102,21 +103,27 @@ class _Sums:
 
 
 def learn(
-    cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: WorkerPool
-) -> Learned:
+    cases: Sequence[tuple[CachedCase, Case]],
+    config: Config,
+    folder: Path,
+    workers: int,
+    progress: Progress,
+) -> LearnedPriors:
     """Make the priors of training cases.
 
     Args:
         cases: at least one, in the cache and in the catalogue.
         config: contrasts, structures and preprocessing.
-        workforce: how the work is done.
+        folder: takes the priors that the workers share; the caller removes it.
+        workers: processes; 0 work in this one.
+        progress: receives how far the work is.
 
     Raises:
         ScanError: a case cannot be read any more.
     """
     sources = [_Source(cached, case, config) for cached, case in cases]
-    done = (result for _, result in workforce.each(_locate, sources, "measuring"))
-    located = sorted(done, key=lambda item: item.case.name)
+    done = run_on_all_scans(_locate, sources, workers, progress, "measuring")
+    located = sorted((result for _, result in done), key=lambda item: item.case.name)
     group_of = _groups([item.case for item in located])
     groups = sorted(set(group_of.values()))
     templates = tuple(
@@ -129,7 +136,7 @@ def learn(
     contrasts = len(config.data.contrasts)
     means: dict[int | None, tuple[Floats, ...]] = dict.fromkeys([None, *groups], ())
     for is_matched in (False, True):
-        files = _saved(means, templates, contrasts, workforce.folder / f"{is_matched}")
+        files = _saved(means, templates, contrasts, folder / f"{is_matched}")
         contributions = [
             _Contribution(
                 item.case, len(config.data.labels), files[group_of[item.case.name]], is_matched
@@ -138,11 +145,12 @@ def learn(
         ]
         sums = _Sums(len(groups))
         description = "matching" if is_matched else "averaging"
-        for task, laid in workforce.each(_lay, contributions, description):
-            sums.add(group_of[task.name], laid)
+        done_tasks = run_on_all_scans(_align, contributions, workers, progress, description)
+        for task, aligned in done_tasks:
+            sums.add(group_of[task.name], aligned)
         means = {group: (*known, *sums.means(group)) for group, known in means.items()}
-    files = _saved(means, templates, contrasts, workforce.folder / "judges")
-    return Learned(
+    files = _saved(means, templates, contrasts, folder / "held-out")
+    return LearnedPriors(
         tuple(located),
         Prior(templates, means[None], contrasts),
         {name: files[group] for name, group in group_of.items()},
@@ -159,13 +167,13 @@ def _locate(source: _Source) -> LocatedCase:
     return LocatedCase(case, np.array([last - first + 1 for first, last in boxes]), present)
 
 
-def _lay(task: _Contribution) -> tuple[Floats, ...]:
+def _align(task: _Contribution) -> tuple[Floats, ...]:
     prior, scan = load_prior(task.prior), task.case.scan()
     structures = task.case.structures(task.structure_count)
     return tuple(
-        prior.laid(scan, structures, placement)
-        for placement in PLACEMENTS
-        if placement.is_matched == task.is_matched
+        prior.on_template(scan, structures, alignment)
+        for alignment in ALIGNMENTS
+        if alignment.is_matched == task.is_matched
     )
 
 

@@ -1,4 +1,4 @@
-"""A rough mask in, a smoother one out: morphology, the largest piece, edges by watershed."""
+"""Smooths rough masks: opening and closing, the largest connected component, watershed edges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Morphology:
     Attributes:
         opening: radius below which bridges and specks vanish.
         closing: radius below which gaps and holes are filled.
-        is_largest: whether only the largest connected piece is kept, in three dimensions.
+        is_largest: whether only the largest connected component is kept, in three dimensions.
         watershed: half-width of the band about the edge in which the watershed finds a new one.
     """
 
@@ -36,16 +36,16 @@ class Morphology:
     watershed: int = 0
 
 
-SHAPINGS = tuple(Morphology(*steps) for steps in product(_RADII, _RADII, (False, True), _RADII))
+MORPHOLOGIES = tuple(Morphology(*steps) for steps in product(_RADII, _RADII, (False, True), _RADII))
 
 
-def morphed(mask: Mask, scan: NormalizedScan, shaping: Morphology) -> Mask:
+def morphed(mask: Mask, scan: NormalizedScan, morphology: Morphology) -> Mask:
     """Apply the steps to a mask of shape (X, Y, Z), slice by slice."""
-    return next(item for _, item in all_morphed(mask, scan, (shaping,)))
+    return next(item for _, item in all_morphed(mask, scan, (morphology,)))
 
 
 def all_morphed(
-    mask: Mask, scan: NormalizedScan, shapings: tuple[Morphology, ...] = SHAPINGS
+    mask: Mask, scan: NormalizedScan, morphologies: tuple[Morphology, ...] = MORPHOLOGIES
 ) -> Iterator[tuple[Morphology, Mask]]:
     """Apply several ways, each step of them once; masks have the shape of ``mask``."""
     box = _box(mask, scan.axis)
@@ -54,29 +54,29 @@ def all_morphed(
     done: dict[Morphology, NDArray[np.uint8]] = {
         Morphology(): np.ascontiguousarray(small, np.uint8)
     }
-    for shaping in shapings:
+    for morphology in morphologies:
         whole = np.zeros_like(mask)
-        whole[box] = np.moveaxis(_steps(shaping, done, picture), 0, scan.axis)
-        yield shaping, whole
+        whole[box] = np.moveaxis(_steps(morphology, done, picture), 0, scan.axis)
+        yield morphology, whole
 
 
 def _steps(
-    shaping: Morphology, done: dict[Morphology, NDArray[np.uint8]], picture: NDArray[np.uint8]
+    morphology: Morphology, done: dict[Morphology, NDArray[np.uint8]], picture: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """The last step of a shaping upon what the others left, which is remembered."""
-    if shaping in done:
-        return done[shaping]
-    opening, closing, is_largest = shaping.opening, shaping.closing, shaping.is_largest
-    if shaping.watershed:
+    """The last step of a morphology upon what the others left, which is remembered."""
+    if morphology in done:
+        return done[morphology]
+    opening, closing, is_largest = morphology.opening, morphology.closing, morphology.is_largest
+    if morphology.watershed:
         before = _steps(Morphology(opening, closing, is_largest), done, picture)
-        after = _flooded(before, picture, shaping.watershed)
+        after = _flooded(before, picture, morphology.watershed)
     elif is_largest:
         after = _largest_component(_steps(Morphology(opening, closing), done, picture))
     elif closing:
         after = _morphology(_steps(Morphology(opening), done, picture), cv2.MORPH_CLOSE, closing)
     else:
         after = _morphology(done[Morphology()], cv2.MORPH_OPEN, opening)
-    done[shaping] = after
+    done[morphology] = after
     return after
 
 
@@ -87,11 +87,11 @@ def _morphology(mask: NDArray[np.uint8], operation: int, radius: int) -> NDArray
 
 def _largest_component(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # OpenCV connects pixels of a picture only; a structure goes on through its slices.
-    pieces, count = ndimage.label(mask)
+    components, count = ndimage.label(mask)
     if count < 2:
         return mask
-    sizes = np.bincount(pieces.ravel())[1:]
-    return np.asarray(pieces == sizes.argmax() + 1, dtype=np.uint8)
+    sizes = np.bincount(components.ravel())[1:]
+    return np.asarray(components == sizes.argmax() + 1, dtype=np.uint8)
 
 
 def _flooded(mask: NDArray[np.uint8], picture: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:

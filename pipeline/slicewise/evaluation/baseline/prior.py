@@ -1,7 +1,7 @@
-"""Training cases in, how often each structure is where in the template out, and where that lies.
+"""Priors: how often each structure was at each place of a template, and where that lies in a scan.
 
-Each placement has a prior of its own. A prior can be made without a part of the patients, so that
-no case is judged by a prior that its own label went into.
+Each alignment has a prior of its own. A prior can be made without a part of the patients, so that
+no case is scored with a prior that its own label is part of.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from slicewise.evaluation.baseline.template_matching import (
 
 
 @dataclass(frozen=True)
-class Placement:
+class Alignment:
     """One way to bring the prior onto a scan.
 
     Attributes:
@@ -40,17 +40,17 @@ class Placement:
         return f"{self.fit}, moved to the best match" if self.is_matched else str(self.fit)
 
 
-PLACEMENTS = tuple(Placement(fit, is_matched) for is_matched in (False, True) for fit in FITS)
+ALIGNMENTS = tuple(Alignment(fit, is_matched) for is_matched in (False, True) for fit in FITS)
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Mean scans and frequencies of structures, one pair a placement.
+    """Mean scans and frequencies of structures, one pair a alignment.
 
     Attributes:
         templates: of each fit.
-        means: of each placement (C + K, x, y, z): mean contrasts, then frequencies of structures;
-            those of the matched placements are missing while they are being made.
+        means: of each alignment (C + K, x, y, z): mean contrasts, then frequencies of structures;
+            those of the matched alignments are missing while they are being made.
         contrast_count: C.
     """
 
@@ -58,24 +58,24 @@ class Prior:
     means: tuple[Floats, ...]
     contrast_count: int
 
-    def frame(self, scan: NormalizedScan, placement: Placement) -> Frame:
-        """Where the template of a placement lies in a scan."""
-        number = FITS.index(placement.fit)
-        frame = frame_of(scan, self.templates[number], placement.fit)
-        if not placement.is_matched:
+    def frame(self, scan: NormalizedScan, alignment: Alignment) -> Frame:
+        """Where the template of a alignment lies in a scan."""
+        number = FITS.index(alignment.fit)
+        frame = frame_of(scan, self.templates[number], alignment.fit)
+        if not alignment.is_matched:
             return frame
         mean = self.means[number]
         return matched(scan, frame, mean[: self.contrast_count], mean[self.contrast_count :])
 
-    def on(self, scan: NormalizedScan, placement: Placement) -> Floats:
+    def on(self, scan: NormalizedScan, alignment: Alignment) -> Floats:
         """Frequency of each structure at each voxel of a scan, (K, X, Y, Z)."""
-        frequencies = self.means[PLACEMENTS.index(placement)][self.contrast_count :]
-        return self.frame(scan, placement).onto_scan(frequencies, scan.shape)
+        frequencies = self.means[ALIGNMENTS.index(alignment)][self.contrast_count :]
+        return self.frame(scan, alignment).onto_scan(frequencies, scan.shape)
 
-    def laid(self, scan: NormalizedScan, structures: Mask, placement: Placement) -> Floats:
+    def on_template(self, scan: NormalizedScan, structures: Mask, alignment: Alignment) -> Floats:
         """What a training case adds: contrasts and structures on the template, (C + K, x, y, z)."""
-        shape = self.templates[FITS.index(placement.fit)].shape
-        frame = self.frame(scan, placement)
+        shape = self.templates[FITS.index(alignment.fit)].shape
+        frame = self.frame(scan, alignment)
         contrasts = frame.onto_template(scan.contrasts, shape, is_repeated=True)
         return np.concatenate(
             [contrasts, frame.onto_template(structures, shape, is_repeated=False)]

@@ -1,4 +1,4 @@
-"""What the search chose for a structure, in figures and in words, and what it makes of a scan."""
+"""The recipe that the search chose for a structure, and the mask that it makes of a scan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import isinf
 
 from slicewise.evaluation.baseline.intensity import Grouping, bounds, classes_of
 from slicewise.evaluation.baseline.morphology import Morphology, morphed
-from slicewise.evaluation.baseline.prior import Placement, Prior
+from slicewise.evaluation.baseline.prior import Alignment, Prior
 from slicewise.evaluation.baseline.scans import Floats, Mask, NormalizedScan
 
 
@@ -20,7 +20,7 @@ class Threshold:
     intensity fits.
 
     Attributes:
-        placement: how the prior is brought onto the scan.
+        alignment: how the prior is brought onto the scan.
         grouping: classes of intensity.
         first: darkest class that fits, 0 the darkest of all.
         last: brightest class that fits.
@@ -28,7 +28,7 @@ class Threshold:
         high: least prior where the intensity does not matter; None asks for it everywhere.
     """
 
-    placement: Placement
+    alignment: Alignment
     grouping: Grouping
     first: int
     last: int
@@ -45,7 +45,7 @@ class Threshold:
 
         Args:
             scan: normalised.
-            prior: frequencies of all structures on the scan under the placement, (K, X, Y, Z).
+            prior: frequencies of all structures on the scan under the alignment, (K, X, Y, Z).
             number: of the structure among them.
         """
         own = prior[number]
@@ -56,10 +56,10 @@ class Threshold:
         fits = likely & (classes >= self.first) & (classes <= self.last)
         return fits if self.high is None else fits | (own >= self.high)
 
-    def words(self, contrasts: Sequence[str]) -> str:
-        """What it does, for people."""
+    def description(self, contrasts: Sequence[str]) -> str:
+        """In words, for people."""
         prior = f"prior >= {self.low:g}"
-        placed = f"prior {self.placement}"
+        placed = f"prior {self.alignment}"
         if not self.asks_intensity:
             return f"{prior}; {placed}"
         fits = self._fits(contrasts)
@@ -88,30 +88,30 @@ class Recipe:
 
     Attributes:
         threshold: which voxels it takes.
-        shaping: what is done to them.
+        morphology: what is done to them.
         training_dice: mean over the cases that the search looked at, each with a prior of others.
     """
 
     threshold: Threshold
-    shaping: Morphology
+    morphology: Morphology
     training_dice: float
 
     def mask(self, scan: NormalizedScan, prior: Prior, number: int) -> tuple[Mask, Floats]:
         """The structure in a scan, and how often it was at each voxel in training."""
-        frequencies = prior.on(scan, self.threshold.placement)
+        frequencies = prior.on(scan, self.threshold.alignment)
         rough = self.threshold.mask(scan, frequencies, number)
-        return morphed(rough, scan, self.shaping), frequencies[number]
+        return morphed(rough, scan, self.morphology), frequencies[number]
 
-    def words(self, contrasts: Sequence[str]) -> str:
-        """What it does, for people."""
-        shaping = self.shaping
+    def description(self, contrasts: Sequence[str]) -> str:
+        """In words, for people."""
+        morphology = self.morphology
         steps = [
-            f"opening {shaping.opening}" if shaping.opening else "",
-            f"closing {shaping.closing}" if shaping.closing else "",
-            "largest component" if shaping.is_largest else "",
-            f"watershed within {shaping.watershed}" if shaping.watershed else "",
+            f"opening {morphology.opening}" if morphology.opening else "",
+            f"closing {morphology.closing}" if morphology.closing else "",
+            "largest component" if morphology.is_largest else "",
+            f"watershed within {morphology.watershed}" if morphology.watershed else "",
         ]
-        return "; ".join([self.threshold.words(contrasts), *filter(None, steps)])
+        return "; ".join([self.threshold.description(contrasts), *filter(None, steps)])
 
 
 def _which(first: int, last: int, count: int) -> str:

@@ -1,4 +1,4 @@
-"""Cached training cases in, what the baseline sees of a scan out: normalised contrasts in RAS."""
+"""Scans as the baseline sees them: normalised contrasts in RAS, and what is measured on them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from slicewise.imaging.scan import read_scan
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+_FRACTION = 2.0**20
 # Of the foreground voxels, left out at either end of an axis: specks of noise make no box.
 _OUTSIDE_BOX = 0.005
 
@@ -127,3 +128,9 @@ def foreground_box(scan: NormalizedScan) -> NDArray[np.float64]:
 def whole_box(scan: NormalizedScan) -> NDArray[np.float64]:
     """First and last index of the grid, shape (2, 3)."""
     return np.array([[0, 0, 0], np.array(scan.shape) - 1], dtype=np.float64)
+
+
+def exact(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values as binary fractions, whose sum is the same in whatever order they are added."""
+    rounded: NDArray[np.float64] = np.rint(values.astype(np.float64) * _FRACTION) / _FRACTION
+    return rounded

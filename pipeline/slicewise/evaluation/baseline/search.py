@@ -1,7 +1,7 @@
-"""Learned priors in, the recipe of each structure out that scores best on the training cases.
+"""Searches the recipe of each structure that scores best on the training cases.
 
 Thresholds are tried exhaustively by their counts; the best few of them, each of another setting,
-are tried with every way to shape a mask.
+are tried with every morphology.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slicewise.evaluation.baseline.learning import Learned, LocatedCase
-from slicewise.evaluation.baseline.morphology import SHAPINGS, all_morphed
+from slicewise.dataset.worker_pool import run_on_all_scans
+from slicewise.evaluation.baseline.learning import LearnedPriors, LocatedCase
+from slicewise.evaluation.baseline.morphology import MORPHOLOGIES, all_morphed
 from slicewise.evaluation.baseline.prior import load_prior
 from slicewise.evaluation.baseline.recipe import Recipe, Threshold
-from slicewise.evaluation.baseline.scans import TrainingCase
+from slicewise.evaluation.baseline.scans import TrainingCase, exact
 from slicewise.evaluation.baseline.tables import settings, tabulate
-from slicewise.evaluation.baseline.worker_pool import WorkerPool, exact
+from slicewise.progress import Progress
 
 SEARCH_CASES = 100
 """Training cases that the search looks at, for each structure."""
@@ -29,7 +30,7 @@ FEWEST_SEARCH_CASES = 6
 SEARCH_VOXELS = 30_000_000
 """Voxels of all these cases and structures together: some minutes of work."""
 FINALISTS = 4
-"""Thresholds of a structure that are tried with every way to shape a mask."""
+"""Thresholds of a structure that are tried with every morphology."""
 
 Finalists = tuple[tuple[Threshold, ...], ...]
 
@@ -40,7 +41,7 @@ class _Trial:
 
     case: TrainingCase
     structure_count: int
-    judge: Path
+    prior: Path
     finalists: Finalists = ()
 
     @property
@@ -65,19 +66,21 @@ class _Mean:
         return np.asarray(means, dtype=np.float64)
 
 
-def search(learned: Learned, workforce: WorkerPool) -> tuple[list[Recipe | None], int]:
-    """The best recipe of each structure, and how many cases that was judged by.
+def search(
+    learned: LearnedPriors, workers: int, progress: Progress
+) -> tuple[list[Recipe | None], int]:
+    """The best recipe of each structure, and on how many cases it was searched.
 
     None for a structure that no training case has.
     """
     present = np.array([item.present for item in learned.cases])  # (N, K)
     chosen = searched_cases(learned.cases, present)
     structure_count = present.shape[1]
-    trials = [_Trial(case, structure_count, learned.judges[case.name]) for case in chosen]
+    trials = [_Trial(case, structure_count, learned.held_out[case.name]) for case in chosen]
     is_present = [bool(structure.any()) for structure in present.T]
-    finalists = _finalists(trials, is_present, learned.prior.contrast_count, workforce)
-    trials = [_Trial(trial.case, structure_count, trial.judge, finalists) for trial in trials]
-    return _winners(trials, finalists, workforce), len(chosen)
+    finalists = _finalists(trials, is_present, learned.prior.contrast_count, workers, progress)
+    trials = [_Trial(trial.case, structure_count, trial.prior, finalists) for trial in trials]
+    return _winners(trials, finalists, workers, progress), len(chosen)
 
 
 def searched_cases(cases: Sequence[LocatedCase], present: NDArray[np.bool_]) -> list[TrainingCase]:
@@ -97,11 +100,13 @@ def _finalists(
     trials: Sequence[_Trial],
     is_present: Sequence[bool],
     contrast_count: int,
-    workforce: WorkerPool,
+    workers: int,
+    progress: Progress,
 ) -> Finalists:
     every = settings(contrast_count)
     means = [_Mean() for _ in every]
-    for _, tables in workforce.each(_tabulate, trials, "trying thresholds"):
+    done = run_on_all_scans(_tabulate, trials, workers, progress, "trying thresholds")
+    for _, tables in done:
         for mean, table in zip(means, tables, strict=True):
             mean.add(table)
     finalists: list[tuple[Threshold, ...]] = []
@@ -114,12 +119,13 @@ def _finalists(
 
 
 def _winners(
-    trials: Sequence[_Trial], finalists: Finalists, workforce: WorkerPool
+    trials: Sequence[_Trial], finalists: Finalists, workers: int, progress: Progress
 ) -> list[Recipe | None]:
     if not trials:
         return [None for _ in finalists]
     means = [_Mean() for _ in finalists]
-    for _, tables in workforce.each(_shape, trials, "shaping masks"):
+    done = run_on_all_scans(_morph, trials, workers, progress, "trying morphology")
+    for _, tables in done:
         for mean, table in zip(means, tables, strict=True):
             mean.add(table)
     winners: list[Recipe | None] = []
@@ -127,25 +133,27 @@ def _winners(
         if not thresholds:
             winners.append(None)
             continue
-        dice = mean.values()  # (finalists, shapings)
-        which, shaping = np.unravel_index(int(dice.argmax()), dice.shape)
-        winners.append(Recipe(thresholds[int(which)], SHAPINGS[int(shaping)], float(dice.max())))
+        dice = mean.values()  # (finalists, morphologies)
+        which, morphology = np.unravel_index(int(dice.argmax()), dice.shape)
+        winners.append(
+            Recipe(thresholds[int(which)], MORPHOLOGIES[int(morphology)], float(dice.max()))
+        )
     return winners
 
 
 def _tabulate(trial: _Trial) -> list[NDArray[np.float32]]:
     structures = trial.case.structures(trial.structure_count)
-    return list(tabulate(trial.case.scan(), structures, load_prior(trial.judge)))
+    return list(tabulate(trial.case.scan(), structures, load_prior(trial.prior)))
 
 
-def _shape(trial: _Trial) -> list[NDArray[np.float64]]:
-    """Dice of every shaping of each finalist of each structure, (finalists, shapings) each."""
-    scan, prior = trial.case.scan(), load_prior(trial.judge)
+def _morph(trial: _Trial) -> list[NDArray[np.float64]]:
+    """Dice of all morphologies of the finalists of each structure, (finalists, morphologies)."""
+    scan, prior = trial.case.scan(), load_prior(trial.prior)
     results = []
     for number, truth in enumerate(trial.case.structures(trial.structure_count)):
         rows = []
         for threshold in trial.finalists[number]:
-            frequencies = prior.on(scan, threshold.placement)
+            frequencies = prior.on(scan, threshold.alignment)
             rough = threshold.mask(scan, frequencies, number)
             rows.append([_dice(mask, truth) for _, mask in all_morphed(rough, scan)])
         results.append(np.array(rows))

@@ -1,8 +1,10 @@
-"""Training cases in, a segmenter out; a scan in, a mask on the scan's own grid out, no network."""
+"""The classical baseline: a segmenter without a network, fitted to training cases."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +19,8 @@ from slicewise.evaluation.baseline.prior import Prior
 from slicewise.evaluation.baseline.recipe import Recipe
 from slicewise.evaluation.baseline.scans import NormalizedScan, preprocessed_spacing_mm
 from slicewise.evaluation.baseline.search import search
-from slicewise.evaluation.baseline.worker_pool import WorkerPool
 from slicewise.imaging.volume import Volume
-from slicewise.progress import Task
+from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.prediction import UNWATCHED, Prediction
 
@@ -53,23 +54,35 @@ class Baseline:
 
     @classmethod
     def fitted(
-        cls, cases: Sequence[tuple[CachedCase, Case]], config: Config, workforce: WorkerPool
+        cls,
+        cases: Sequence[tuple[CachedCase, Case]],
+        config: Config,
+        *,
+        workers: int,
+        progress: Progress = SILENT,
     ) -> Baseline:
         """Fit to training cases.
+
+        Args:
+            cases: at least one, in the cache and in the catalogue.
+            config: contrasts, structures and preprocessing.
+            workers: processes; 0 work in this one.
+            progress: receives how far the work is.
 
         Raises:
             ScanError: a case cannot be read any more.
         """
-        learned = learn(cases, config, workforce)
-        recipes, searched = search(learned, workforce)
+        with tempfile.TemporaryDirectory() as folder:
+            learned = learn(cases, config, Path(folder), workers, progress)
+            recipes, searched = search(learned, workers, progress)
         return cls(
             config, learned.prior, recipes, searched, is_of_one_patient=learned.is_of_one_patient
         )
 
-    def words(self) -> dict[str, str]:
-        """Structure to what is done to find it."""
+    def descriptions(self) -> dict[str, str]:
+        """Structure to how it is segmented, for people."""
         return {
-            name: recipe.words(self.config.data.contrasts)
+            name: recipe.description(self.config.data.contrasts)
             if recipe
             else "never in the training cases: predicted nowhere"
             for name, recipe in zip(self.config.data.labels, self.recipes, strict=True)

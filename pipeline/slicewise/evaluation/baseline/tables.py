@@ -1,4 +1,4 @@
-"""One training case in, the Dice of every threshold that is tried out, from counts alone."""
+"""Tables of the Dice of every threshold that is tried on a training case, from counts alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.evaluation.baseline.intensity import Grouping, classes_of, groupings
-from slicewise.evaluation.baseline.prior import PLACEMENTS, Placement, Prior
+from slicewise.evaluation.baseline.prior import ALIGNMENTS, Alignment, Prior
 from slicewise.evaluation.baseline.recipe import Threshold
 from slicewise.evaluation.baseline.scans import Mask, NormalizedScan
 
@@ -21,7 +21,7 @@ LEVELS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6,
 class Setting:
     """What a table of thresholds shares."""
 
-    placement: Placement
+    alignment: Alignment
     grouping: Grouping
 
     def threshold(self, place: int) -> Threshold:
@@ -31,14 +31,14 @@ class Setting:
         which, low, high = np.unravel_index(place, shape)
         first, last = ranges[int(which)]
         above = None if high == 0 else LEVELS[int(high) - 1]
-        return Threshold(self.placement, self.grouping, first, last, LEVELS[int(low)], above)
+        return Threshold(self.alignment, self.grouping, first, last, LEVELS[int(low)], above)
 
 
 def settings(contrast_count: int) -> tuple[Setting, ...]:
-    """Every placement with every grouping."""
+    """Every alignment with every grouping."""
     return tuple(
-        Setting(placement, grouping)
-        for placement in PLACEMENTS
+        Setting(alignment, grouping)
+        for alignment in ALIGNMENTS
         for grouping in groupings(contrast_count)
     )
 
@@ -54,8 +54,8 @@ def tabulate(scan: NormalizedScan, structures: Mask, prior: Prior) -> Iterator[N
 
     Undefined (NaN) where structure and prediction are both empty.
     """
-    for placement in PLACEMENTS:
-        frequencies = prior.on(scan, placement)
+    for alignment in ALIGNMENTS:
+        frequencies = prior.on(scan, alignment)
         levels = np.digitize(frequencies, LEVELS) - 1  # (K, X, Y, Z)
         for grouping in groupings(len(scan.contrasts)):
             classes = classes_of(scan, grouping, frequencies)

@@ -1,4 +1,4 @@
-"""A scan and a template in, where the one lies in the other out.
+"""Aligns a template with scans: by their boxes, then by template matching.
 
 The prior lives on a template: a small grid over a box. A frame says which voxel of a scan each
 voxel of the template is; scans of any spacing and size have one.

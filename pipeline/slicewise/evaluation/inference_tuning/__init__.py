@@ -1,1 +1,1 @@
-"""Predictions of held-out cases in; out how masks are best made of probabilities, and how sure."""
+"""Tuning of inference by cross-validation: how masks are made of out-of-fold probabilities."""
