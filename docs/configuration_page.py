@@ -18,6 +18,7 @@ from sphinx.errors import SphinxError
 
 from slicewise.config import Config, SweepSection
 from slicewise.config.base import Section
+from slicewise.config.network_options import MONAI_NETWORKS
 
 _INTRODUCTION = """\
 # Configuration
@@ -52,7 +53,10 @@ def configuration_page() -> str:
     Raises:
         SphinxError: a key without a sentence, or of a type that has no words here.
     """
-    parts = [_INTRODUCTION, *_sections(Config), _SWEEPS, *_sections(SweepSection)]
+    parts = [_INTRODUCTION, *_sections(Config)]
+    for name, options in MONAI_NETWORKS.items():
+        parts += _sections(options, f"network.options of {name}")
+    parts += [_SWEEPS, *_sections(SweepSection)]
     return "\n".join(parts)
 
 
@@ -94,6 +98,8 @@ def _sentences(section: type[Section]) -> dict[str, str]:
 
 def _nested(annotation: Any, place: str) -> tuple[type[Section], str] | None:
     """The section that a key holds, and where its keys stand: one, one a name, or a list."""
+    if annotation is Section:
+        return None  # Options of whatever another key names.
     if inspect.isclass(annotation) and issubclass(annotation, Section):
         return annotation, place
     for argument in typing.get_args(annotation):

@@ -9,7 +9,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from slicewise.config import TrainingSection
+from slicewise.config import LOSSES, TrainingSection
+from slicewise.errors import ConfigError
 from slicewise.segmentation.losses import SegmentationLoss
 
 SMOOTH = 1e-5  # MONAI's
@@ -113,3 +114,21 @@ def test_lower_levels_count_less_and_less() -> None:
         (top.item() + lower.item() / 2) / 1.5, abs=1e-6
     )
     assert loss.of_levels(levels[:1], classes).item() == pytest.approx(top.item())
+
+
+def test_the_loss_of_another_package_sees_float32_and_must_return_a_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mean_error(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        assert logits.dtype == torch.float32
+        return (logits[:, 0].sigmoid() - classes).abs().mean()
+
+    found: dict[str, object] = {"loss": mean_error}
+    monkeypatch.setattr(type(LOSSES), "build", lambda *_: found["loss"])
+    section = TrainingSection(steps=1).model_copy(update={"loss": "theirs"})
+    classes = torch.tensor([[[0, 1], [1, 1]]])
+    logits = torch.zeros(1, 1, 2, 2, dtype=torch.bfloat16)
+    assert SegmentationLoss(section, 1)(logits, classes).item() == pytest.approx(0.5)
+    found["loss"] = lambda logits, _: logits
+    with pytest.raises(ConfigError, match=r"Tensor of shape \(1, 1, 2, 2\)"):
+        SegmentationLoss(section, 1)(logits, classes)

@@ -1,0 +1,1 @@
+"""One network, one loss and one augmentation for Slicewise."""
