@@ -194,7 +194,7 @@ def test_a_bad_label_is_set_aside(slicewise: Slicewise, tmp_path: Path) -> None:
         (("--set", "preprocessing.spacing_mm=[1]"), 2, "needs 2 numbers"),
         (("--set", "name=2024-13-45/"), 2, "--set name=2024-13-45/"),
         (("--name", "two words"), 2, "name=two words"),
-        (("--set", "data.root=elsewhere"), 2, "DATA alone"),
+        (("--set", "data.root=elsewhere"), 2, "named once"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_read(

@@ -47,6 +47,13 @@ def convert(place: Place) -> None:
     convert(ConvertOptions(place.scans, place.out / "nifti", json=table, work=place.work))
 
 
+def plan(place: Place) -> None:
+    from slicewise.workflows.plan import PlanOptions, plan
+
+    settings = ("network.features=[4, 8]",)
+    plan(PlanOptions(place.scans, place.out / "plan.yaml", 1, settings, work=place.work))
+
+
 def view(place: Place) -> None:
     from slicewise.workflows.view import ViewOptions, view
 
@@ -68,7 +75,7 @@ def predict(place: Place) -> None:
     predict(PredictOptions(model, place.scans / "images", place.out))
 
 
-USE_CASES: tuple[Callable[[Place], None], ...] = (check, convert, view, train, predict)
+USE_CASES: tuple[Callable[[Place], None], ...] = (check, plan, convert, view, train, predict)
 
 
 @pytest.mark.parametrize("use_case", USE_CASES, ids=lambda function: function.__name__)

@@ -113,6 +113,16 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     output.print(table)
 
 
+def show_texts(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of sentences, which begin on the left and may take several lines."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_harmless(cell)) for cell in row))
+    output.print(table)
+
+
 def figure(value: float, digits: int = 4) -> str:
     """A figure for a table; a dash where it is undefined."""
     return "-" if value != value else f"{value:.{digits}f}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, Workers
+
+if TYPE_CHECKING:
+    from slicewise.workflows.plan import PlanResult
 
 
 def plan(
@@ -32,7 +36,7 @@ def plan(
 ) -> None:
     """Read a data set's fingerprint and write a configuration that trains well as it stands.
 
-    Each chosen value stands there with its reason, beside what a training costs on this machine.
+    Each chosen value stands there with its reason, next to what a training costs on this machine.
     What is given with --set stays as it is, and the rest follows it. Exit code 8: some scans are
     set aside.
 
@@ -41,13 +45,28 @@ def plan(
 
       slicewise plan my_scans --out mine.yaml --budget 120 --set preprocessing.plane=axial
     """
-    from slicewise.cli.planning_run import PlanningJob, require_free_file, write_plan
+    from slicewise.cli.console import PROGRESS, loading
     from slicewise.cli.tables import SET_ASIDE
-    from slicewise.dataset.work_folder import require_outside
 
-    require_outside(data, {"--work": work, "--out": out})
-    require_free_file(out, overwrite=overwrite)
-    named = () if name is None else (f"name={name}",)
-    job = PlanningJob(data, out, budget, (*(overrides or ()), *named), work, workers)
-    if write_plan(job):
+    with loading():
+        from slicewise.workflows.plan import PlanOptions
+        from slicewise.workflows.plan import plan as plan_training
+    options = PlanOptions(data, out, budget, tuple(overrides or ()), name, overwrite, work, workers)
+    result = plan_training(options, PROGRESS)
+    _show(result, work)
+    if result.set_aside:
         raise typer.Exit(SET_ASIDE)
+
+
+def _show(result: PlanResult, work: Path) -> None:
+    from slicewise.cli.console import note, show_texts
+
+    show_texts("Data set", ("property", "value"), result.data_set)
+    show_texts("Plan", ("key", "value", "reason"), result.choices)
+    show_texts("Estimated cost", ("quantity", "value"), result.cost)
+    for text in result.warnings:
+        note(f"check: {text}")
+    note(f"configuration: {result.path}")
+    # In the same work folder.
+    place = "" if work == DEFAULT_WORK else f" --work {shlex.quote(str(work))}"
+    note(f"Next: slicewise train {shlex.quote(str(result.path))}{place}")
