@@ -7,6 +7,7 @@ import inspect
 from sphinx.errors import SphinxError
 
 import slicewise
+from slicewise.config.base import Section
 
 _INTRODUCTION = """\
 # Python API
@@ -33,12 +34,22 @@ def api_page() -> str:
         if name.startswith("__"):
             continue
         _require_docstrings(name, thing)
-        directive = "autoclass" if inspect.isclass(thing) else "autofunction"
-        options = "\n   :members:" if inspect.isclass(thing) else ""
-        parts.append(
-            f"## {name}\n\n```{{eval-rst}}\n.. {directive}:: slicewise.{name}{options}\n```\n"
-        )
+        parts.append(f"## {name}\n\n```{{eval-rst}}\n{_directive(name, thing)}\n```\n")
     return "\n".join(parts)
+
+
+def _directive(name: str, thing: object) -> str:
+    """What has Sphinx write the entry of one name from its docstring."""
+    if not inspect.isclass(thing):
+        return f".. autofunction:: slicewise.{name}"
+    if not issubclass(thing, Section):
+        return f".. autoclass:: slicewise.{name}\n   :members:"
+    # The page of the configuration has the fields; their signature would fill the screen.
+    fields = ", ".join([*thing.model_fields, "model_config"])
+    return (
+        f".. autoclass:: slicewise.{name}(**sections)\n   :members:\n   :exclude-members: {fields}"
+        "\n\n:doc:`configuration` lists its sections and their keys."
+    )
 
 
 def _require_docstrings(name: str, thing: object) -> None:

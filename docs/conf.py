@@ -31,3 +31,11 @@ def setup(app: object) -> None:
     """Write the generated pages before Sphinx reads, and check the pages that it wrote."""
     app.connect("builder-inited", lambda _: generate.write_pages(DOCS / "generated"))
     app.connect("build-finished", require_offline_pages)
+    app.connect("autodoc-process-docstring", _keep_first_sentence, priority=400)
+
+
+def _keep_first_sentence(_app: object, what: str, *arguments: object) -> None:
+    """Keep napoleon from taking what stands before a colon for the type of a property."""
+    *_, lines = arguments
+    if what in ("attribute", "property"):
+        lines.insert(0, "")
