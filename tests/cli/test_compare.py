@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from slicewise.cli.compare import _METRICS as METRIC_NAMES
-from slicewise.cli.comparison_run import run_names
 from slicewise.evaluation.results import CONFIG, RunFacts, write_results
 from slicewise.evaluation.scored_run import ScoredRun, distinct_names
 from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import METRICS
+from slicewise.workflows.scored_runs import find_scores
 
 Slicewise = Callable[..., Any]
 
@@ -183,13 +183,16 @@ def test_a_trained_run_by_its_id(
     assert str(tmp_path) not in done.stdout
 
 
-def test_names_are_those_of_configurations_and_no_folders(a_run: Callable[..., Path]) -> None:
-    old, new = a_run("old", []), a_run("new", [])
+def test_names_are_those_of_configurations_and_no_folders(
+    a_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    old, new = a_run("old", scores()), a_run("new", scores())
     folders = [old.parents[1] / "patient Doe" / name for name in ("a", "b")]
     folders[0].parent.mkdir()
     for folder in folders:
         old.rename(folder) if folder.name == "a" else new.rename(folder)
-    assert run_names(*map(str, folders)) == ("old", "new")
+    runs = (find_scores(folder, tmp_path) for folder in folders)
+    assert distinct_names(*runs) == ("old", "new")
 
 
 @pytest.mark.parametrize(
@@ -217,12 +220,15 @@ def test_ids_tell_apart_what_facts_do_not() -> None:
     [
         ("a/scores.csv", "b/scores.csv", ("first", "second")),
         ("a/unet.csv", "a/baseline.csv", ("unet", "baseline")),
-        ("models:/m@champion", "models:/m/2", ("models:/m@champion", "models:/m/2")),
-        ("0" * 32, "1" * 32, ("0" * 8, "1" * 8)),
     ],
 )
-def test_names_of_what_is_no_folder(first: str, second: str, expected: tuple[str, str]) -> None:
-    assert run_names(first, second) == expected
+def test_tables_are_named_after_their_files(
+    tmp_path: Path, first: str, second: str, expected: tuple[str, str]
+) -> None:
+    for name in (first, second):
+        write_scores(scores(), tmp_path / name)
+    runs = (find_scores(tmp_path / name, tmp_path) for name in (first, second))
+    assert distinct_names(*runs) == expected
 
 
 def test_mistakes(a_run: Callable[..., Path], compare: Slicewise, tmp_path: Path) -> None:

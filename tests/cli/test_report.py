@@ -14,12 +14,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from slicewise.cli import report_cases
-from slicewise.cli.report_cases import Choice, choose_cases
-from slicewise.cli.report_masks import masks_in
 from slicewise.evaluation.results import read_results, write_results
+from slicewise.imaging.masks import find_masks
 from slicewise.imaging.scan import read_scan
+from slicewise.reporting.report import case_choice
 from slicewise.tracking import open_store
+from slicewise.workflows import report_cases
 
 pytestmark = pytest.mark.slow
 
@@ -182,7 +182,7 @@ def test_masks_alone(
     assert "These masks have no scores" in page
     assert "Predicted volumes" in page
     assert "data:image/webp" in page
-    for path in masks_in(model / "masks").values():
+    for path in find_masks(model / "masks").values():
         mask = read_scan(path)
         volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml
         assert f"<td>label 3</td><td>predicted</td><td>{volume_ml:.3f}</td>" in page
@@ -259,7 +259,7 @@ def test_failures_without_pictures_are_counted(
     copies = [replace(rows[0], case=f"gone{n}", patient=f"q{n}") for n in range(4)]
     facts = replace(fold.facts, validation_cases=len(rows) + 6)
     write_results(run, facts, [*rows, *copies], {})
-    monkeypatch.setattr(report_cases, "MOST_FAILURES", 0)
+    monkeypatch.setattr(case_choice, "MOST_FAILURES", 0)
     done = slicewise("report", run, "--work", work, "--no-viewer")
     assert done.returncode == 0, done.stderr
     page = text_of(run / "report")
@@ -372,37 +372,6 @@ def test_a_damaged_run(slicewise: Slicewise, run: Path, work: Path) -> None:
     done = slicewise("report", run, "--work", work)
     assert done.returncode == 1
     assert "what the run wrote" in done.stderr
-
-
-class Judged:
-    """What choosing asks of a report."""
-
-    def __init__(self, dice: dict[str, float], failures: tuple[Any, ...] = ()) -> None:
-        self.volumes_ml: dict[str, dict[str, float]] = {}
-        self.scores = [
-            type("Row", (), {"case": case, "dice": value}) for case, value in dice.items()
-        ]
-        self.failures = failures
-
-
-def test_best_median_worst_and_failures_are_shown() -> None:
-    failed = tuple(
-        type("Failure", (), {"case": case, "kind": kind})
-        for case, kind in (("b", "false negative"), ("b", "leaked"), ("e", "leaked"))
-    )
-    dice = dict(zip("abcde", (0.5, 0.6, 0.7, 0.8, 0.9), strict=True)) | {"none": float("nan")}
-    chosen = choose_cases(Judged(dice, failed))  # type: ignore[arg-type]
-    assert chosen == [
-        Choice("e", "best", by_errors=False),
-        Choice("c", "median", by_errors=False),
-        Choice("a", "worst", by_errors=True),
-        Choice("b", "false negative", by_errors=True),
-    ]
-    assert [one.role for one in choose_cases(Judged({"a": 0.5, "b": 0.6}))] == [  # type: ignore[arg-type]
-        "best",
-        "worst",
-    ]
-    assert choose_cases(Judged({"a": float("nan")})) == []  # type: ignore[arg-type]
 
 
 def test_a_report_is_attached_to_its_run(

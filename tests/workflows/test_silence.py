@@ -75,7 +75,33 @@ def predict(place: Place) -> None:
     predict(PredictOptions(model, place.scans / "images", place.out))
 
 
-USE_CASES: tuple[Callable[[Place], None], ...] = (check, plan, convert, view, train, predict)
+def evaluate(place: Place) -> None:
+    from slicewise.workflows.evaluate import EvaluateOptions, evaluate
+
+    masks = place.model / "masks"
+    table = place.out / "scores.csv"
+    evaluate(EvaluateOptions(masks, place.scans / "labels", table, place.config))
+
+
+def compare(place: Place) -> None:
+    from slicewise.workflows.compare import CompareOptions, compare
+
+    compare(CompareOptions(place.model, place.model / "scores.csv", out=place.out, work=place.work))
+
+
+def report(place: Place) -> None:
+    from slicewise.workflows.report import ReportOptions, report
+
+    out = place.out / "report"
+    options = ReportOptions(
+        place.model, out, against=place.model, viewer=False, attach=True, work=place.work
+    )
+    report(options)
+
+
+USE_CASES: tuple[Callable[[Place], None], ...] = (
+    *(check, plan, convert, view, train, predict, evaluate, compare, report),
+)
 
 
 @pytest.mark.parametrize("use_case", USE_CASES, ids=lambda function: function.__name__)

@@ -1,13 +1,19 @@
-"""``slicewise compare``: two runs in; which is better, and how sure that is, out."""
+"""``slicewise compare``: which of two runs is better, and how sure that is."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Work
+
+if TYPE_CHECKING:
+    from slicewise.evaluation.comparison import StructureComparison
+    from slicewise.evaluation.paired_difference import PairedDifference
+    from slicewise.workflows.compare import Comparison
 
 _METRICS = (
     "dice, iou, sensitivity, precision, hd95_mm, surface_distance_mm, surface_dice, "
@@ -40,29 +46,62 @@ def compare(
 
       slicewise compare unet.csv baseline.csv --metric hd95_mm --out comparison
     """
-    from slicewise.cli.console import loading, note
+    from slicewise.cli.console import PROGRESS, loading, note
 
     with loading():
-        from slicewise.cli.comparison_run import scored_run, show_comparison
-        from slicewise.evaluation.caveats import caveats
-        from slicewise.evaluation.comparison import (
-            compare,
-            metric_of,
-            pair_scores,
-            write_differences,
-        )
-        from slicewise.evaluation.scored_run import distinct_names
-        from slicewise.reporting.charts.differences import differences_figure
-        from slicewise.reporting.charts.export import write_figure
-
-    metric_of(metric)
-    first, second = scored_run(run_a, work), scored_run(run_b, work)
-    comparison = compare(first.scores, second.scores, distinct_names(first, second), metric)
-    folder = out or work / "compare"
-    pairs = pair_scores(first.scores, second.scores, metric)
-    write_differences(pairs, folder / "differences.csv")
-    write_figure(differences_figure(comparison), folder / "differences.png")
-    show_comparison(comparison)
-    for text in caveats(comparison, first, second):
+        from slicewise.workflows.compare import CompareOptions
+        from slicewise.workflows.compare import compare as compare_runs
+    result = compare_runs(CompareOptions(run_a, run_b, metric, out, work), PROGRESS)
+    _show(result)
+    for text in result.caveats:
         note(text)
-    note(f"case by case: {folder / 'differences.csv'}, {folder / 'differences.png'}")
+    note(f"case by case: {result.differences}, {result.figure}")
+
+
+def _show(result: Comparison) -> None:
+    from slicewise.cli.console import note, output, show_table
+
+    runs, metric = result.runs, result.runs.metric
+    unit = f" in {metric.unit}" if metric.unit else ""
+    show_table(
+        f"{metric.title}{unit}: {runs.second} minus {runs.first}",
+        ("structure", "cases", "left out", "patients", runs.first, runs.second,
+         "difference", "effect", "p", "corrected p"),
+        (_cells(row, metric.digits) for row in runs.rows),
+    )  # fmt: skip
+    for text in result.verdicts:
+        output.print(text, markup=False, soft_wrap=True)
+    note(
+        "Cases: those where both runs have a value; left out: the other cases of both. Difference: "
+        "mean over cases and its 95 % interval (patient-level bootstrap). p: permutation test of "
+        "this difference, signs flipped patient by patient; corrected over structures by Holm. "
+        "Effect: rank-biserial correlation of the patients' sums of differences, -1 to 1."
+    )
+
+
+def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
+    from slicewise.cli.console import figure
+
+    return (
+        row.structure,
+        str(row.difference.cases),
+        str(row.undefined),
+        str(row.difference.patients),
+        figure(row.first_mean, digits),
+        figure(row.second_mean, digits),
+        f"{_signed(row.difference.mean, digits)} {_interval(row.difference, digits)}".rstrip(),
+        _signed(row.difference.effect_size, 2),
+        figure(row.difference.p_value),
+        figure(row.difference.p_corrected),
+    )
+
+
+def _signed(value: float, digits: int) -> str:
+    # Adding 0 turns -0.0 into 0.0, which takes no sign.
+    return "-" if math.isnan(value) else f"{round(value, digits) + 0:+.{digits}f}"
+
+
+def _interval(found: PairedDifference, digits: int) -> str:
+    if math.isnan(found.low):
+        return ""
+    return f"[{_signed(found.low, digits)}, {_signed(found.high, digits)}]"

@@ -15,6 +15,7 @@ _OTHER_NAMES = {
     "model_name": "--model",
     "move_aliases": "--aliases",
     "masks": "MASKS",
+    "run": "RUN",
 }
 _NAMED = re.compile(r"`([a-z_]+)`")
 _OPTIONS = frozenset(

@@ -1,4 +1,4 @@
-"""``slicewise report``: a run in, a page and slides that tell how good it is out."""
+"""``slicewise report``: a page and slides that show how good a run is."""
 
 from __future__ import annotations
 
@@ -58,20 +58,15 @@ def report(
 
       slicewise report masks --data scans --out masks-report
     """
-    from slicewise.cli.console import loading, note
+    from slicewise.cli.console import PROGRESS, loading, note
 
     with loading():
-        from slicewise.cli.report_run import ReportJob, attach_report, gather, tracked_id
-        from slicewise.reporting.report.folder import PAGE, require_replaceable, write_report
-    job = ReportJob.of(run, work, data, baseline, against, with_viewer=not no_viewer)
-    folder = out or job.folder / "report"
-    run_id = tracked_id(job) if attach else None
-    require_replaceable(folder)
-    content = gather(job)
-    for text in content.notes:
-        note(text)
-    write_report(content, folder)
-    note(f"page: {folder / PAGE}")
-    if run_id is not None:
-        attach_report(folder, run_id, work)
-        note(f"logged to run {run_id}, below report/")
+        from slicewise.workflows.report import ReportOptions
+        from slicewise.workflows.report import report as report_run
+    options = ReportOptions(
+        run, out, data, baseline, against, viewer=not no_viewer, attach=attach, work=work
+    )
+    result = report_run(options, PROGRESS)
+    note(f"page: {result.page}")
+    if result.run_id:
+        note(f"logged to run {result.run_id}, below report/")

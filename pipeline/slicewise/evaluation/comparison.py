@@ -104,7 +104,7 @@ def metric_of(key: str) -> Metric:
     """
     if key not in METRICS:
         raise UsageError(
-            f"metric {key}",
+            f"`metric` {key}",
             expected=f"one of {', '.join(METRICS)}",
             found=key,
             remedy="take one of these",

@@ -127,14 +127,18 @@ def write_losses(path: Path, losses: Sequence[float], rows: int = 200) -> None:
     write_table(path, ("step", "loss"), zip(ends, map(fmean, parts), strict=True))
 
 
+def holds_results(folder: Path) -> bool:
+    """Whether a run has begun in a folder, or in a folder of a fold below it."""
+    return bool(_fold_folders(folder))
+
+
 def read_results(run: Path) -> list[Results]:
     """The folds of a run: one, or those below ``fold-0``, ``fold-1``, ...
 
     Raises:
         DataError: no run lies there, or a file of it is damaged.
     """
-    folders = [run] if (run / CONFIG).is_file() else sorted(run.glob("fold-*"))
-    folders = [folder for folder in folders if (folder / CONFIG).is_file()]
+    folders = _fold_folders(run)
     if not folders:
         raise DataError(
             run,
@@ -143,6 +147,11 @@ def read_results(run: Path) -> list[Results]:
             remedy="give what `slicewise train --out` or `slicewise baseline --out` left",
         )
     return [_read_fold(folder) for folder in folders]
+
+
+def _fold_folders(run: Path) -> list[Path]:
+    folders = [run] if (run / CONFIG).is_file() else sorted(run.glob("fold-*"))
+    return [folder for folder in folders if (folder / CONFIG).is_file()]
 
 
 def _read_fold(folder: Path) -> Results:

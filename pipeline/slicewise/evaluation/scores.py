@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from slicewise.metrics.components import ComponentCounts, component_counts
 from slicewise.metrics.masks import mask_pair, on_one_grid, with_axes_of
 from slicewise.metrics.overlap import Overlap, overlap
 from slicewise.metrics.surfaces import surface_agreement
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DETECTED, FALSE_NEGATIVE = "detected", "false negative"
 FALSE_POSITIVE, BOTH_EMPTY = "false positive", "both empty"
@@ -193,11 +196,24 @@ def write_scores(scores: Sequence[Score], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    rows = (
-        (*(getattr(score, name) for name in (*_FIELDS, *_DERIVED)), *_counts(score))
+    write_table(path, _WRITTEN, _rows(scores))
+
+
+def scores_table(scores: Sequence[Score]) -> pd.DataFrame:
+    """The same rows and columns as a pandas table; what is undefined is NaN."""
+    import pandas as pd
+
+    return pd.DataFrame(_rows(scores), columns=list(_WRITTEN))
+
+
+def _rows(scores: Sequence[Score]) -> list[tuple[object, ...]]:
+    return [
+        (
+            *(getattr(score, name) for name in (*_FIELDS, *_DERIVED)),
+            *(astuple(score.components) if score.components else (math.nan,) * len(_COMPONENTS)),
+        )
         for score in scores
-    )
-    write_table(path, (*_FIELDS, *_DERIVED, *_COMPONENTS), rows)
+    ]
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -245,12 +261,10 @@ def _state(counts: Overlap) -> str:
     return FALSE_POSITIVE if counts.predicted else BOTH_EMPTY
 
 
-def _counts(score: Score) -> tuple[int | None, ...]:
-    return astuple(score.components) if score.components else (None,) * len(_COMPONENTS)
-
-
 _TEXTS = ("case", "patient", "structure", "state")
 _FIELDS = tuple(item.name for item in fields(Score) if item.name != "components")
 _DERIVED = ("volume_error_ml", "relative_volume_error")
 _COMPONENTS = tuple(f"{item.name}_components" for item in fields(ComponentCounts))
 _COLUMNS = (*_FIELDS, *_COMPONENTS)
+"""What is read."""
+_WRITTEN = (*_FIELDS, *_DERIVED, *_COMPONENTS)

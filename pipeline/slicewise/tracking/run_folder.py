@@ -235,6 +235,15 @@ class RunFolder:
         with_run = sorted(path.parent for path in self.path.glob(f"fold-*/{_RUN}"))
         return RunFolder(with_run[0]).run_id() if with_run else ""
 
+    def registered(self) -> str:
+        """Version and alias under which its model is registered; empty where it is not.
+
+        Raises:
+            DataError: a damaged record.
+        """
+        known = [path for path in (self.path / _FINISHED, self.path / _ENSEMBLE) if path.is_file()]
+        return str(read_json(known[0]).get("registered", "")) if known else ""
+
     # --- what it started from --------------------------------------------------------------------
 
     def write_initial(self, facts: Mapping[str, str] | None) -> None:

@@ -30,7 +30,7 @@ def require_replaceable(out: Path) -> None:
             out,
             expected="a folder for the report alone, or none yet",
             found=", ".join(foreign[:4]) or f"no {PAGE} of slicewise beside {min(names)}",
-            remedy="choose another --out: an older report is replaced, and nothing else",
+            remedy="choose another `out`: an older report is replaced, and nothing else",
         )
 
 
@@ -56,7 +56,7 @@ def write_report(report: Report, out: Path) -> None:
             out,
             expected="a place that can be written",
             found=file_problem(error),
-            remedy="choose another --out, free space, or correct its permissions",
+            remedy="choose another `out`, free space, or correct its permissions",
         ) from error
 
 

@@ -1,29 +1,29 @@
-"""A judged run in; out the same with pictures of the cases that tell most, and a viewer of them."""
+"""Pictures of the cases that a report shows, and a viewer of them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from slicewise.cli.bridge import scanning, tracked
-from slicewise.cli.console import note
 from slicewise.config import Config
 from slicewise.dataset.catalogue import Case, listed
 from slicewise.dataset.layouts import read_catalogue, read_images
 from slicewise.dataset.plane import PLANES, slice_axis
+from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import ScanError, SlicewiseError
 from slicewise.evaluation.predict_and_score import mask_path
-from slicewise.evaluation.results import MASKS, Results
+from slicewise.evaluation.results import Results
 from slicewise.imaging.scan import ScanSource, read_label, read_scan
 from slicewise.imaging.structures import Structure
+from slicewise.progress import Progress, tracked
+from slicewise.reporting.report.case_choice import Choice, choose_cases
 from slicewise.reporting.report.case_panels import ShownCase, draw_case
 from slicewise.reporting.report.contents import Report, ReportedCase
 from slicewise.reporting.report.stray import stray_notes
 from slicewise.reporting.viewer.page import ViewedMask, ViewedScan, viewer_parts
+from slicewise.tracking.run_folder import RunFolder
 
-MOST_FAILURES = 9
 MOST_VIEWER_BYTES = 6_000_000
 """As text; with the renderer the page stays well below 15 MB."""
 _MOST_VIEWED_VOXELS = 30_000_000
@@ -31,31 +31,16 @@ _MOST_VIEWED_VOXELS = 30_000_000
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A case that is shown.
-
-    Attributes:
-        name: of the case.
-        role: why.
-        by_errors: whether the slice with most errors is shown.
-    """
-
-    name: str
-    role: str
-    by_errors: bool
-
-
-@dataclass(frozen=True)
 class CaseReader:
     """Finds the voxels of a case by its name.
 
     Attributes:
-        config: how scans are read; None for masks alone.
+        config: how scans are read.
         structures: what the values mean.
         images: case to its first contrast.
         labels: case to its reference, where there is one.
         masks: case to its prediction.
-        reason: why images are missing, to be told; empty where none is.
+        reason: why images are missing; empty where none is.
     """
 
     config: Config
@@ -72,17 +57,18 @@ class CaseReader:
         structures: tuple[Structure, ...],
         root: Path | None,
         work: Path,
+        progress: Progress,
     ) -> CaseReader:
         """A reader of the held-out cases of a run; the data set may be gone."""
         config = folds[0].config
-        cases, reason = _cases(folds, root, work)
-        folders = {score.case: fold.folder for fold in folds for score in fold.scores}
+        cases, reason = _cases(folds, root, work, progress)
+        folders = {score.case: RunFolder(fold.folder) for fold in folds for score in fold.scores}
         return cls(
             config,
             structures,
             {name: case.images[0] for name, case in cases.items()},
             {name: case.label for name, case in cases.items() if case.label is not None},
-            {name: mask_path(folders[name] / MASKS, case) for name, case in cases.items()},
+            {name: mask_path(folders[name].masks, case) for name, case in cases.items()},
             reason,
         )
 
@@ -101,8 +87,8 @@ class CaseReader:
         return ShownCase(name, scan, predicted, reference, self.structures)
 
 
-def reported_cases(report: Report, reader: CaseReader, *, with_viewer: bool) -> Report:
-    """Read and draw the cases that tell most; what cannot be shown is told."""
+def with_cases(report: Report, reader: CaseReader, progress: Progress, *, viewer: bool) -> Report:
+    """The report with its cases drawn, and with notes about those that cannot be shown."""
     wanted = choose_cases(report)
     if not wanted:
         return report
@@ -111,65 +97,48 @@ def reported_cases(report: Report, reader: CaseReader, *, with_viewer: bool) -> 
         report = replace(report, notes=(*report.notes, reader.reason))
     if not chosen:
         return report
-    cases: list[ReportedCase] = []
-    views: list[ViewedScan] = []
-    failed: list[str] = []
-    too_large: list[str] = []
-    for choice in tracked(chosen, "drawing cases", len(chosen)):
-        try:
-            shown = reader.read(choice.name)
-            cases.append(_reported(choice, shown, reader.config))
-        except ScanError as error:
-            failed.append(choice.name)
-            note(f"no picture of {choice.name}: {error.reason}")
-            continue
-        views.append(_view(shown, choice.role))
-        if sum(view.scan.voxels.size for view in views) > _MOST_VIEWED_VOXELS:
-            too_large.append(views.pop().title)
-    notes = [f"No picture could be made of {listed(failed)}."] if failed else []
-    viewer = viewer_parts(views, MOST_VIEWER_BYTES) if with_viewer and views else None
-    if with_viewer:
-        notes += _left_out([*too_large, *(viewer.left_out if viewer else ())])
+    drawn = _draw(chosen, reader, progress)
+    notes = [f"No picture could be made of {listed(drawn.failed)}."] if drawn.failed else []
+    parts = viewer_parts(drawn.views, MOST_VIEWER_BYTES) if viewer and drawn.views else None
+    if viewer:
+        notes += _left_out([*drawn.too_large, *(parts.left_out if parts else ())])
     return replace(
         report,
-        cases=tuple(cases),
-        viewer=viewer,
+        cases=tuple(drawn.cases),
+        viewer=parts,
         notes=(*report.notes, *_not_all(report, chosen), *notes),
     )
 
 
-def choose_cases(report: Report) -> list[Choice]:
-    """Best, median and worst case, then those that fail; of masks alone, by volume."""
-    if report.volumes_ml:
-        values = _total_volumes(report.volumes_ml)
-        roles = ("largest", "median volume", "smallest")
-    else:
-        values = _mean_dice(report)
-        roles = ("best", "median", "worst")
-    ranked = sorted(values, key=lambda name: (-values[name], name))
-    chosen = _spread(ranked, roles)
-    known = {choice.name for choice in chosen}
-    kinds: dict[str, str] = {}
-    for failure in report.failures:
-        kinds.setdefault(failure.case, failure.kind)
-    rest = [Choice(name, kind, by_errors=True) for name, kind in kinds.items() if name not in known]
-    return [*chosen, *rest[:MOST_FAILURES]]
+@dataclass(frozen=True)
+class _Drawn:
+    """Cases with their pictures, scans for the viewer, and what came of neither."""
+
+    cases: list[ReportedCase] = field(default_factory=list)
+    views: list[ViewedScan] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    too_large: list[str] = field(default_factory=list)
 
 
-def _spread(ranked: Sequence[str], roles: tuple[str, str, str]) -> list[Choice]:
-    """First, middle and last of a ranking, as far as there are so many."""
-    if len(ranked) < 2:
-        return [Choice(name, "the only case", by_errors=True) for name in ranked]
-    places = {0: roles[0], len(ranked) - 1: roles[2]}
-    if len(ranked) > 2:
-        places[len(ranked) // 2] = roles[1]
-    return [
-        Choice(ranked[place], places[place], by_errors=places[place] == "worst")
-        for place in sorted(places)
-    ]
+def _draw(chosen: Sequence[Choice], reader: CaseReader, progress: Progress) -> _Drawn:
+    done = _Drawn()
+    for choice in tracked(chosen, progress, "drawing cases", len(chosen)):
+        try:
+            shown = reader.read(choice.name)
+            done.cases.append(_reported(choice, shown, reader.config))
+        except ScanError as error:
+            done.failed.append(choice.name)
+            progress.message(f"no picture of {choice.name}: {error.reason}")
+            continue
+        done.views.append(_view(shown, choice.role))
+        if sum(view.scan.voxels.size for view in done.views) > _MOST_VIEWED_VOXELS:
+            done.too_large.append(done.views.pop().title)
+    return done
 
 
-def _cases(folds: Sequence[Results], root: Path | None, work: Path) -> tuple[dict[str, Case], str]:
+def _cases(
+    folds: Sequence[Results], root: Path | None, work: Path, progress: Progress
+) -> tuple[dict[str, Case], str]:
     """Held-out cases of a run that lie in its data set, or why there are none."""
     again = "Report again with --data DIR."
     if root is None:
@@ -182,15 +151,15 @@ def _cases(folds: Sequence[Results], root: Path | None, work: Path) -> tuple[dic
     changes = {"root": root, "allow_unpaired": True, "missing_contrasts": "zero"}
     data = config.data.model_copy(update=changes)
     try:
-        with scanning(work, config.reading) as scanner:
-            found = {case.name: case for case in read_catalogue(data, scanner).cases}
-            if wanted - set(found):
-                # Cases whose reference is gone.
-                listing = read_images(root, data.contrasts, scanner, data.missing_contrasts)
-                for name, sources in listing.images.items():
-                    found.setdefault(name, Case(name, name, sources, None))
+        scanner = WorkFolder(work).scanner(config.reading, progress)
+        found = {case.name: case for case in read_catalogue(data, scanner).cases}
+        if wanted - set(found):
+            # Cases whose reference is gone.
+            listing = read_images(root, data.contrasts, scanner, data.missing_contrasts)
+            for name, sources in listing.images.items():
+                found.setdefault(name, Case(name, name, sources, None))
     except SlicewiseError as error:
-        note(f"the data set cannot be read: {error}")
+        progress.message(f"the data set cannot be read: {error}")
         return {}, f"No pictures of cases: the data set cannot be read again. {again}"
     cases = {name: case for name, case in found.items() if name in wanted}
     if wanted and not cases:
@@ -233,20 +202,3 @@ def _not_all(report: Report, chosen: Sequence[Choice]) -> Iterator[str]:
             f"Pictures of the {len(shown)} worst of {len(failing)} cases that stand out; the list "
             "of failures names all."
         )
-
-
-def _mean_dice(report: Report) -> dict[str, float]:
-    """Mean over the structures where Dice is defined."""
-    values: dict[str, list[float]] = {}
-    for score in report.scores:
-        if not math.isnan(score.dice):
-            values.setdefault(score.case, []).append(score.dice)
-    return {name: sum(dice) / len(dice) for name, dice in values.items()}
-
-
-def _total_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    for of_cases in volumes_ml.values():
-        for name, value in of_cases.items():
-            totals[name] = totals.get(name, 0.0) + value
-    return totals

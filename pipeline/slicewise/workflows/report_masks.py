@@ -1,4 +1,4 @@
-"""A folder of masks without scores in, a report of volumes and pictures out."""
+"""The report of masks without scores: volumes of each structure, and pictures."""
 
 from __future__ import annotations
 
@@ -7,69 +7,51 @@ from pathlib import Path
 
 import numpy as np
 
-from slicewise.cli.bridge import scanning, tracked
-from slicewise.cli.console import note
-from slicewise.cli.report_cases import CaseReader, reported_cases
 from slicewise.config import Config
 from slicewise.dataset.layouts import read_images
+from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.labels import whole_numbers
-from slicewise.imaging.nifti.reading import is_nifti
+from slicewise.imaging.masks import find_masks
 from slicewise.imaging.pictures import is_picture, read_picture_mask
-from slicewise.imaging.scan import ScanSource, read_scan, source_name
+from slicewise.imaging.scan import ScanSource, read_scan
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume
+from slicewise.progress import Progress, tracked
+from slicewise.quantities import counted
 from slicewise.reporting.report.contents import Report
 from slicewise.reporting.report.failures import odd_volumes
+from slicewise.tracking.run_index import RunPlace
+from slicewise.workflows.report_cases import CaseReader, with_cases
 
-_NO_MASKS = ("_probabilities", "_uncertainty")
-"""What the maps end in that `slicewise predict` writes beside masks."""
 _MOST_VALUES = 256
 """More values than any label map has; a scan has more."""
 
 
-def masks_in(folder: Path) -> dict[str, Path]:
-    """Name to path of each mask that `slicewise predict` left as NIfTI or picture.
+def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: bool) -> Report:
+    """Volumes of each structure, which of them are odd, and pictures where the scans are given.
 
-    Raises:
-        DataError: two of one name.
-    """
-    named: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not (is_nifti(path) or is_picture(path)):
-            continue
-        name = source_name(path)
-        if name in named:
-            raise DataError(
-                folder,
-                expected="one mask of each name",
-                found=f"{named[name].name} and {path.name}",
-                remedy="rename or remove one of them",
-            )
-        named[name] = path
-    return {name: path for name, path in named.items() if not name.endswith(_NO_MASKS)}
-
-
-def report_of_masks(
-    folder: Path, data_root: Path | None, work: Path, *, with_viewer: bool
-) -> Report:
-    """Volumes of each structure, what is odd among them, and pictures where the scans are given.
+    Args:
+        place: folder of the masks, and that of their scans.
+        work: the work folder.
+        progress: receives sentences about masks that cannot be read.
+        viewer: whether the page has one.
 
     Raises:
         DataError: no mask can be read, or two have one name.
-        UsageError: what lies there are no masks.
+        UsageError: these are no masks.
     """
-    paths = masks_in(folder)
+    paths = find_masks(place.folder)
     masks: dict[str, dict[int, float]] = {}
-    for name, path in tracked(paths.items(), "reading masks", len(paths)):
+    for name, path in tracked(paths.items(), progress, "reading masks", len(paths)):
         try:
             masks[name] = _volumes_ml(path)
         except ScanError as error:
-            note(f"left out: {name}: {error.reason}")
+            progress.message(f"left out: {name}: {error.reason}")
     if not masks:
         raise DataError(
-            folder, expected="masks", found="none that can be read", remedy="see the reasons"
+            place.folder, expected="masks", found="none that can be read", remedy="see the reasons"
         )
     first = next(iter(paths.values()))
     structures = _structures(first, sorted({value for found in masks.values() for value in found}))
@@ -95,11 +77,11 @@ def report_of_masks(
             "These masks have no scores: there is no reference that they were compared with. "
             "`slicewise evaluate` scores them where there is one.",
         ),
-        provenance={"what": f"{len(masks)} masks"},
+        provenance={"what": counted(len(masks), "mask")},
     )
-    images, reason = _images(data_root, config, work, list(masks))
+    images, reason = _images(place.data_root, config, work, list(masks), progress)
     reader = CaseReader(config, structures, images, {}, paths, reason)
-    return reported_cases(report, reader, with_viewer=with_viewer)
+    return with_cases(report, reader, progress, viewer=viewer)
 
 
 def _volumes_ml(path: Path) -> dict[int, float]:
@@ -131,7 +113,7 @@ def _no_mask(path: Path, found: str) -> UsageError:
         path.name,
         expected=f"a mask: at most {_MOST_VALUES} whole numbers, none of them negative",
         found=found,
-        remedy="give the folder of the masks as RUN, and that of the scans by --data",
+        remedy="give the folder of the masks as `run`, and that of the scans as `data`",
     )
 
 
@@ -140,7 +122,7 @@ def _stored(path: Path) -> Volume:
 
 
 def _structures(mask: Path, values: Sequence[int]) -> tuple[Structure, ...]:
-    """What a colour table beside the masks names, and the values that it does not name."""
+    """What a colour table next to the masks names, and the values that it does not name."""
     named = structures_next_to(mask)
     known = {structure.value for structure in named}
     return (
@@ -154,17 +136,17 @@ def _structures(mask: Path, values: Sequence[int]) -> tuple[Structure, ...]:
 
 
 def _images(
-    root: Path | None, config: Config, work: Path, names: Sequence[str]
+    root: Path | None, config: Config, work: Path, names: Sequence[str], progress: Progress
 ) -> tuple[dict[str, ScanSource], str]:
     again = "Report again with --data DIR, the folder of the scans."
     if root is None:
         return {}, f"No pictures of cases: the scans are not given. {again}"
     try:
-        with scanning(work, config.reading) as scanner:
-            # Only the first contrast is drawn.
-            listing = read_images(root, config.data.contrasts, scanner, missing_contrasts="zero")
+        scanner = WorkFolder(work).scanner(config.reading, progress)
+        # Only the first contrast is drawn.
+        listing = read_images(root, config.data.contrasts, scanner, missing_contrasts="zero")
     except SlicewiseError as error:
-        note(f"the scans cannot be read: {error}")
+        progress.message(f"the scans cannot be read: {error}")
         return {}, f"No pictures of cases: the scans cannot be read. {again}"
     found = {name: listing.images[name][0] for name in names if name in listing.images}
     return found, "" if found else f"No pictures of cases: no scan is called like a mask. {again}"
