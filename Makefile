@@ -148,16 +148,16 @@ models: $(READY) ## List registered models with their aliases.
 promote: $(READY) ## Make a version the champion if it is not worse: RUN=run FORCE=reason.
 	$(SLICEWISE) promote "$(call needed,RUN,run)" --work "$(WORK)" $(if $(FORCE),--force "$(FORCE)") $(ARGS)
 
-rollback: $(READY) ## Make the previous champion champion again: NAME=model REASON=text.
+rollback: $(READY) ## Make the previous champion the champion again: NAME=model REASON=text.
 	$(SLICEWISE) rollback "$(NAME)" --reason "$(call needed,REASON,text)" --work "$(WORK)" $(ARGS)
 
-serve: $(READY) ## Answer requests with masks over HTTP: MODEL=model.
+serve: $(READY) ## Serve a model over HTTP: MODEL=model.
 	$(SLICEWISE) serve "$(call needed,MODEL,model)" --work "$(WORK)" $(ARGS)
 
 sync: $(READY) ## Deliver to the tracking store what waits for it.
 	$(SLICEWISE) sync --work "$(WORK)" $(ARGS)
 
-mlflow: $(READY) ## Open the web page of runs and models.
+mlflow: $(READY) ## Serve the web interface of runs and models.
 	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)
 
 mlflow-server: $(READY) ## Serve runs and models of a group from PostgreSQL: SETTINGS=file.

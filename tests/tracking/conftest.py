@@ -12,6 +12,7 @@ import torch
 from slicewise.config import Config, InferenceSection, as_yaml, parse_config
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
+from slicewise.segmentation.confidence import structure_confidences
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.prediction import Prediction
 from slicewise.tracking import Store, open_store
@@ -41,10 +42,10 @@ class ThresholdPredictor:
         brightest = np.max([volume.voxels for volume in contrasts], axis=0)
         mask = brightest > 500
         sure = np.where(mask, np.float32(0.9), np.float32(0.1))
-        return Prediction.of(
-            contrasts[0].with_voxels(mask.astype("uint8")),
-            (contrasts[0].with_voxels(1 - sure), contrasts[0].with_voxels(sure)),
-        )
+        found = contrasts[0].with_voxels(mask.astype("uint8"))
+        probabilities = (contrasts[0].with_voxels(1 - sure), contrasts[0].with_voxels(sure))
+        confidences = structure_confidences(found, probabilities, self.config)
+        return Prediction.of(found, probabilities, confidences)
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def _refused(archive: Path, member: tarfile.TarInfo, expected: str, found: str) 
         f"{archive}: {member.name}",
         expected=expected,
         found=found,
-        remedy="do not use this archive; fetch the data set from its publisher",
+        remedy="do not use this archive; get it again from its publisher",
     )
 
 

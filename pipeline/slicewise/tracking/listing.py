@@ -25,7 +25,7 @@ class RunRow:
 
     Attributes:
         name: of the run.
-        kind: such as ``network`` or ``baseline``; empty if not known.
+        kind: ``network``, ``baseline``, ``sweep`` or ``trial``; empty if not known.
         fold: number of its fold; empty for a run over all folds.
         status: ``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``.
         dice: mean Dice of its held-out cases; None if it has none.

@@ -75,7 +75,7 @@ def find_model_version(store: Store, text: str, model_name: str | None = None) -
             f"run {text}",
             expected="a run that registered one model",
             found=", ".join(names) or "none",
-            remedy="name the model (`--model`)" if names else "finish the training",
+            remedy="name the model with `model_name`" if names else "finish the training",
         )
     return _model_version(max(versions, key=lambda item: int(item.version)))
 
@@ -228,7 +228,7 @@ def _no_scores(model_version: ModelVersion, found: str) -> ModelError:
         model_version.uri,
         expected="scores of held-out cases",
         found=found,
-        remedy="train it again, or promote it with a reason (`--force REASON`)",
+        remedy="train it again, or promote it with `force` and a reason",
     )
 
 
