@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from slicewise.config import Config, InferenceSection
 from slicewise.errors import ModelError
 from slicewise.evaluation.inference_tuning.inference_file import read_inference, write_inference
-from slicewise.segmentation.checkpoint import load_checkpoint
+from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from slicewise.tracking.packing import ModelFiles, pack_model, unpack_model
 
 
@@ -85,3 +86,11 @@ def test_another_layout_is_refused(packed: Path, text: str, found: str) -> None:
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="0 files"):
         unpack_model(tmp_path, "nothing")
+
+
+def test_the_package_of_a_network_becomes_a_requirement(checkpoint: Path, tmp_path: Path) -> None:
+    ours = load_checkpoint(checkpoint)
+    facts = ours.facts | {"network_package": "their-package 1.2"}
+    save_checkpoint(replace(ours, facts=facts), tmp_path / "theirs.pt")
+    files = ModelFiles((checkpoint, tmp_path / "theirs.pt"))
+    assert pack_model(files, "# Card", tmp_path / "packed") == ["their-package==1.2"]

@@ -2,7 +2,7 @@
 
 from slicewise.config.base import Section
 from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
-from slicewise.config.extensions import AUGMENTATIONS, LOSSES, NETWORKS
+from slicewise.config.extensions import AUGMENTATIONS, LOSSES, NETWORKS, OWN_PACKAGE
 from slicewise.config.inference_sections import (
     DicePrediction,
     InferenceSection,
@@ -43,6 +43,7 @@ __all__ = [
     "FOLD_KINDS",
     "LOSSES",
     "NETWORKS",
+    "OWN_PACKAGE",
     "UNET",
     "AttentionUnetOptions",
     "AugmentationSection",

@@ -20,6 +20,7 @@ from slicewise.config.base import Section
 from slicewise.config.network_options import MONAI_NETWORKS
 from slicewise.errors import ConfigError
 
+OWN_PACKAGE = "slicewise"
 TRAINED = "trained"
 """Key of the validation context: the configuration is of a trained model, which predicts where
 its loss and augmentations are not installed, too."""
@@ -62,7 +63,7 @@ class Extensions:
     def package_of(self, name: str) -> str:
         """The distribution that offers a name, with its version."""
         if name in self.own:
-            return "slicewise"
+            return OWN_PACKAGE
         distribution = self._entry(name).dist
         return "" if distribution is None else f"{distribution.name} {distribution.version}"
 

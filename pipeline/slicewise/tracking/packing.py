@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from slicewise.config import OWN_PACKAGE
 from slicewise.errors import ModelError, file_problem
 from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, read_inference
 from slicewise.imaging.files import sha256_of, write_text
@@ -55,7 +56,7 @@ class ModelFiles:
         return predictor.with_inference(read_inference(self.inference, predictor.config))
 
 
-def pack_model(files: ModelFiles, card: str, folder: Path) -> None:
+def pack_model(files: ModelFiles, card: str, folder: Path) -> list[str]:
     """Write a model into an empty folder.
 
     Args:
@@ -63,13 +64,18 @@ def pack_model(files: ModelFiles, card: str, folder: Path) -> None:
         card: model card in Markdown.
         folder: gets ``members/``, the inference settings, the card and ``format.json``.
 
+    Returns:
+        Pinned requirements: the packages of networks that do not come with Slicewise.
+
     Raises:
         ModelError, CheckpointError: a member is missing or damaged.
         OutputError: the folder cannot be written.
     """
+    packages = set()
     for number, member in enumerate(files.members):
         slim = replace(load_checkpoint(member), training_state=None)
         save_checkpoint(slim, folder / _MEMBERS / f"{number}.pt")
+        packages.add(slim.facts.get("network_package", OWN_PACKAGE))
     if files.inference is not None:
         shutil.copyfile(files.inference, folder / INFERENCE)
     write_text(folder / CARD, card)
@@ -77,6 +83,7 @@ def pack_model(files: ModelFiles, card: str, folder: Path) -> None:
     digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in packed}
     index = {"format": FORMAT, "sha256": digests}
     write_text(folder / _INDEX, json.dumps(index, indent=2) + "\n")
+    return [name.replace(" ", "==") for name in sorted(packages - {OWN_PACKAGE})]
 
 
 def unpack_model(folder: Path, where: str) -> ModelFiles:

@@ -209,14 +209,14 @@ def save_servable(
         outputs=Schema([ColSpec("string", column) for column in ANSWER]),
     )
     with tempfile.TemporaryDirectory() as packed:
-        pack_model(files, card, Path(packed) / PACKED)
+        packages = pack_model(files, card, Path(packed) / PACKED)
         mlflow.pyfunc.save_model(
             folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
             artifacts={PACKED: str(Path(packed) / PACKED)},
             code_paths=[str(Path(slicewise.__file__).parent)],
             # Given explicitly, because MLflow would run the model to infer them.
-            pip_requirements=requirements(),
+            pip_requirements=[*requirements(), *packages],
             signature=signature,
             input_example=pd.DataFrame([example]),
             mlflow_model=identity,
