@@ -1,4 +1,4 @@
-"""What all sections of a configuration share: their base class and the types of their fields."""
+"""Base class and field types of the sections of a configuration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Range = tuple[PositiveFloat, PositiveFloat]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 MirrorAxis = Literal["left_right", "front_back", "up_down"]
-"""Axes of the body, in the order of RAS."""
+"""Axes of the body, in RAS order."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""Names that are safe as files and in MLflow."""
+"""Names that are safe as file names and in MLflow."""
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys are mistakes, and nothing changes after loading."""
+    """Base of all sections: unknown keys are errors, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""The sections about a data set: who is in it, and how its scans become slices."""
+"""Sections that describe a data set and the preprocessing of its scans."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ FOLD_KINDS = {
     "site": "by site",
     "published": "by case, patients shared",
 }
-"""Values of ``data.folds`` that are counted by ``data.fold_count``, as results call them."""
+"""Values of ``data.folds`` that need ``data.fold_count``, with their names in results."""
 
 
 class DataSection(Section):
-    """Where the scans lie, what their labels mean, and who the patients are."""
+    """Where the scans are, what their labels mean, and which patients they belong to."""
 
     root: Path | None = None
     """Folder (or CSV manifest) of the data set; a relative path starts at the working directory."""
     layout: Literal["auto", "decathlon", "nnunet", "pair", "csv", "dicom"] = "auto"
-    """How the folder is arranged; ``auto`` recognises it."""
+    """How the folder is organised; ``auto`` detects it."""
     images: str | None = None
-    """Layout ``pair``: folder of images below the root; empty means the usual names."""
+    """Layout ``pair``: folder of images below the root; null means the usual names."""
     labels_folder: str | None = None
-    """Layout ``pair``: folder of labels below the root; empty means the usual names."""
+    """Layout ``pair``: folder of labels below the root; null means the usual names."""
     contrasts: tuple[str, ...] = ("image",)
-    """Contrasts of a case in the order of the input channels; on one grid, unless
-    ``reading.different_grids`` says what to do."""
+    """Contrasts of a case in the order of the input channels; on the same grid, unless
+    ``reading.different_grids`` is ``resample``."""
     labels: dict[str, Positive] = Field(default_factory=dict)
     """Structure name to its value in the label files; 0 is background."""
     patient_pattern: str | None = None
-    """Regular expression whose first group, searched in the case name, tells the patient."""
+    """Regular expression whose first group, searched in the case name, is the patient."""
     scans_per_patient: Positive = 1
     """For numbered scans: this many consecutive numbers belong to one patient."""
     site_pattern: str | None = None
-    """Regular expression whose first group, searched in the case name, tells the site."""
+    """Regular expression whose first group, searched in the case name, is the site."""
     missing_contrasts: Literal["refuse", "zero"] = "refuse"
-    """Cases that lack a contrast; ``zero`` gives the network a channel of zeros instead."""
+    """Cases without one of the contrasts; ``zero`` replaces it by a channel of zeros."""
     folds: str = "patient"
-    """``patient``: k folds grouped by patient. ``stratified``: so, too, with structures of like
-    volume in each. ``site``: grouped by site. ``published``: by case, patients may be shared, for
-    comparison with published figures only. Anything else: a JSON file with a list of
-    ``{"train": [...], "val": [...]}``."""
+    """``patient``: k folds grouped by patient. ``stratified``: the same, stratified by the volume
+    of the structures. ``site``: grouped by site. ``published``: by case, where folds may share
+    patients; only for comparison with published results. Anything else: a JSON file with a list
+    of ``{"train": [...], "val": [...]}``."""
     fold_count: Annotated[int, Field(ge=2)] = 5
-    """Number of folds; not used with a split file."""
+    """Number of folds; ignored with a split file."""
     fold_seed: Seed = 12345
-    """Seed of the shuffling of the folds; not used with a split file."""
+    """Seed of the shuffling of the folds; ignored with a split file."""
     licence: str | None = None
-    """Licence of the data set, in words; stands on the card of the model."""
+    """Licence of the data set; appears on the model card."""
     allow_unpaired: bool = False
-    """Go on without the images that lack a label and the labels that lack an image."""
+    """Leave out images without a label and labels without an image, instead of an error."""
 
     @field_validator("patient_pattern", "site_pattern")
     @classmethod
@@ -72,20 +72,20 @@ class DataSection(Section):
 
     @field_validator("scans_per_patient")
     @classmethod
-    def _numbers_are_found(cls, scans: int, info: ValidationInfo) -> int:
+    def _numbers_have_a_pattern(cls, scans: int, info: ValidationInfo) -> int:
         if scans > 1 and info.data.get("patient_pattern", "") is None:
-            raise ValueError("more than one needs patient_pattern, which finds the number")
+            raise ValueError("more than one needs patient_pattern, whose group captures the number")
         return scans
 
     @field_validator("labels")
     @classmethod
     def _values_are_distinct(cls, labels: dict[str, int]) -> dict[str, int]:
         if len(set(labels.values())) != len(labels):
-            raise ValueError("two structures share one value")
+            raise ValueError("two structures have the same value")
         return labels
 
     @model_validator(mode="after")
-    def _sites_are_told(self) -> Self:
+    def _sites_have_a_pattern(self) -> Self:
         if self.folds == "site" and self.site_pattern is None:
             raise ValueError("folds: site needs site_pattern")
         return self
@@ -94,26 +94,26 @@ class DataSection(Section):
     @classmethod
     def _at_least_one(cls, contrasts: tuple[str, ...]) -> tuple[str, ...]:
         if not contrasts or len(set(contrasts)) != len(contrasts):
-            raise ValueError("needs one or more different names")
+            raise ValueError("needs one or more distinct names")
         return contrasts
 
 
 class PreprocessingSection(Section):
-    """From a scan to normalised slices; decides the key of the slice cache."""
+    """From a scan to normalised slices; part of the key of the slice cache."""
 
     plane: Literal["thickest", "axial", "coronal", "sagittal", "all"] = "thickest"
-    """Plane of the slices; ``thickest`` cuts along the axis of the thickest voxels. With ``all``
-    one network learns axial, coronal and sagittal slices, and a scan is seen in all three; for
-    voxels that are about as thick as wide."""
+    """Plane of the slices; ``thickest`` slices along the axis with the largest spacing. With
+    ``all`` one network is trained on axial, coronal and sagittal slices, and predictions of the
+    three planes are averaged; for nearly isotropic voxels."""
     spacing_mm: tuple[PositiveFloat, ...] | None = None
-    """Spacing that every scan is brought to: two numbers in the plane of the slices, or three
-    (right, front, up) with ``plane: all``; empty keeps each scan's own."""
+    """Spacing that every scan is resampled to: two numbers in the plane of the slices, or three
+    (x, y, z in RAS) with ``plane: all``; null keeps the spacing of each scan."""
     foreground: Literal["all", "nonzero", "otsu"] = "nonzero"
-    """Voxels whose mean and deviation normalise the volume."""
+    """Voxels whose mean and standard deviation normalise the volume."""
     clip_percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (0.5, 99.5)
-    """Foreground percentiles that intensities are clipped to before normalisation."""
+    """Percentiles of the foreground to which intensities are clipped before normalisation."""
     crop_foreground: bool = False
-    """Leave out the planes around the foreground; the mask comes back on the whole grid."""
+    """Crop each scan to the bounding box of its foreground; masks cover the whole grid."""
 
     @field_validator("clip_percentiles")
     @classmethod

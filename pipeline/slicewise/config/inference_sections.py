@@ -1,4 +1,4 @@
-"""The sections about the way from slices to a mask."""
+"""Sections about inference: from slices to a mask."""
 
 from __future__ import annotations
 
@@ -10,52 +10,55 @@ from slicewise.config.base import MirrorAxis, NonNegativeFloat, Positive, Positi
 
 
 class PostprocessingSection(Section):
-    """What becomes of the mask of one structure; all off leaves it as the network made it."""
+    """Post-processing of the mask of one structure; everything is off by default."""
 
     largest_component: bool = False
-    """Keep the largest connected piece alone."""
+    """Keep only the largest connected component."""
     fill_holes: bool = False
-    """Fill what a structure encloses."""
+    """Fill holes that are enclosed by the structure."""
     minimum_volume_ml: NonNegativeFloat = 0.0
     """Remove connected components that are smaller."""
 
 
 class SliceExclusiveSection(Section):
-    """Neighbours that a protocol divides at a slice, so that no slice holds two of them."""
+    """Neighbouring structures that the labelling protocol separates at a slice boundary: no slice
+    contains two of them.
+    """
 
     plane: Literal["axial", "coronal", "sagittal"]
-    """Of the slices, as the scan was acquired; of an oblique scan the nearest."""
+    """Plane of these slices; for an oblique scan, the nearest one."""
     structures: Annotated[tuple[str, ...], Field(min_length=2)]
-    """What is divided there."""
+    """Names of the structures."""
 
 
 class DicePrediction(Section):
-    """How the Dice of a case follows from the network's own probabilities, learned out of fold."""
+    """Linear regression of the Dice of a case on its model-estimated Dice, fitted out of fold."""
 
     intercept: float
-    """Dice where the probabilities promise none."""
+    """Predicted Dice at an estimated Dice of 0."""
     slope: float
-    """Dice gained for each point that they promise."""
+    """Increase of the predicted Dice per unit of the estimated Dice."""
     error: NonNegativeFloat
-    """Deviation of the true Dice from this line."""
+    """Standard deviation of the residuals."""
 
 
 class InferenceSection(Section):
-    """From slices to a mask on the scan's grid."""
+    """From slices to a mask on the grid of the scan."""
 
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Share of a window that overlaps the next one; used where slices exceed the window."""
+    """Fraction of a sliding window that overlaps the next; used for slices larger than the
+    window."""
     batch_size: Positive = 64
-    """Slices or windows at once."""
+    """Number of slices or windows in a batch."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
-    """Axes along which the scan is mirrored and predicted once more; right only where training
-    mirrored, too, and where held-out cases got better."""
+    """Axes along which the scan is mirrored for test-time augmentation; only useful when training
+    mirrors, too, and held-out cases improve."""
     temperature: PositiveFloat = 1.0
-    """What the logarithms of the probabilities are divided by: above 1 makes them less sure."""
+    """Temperature that divides the logits: above 1, probabilities are less confident."""
     slice_exclusive: tuple[SliceExclusiveSection, ...] = ()
-    """Structures of which a slice of a plane holds one, as labels are drawn; all voxels of a slice
-    go to the one that its probabilities favour together."""
+    """Structures that never share a slice of a plane; all their voxels in a slice get the label with
+    the highest joint probability."""
     postprocessing: dict[str, PostprocessingSection] = Field(default_factory=dict)
-    """Structure to what becomes of its mask; structures left out stay as predicted."""
+    """Post-processing by structure; other structures are left as predicted."""
     dice_prediction: dict[str, DicePrediction] = Field(default_factory=dict)
-    """Structure to how its Dice is foretold; a cross-validation fills it in."""
+    """Dice prediction by structure; cross-validation fits it."""

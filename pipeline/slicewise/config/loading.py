@@ -1,4 +1,4 @@
-"""YAML with line numbers in, a ``Config`` or all of its mistakes out."""
+"""Reads configurations from YAML and reports all mistakes with their lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def read_yaml(path: Path, example: str) -> str:
-    """The text of a file; ``example`` is one that messages point to.
+    """Read the text of a file; error messages refer to the file ``example``.
 
     Raises:
         ConfigErrors: it cannot be read.
@@ -68,14 +68,14 @@ def read_yaml(path: Path, example: str) -> str:
 def parse_config(
     text: str, origin: str, overrides: Sequence[str] = (), *, trained: bool = False
 ) -> Config:
-    """Turn YAML text into a ``Config``.
+    """Parse a ``Config`` from YAML text.
 
     Args:
         text: YAML.
         origin: names the text in messages.
         overrides: ``section.key=value`` strings.
-        trained: of a model that has been trained: its loss and augmentations, which a prediction
-            does without, need not be installed.
+        trained: whether the configuration is that of a trained model, whose loss and augmentations
+            need not be installed for prediction.
 
     Raises:
         ConfigErrors: all mistakes, each with its line.
@@ -106,15 +106,15 @@ def parse_as(
     overrides: Sequence[str] = (),
     context: Mapping[str, bool] | None = None,
 ) -> Kind:
-    """Turn YAML text into a section.
+    """Parse a section from YAML text.
 
     Args:
-        kind: section at the root of the text.
+        kind: class of the section at the root of the text.
         text: YAML.
         origin: names the text in messages.
-        example: file that messages point to.
+        example: file that messages refer to.
         overrides: ``section.key=value`` strings.
-        context: of the validation.
+        context: of the validation by pydantic.
 
     Raises:
         ConfigErrors: all mistakes, each with its line.
@@ -147,7 +147,7 @@ def _validated(
 
 
 def lines_of(text: str) -> dict[Location, int]:
-    """Where each key of a YAML text stands; the text has been parsed before."""
+    """Line of each key of a valid YAML text."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     return {} if root is None else dict(lines(root))
 
@@ -167,7 +167,7 @@ def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, d
                 ConfigError(
                     origin,
                     expected="sections with keys, such as 'data:' and 'training:'",
-                    found="no mapping",
+                    found="something else",
                     remedy=f"start from {example}",
                 )
             ]
@@ -181,7 +181,7 @@ def as_yaml(config: Config) -> str:
 
 
 def without_places(config: Config) -> Config:
-    """The configuration without folders of this machine, which say nothing about a model."""
+    """The configuration without paths of this machine, which do not describe a model."""
     data = config.data
     folds = data.folds if data.folds in FOLD_KINDS else Path(data.folds).name
     data = data.model_copy(update={"root": None, "folds": folds})
@@ -189,11 +189,11 @@ def without_places(config: Config) -> Config:
 
 
 def text_without_places(path: Path, config: Config) -> str:
-    """A file as it was written, with its comments, but without folders of this machine.
+    """The text of a configuration file without paths of this machine; comments are kept.
 
     Args:
-        path: of the configuration.
-        config: that was read from it; an override may name another folder than the file does.
+        path: of the file.
+        config: read from the file; an override may name another folder than the file does.
     """
     text = path.read_text(encoding="utf-8")
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -234,19 +234,19 @@ _PLACES: dict[Location, Callable[[str], str]] = {
 
 
 def override_value(key: str, text: str) -> Any:
-    """What ``--set key=text`` means: YAML, or the text itself where the key holds text."""
-    # A folder may be called 2024-01-15 or off; YAML would take that for a date or a switch.
+    """Value of the override ``key=text``: YAML, or the text itself where the key holds text."""
+    # A folder may be called 2024-01-15 or off, which YAML reads as a date or a boolean.
     if _is_text(tuple(key.split("."))) and text != "null":
         return text
     try:
         return yaml.safe_load(text)
     except _UNREADABLE:
-        # A path such as `a: b` is no YAML; as plain text it is meant as it stands.
+        # A path such as `a: b` is not valid YAML.
         return text
 
 
 def flatten(config: Config) -> dict[str, str]:
-    """``section.key`` to value, for tracking."""
+    """Values by ``section.key``, for tracking."""
     flat: dict[str, str] = {}
 
     def walk(prefix: str, value: object) -> None:
@@ -260,7 +260,7 @@ def flatten(config: Config) -> dict[str, str]:
     return flat
 
 
-# Impossible dates and brackets nested without end are no YAMLError, but no YAML either.
+# Impossible dates raise ValueError, and deeply nested brackets RecursionError.
 _UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 
 
@@ -299,17 +299,17 @@ def _apply(
             target.pop(other, None)
     target[str(location[-1])] = value
     if location[0] == "training" and location[-1] in BUDGETS and value is not None:
-        # The budget on the command line replaces the one in the file.
+        # A budget in an override replaces the one in the file.
         for other in set(BUDGETS) - {str(location[-1])}:
             target.pop(other, None)
     for end in range(1, len(location)):
-        # A section that the file does not have is a mistake of the option.
+        # Errors about a section that is absent from the file refer to the override.
         places.setdefault(location[:end], where)
     places[location] = where
 
 
 def _is_text(location: Location) -> bool:
-    """Whether a key holds text or a path, which is taken as it stands."""
+    """Whether a key holds text or a path, which is not parsed as YAML."""
     section: type[BaseModel] = Config
     for part in location[:-1]:
         field = section.model_fields.get(str(part))

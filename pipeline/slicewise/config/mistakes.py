@@ -1,4 +1,4 @@
-"""A YAML text and what a section refuses of it in, mistakes with their lines out."""
+"""Mistakes in configurations, described with the line, the key and a remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPLATE = "configs/template.yaml"
 
 
 def aliases(text: str, origin: str) -> Iterator[ConfigError]:
-    """A few lines of aliases may stand for billions of values, or contain themselves."""
+    """Aliases, which can be recursive or expand to billions of values."""
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
         if isinstance(token, yaml.AliasToken):
             yield ConfigError(
@@ -29,19 +29,19 @@ def aliases(text: str, origin: str) -> Iterator[ConfigError]:
 
 
 def yaml_mistake(error: Exception, origin: str) -> ConfigError:
-    """What is wrong with a text that is no YAML."""
+    """The error for a text that is not valid YAML."""
     mark = getattr(error, "problem_mark", None)
     where = origin if mark is None else f"{origin}:{mark.line + 1}"
     return ConfigError(
         where,
-        expected="plain YAML",
+        expected="valid YAML",
         found=str(getattr(error, "problem", None) or error),
         remedy="correct the line; Python objects are never loaded",
     )
 
 
 def lines(node: yaml.Node, location: Location = ()) -> Iterator[tuple[Location, int]]:
-    """Where each key of a node stands, and those below it."""
+    """Line of each key of a node, nested keys included."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*location, key.value)
@@ -54,14 +54,14 @@ def lines(node: yaml.Node, location: Location = ()) -> Iterator[tuple[Location, 
 
 
 def duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
-    """Keys of which YAML would silently take the last."""
+    """Duplicate keys, of which YAML would silently use the last."""
     seen: dict[Location, int] = {}
     for location, line in lines(root):
         if location in seen:
             yield ConfigError(
                 f"{origin}:{line}: {dotted(location)}",
                 expected="each key once",
-                found=f"the key stands in line {seen[location]} already",
+                found=f"the same key in line {seen[location]}",
                 remedy="keep one of the two",
             )
         seen[location] = line
@@ -70,7 +70,7 @@ def duplicate_keys(root: yaml.Node, origin: str) -> Iterator[ConfigError]:
 def expressions(
     node: yaml.Node | None, origin: str, location: Location = ()
 ) -> Iterator[ConfigError]:
-    """Values that other tools would evaluate are refused, not carried along as text."""
+    """Values with expressions, which other tools would evaluate; they are refused."""
     if isinstance(node, yaml.ScalarNode):
         if is_expression(node.value):
             yield expression(f"{origin}:{node.start_mark.line + 1}: {dotted(location)}", node.value)
@@ -88,7 +88,7 @@ def is_expression(text: str) -> bool:
 
 
 def expression(where: str, found: str) -> ConfigError:
-    """A value that other tools would evaluate."""
+    """The error for a value that other tools would evaluate."""
     return ConfigError(
         where,
         expected="a plain value",
@@ -98,7 +98,7 @@ def expression(where: str, found: str) -> ConfigError:
 
 
 def dotted(location: Location) -> str:
-    """A key as people write it."""
+    """A key in dotted notation."""
     return ".".join(str(part) for part in location)
 
 
@@ -119,7 +119,7 @@ class Origin(NamedTuple, Generic[Kind]):
 
 
 def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
-    """What pydantic refuses, in the words of an error of ours, with its line."""
+    """The error for a value that pydantic refuses, with its line."""
     location: Location = tuple(detail["loc"])
     places = origin.places
     nearest = next(
@@ -138,8 +138,8 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
     if detail["type"] == "missing":
         return ConfigError(
             f"{nearest}: {dotted(location)}",
-            expected="this key",
-            found="nothing",
+            expected="a value",
+            found="no such key",
             remedy=f"add it; {origin.example} shows every key",
         )
     context = detail.get("ctx", {})
@@ -153,13 +153,13 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
 
 def _found(value: object, location: Location, kind: type[BaseModel]) -> str:
     if isinstance(value, dict) and len(_sections(location, kind)) > len(location):
-        return "values that do not go together"  # The message names their keys.
+        return "values that contradict each other"  # The message names their keys.
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _sections(location: Location, kind: type[BaseModel]) -> list[type[BaseModel]]:
-    """The section at the root and those on the way to a location, as far as they are sections."""
+    """The section at the root and those along a location."""
     found = [kind]
     for part in location:
         field = found[-1].model_fields.get(str(part))

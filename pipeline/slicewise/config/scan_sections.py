@@ -1,4 +1,4 @@
-"""The sections about scans and structures: how faults are met, what masks are called."""
+"""Sections about reading scans, and about colours and codes of structures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from slicewise.config.base import PositiveFloat, Section
 
 
 class ReadingSection(Section):
-    """How faults of scans are met; what cannot be known is refused unless a choice is made."""
+    """Error handling when scans are read: ambiguous scans are refused by default."""
 
     nifti_form: Literal["agreeing", "sform", "qform"] = "agreeing"
-    """Which form of a NIfTI header counts where sform and qform differ; ``agreeing`` refuses."""
+    """Which affine of a NIfTI header is used where sform and qform differ; ``agreeing`` refuses."""
     irregular_slices: Literal["refuse", "resample"] = "refuse"
-    """DICOM series with uneven distances or a tilt; ``resample`` brings them onto an upright,
-    regular grid by linear interpolation."""
+    """DICOM series with irregular slice distances or a gantry tilt; ``resample`` interpolates them
+    linearly onto a regular, rectangular grid."""
     non_finite: Literal["refuse", "zero"] = "refuse"
-    """NaN and infinite voxels; ``zero`` fills them with 0."""
+    """NaN and infinite voxels; ``zero`` replaces them by 0."""
     different_grids: Literal["refuse", "resample"] = "refuse"
-    """Contrasts of one patient on different grids; ``resample`` brings all to the grid of the
-    first by linear interpolation."""
+    """Contrasts of a case on different grids; ``resample`` interpolates all linearly onto the grid
+    of the first."""
 
 
 class CodedTerm(Section):
@@ -32,21 +32,19 @@ class CodedTerm(Section):
     scheme: Annotated[str, Field(min_length=1, max_length=16)] = "SCT"
     """Designator of the terminology; SCT is SNOMED CT."""
     meaning: Annotated[str, Field(min_length=1, max_length=64)]
-    """What people read."""
+    """Human-readable meaning of the code."""
 
 
 class StructureSection(Section):
-    """How one structure is coloured and coded in exported masks, and how it is scored."""
+    """Colour and codes of one structure in exported masks, and how it is scored."""
 
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
-    """Colour as #rrggbb; empty takes the next one of a palette that colour-blind eyes tell
-    apart."""
+    """Colour as #rrggbb; null takes the next colour of a colour-blind-safe palette."""
     category: CodedTerm | None = None
-    """Segmented property category of DICOM SEG; empty takes the one that the type belongs to."""
+    """Segmented property category of DICOM SEG; null takes that of the type."""
     type: CodedTerm | None = None
-    """Segmented property type of DICOM SEG; empty looks the name up in SNOMED CT."""
+    """Segmented property type of DICOM SEG; null looks up the name in SNOMED CT."""
     surface_tolerance_mm: PositiveFloat = 1.0
-    """Largest distance of two surfaces that surface Dice still counts as agreement: what two
-    experts differ by."""
+    """Tolerance of surface Dice, such as the inter-rater variability."""
     several_components: bool = False
     """Whether connected components, such as lesions, are counted and scored one by one, too."""

@@ -23,15 +23,15 @@ from slicewise.errors import ConfigError, ConfigErrors
 
 
 class TrackingSection(Section):
-    """Names under which MLflow keeps the run and the model."""
+    """Names of the experiment and the registered model in MLflow."""
 
     experiment: str = "slicewise"
-    """MLflow experiment that holds the runs."""
+    """MLflow experiment of the runs."""
     model_name: Annotated[str, Field(pattern=NAME)] | None = None
-    """Registered model; empty takes the name of the configuration."""
+    """Name of the registered model; null takes the name of the configuration."""
     promotion_margin: NonNegativeFloat = 0.005
-    """Dice that a challenger may lose and still count as not worse than the champion: the lower
-    end of the 95 % interval of the difference must lie above minus the margin."""
+    """Non-inferiority margin of the challenger in Dice: the lower bound of the 95 % confidence
+    interval of the difference must be above minus the margin."""
 
 
 class Config(Section):
@@ -40,11 +40,11 @@ class Config(Section):
     name: Annotated[str, Field(pattern=NAME)]
     """Short name: letters, digits, dot, dash and underscore."""
     seed: Seed = 0
-    """The one seed of weights, sampling and augmentation."""
+    """Seed of the weights, the sampling and the augmentation."""
     data: DataSection
     reading: ReadingSection = ReadingSection()
     structures: dict[str, StructureSection] = Field(default_factory=dict)
-    """Colours and codes of the structures of ``data.labels``; those left out take defaults."""
+    """Colours and codes of the structures of ``data.labels``; others take defaults."""
     preprocessing: PreprocessingSection = PreprocessingSection()
     network: NetworkSection = NetworkSection()
     training: TrainingSection
@@ -119,12 +119,14 @@ class Config(Section):
 
     @property
     def in_channels(self) -> int:
-        """Input channels: every contrast with its neighbours."""
+        """Number of input channels: each contrast with its context slices."""
         return len(self.data.contrasts) * (2 * self.network.context_slices + 1)
 
     @property
     def out_channels(self) -> int:
-        """One with a sigmoid for a binary task, otherwise one a class and one for background."""
+        """Number of output channels: 1 (sigmoid) for a binary task, otherwise one per class and one
+        for background.
+        """
         return 1 if len(self.data.labels) == 1 else len(self.data.labels) + 1
 
     @property

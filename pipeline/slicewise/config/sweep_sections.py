@@ -1,4 +1,4 @@
-"""The sections of a sweep: how many trials, how they are drawn, and between which values."""
+"""Sections of a sweep: trials, sampler, pruner and search space."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ParameterSection(Section):
-    """Values of one key: a range of numbers, or choices."""
+    """Search space of one key: a range of numbers, or choices."""
 
     low: Finite | None = None
     """Smallest number."""
     high: Finite | None = None
     """Largest number."""
     log: bool = False
-    """Draw the logarithm evenly."""
+    """Sample uniformly on a logarithmic scale."""
     step: PositiveFloat | None = None
-    """Distance between the numbers that are drawn; empty draws any between the two."""
+    """Distance between the numbers that are sampled; null samples any between the two."""
     choices: tuple[Any, ...] | None = None
-    """Values of any kind, lists too."""
+    """Values of any type, including lists."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -41,45 +41,45 @@ class ParameterSection(Section):
         if self.log or self.step is not None:
             raise ValueError("log and step belong to low and high, not to choices")
         if len(choices) < 2 or len({repr(choice) for choice in choices}) < len(choices):
-            raise ValueError("choices are two or more different values")
+            raise ValueError("choices need two or more different values")
         return self
 
     def _checked_range(self, low: float, high: float) -> Self:
         if low >= high:
-            raise ValueError("low must lie below high")
+            raise ValueError("low must be less than high")
         if self.log and (low <= 0 or self.step is not None):
-            raise ValueError("log needs a low above 0, and no step")
+            raise ValueError("log needs low above 0 and no step")
         if self.step is not None:
             steps = (high - low) / self.step
             if not math.isclose(steps, round(steps), rel_tol=0, abs_tol=_WHOLE) or steps < 1:
-                raise ValueError("high must be low and a whole number of steps")
+                raise ValueError("high minus low must be a whole number of steps")
         return self
 
 
 class PrunerSection(Section):
-    """Which trials end before their last step."""
+    """Which trials are stopped early."""
 
     kind: Literal["median", "none"] = "median"
-    """``median`` ends a trial whose Dice is below the median of earlier trials at that
+    """``median`` stops a trial whose Dice is below the median of earlier trials at the same
     validation."""
     warmup_trials: Annotated[int, Field(ge=0)] = 5
-    """Complete trials before the first is ended."""
+    """Completed trials before the first one is stopped."""
     warmup_validations: Annotated[int, Field(ge=0)] = 1
-    """Validations of each trial that cannot end it."""
+    """Validations of each trial before it can be stopped."""
 
 
 class SweepSection(Section):
-    """One sweep; what is best has the highest mean validation Dice."""
+    """A sweep; the best trial has the highest mean validation Dice."""
 
     trials: Positive | None = None
-    """Trials in all; those that failed count."""
+    """Number of trials, including failed ones."""
     minutes: PositiveFloat | None = None
-    """Budget of the whole sweep; no trial begins that would not fit."""
+    """Budget of the whole sweep; no trial is started that would exceed it."""
     sampler: Literal["tpe", "random"] = "tpe"
-    """``tpe`` draws where earlier trials were good. The seed of the configuration is its seed."""
+    """``tpe`` samples where earlier trials did well. Seeded by the seed of the configuration."""
     pruner: PrunerSection = PrunerSection()
     parameters: dict[str, ParameterSection]
-    """Dotted key of the configuration to its values."""
+    """Search space of each key of the configuration, such as ``training.learning_rate``."""
 
     @field_validator("parameters")
     @classmethod

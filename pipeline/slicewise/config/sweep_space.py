@@ -1,10 +1,9 @@
-"""A file of a sweep and a configuration in, the values that trials may take out."""
+"""The search space of a sweep: which keys vary, and between which values."""
 
 from __future__ import annotations
 
-import itertools
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -17,7 +16,6 @@ from slicewise.config.sweep_sections import ParameterSection, SweepSection
 from slicewise.errors import ConfigError, ConfigErrors
 
 _EXAMPLE = "configs/sweeps/hippocampus.yaml"
-_MOST_COMBINATIONS = 256
 _MAY_VARY = ("network", "training", "augmentation", "inference")
 _SAME_FOR_ALL = {
     "training.steps": "all trials have the same budget",
@@ -26,10 +24,10 @@ _SAME_FOR_ALL = {
     "training.validations": "trials are compared validation by validation",
     "training.patience": "trials are compared validation by validation",
     "training.keep": "the last validation of a trial counts",
-    "training.device": "it is no part of a recipe",
+    "training.device": "it does not change the model",
     "inference.temperature": "it changes no mask",
-    "inference.slice_exclusive": "validations do without them",
-    "inference.postprocessing": "validations do without it",
+    "inference.slice_exclusive": "it is not used in validation",
+    "inference.postprocessing": "it is not used in validation",
     "inference.dice_prediction": "it changes no mask",
 }
 
@@ -41,8 +39,8 @@ class Space:
     """What trials draw from.
 
     Attributes:
-        sweep: as the file says it.
-        kinds: key to the numbers that its field holds.
+        sweep: section of the file.
+        kinds: key to the kind of values that its field holds.
     """
 
     sweep: SweepSection
@@ -53,8 +51,9 @@ def load_space(path: Path, config: Config) -> Space:
     """Read a sweep and check it against the configuration that its trials change.
 
     Raises:
-        ConfigErrors: all mistakes: of the file, keys that must not vary, and values that the
-            configuration refuses whatever the others are.
+        ConfigErrors: all mistakes of the file, keys that must not vary, and values that the
+            configuration refuses. Values that are refused in some combinations only are reported
+            when a trial draws them.
     """
     text = read_yaml(path, _EXAMPLE)
     sweep = parse_as(SweepSection, text, str(path), _EXAMPLE)
@@ -83,17 +82,30 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
     Raises:
         ConfigErrors: the configuration refuses these values together.
     """
+    details = _details(config, values)
+    if details:
+        raise ConfigErrors([_mistake(detail, values) for detail in details])
+    return Config.model_validate(_content(config, values))
+
+
+def _details(config: Config, values: Mapping[str, Any]) -> Sequence[Any]:
+    """What pydantic refuses of some values."""
+    try:
+        Config.model_validate(_content(config, values))
+    except ValidationError as error:
+        return error.errors()
+    return ()
+
+
+def _content(config: Config, values: Mapping[str, Any]) -> dict[str, Any]:
     content = config.model_dump(mode="json")
     for key, value in values.items():
         section, name = key.split(".")
         content[section][name] = value
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise ConfigErrors([_told(detail, values) for detail in error.errors()]) from None
+    return content
 
 
-def _told(detail: Any, values: Mapping[str, Any]) -> ConfigError:
+def _mistake(detail: Any, values: Mapping[str, Any]) -> ConfigError:
     return ConfigError(
         ".".join(map(str, detail["loc"])) or "the configuration",
         expected=detail["msg"].removeprefix("Value error, "),
@@ -112,7 +124,7 @@ def _key_mistake(key: str, parameter: ParameterSection, where: str) -> ConfigErr
             where,
             expected="a key that may differ between trials",
             found=f"{key}: {reason}",
-            remedy="leave it out; --set changes it for all trials",
+            remedy="leave it out, or set it in the configuration, for all trials",
         )
     fields = _fields(section)
     if name not in fields:
@@ -136,7 +148,9 @@ def _number_mistake(kind: Kind, parameter: ParameterSection, where: str) -> Conf
         return None
     return ConfigError(
         where,
-        expected="whole numbers" if kind == "int" else "choices: the key holds no number",
+        expected="whole numbers"
+        if kind == "int"
+        else "choices: the value of this key is not a number",
         found=", ".join(f"{number:g}" for number in known),
         remedy="correct the values",
     )
@@ -145,32 +159,29 @@ def _number_mistake(kind: Kind, parameter: ParameterSection, where: str) -> Conf
 def _refused(
     key: str, parameters: Mapping[str, ParameterSection], config: Config, where: str
 ) -> Iterator[ConfigError]:
-    """Corners and choices that no tried combination with the others makes acceptable."""
-    corners = {name: _corners(name, item) for name, item in parameters.items()}
-    others = [name for name in corners if name != key]
-    for value in corners[key]:
-        first: ConfigErrors | None = None
-        combinations = itertools.product(*(corners[name] for name in others))
-        for number, chosen in enumerate(combinations):
-            if number == _MOST_COMBINATIONS:
-                break
-            try:
-                with_values(config, {key: value, **dict(zip(others, chosen, strict=True))})
-            except ConfigErrors as error:
-                first = first or error
-            else:
-                break
-        else:
-            assert first is not None
+    """Values of one key that no trial could take.
+
+    Each is tried alone. What keys of a section refuse together is left to the trials where
+    another key of the section varies, too.
+    """
+    section = key.partition(".")[0]
+    others_vary = any(name != key and name.startswith(f"{section}.") for name in parameters)
+    for value in _extremes(key, parameters[key]):
+        details = [
+            detail
+            for detail in _details(config, {key: value})
+            if not (others_vary and detail["type"] == "value_error")
+        ]
+        if details:
             yield ConfigError(
                 where,
-                expected=first.mistakes[0].expected,
+                expected=details[0]["msg"].removeprefix("Value error, "),
                 found=repr(value),
                 remedy="correct the values",
             )
 
 
-def _corners(key: str, parameter: ParameterSection) -> list[Any]:
+def _extremes(key: str, parameter: ParameterSection) -> list[Any]:
     if parameter.choices is not None:
         return list(parameter.choices)
     ends = [end for end in (parameter.low, parameter.high) if end is not None]
@@ -186,7 +197,7 @@ def _fields(section: str) -> dict[str, Any]:
 
 
 def _kind(key: str) -> Kind:
-    """Which numbers a field holds, also where it may be empty."""
+    """Kind of the values of a field, apart from null."""
     section, name = key.split(".")
     leaves = set(_leaves(_fields(section)[name].annotation)) - {type(None)}
     if leaves == {int}:

@@ -1,4 +1,4 @@
-"""The sections about a network and how it learns."""
+"""Sections about the network, its training and the augmentation."""
 
 from __future__ import annotations
 
@@ -48,37 +48,37 @@ UNET_KEYS = (
     "residual",
     "deep_supervision",
 )
-"""Keys of the section that speak of the U-Net alone."""
+"""Keys of the section that apply to the U-Net only."""
 _FEWEST_SUPERVISED = 3
 BUDGETS = ("epochs", "budget_minutes", "steps")
-"""Keys of which a training section has exactly one."""
+"""Keys of the training section of which exactly one is set."""
 BUDGET_MINUTES = 30.0
-"""Of one fold, where none is given."""
+"""Default budget of one fold."""
 
 
 class NetworkSection(Section):
-    """The network and what it sees at once."""
+    """The network and its input."""
 
     name: str = UNET
-    """Network: ``unet``, or another that is installed, whose keys stand below ``options``."""
+    """Network: ``unet``, or another installed network, whose keys are under ``options``."""
     options: SerializeAsAny[Section] = Field(default_factory=NoOptions, validate_default=True)
     """Options of a network other than ``unet``."""
     features: tuple[Positive, ...] = (64, 128, 256, 512)
-    """Channels of each level, from the top of the U downwards."""
+    """Channels of each level, from the highest resolution to the lowest."""
     normalization: Literal["batch", "instance"] = "batch"
     """Normalisation after each convolution."""
     activation: Literal["relu", "leaky_relu", "gelu"] = "relu"
     """Non-linearity after each normalisation."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of channels silenced at the end of each double convolution in training."""
+    """Probability that a channel is zeroed at the end of each double convolution in training."""
     residual: bool = False
     """Whether each double convolution adds its input to its output."""
     deep_supervision: bool = False
-    """Whether training also learns from outputs of the levels between the first and the last."""
+    """Whether the loss includes auxiliary outputs of the levels between the first and the last."""
     context_slices: Annotated[int, Field(ge=0)] = 1
-    """Neighbour slices on either side that join a slice as input channels."""
+    """Adjacent slices on either side that are additional input channels."""
     window: tuple[Positive, Positive] = (256, 256)
-    """Height and width that the network sees; larger slices are cut into such windows."""
+    """Height and width of the input; larger slices are divided into windows of this size."""
 
     @field_validator("name")
     @classmethod
@@ -96,8 +96,8 @@ class NetworkSection(Section):
         foreign = [key for key in UNET_KEYS if key in self.model_fields_set]
         if self.name != UNET and foreign:
             raise ValueError(
-                f"{', '.join(foreign)} belong to the network unet; those of {self.name} stand "
-                "below options"
+                f"{', '.join(foreign)} belong to the network unet; those of {self.name} are "
+                "under options"
             )
         return self
 
@@ -113,12 +113,12 @@ class NetworkSection(Section):
         if self.deep_supervision and len(self.features) < _FEWEST_SUPERVISED:
             raise ValueError(
                 f"deep_supervision needs {_FEWEST_SUPERVISED} features or more, not "
-                f"{len(self.features)}: there is no level between the first and the last"
+                f"{len(self.features)}: no level lies between the first and the last"
             )
         return self
 
     @model_validator(mode="after")
-    def _window_survives_pooling(self) -> Self:
+    def _window_can_be_pooled(self) -> Self:
         if isinstance(self.options, MonaiOptions):
             # The lowest level needs more than one value to normalise.
             smallest = 2 * self.options.size_divisor
@@ -146,53 +146,54 @@ class NetworkSection(Section):
 
 
 class TrainingSection(Section):
-    """Loss, optimiser, schedule and budget."""
+    """Loss, optimiser, learning-rate schedule and budget."""
 
     loss: str = "dice_ce"
-    """Loss: ``dice``, ``dice_ce`` (with cross entropy), or another that is installed."""
+    """Loss: ``dice``, ``dice_ce`` (with cross entropy), or another installed loss."""
     loss_options: SerializeAsAny[Section] = Field(default_factory=NoOptions, validate_default=True)
-    """Options of a loss other than these two."""
+    """Options of another loss."""
     border_smoothing_pixels: NonNegativeFloat = 0.0
-    """Width over which the label softens at the border of a structure, for cross entropy: the
-    deviation of a Gaussian; 0 keeps it sharp."""
+    """Standard deviation of the Gaussian that smooths labels at the border of structures, for
+    cross entropy; 0 is off."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """Optimiser; ``sgd`` uses Nesterov momentum 0.99."""
     learning_rate: PositiveFloat = 1e-3
-    """Peak learning rate, reached after the warm-up."""
+    """Maximum learning rate, reached after the warm-up."""
     weight_decay: NonNegativeFloat = 1e-2
-    """Decay of the weights."""
+    """Weight decay."""
     schedule: Literal["cosine", "polynomial"] = "cosine"
-    """How the learning rate falls to zero at the last step."""
+    """Decay of the learning rate to zero at the last step."""
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Share of the steps in which the learning rate rises."""
+    """Fraction of the steps in which the learning rate increases linearly."""
     gradient_clip_norm: PositiveFloat | None = 1.0
-    """Largest norm of the gradient; empty switches clipping off."""
+    """Maximum norm of the gradient; null disables clipping."""
     batch_size: Positive = 32
-    """Slices a step."""
+    """Slices per step."""
     foreground_fraction: Fraction = 0.5
-    """Share of a batch whose window is centred on a labelled voxel."""
+    """Fraction of a batch whose windows are centred on a labelled voxel."""
     epochs: Positive | None = None
-    """Budget in epochs; an epoch draws as many slices as the training cases have."""
+    """Budget in epochs; an epoch draws as many slices as the training cases contain."""
     budget_minutes: PositiveFloat | None = None
-    """Budget in minutes, validation included; turned into steps once, at the start."""
+    """Budget in minutes of wall-clock time, including validation."""
     steps: Positive | None = None
-    """Budget in steps; a run writes here what its budget in minutes came to."""
+    """Budget in optimiser steps; a run with a budget in minutes records its steps here."""
     validations: Positive = 10
-    """How often the validation cases are scored, evenly over the run."""
+    """Number of validations, evenly spaced over the run."""
     patience: Positive | None = None
-    """Validations without a better Dice after which training ends; empty never ends early."""
+    """Validations without improvement of the Dice after which training stops early; null disables
+    early stopping."""
     keep: Literal["last", "best"] = "last"
     """Checkpoint that becomes the model. ``best`` is chosen on the validation cases, so their
     score is then optimistically biased."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] | None = 0.999
-    """Decay of the running average of the weights; empty switches it off."""
+    """Decay of the exponential moving average of the weights; null disables it."""
     precision: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Number format under autocast; ``auto`` is bfloat16 where the machine computes it natively.
-    The loss is always float32."""
+    """Floating-point type under autocast; ``auto`` is bfloat16 where it is supported natively. The
+    loss is always float32."""
     channels_last: bool = True
     """Memory layout of the network and its input."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """``auto`` takes a GPU where there is one."""
+    """``auto`` uses a GPU if one is available."""
 
     @field_validator("loss")
     @classmethod
@@ -225,51 +226,51 @@ class TrainingSection(Section):
 
 
 class AugmentationSection(Section):
-    """Random changes of the training windows; a probability of 0 switches one off."""
+    """Random augmentation of the training windows; a probability of 0 disables a transform."""
 
     affine_probability: Fraction = 0.5
-    """Rotation, scaling and shift together."""
+    """Rotation, scaling and translation."""
     rotation_degrees: NonNegativeFloat = 15.0
-    """Largest rotation in the plane."""
+    """Maximum in-plane rotation."""
     scale_range: Range = (0.85, 1.18)
-    """Smallest and largest magnification."""
+    """Minimum and maximum scale factor."""
     translation_fraction: Fraction = 0.05
-    """Largest shift as a share of the window."""
+    """Maximum translation as a fraction of the window."""
     elastic_probability: Fraction = 0.2
-    """Smooth random deformation."""
+    """Elastic deformation."""
     elastic_pixels: NonNegativeFloat = 2.0
-    """Deviation of the displacement of the control points."""
+    """Standard deviation of the displacement of the control points."""
     intensity_probability: Fraction = 0.3
-    """Brightness shift and contrast scaling."""
+    """Intensity shift and scaling."""
     intensity_range: NonNegativeFloat = 0.2
-    """Largest relative contrast change and largest shift in deviations."""
+    """Maximum relative scaling, and maximum shift in standard deviations of the volume."""
     noise_probability: Fraction = 0.2
     """Gaussian noise."""
     noise_deviation: NonNegativeFloat = 0.1
-    """Largest deviation of the noise, in deviations of the volume."""
+    """Maximum standard deviation of the noise, in standard deviations of the volume."""
     gamma_probability: Fraction = 0.2
-    """Gamma curve over the range of the window."""
+    """Gamma correction over the intensity range of the window."""
     gamma_range: Range = (0.7, 1.5)
-    """Smallest and largest exponent."""
+    """Minimum and maximum exponent."""
     bias_field_probability: Fraction = 0.2
-    """Smooth multiplicative field, as a coil's sensitivity makes it."""
+    """Smooth multiplicative bias field, as from the sensitivity of a coil."""
     bias_field_strength: NonNegativeFloat = 0.3
-    """Deviation of the logarithm of the field at its control points."""
+    """Standard deviation of the logarithm of the field at its control points."""
     low_resolution_probability: Fraction = 0.0
-    """Thicker voxels along one axis of the plane, as another protocol measures them."""
+    """Simulated lower resolution along one axis of the plane."""
     low_resolution_factor: Range = (1.0, 2.0)
-    """Smallest and largest thickening."""
+    """Minimum and maximum downsampling factor."""
     ghosting_probability: Fraction = 0.0
-    """Faint shifted copies along one axis, as breathing or a pulse makes them."""
+    """Ghosting along one axis, as from periodic motion such as breathing."""
     ghosting_strength: NonNegativeFloat = 0.3
-    """Largest share of the signal that every so many lines of k-space lose; of 2 to 6 copies,
-    each has that share divided by their number."""
+    """Maximum fraction of the signal that periodic lines of k-space lose; it is divided among 2 to
+    6 ghosts."""
     motion_probability: Fraction = 0.0
-    """A head that moves once while the lines of k-space are measured."""
+    """A single rigid shift during the acquisition of k-space."""
     motion_pixels: NonNegativeFloat = 2.0
-    """Largest shift of that movement."""
+    """Maximum shift."""
     contrast_dropout_probability: Fraction = 0.0
-    """One contrast of several is zero, so that a scan without it can be predicted."""
+    """Replacement of one contrast by zeros, so that scans without it can be predicted."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
     """Axes along which half of the windows are mirrored; only where anatomy looks the same."""
     additional: dict[str, SerializeAsAny[Section]] = Field(default_factory=dict)
@@ -296,7 +297,7 @@ class AugmentationSection(Section):
     @classmethod
     def _ascending(cls, bounds: Range) -> Range:
         if bounds[0] > bounds[1]:
-            raise ValueError("the first value must not exceed the second")
+            raise ValueError("needs a first value that does not exceed the second")
         return bounds
 
 

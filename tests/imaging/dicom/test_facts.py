@@ -15,6 +15,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import FileDataset
 
 from slicewise.errors import ScanError
+from slicewise.imaging.dicom import facts as facts_module
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.sandbox import Sandbox
@@ -264,3 +265,10 @@ def test_agrees_with_dcm2niix(
     if "PhaseEncodingAxis" in theirs:
         assert ours["PhaseEncodingAxis"] == theirs["PhaseEncodingAxis"].rstrip("-")
     assert ours["Manufacturer"] == theirs["Manufacturer"]
+
+
+def test_listed_scanner_names_differ() -> None:
+    names = facts_module._scanner_names()
+    models = [model for of_one in names.values() for model in of_one]
+    assert "Siemens" in names
+    assert len(set(models)) == len(models)

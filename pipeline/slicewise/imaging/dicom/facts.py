@@ -1,7 +1,7 @@
-"""A DICOM series in, how it was acquired out, under BIDS names; nothing that tells who was scanned.
+"""Acquisition parameters of a DICOM series under their BIDS names, without identifying data.
 
-Free text never gets through: only numbers within what a scanner can do, coded strings, and makers
-and models that are on a list.
+Free text is never passed on: only numbers within the range of a scanner, coded strings, and the
+manufacturers and models that are listed in ``scanner_names.yaml``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from slicewise.imaging.dicom.frames import PER_FRAME, SHARED
 from slicewise.imaging.dicom.series import DicomSeries
@@ -28,13 +32,13 @@ CODED_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 @dataclass(frozen=True)
 class _Number:
-    """A number: how the standard calls it, what BIDS wants, and what is believed.
+    """A numeric parameter: its DICOM keywords, valid range and conversion to BIDS.
 
     Attributes:
-        keywords: the first one that holds a believable value counts; enhanced objects use others.
+        keywords: the first one with a valid value counts; enhanced objects use others.
+        highest: largest valid value, in the unit of DICOM.
+        lowest: smallest valid value, in the unit of DICOM.
         factor: from the unit of DICOM to that of BIDS.
-        lowest: of DICOM's unit, itself believed.
-        highest: of DICOM's unit, itself believed.
     """
 
     keywords: tuple[str, ...]
@@ -71,30 +75,7 @@ DEFINED_TERMS: Mapping[str, tuple[str, ...]] = {
     "PatientPosition": ("HFP", "HFS", "HFDR", "HFDL", "FFDR", "FFDL", "FFP", "FFS"),
     "InPlanePhaseEncodingDirection": ("ROW", "COL", "COLUMN"),
 }
-"""Coded strings of which the standard lists every value."""
-MAKERS = (
-    "Siemens", "GE", "Philips", "Canon", "Toshiba", "Hitachi", "Fujifilm", "Hyperfine",
-    "United Imaging", "UIH", "Bruker", "Esaote", "Neusoft", "Mindray", "Paramed", "Varian",
-    "Agilent", "MR Solutions", "Magnetica", "Synaptive", "AllTech", "Wandong",
-)  # fmt: skip
-"""Makers of MRI scanners; the first that a header's text begins with is written."""
-MODELS = (
-    "Aera", "Allegra", "Altea", "Amira", "Avanto", "Avanto_fit", "Biograph_mMR", "Cima.X",
-    "Concerto", "Espree", "Free.Max", "Harmony", "Investigational_Device_7T", "Lumina",
-    "Prisma", "Prisma_fit", "Skyra", "Skyra_fit", "Sola", "Sonata", "Spectra", "Symphony",
-    "SymphonyTim", "Terra", "Terra.X", "Trio", "TrioTim", "Verio", "Vida", "Vision",
-    "Brivo MR355", "DISCOVERY MR450", "DISCOVERY MR750", "DISCOVERY MR750w", "GENESIS_SIGNA",
-    "Optima MR360", "Optima MR450w", "SIGNA Architect", "SIGNA Artist", "SIGNA EXCITE",
-    "SIGNA HDe", "SIGNA HDx", "Signa HDxt", "SIGNA Hero", "SIGNA PET/MR", "SIGNA Pioneer",
-    "SIGNA Premier", "SIGNA Voyager",
-    "Achieva", "Achieva dStream", "Gyroscan Intera", "Gyroscan NT", "Ingenia",
-    "Ingenia Ambition X", "Ingenia CX", "Ingenia Elition X", "Intera", "Intera Achieva",
-    "MR 7700", "Multiva", "Panorama HFO", "Prodiva",
-    "Titan", "Vantage Centurian", "Vantage Elan", "Vantage Galan", "Vantage Orian",
-    "Vantage Titan", "AIRIS", "AIRIS II", "AIRIS Elite", "APERTO", "ECHELON", "ECHELON OVAL",
-    "OASIS", "Swoop", "uMR 570", "uMR 770", "uMR 780", "uMR 790", "uMR 880", "uMR Omega",
-)  # fmt: skip
-"""Models of scanners; what is not listed is left out, for its text could be anything."""
+"""Coded strings and all the values that the standard defines for them."""
 _GROUPS = (
     "PixelMeasuresSequence",
     "MRImageFrameTypeSequence",
@@ -109,19 +90,19 @@ _TEXTS = ("Manufacturer", "ManufacturerModelName", "ImageType", "FrameType", "Ac
 
 
 def acquisition_facts(series: DicomSeries, sandbox: Sandbox | None = None) -> dict[str, object]:
-    """How a series was acquired, as its first slice tells it.
+    """Acquisition parameters of a series, from the header of its first slice.
 
     Args:
-        series: as a scan of its folder gives it.
-        sandbox: where the header is parsed; by default the one of this process.
+        series: found by a ``DicomScanner``.
+        sandbox: child processes that parse the header; by default the shared one.
 
     Returns:
         BIDS names to numbers, coded strings or lists of them: times in seconds, lengths in
-        millimetres, angles in degrees, field strength in tesla. What a header does not tell, or
-        tells in a way that is not believed, is left out.
+        millimetres, angles in degrees, field strength in tesla. Missing and invalid values are
+        left out.
 
     Raises:
-        ScanError: the header cannot be parsed any more.
+        ScanError: the header can no longer be parsed.
 
     Source:
         BIDS 1.10, Magnetic Resonance Imaging, common metadata fields; DICOM PS3.3 C.8.3 and
@@ -133,11 +114,11 @@ def acquisition_facts(series: DicomSeries, sandbox: Sandbox | None = None) -> di
 
 
 def read_facts(path: Path, frame: int) -> dict[str, object]:
-    """The facts of one file; runs in the sandbox's child process only.
+    """Acquisition parameters of one file; runs in a child process of the sandbox only.
 
     Args:
         path: DICOM.
-        frame: whose own functional groups count in an enhanced object, from 0.
+        frame: index of the frame whose functional groups are read in an enhanced object.
     """
     import pydicom
 
@@ -147,12 +128,12 @@ def read_facts(path: Path, frame: int) -> dict[str, object]:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
         sources = list(_sources(dataset, frame))
         return {**_coded(sources), **_numbers(sources)}
-    except Exception as error:  # a hostile file can make the parser raise anything
+    except Exception as error:  # a malicious file can make the parser raise anything
         raise unreadable(path, "a DICOM header", error) from None
 
 
 def _sources(dataset: Dataset, frame: int) -> Iterator[Dataset]:
-    """Where facts may stand: with the frame, with what all frames share, at the top."""
+    """Where parameters may be stored: per frame, shared by all frames, at the top level."""
     for sequence in ((dataset.get(PER_FRAME) or ())[frame:], dataset.get(SHARED) or ()):
         for groups in sequence[:1]:
             for name in _GROUPS:
@@ -161,7 +142,7 @@ def _sources(dataset: Dataset, frame: int) -> Iterator[Dataset]:
 
 
 def _values(sources: list[Dataset], keyword: str) -> list[Any]:
-    """The first values of a tag that there are; texts are at most as long as the standard says."""
+    """The values of a tag from the first source that has it, limited in number."""
     for source in sources:
         value = source.get(keyword)
         if value not in (None, ""):
@@ -181,7 +162,7 @@ def _coded(sources: list[Dataset]) -> dict[str, object]:
         facts["ImageType"] = image_type
     facts |= _phase_encoding(facts.pop("InPlanePhaseEncodingDirection", None))
     for name, keyword, listed in (
-        ("Manufacturer", "Manufacturer", _maker),
+        ("Manufacturer", "Manufacturer", _manufacturer),
         ("ManufacturersModelName", "ManufacturerModelName", _model),
     ):
         known = listed(" ".join(str(value) for value in _values(sources, keyword)[:1]))
@@ -191,10 +172,10 @@ def _coded(sources: list[Dataset]) -> dict[str, object]:
 
 
 def _phase_encoding(direction: object) -> dict[str, object]:
-    """The axis only: DICOM does not tell which end comes first, as BIDS' direction would."""
+    """The axis only: DICOM does not define its sign, which the direction of BIDS includes."""
     if direction is None:
         return {}
-    # Our volumes are indexed (column, row, slice): along a row the first index runs.
+    # Volumes are indexed (column, row, slice): the first index runs along a row.
     axis = "i" if direction == "ROW" else "j"
     return {
         "InPlanePhaseEncodingDirectionDICOM": "ROW" if direction == "ROW" else "COL",
@@ -202,14 +183,23 @@ def _phase_encoding(direction: object) -> dict[str, object]:
     }
 
 
-def _maker(text: str) -> str | None:
-    words = _plain(text)
-    return next((maker for maker in MAKERS if f"{words} ".startswith(f"{_plain(maker)} ")), None)
+@cache
+def _scanner_names() -> dict[str, list[str]]:
+    """Manufacturers with their models."""
+    text = resources.files(__package__).joinpath("scanner_names.yaml").read_text(encoding="utf-8")
+    names: dict[str, list[str]] = yaml.safe_load(text)
+    return names
+
+
+def _manufacturer(text: str) -> str | None:
+    words = f"{_plain(text)} "
+    return next((name for name in _scanner_names() if words.startswith(f"{_plain(name)} ")), None)
 
 
 def _model(text: str) -> str | None:
     words = _plain(text).removeprefix("magnetom ")
-    return next((model for model in MODELS if words == _plain(model)), None)
+    models = (model for names in _scanner_names().values() for model in names)
+    return next((model for model in models if words == _plain(model)), None)
 
 
 def _plain(text: str) -> str:
@@ -232,7 +222,7 @@ def _numbers(sources: list[Dataset]) -> dict[str, object]:
 
 
 def _number(values: list[Any], wanted: _Number) -> float | None:
-    """The only value in the unit of BIDS, if it is one that a scanner could have set."""
+    """A single valid value in the unit of BIDS; None if there is none, or several."""
     if len(values) != 1:
         return None
     try:
@@ -241,5 +231,5 @@ def _number(values: list[Any], wanted: _Number) -> float | None:
         return None
     if not (math.isfinite(value) and wanted.lowest <= value <= wanted.highest):
         return None
-    # Ten digits: what multiplying by a thousandth adds beyond them is noise.
+    # Ten digits: multiplying by 0.001 adds rounding errors beyond them.
     return float(f"{value * wanted.factor:.10g}")
