@@ -1,4 +1,4 @@
-"""The named errors: each says where, what was expected, what was found and what to do."""
+"""Named errors: each states where it occurred, what was expected, what was found, and a remedy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Where = str | os.PathLike[str]
 
 
 class SlicewiseError(Exception):
-    """A mistake or fault that a user can act on; printed without a traceback.
+    """Base of all errors that a user can act on; printed without a traceback.
 
     Args:
-        where: the path, then the tag or key, that is concerned.
-        expected: what would have been right.
-        found: what was there instead.
-        remedy: what the user can do about it.
+        where: path, followed by the tag or key if there is one.
+        expected: valid content.
+        found: actual content.
+        remedy: what the user can do.
     """
 
     exit_code = 1
@@ -28,7 +28,7 @@ class SlicewiseError(Exception):
         super().__init__(self.where, expected, found, remedy)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors travel from worker processes; keyword-only arguments need help with that.
+        # Worker processes pickle errors, which by default drops keyword-only arguments.
         return _rebuild, (type(self), self.where, self.expected, self.found, self.remedy)
 
     def __str__(self) -> str:
@@ -52,19 +52,19 @@ def _rebuild(
 
 
 class UsageError(SlicewiseError):
-    """The command line asks for something that does not exist or contradicts itself."""
+    """Options that do not exist or contradict each other."""
 
     exit_code = 2
 
 
 class ConfigError(SlicewiseError):
-    """One mistake in a configuration file or a ``--set`` option."""
+    """A mistake in a configuration, or in a setting that changes it."""
 
     exit_code = 2
 
 
 class ConfigErrors(SlicewiseError):
-    """All mistakes of one configuration, found together."""
+    """All mistakes in a configuration."""
 
     exit_code = 2
 
@@ -85,54 +85,54 @@ class ConfigErrors(SlicewiseError):
 
 
 class DataError(SlicewiseError):
-    """A data set as a whole cannot be used as it is."""
+    """A data set cannot be used."""
 
 
 class ScanError(SlicewiseError):
-    """One scan cannot be used; the rest of the data set goes on without it."""
+    """A scan cannot be used; other scans of the data set are not affected."""
 
 
 class GeometryError(ScanError):
-    """Voxels and world do not fit together: spacing, orientation, position or grid."""
+    """Invalid or inconsistent geometry: spacing, orientation, position or grid."""
 
 
 class LabelError(ScanError):
-    """A label map holds values that it must not hold."""
+    """A label map contains invalid values."""
 
 
 class CheckpointError(SlicewiseError):
-    """A checkpoint is damaged, or does not fit the network that is to use it."""
+    """A checkpoint is damaged, or does not match the network."""
 
 
 class ModelError(SlicewiseError):
-    """A model argument leads to no model."""
+    """A model cannot be found or loaded."""
 
 
 class OutputError(SlicewiseError):
-    """A result cannot be written to its place."""
+    """A result cannot be written."""
 
 
 class TrainingError(SlicewiseError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class DownloadError(SlicewiseError):
-    """A public data set could not be fetched or does not match its checksum."""
+    """A download failed, or does not match its checksum."""
 
 
 class InterruptedBySignal(SlicewiseError):
-    """A signal ended the work after its state had been saved."""
+    """A signal stopped training after its state had been saved."""
 
     def __init__(self, signal_number: int, saved: Path) -> None:
         self.signal_number = signal_number
         self.saved = saved
         super().__init__(
             saved,
-            expected="training to run to its last step",
+            expected="training until its last step",
             found=f"signal {signal_number}",
-            remedy="the state is saved; go on with --resume",
+            remedy="the state is saved; continue with `resume`",
         )
-        # As shells report it.
+        # The convention of shells.
         self.exit_code = 128 + signal_number
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -140,5 +140,5 @@ class InterruptedBySignal(SlicewiseError):
 
 
 def file_problem(error: OSError) -> str:
-    """What the operating system said, without the path."""
+    """The message of the operating system, without the path."""
     return error.strerror or type(error).__name__

@@ -92,7 +92,7 @@ def test_unknown_key_without_a_close_one_lists_the_keys() -> None:
 def test_missing_section_and_missing_name() -> None:
     found = mistakes("data: {}\n")
     assert {mistake.where for mistake in found} == {"a.yaml: name", "a.yaml: training"}
-    assert {mistake.found for mistake in found} == {"nothing"}
+    assert {mistake.found for mistake in found} == {"no such key"}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_keys_that_contradict_one_another(text: str, where: str, expected: str) 
     mistake = only_mistake(MINIMAL + text)
     assert mistake.where == where
     assert expected in mistake.expected
-    assert mistake.found == "values that do not go together"
+    assert mistake.found == "values that contradict each other"
 
 
 def test_duplicate_key_names_both_lines() -> None:
@@ -135,7 +135,7 @@ def test_python_objects_are_not_loaded(tmp_path: Path) -> None:
 def test_python_objects_on_the_command_line_are_not_loaded(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     option = f"seed=!!python/object/apply:os.mkdir ['{canary}']"
-    assert only_mistake(MINIMAL, option).where == f"--set {option}"
+    assert only_mistake(MINIMAL, option).where == f"`settings` {option}"
     assert not canary.exists()
 
 
@@ -149,7 +149,7 @@ def test_expressions_are_refused(value: str) -> None:
     assert mistake.where == "a.yaml:3: data.root"
     assert value in mistake.found
     option = f"data.root={value}"
-    assert only_mistake(MINIMAL, option).where == f"--set {option}"
+    assert only_mistake(MINIMAL, option).where == f"`settings` {option}"
 
 
 def test_expressions_in_lists_are_refused() -> None:
@@ -220,7 +220,7 @@ def test_overrides_replace_values() -> None:
     ],
 )
 def test_wrong_overrides_are_named(option: str) -> None:
-    assert [mistake.where for mistake in mistakes(MINIMAL, option)] == [f"--set {option}"]
+    assert [mistake.where for mistake in mistakes(MINIMAL, option)] == [f"`settings` {option}"]
 
 
 def test_unknown_override_suggests_the_close_key() -> None:
@@ -231,7 +231,7 @@ def test_mistakes_of_file_and_overrides_come_together() -> None:
     found = mistakes(MINIMAL + "seed: x\n", "training.batch_size=0")
     assert {mistake.where for mistake in found} == {
         "a.yaml:6: seed",
-        "--set training.batch_size=0",
+        "`settings` training.batch_size=0",
     }
 
 
@@ -363,5 +363,25 @@ def test_overrides_of_a_configuration() -> None:
     assert config.training.epochs == 5
     assert config.training.budget_minutes is None
     assert config.data.root == Path("off")
-    with pytest.raises(ConfigErrors, match=r"--set network.dropout=2"):
+    with pytest.raises(ConfigErrors, match=r"network.dropout=2"):
         with_overrides(config, ["network.dropout=2"])
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("network.features=8,16", "a list, such as [8, 16]"),
+        ("network.features=8", "a list, such as [8]"),
+        ("data.contrasts=T1, T2", "a list, such as [T1, T2]"),
+    ],
+)
+def test_a_list_without_brackets_is_shown_with_them(override: str, expected: str) -> None:
+    mistake = only_mistake(MINIMAL, override)
+    assert mistake.expected == expected
+
+
+def test_a_missing_file_has_the_similar_one_next_to_it_in_its_message(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(MINIMAL)
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(tmp_path / "mein.yaml")
+    assert caught.value.mistakes[0].remedy == f"did you mean {tmp_path / 'mine.yaml'}?"

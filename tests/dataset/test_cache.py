@@ -501,7 +501,7 @@ def test_options_of_reading_reach_the_slices(pair: Pair, tmp_path: Path) -> None
     assert [case.name for case in prepared(refusing, tmp_path / "work").cases] == ["a"]
     cases = prepared(filling, tmp_path / "work").cases
     assert [case.name for case in cases] == ["a", "b"]
-    assert "1 NaN or infinite voxels were filled with 0" in cases[1].warnings
+    assert "1 NaN or infinite voxels were replaced by 0" in cases[1].warnings
 
 
 # Bad scans

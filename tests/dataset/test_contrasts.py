@@ -56,7 +56,7 @@ def test_what_resampling_says_follows_what_reading_said(scan: Any) -> None:
         "T2: repaired",
         "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm",
         # Two of six slices.
-        "T2 does not cover 33.3 % of the grid: no signal there",
+        "T2 does not cover 33.3 % of the grid, which is filled with 0",
     )
     np.testing.assert_allclose(resampled.voxels[:, :, 2:], scan.voxels[:, :, :-2], atol=1e-3)
     assert not resampled.voxels[:, :, :2].any()

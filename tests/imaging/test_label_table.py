@@ -96,5 +96,5 @@ def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="No such file"):
         read_colour_table(tmp_path / "none.ctbl")
     (tmp_path / "binary.ctbl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LabelError, match="no UTF-8"):
+    with pytest.raises(LabelError, match="not UTF-8"):
         read_colour_table(tmp_path / "binary.ctbl")

@@ -199,7 +199,7 @@ def test_jpeg_is_a_lossy_image_and_no_mask(tmp_path: Path) -> None:
     volume = read_picture(path)
     assert (volume.voxels == 90).all()
     assert any("lossy" in text for text in volume.warnings)
-    with pytest.raises(LabelError, match="JPEG, which changes values") as caught:
+    with pytest.raises(LabelError, match="lossy JPEG compression") as caught:
         read_picture_mask(path)
     assert caught.value.where == str(path)
     assert "PNG or TIFF" in caught.value.remedy
@@ -223,7 +223,7 @@ def test_pixels_that_are_no_numbers(tmp_path: Path, broken: float) -> None:
     expected[1, 3] = 0
     assert rows_of(filled) == expected.tolist()
     assert filled.voxels.dtype == np.float32
-    assert "1 NaN or infinite pixels were filled with 0" in filled.warnings
+    assert "1 NaN or infinite pixels were replaced by 0" in filled.warnings
 
 
 # What is no grey picture
@@ -305,7 +305,7 @@ def test_a_picture_that_is_turned_for_display_is_refused(
     if turn == 1:
         assert read_picture(tmp_path / name).shape == (16, 8, 1)
         return
-    with pytest.raises(ScanError, match="turns or flips the picture") as caught:
+    with pytest.raises(ScanError, match="rotates or flips the picture") as caught:
         read_picture(tmp_path / name)
     assert caught.value.where.endswith("Orientation")
 

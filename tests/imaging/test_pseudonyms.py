@@ -47,7 +47,7 @@ def test_processes_that_begin_at_once_get_the_same_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "found"),
     [
-        ("ab" * 32, 0o640, "permissions 0640: others may read it"),
+        ("ab" * 32, 0o640, "permissions 0640: readable by others"),
         ("ab" * 31, 0o600, "31 bytes"),
         ("", 0o600, "0 bytes"),
         ("secret, but no key", 0o600, "other characters"),

@@ -88,7 +88,7 @@ def test_a_thick_slice_fills_its_thickness() -> None:
     )
     assert resampled.warnings == (
         "was resampled from 4 x 4 x 6 mm onto 1 x 1 x 2 mm",
-        "does not cover 25 % of the grid: no signal there",
+        "does not cover 25 % of the grid, which is filled with 0",
     )
 
 

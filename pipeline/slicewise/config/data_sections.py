@@ -103,8 +103,8 @@ class PreprocessingSection(Section):
 
     plane: Literal["thickest", "axial", "coronal", "sagittal", "all"] = "thickest"
     """Plane of the slices; ``thickest`` slices along the axis with the largest spacing. With
-    ``all`` one network is trained on axial, coronal and sagittal slices, and predictions of the
-    three planes are averaged; for nearly isotropic voxels."""
+    ``all`` one network is trained on axial, coronal and sagittal slices and applied to all three;
+    for nearly isotropic voxels."""
     spacing_mm: tuple[PositiveFloat, ...] | None = None
     """Spacing that every scan is resampled to: two numbers in the plane of the slices, or three
     (x, y, z in RAS) with ``plane: all``; null keeps the spacing of each scan."""

@@ -21,9 +21,7 @@ class PostprocessingSection(Section):
 
 
 class SliceExclusiveSection(Section):
-    """Neighbouring structures that the labelling protocol separates at a slice boundary: no slice
-    contains two of them.
-    """
+    """Neighbouring structures that never share a slice, as the labelling protocol requires."""
 
     plane: Literal["axial", "coronal", "sagittal"]
     """Plane of these slices; for an oblique scan, the nearest one."""
@@ -56,8 +54,8 @@ class InferenceSection(Section):
     temperature: PositiveFloat = 1.0
     """Temperature that divides the logits: above 1, probabilities are less confident."""
     slice_exclusive: tuple[SliceExclusiveSection, ...] = ()
-    """Structures that never share a slice of a plane; all their voxels in a slice get the label with
-    the highest joint probability."""
+    """Structures that never share a slice of a plane; all of their voxels in a slice get the label
+    with the highest joint probability."""
     postprocessing: dict[str, PostprocessingSection] = Field(default_factory=dict)
     """Post-processing by structure; other structures are left as predicted."""
     dice_prediction: dict[str, DicePrediction] = Field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from slicewise.config.data_sections import FOLD_KINDS
 from slicewise.config.extensions import TRAINED
 from slicewise.config.mistakes import (
+    OVERRIDES,
     TEMPLATE,
     Kind,
     Location,
@@ -59,10 +61,19 @@ def read_yaml(path: Path, example: str) -> str:
                     path,
                     expected="a readable YAML file",
                     found=problem,
-                    remedy=f"give the path of a configuration, such as {example}",
+                    remedy=_other_path(path, example),
                 )
             ]
         ) from None
+
+
+def _other_path(path: Path, example: str) -> str:
+    """What to do about a configuration that cannot be read."""
+    names = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    similar = difflib.get_close_matches(path.name, set(names) - {path.name}, n=1)
+    if similar:
+        return f"did you mean {path.with_name(similar[0])}?"
+    return f"give the path of a configuration, such as {example}"
 
 
 def parse_config(
@@ -93,7 +104,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     Raises:
         ConfigErrors: unknown keys and wrong values.
     """
-    # What nobody has set stays unset: the description of a data set may still say it.
+    # Unset keys stay unset, because the description of a data set may set them later.
     values = config.model_dump(mode="json", exclude_unset=True)
     return _validated(values, overrides, Origin(Config, {}, config.name))
 
@@ -122,8 +133,8 @@ def parse_as(
     root, values = _composed(text, origin, example)
     mistakes = [*duplicate_keys(root, origin), *expressions(root, origin)]
     places = {location: f"{origin}:{line}" for location, line in lines(root)}
-    found = Origin(kind, places, origin, example)
-    return _validated(values, overrides, found, mistakes, context)
+    source = Origin(kind, places, origin, example)
+    return _validated(values, overrides, source, mistakes, context)
 
 
 def _validated(
@@ -134,7 +145,7 @@ def _validated(
     context: Mapping[str, bool] | None = None,
 ) -> Kind:
     mistakes = list(known)
-    # Another network leaves the keys of the file's network behind, not those of other overrides.
+    # Another network discards the keys of the file's network, but not those of other overrides.
     for override in sorted(overrides, key=lambda text: not text.startswith("network.name=")):
         mistakes.extend(_apply(values, override, origin.places))
     try:
@@ -268,13 +279,13 @@ def _apply(
     values: dict[str, Any], override: str, places: dict[Location, str]
 ) -> Iterator[ConfigError]:
     key, separator, text = override.partition("=")
-    where = f"--set {override}"
+    where = f"{OVERRIDES} {override}"
     if not separator or not key:
         yield ConfigError(
             where,
             expected="section.key=value",
             found="no '=' after a key",
-            remedy="for example --set training.epochs=5",
+            remedy="correct it, for example to training.epochs=5",
         )
         return
     if is_expression(text):

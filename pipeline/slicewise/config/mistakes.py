@@ -14,6 +14,8 @@ from slicewise.errors import ConfigError
 Kind = TypeVar("Kind", bound=BaseModel)
 Location = tuple[str | int, ...]
 TEMPLATE = "configs/template.yaml"
+OVERRIDES = "`settings`"
+"""How messages refer to overrides."""
 
 
 def aliases(text: str, origin: str) -> Iterator[ConfigError]:
@@ -126,7 +128,7 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
         (places[location[:end]] for end in range(len(location), 0, -1) if location[:end] in places),
         origin.name,
     )
-    is_named = nearest.startswith("--set") or not location
+    is_named = nearest.startswith(OVERRIDES) or not location
     where = nearest if is_named else f"{nearest}: {dotted(location)}"
     if detail["type"] == "extra_forbidden":
         return ConfigError(
@@ -145,10 +147,18 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
     context = detail.get("ctx", {})
     return ConfigError(
         where,
-        expected=detail["msg"].removeprefix("Value error, "),
+        expected=_expected(detail),
         found=context.get("found") or _found(detail["input"], location, origin.kind),
         remedy=context.get("remedy") or f"correct the value; {origin.example} explains every key",
     )
+
+
+def _expected(detail: Any) -> str:
+    value = detail["input"]
+    if detail["type"] == "tuple_type" and isinstance(value, str | int | float):
+        parts = (part.strip() for part in str(value).split(","))
+        return f"a list, such as [{', '.join(parts)}]"
+    return str(detail["msg"]).removeprefix("Value error, ")
 
 
 def _found(value: object, location: Location, kind: type[BaseModel]) -> str:

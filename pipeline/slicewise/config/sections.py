@@ -124,9 +124,7 @@ class Config(Section):
 
     @property
     def out_channels(self) -> int:
-        """Number of output channels: 1 (sigmoid) for a binary task, otherwise one per class and one
-        for background.
-        """
+        """Number of output channels: 1 (sigmoid) for one structure, else one per class."""
         return 1 if len(self.data.labels) == 1 else len(self.data.labels) + 1
 
     @property

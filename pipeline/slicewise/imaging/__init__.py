@@ -1,1 +1,1 @@
-"""Scans and masks: voxels with their place in the world, NIfTI and DICOM in and out."""
+"""Reading and writing of scans and masks: NIfTI, DICOM, NRRD and pictures, with geometry."""

@@ -1,8 +1,7 @@
-"""The table of names and colours next to a mask: what its values mean.
+"""Colour tables: the names and colours of the labels of a NIfTI mask.
 
-A NIfTI file holds numbers; what they mean lies in a ``.ctbl`` file next to it, which 3D Slicer
-loads as a colour table, or with the mask as a segmentation. It is not put into the mask as well:
-the one header extension for it is read by Connectome Workbench alone.
+A ``.ctbl`` file next to the mask, which 3D Slicer loads as a colour table, or with the mask as a
+segmentation. The header extension of NIfTI for labels is read by Connectome Workbench only.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _BRIGHTEST = 255
 
 
 def write_colour_table(structures: Sequence[Structure], path: Path) -> None:
-    """Write one line a structure: value, name, red, green, blue, opacity; 0 to 255.
+    """Write one line per structure: value, name, red, green, blue, opacity (0 to 255).
 
-    Names are one word each, because spaces separate the columns; 3D Slicer shows underscores as
-    spaces. Background comes first, transparent.
+    Spaces in names become underscores, because spaces separate the columns; 3D Slicer shows them
+    as spaces. The first line is the transparent background.
 
     Args:
         structures: in any order.
@@ -42,19 +41,19 @@ def write_colour_table(structures: Sequence[Structure], path: Path) -> None:
 
 
 def read_colour_table(path: Path) -> tuple[Structure, ...]:
-    """The structures of a colour table of this package or of 3D Slicer, without background.
+    """Read the structures of a colour table, without the background.
 
-    Names stay the one word that they are in the table.
+    Underscores in names are kept.
 
     Raises:
-        LabelError: a line that is no value, name and colour, or a value that comes twice.
+        LabelError: a line without value, name and colour, or a value that occurs twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise _unreadable(path, file_problem(error)) from None
     except UnicodeDecodeError:
-        raise _unreadable(path, "bytes that are no UTF-8 text") from None
+        raise _unreadable(path, "bytes that are not UTF-8 text") from None
     structures = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -92,12 +91,12 @@ def _structure_of(line: str) -> Structure | None:
 def _unreadable(where: Path | str, found: str) -> LabelError:
     return LabelError(
         where,
-        expected="lines of value, name, red, green, blue and opacity, each value once",
+        expected="one line per value: value, name, red, green, blue, opacity",
         found=found,
         remedy="correct or remove the colour table",
     )
 
 
 def _one_word(name: str) -> str:
-    # Apostrophes are taken for quotation marks by 3D Slicer.
+    # 3D Slicer reads apostrophes as quotation marks.
     return re.sub(r"[\s\x00-\x1f\x7f']+", "_", name.strip())

@@ -1,4 +1,4 @@
-"""Stored values of a label map in, whole numbers out."""
+"""Validation of label maps, and volumes of their structures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slicewise.errors import LabelError
 from slicewise.imaging.volume import Volume
 
 INTEGER_TOLERANCE = 1e-3
-"""Labels that were saved as floating point may miss their whole number by so much."""
+"""Allowed deviation of labels that are stored as floating point from whole numbers."""
 
 
 def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """The labels that the values of a label map mean, in the same shape.
+    """The labels of a label map as whole numbers, in the same shape.
 
     Raises:
-        LabelError: fractions, or values that are no numbers.
+        LabelError: fractions, NaN or infinite values.
     """
     if values.dtype.kind != "f":
         return values
@@ -27,14 +27,14 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
         raise LabelError(
             where,
             expected="whole numbers as labels",
-            found="fractions, or values that are no numbers",
+            found="fractions, NaN or infinite values",
             remedy="export a label map without interpolation or smoothing, not probabilities",
         )
     return integers
 
 
 def structure_volumes_ml(label_map: Volume) -> dict[int, float]:
-    """Label value to the millilitres that it fills, without the background."""
+    """Volume of each label value in millilitres, without the background."""
     values, counts = np.unique(label_map.voxels[label_map.voxels != 0], return_counts=True)
     return {
         int(value): round(int(count) * label_map.voxel_volume_ml, 4)

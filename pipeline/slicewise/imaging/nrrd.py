@@ -1,4 +1,4 @@
-"""A mask and its structures in, a segmentation that 3D Slicer opens (``.seg.nrrd``) out."""
+"""Segmentations for 3D Slicer (``.seg.nrrd``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slicewise.imaging.nifti.writing import smallest_integers
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Affine, Volume
 
-# As 3D Slicer codes it in its own segmentations.
+# The category that 3D Slicer uses by default.
 SLICER_CATEGORY = CodedTerm(value="123037004", meaning="Anatomical Structure")
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LABELMAP = "Binary labelmap"
@@ -27,18 +27,17 @@ _LABELMAP = "Binary labelmap"
 def write_segmentation_nrrd(mask: Volume, structures: Sequence[Structure], path: Path) -> None:
     """Write a label map with the names, colours and codes of its labels, on its own grid.
 
-    Labels keep their values, and the same mask is the same file. It is read back with pynrrd
-    before it takes its place. It is put together here and not by pynrrd, which writes the time of
-    day into the file and no letter beyond ASCII.
+    The output is deterministic, and read back with pynrrd before it replaces a file. It is not
+    written by pynrrd, which adds a time stamp and supports ASCII only.
 
     Args:
         mask: label map, shape (X, Y, Z).
-        structures: one for each label; there may be more.
+        structures: at least one for each label.
         path: ends in ``.seg.nrrd``.
 
     Raises:
-        LabelError: a label without structure, or no whole number.
-        OutputError: the file cannot be written, or is not what was written.
+        LabelError: a label without structure, or not a whole number.
+        OutputError: the file cannot be written, or differs when it is read back.
     """
     labels = smallest_integers(mask)
     _require_structures(labels, structures, mask.name)
@@ -56,9 +55,9 @@ def _require_structures(labels: NDArray[Any], structures: Sequence[Structure], w
     if unknown:
         raise LabelError(
             where,
-            expected=f"labels of structures: {sorted(item.value for item in structures)}",
-            found=f"also {sorted(unknown)}",
-            remedy="name them in data.labels",
+            expected=f"only the labels {sorted(item.value for item in structures)}",
+            found=f"the labels {sorted(unknown)} as well",
+            remedy="add them to data.labels",
         )
 
 
@@ -76,17 +75,17 @@ def _grid_lines(labels: NDArray[Any], lps: Affine) -> Iterator[str]:
 
 
 def _vector(numbers: NDArray[np.float64]) -> str:
-    # The shortest digits that give the same number again.
+    # repr has the fewest digits that restore the same number.
     return f"({','.join(repr(float(number)) for number in numbers)})"
 
 
 def _segment_lines(shape: tuple[int, ...], structures: Sequence[Structure]) -> Iterator[str]:
     yield f"Segmentation_ContainedRepresentationNames:={_LABELMAP}|"
-    # Called so until Slicer 5.2, and since then.
+    # Name of the key until Slicer 5.2, and since then.
     yield f"Segmentation_MasterRepresentation:={_LABELMAP}"
     yield f"Segmentation_SourceRepresentation:={_LABELMAP}"
     yield "Segmentation_ReferenceImageExtentOffset:=0 0 0"
-    # All of the grid: Slicer cuts the image that segments share to the extent of the first one.
+    # The whole grid: Slicer crops the shared image to the extent of the first segment.
     extent = " ".join(f"0 {size - 1}" for size in shape)
     for number, structure in enumerate(structures):
         fields = {
@@ -104,13 +103,13 @@ def _segment_lines(shape: tuple[int, ...], structures: Sequence[Structure]) -> I
 
 
 def _line(text: str) -> str:
-    """A text that stays on its line; NRRD takes a backslash for the start of an escape."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    """A text on a single line, with backslashes escaped."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printable.split()).replace("\\", "\\\\")
 
 
 def _tags(structure: Structure) -> str:
-    """What 3D Slicer calls a terminology entry, where the structure is coded."""
+    """Terminology entry of a coded structure, as 3D Slicer calls it."""
     if structure.category is None and structure.type is None:
         return "|"
     parts = (
@@ -127,18 +126,18 @@ def _tags(structure: Structure) -> str:
 
 def _triplet(term: CodedTerm | None) -> str:
     texts = (term.scheme, term.value, term.meaning) if term else ("", "", "")
-    # These signs separate the parts of an entry.
+    # These characters separate the parts of an entry.
     cleaned = (text.translate(dict.fromkeys(map(ord, "~^|"), " ")) for text in texts)
     return "^".join(_line(text) for text in cleaned)
 
 
 def _require_as_written(temporary: Path, path: Path, labels: NDArray[Any], lps: Affine) -> None:
-    # Only who writes this format waits for its library.
+    # Imported only when this format is written.
     import nrrd
 
     try:
         voxels, header = nrrd.read(str(temporary))
-    except Exception as error:  # pynrrd raises many kinds on damaged files
+    except Exception as error:  # pynrrd raises many types for damaged files
         raise changed_error(path, type(error).__name__) from None
     for what, same in (
         ("type", voxels.dtype.newbyteorder("=") == labels.dtype),
@@ -148,4 +147,4 @@ def _require_as_written(temporary: Path, path: Path, labels: NDArray[Any], lps: 
         ("voxels", np.array_equal(voxels, labels)),
     ):
         if not same:
-            raise changed_error(f"{path}: {what}", "something else")
+            raise changed_error(f"{path}: {what}", "a different value")

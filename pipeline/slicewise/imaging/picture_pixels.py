@@ -1,4 +1,4 @@
-"""A picture file in, the values that it stores out; what would change or guess them is refused."""
+"""Reads the stored values of PNG, JPEG and TIFF pictures; ambiguous values are refused."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from slicewise.errors import LabelError, ScanError
 
 FORMATS = ("PNG", "JPEG", "TIFF")
 MAXIMUM_PIXELS = 2**26
-"""As for a DICOM slice; more is a bomb, or a mistake."""
+"""As for a DICOM slice; more is a decompression bomb, or a mistake."""
 
 _GREY_MODES = ("1", "L", "I;16", "I;16B", "I", "F")
 _COLOUR_MODES = ("LA", "RGB", "RGBA")
 _ORIENTATION, _PHOTOMETRIC, _SAMPLE_FORMAT = 274, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
-_LOSSY = "lossy compression: grey values are not those that were measured"
+_LOSSY = "lossy compression: grey values differ from the measured ones"
 
 
 def stored_values(path: Path, *, as_labels: bool = False) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values of a picture, row by row as they lie in the file.
+    """Read the stored values of a picture.
 
-    Colour whose channels are equal is grey. A palette is a table of grey values for an image; the
-    labels of a mask are the indices into it. Pictures of 1, 2 and 4 bits hold 0 to 1, 3 and 15.
+    Colour with equal channels is grey. With a palette, the values of an image are those of the
+    palette, and the labels of a mask are the indices into it. Pictures of 1, 2 and 4 bits have
+    values from 0 to 1, 3 and 15.
 
     Args:
-        path: PNG, JPEG or TIFF, known by its content.
-        as_labels: whether the values are labels, which no lossy format keeps.
+        path: PNG, JPEG or TIFF; the format is detected from the content.
+        as_labels: whether the values are labels, which lossy compression changes.
 
     Returns:
-        Shape (rows, columns), integers as they are stored or float32, and what should be known
-        about them.
+        Values of shape (rows, columns), integers as stored or float32; and warnings.
 
     Raises:
-        ScanError: colour, transparency, several pages, turned for display, damaged, or more than
+        ScanError: colour, transparency, several pages, an orientation tag, damaged, or more than
             ``MAXIMUM_PIXELS``.
         LabelError: labels under lossy compression.
     """
@@ -53,8 +53,8 @@ def stored_values(path: Path, *, as_labels: bool = False) -> tuple[NDArray[Any],
         if is_lossy and as_labels:
             raise LabelError(
                 path,
-                expected="labels in a format that keeps them",
-                found="JPEG, which changes values",
+                expected="labels in a lossless format",
+                found="lossy JPEG compression",
                 remedy="export the mask as PNG or TIFF",
             )
         values = _values(path, picture, sample_layout, as_labels=as_labels)
@@ -75,16 +75,16 @@ def _values(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The picture, its size checked before a pixel is decoded, its checksums where it has any."""
+    """Open a picture after checking its size and, for PNG, its checksums."""
     try:
         with warnings.catch_warnings():
-            # What Pillow warns of, it reads in part only.
+            # Pillow reads files that it warns of only partially.
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 _require_size(path, picture)
                 if picture.format == "PNG":
-                    # Decoding does not look at them.
+                    # Decoding does not check them.
                     picture.verify()
             with Image.open(path, formats=FORMATS) as picture:
                 yield picture
@@ -96,7 +96,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _damaged(path, "another format, or a damaged header") from None
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
-    except Exception as error:  # Pillow raises many kinds on damaged and hostile files
+    except Exception as error:  # Pillow raises many types for damaged and malicious files
         raise _damaged(path, str(error) or type(error).__name__) from None
 
 
@@ -117,14 +117,14 @@ def _require_one_upright_page(path: Path, picture: Image.Image) -> None:
     if picture.getexif().get(_ORIENTATION, 1) > 1:
         raise ScanError(
             f"{path}: Orientation",
-            expected="rows and columns as they are shown",
-            found="a tag that turns or flips the picture for display",
-            remedy="save the picture upright, without the tag",
+            expected="an upright picture without orientation tag",
+            found="a tag that rotates or flips the picture for display",
+            remedy="save the picture upright, without this tag",
         )
 
 
 def _require_plain_samples(path: Path, picture: Image.Image) -> None:
-    """Refuse TIFF whose stored numbers mean something else than Pillow makes of them."""
+    """Refuse TIFF whose stored values Pillow misinterprets."""
     tags = getattr(picture, "tag_v2", {})
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         raise _not_grey(path, "TIFF in which 0 is white")
@@ -133,7 +133,7 @@ def _require_plain_samples(path: Path, picture: Image.Image) -> None:
 
 
 def _sample_layout(picture: Image.Image) -> str:
-    """How samples lie in the file, in Pillow's words, such as ``L;4``; it forgets once decoded."""
+    """Pillow's raw mode of the samples, such as ``L;4``; it is lost once they are decoded."""
     tiles = getattr(picture, "tile", [])
     arguments = tiles[0].args if tiles else ""
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
@@ -146,7 +146,7 @@ def _greys(path: Path, picture: Image.Image, sample_layout: str) -> NDArray[Any]
     if picture.mode == "1":
         return values.astype(np.uint8)
     if few_bits := re.match("L;([24])", sample_layout):
-        # Pillow spreads them over 0 to 255.
+        # Pillow scales them to 0 to 255.
         values //= 255 // (2 ** int(few_bits[1]) - 1)
     if sample_layout == "I;32N":
         return values.view(np.uint32)
@@ -169,9 +169,9 @@ def _equal_channels(path: Path, picture: Image.Image, sample_layout: str) -> NDA
 def _not_grey(path: Path, found: str) -> ScanError:
     return ScanError(
         path,
-        expected="grey values of 8 or 16 bits, or of 32-bit floating point",
+        expected="8-bit, 16-bit or 32-bit floating-point grey values",
         found=found,
-        remedy="export grey values, without colour, overlay or transparency",
+        remedy="export the picture in greyscale, without overlays or transparency",
     )
 
 

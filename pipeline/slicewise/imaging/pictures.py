@@ -1,8 +1,8 @@
-"""A picture in, a ``Volume`` of one slice out; a mask in, a picture of the same size out.
+"""Pictures (PNG, JPEG, TIFF) as volumes of one slice, and masks as pictures.
 
-A picture has no geometry, so this one is agreed: a pixel is 1 x 1 mm and the slice 1 mm thick, as
-in an axial DICOM slice columns count towards the patient's left and rows towards the back, and the
-centre of the first pixel is the origin. Resolution tags, which are sizes for print, are not used.
+A picture has no geometry, so it gets one by convention: the spacing is 1 mm, columns run to the
+patient's left and rows to the back, as in an axial DICOM slice, and the centre of the first pixel
+is the origin. Resolution tags are ignored, because they describe the size in print.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from slicewise.imaging.volume import Affine, Volume
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NO_GEOMETRY = (
-    "a picture has no geometry; by convention its pixels are 1 mm wide, columns count to the "
+    "a picture has no geometry; by convention its pixels are 1 mm wide, columns run to the "
     "patient's left and rows to the back"
 )
 _MASK_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,19 +35,19 @@ _LARGEST_LABEL = 2**16 - 1
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a name ends like a picture; ``._`` files are a file system's leftovers."""
+    """Whether a path has the suffix of a picture; ``._`` files are metadata of macOS."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def read_picture(path: Path, reading: ReadingSection = ReadingSection()) -> Volume:
-    """Read a grey picture as a volume of one slice.
+    """Read a greyscale picture as a volume of one slice.
 
     Args:
         path: PNG, JPEG or TIFF of 8 or 16 bits or of 32-bit floating point.
-        reading: whether NaN and infinite pixels are filled.
+        reading: whether NaN and infinite pixels are replaced.
 
     Returns:
-        Voxels (columns, rows, 1) as they are stored, on the grid that the module tells.
+        Voxels of shape (columns, rows, 1) as stored, with the geometry of the module docstring.
 
     Raises:
         ScanError: colour, several pages, damaged, absurdly large, or NaN pixels.
@@ -59,19 +59,19 @@ def read_picture(path: Path, reading: ReadingSection = ReadingSection()) -> Volu
             path,
             expected="finite pixels",
             found=f"{broken} NaN or infinite pixels",
-            remedy="export the picture again, or fill them with reading.non_finite=zero",
+            remedy="export the picture again, or set reading.non_finite to zero",
         )
     if broken:
         values = np.where(np.isfinite(values), values, 0)
-        notes += (f"{broken} NaN or infinite pixels were filled with 0",)
+        notes += (f"{broken} NaN or infinite pixels were replaced by 0",)
     return Volume(_as_slice(values), picture_affine(), path.stem, warnings=(NO_GEOMETRY, *notes))
 
 
 def read_picture_mask(path: Path) -> Volume:
-    """Read a label map that is a picture; in a palette the labels are the indices.
+    """Read a label map from a picture; with a palette, the labels are the indices.
 
     Returns:
-        Voxels (columns, rows, 1) as they are stored, on the grid that the module tells.
+        Voxels of shape (columns, rows, 1) as stored, with the geometry of the module docstring.
 
     Raises:
         ScanError: colour, several pages, damaged, or absurdly large.
@@ -82,28 +82,28 @@ def read_picture_mask(path: Path) -> Volume:
 
 
 def picture_affine() -> Affine:
-    """Voxel indices of any picture to RAS+ millimetres."""
+    """Affine of any picture, voxel indices to RAS+ millimetres."""
     return np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def mask_suffix(source: Path) -> str:
-    """Suffix of the mask of a picture: its own, but for JPEG, which would change the labels."""
+    """Suffix for the mask of a picture: the same, except for JPEG, which would change labels."""
     suffix = source.suffix.lower()
     return suffix if suffix in _MASK_FORMATS else ".png"
 
 
 def write_picture_mask(mask: Volume, path: Path) -> None:
-    """Write the mask of a picture as a grey picture of the same width and height.
+    """Write the mask of a picture as a greyscale picture of the same size.
 
-    The labels are stored as they are, in 8 bits where they fit, otherwise in 16.
+    Labels are stored unchanged, in 8 bits if they fit, otherwise in 16.
 
     Args:
         mask: label map, shape (columns, rows, 1), on the grid of a picture.
         path: ``.png``, ``.tif`` or ``.tiff``.
 
     Raises:
-        GeometryError: the mask belongs to no picture, so its geometry would be lost.
-        LabelError: fractions, or labels that 16 bits do not hold.
+        GeometryError: the mask is not of a picture, so its geometry would be lost.
+        LabelError: fractions, or labels that do not fit into 16 bits.
         OutputError: the file cannot be written, or has another suffix.
     """
     values = _storable(mask, path)  # (rows, columns)
@@ -111,9 +111,9 @@ def write_picture_mask(mask: Volume, path: Path) -> None:
     if suffix not in _MASK_FORMATS:
         raise OutputError(
             path,
-            expected=f"a mask that ends in {', '.join(_MASK_FORMATS)}",
+            expected=f"one of the suffixes {', '.join(_MASK_FORMATS)}",
             found=suffix or "no suffix",
-            remedy="name it .png; JPEG would change the labels",
+            remedy="use .png; JPEG would change the labels",
         )
     kind, options = _MASK_FORMATS[suffix]
     with atomic_file(path) as temporary:
@@ -123,7 +123,7 @@ def write_picture_mask(mask: Volume, path: Path) -> None:
             raise OutputError(
                 path,
                 expected="the labels that were written",
-                found="others when they were read back",
+                found="other labels when the file was read back",
                 remedy="check the disk, and write the mask again",
             )
 
@@ -137,7 +137,7 @@ def _storable(mask: Volume, path: Path) -> NDArray[Any]:
         raise GeometryError(
             path,
             expected="the mask of a picture",
-            found=f"a mask of shape {mask.shape} that lies elsewhere",
+            found=f"a mask of shape {mask.shape} with another geometry",
             remedy="write it as NIfTI, which keeps its geometry",
         )
     labels = whole_numbers(mask.voxels[:, :, 0], str(path))

@@ -1,4 +1,4 @@
-"""Identifiers of patients and objects in, keyed pseudonyms out: always the same for one key."""
+"""Keyed pseudonyms of patients and DICOM objects, reproducible with the same key."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ NAME_LETTERS = 10
 
 
 class PseudonymKeyError(SlicewiseError):
-    """The key of the pseudonyms is no key, or no secret."""
+    """The key of the pseudonyms is invalid, or not secret."""
 
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """Names that only the holder of a key can make, and nobody can turn back.
+    """Pseudonyms that can be derived only with the key, and never reversed.
 
-    Who holds the key can tell whether a known patient is among the pseudonyms; who does not, can
-    not. Without the key file the same patients get other names.
+    With the key one can check whether a known patient is among the pseudonyms; without it, not.
+    With another key the same patients get other pseudonyms.
 
     Attributes:
-        key: 32 secret bytes; never shown.
+        key: 32 secret bytes, excluded from ``repr``.
     """
 
     key: bytes = field(repr=False)
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The pseudonyms of a folder; its key is made at the first call.
+        """The pseudonyms of a folder; the first call creates its key.
 
-        Several processes that begin at once get the same key.
+        Concurrent processes get the same key.
 
         Raises:
-            PseudonymKeyError: the key file is damaged, or others may read it.
-            OutputError: there is none, and none can be made.
+            PseudonymKeyError: the key file is damaged, or readable by others.
+            OutputError: the key file cannot be created.
         """
         path = folder / KEY_FILE
         _make_key_once(path)
         return cls(_read_key(path))
 
     def name(self, patient_id: str) -> str:
-        """``p`` and ten letters or digits; ids that differ by case or space are one patient.
+        """Pseudonym of a patient: ``p`` and ten letters or digits; case and spacing are ignored.
 
         Raises:
-            ValueError: the id is blank, so that it would name everybody.
+            ValueError: the id is blank.
         """
         merged = " ".join(patient_id.split()).casefold()
         if not merged:
-            raise ValueError("a blank id names no patient")
+            raise ValueError("a patient id must not be blank")
         letters = base64.b32encode(self._digest("patient", merged)).decode().lower()
         return f"p{letters[:NAME_LETTERS]}"
 
     def uid(self, uid: str) -> str:
-        """The identifier that takes the place of another one."""
+        """Pseudonym of a DICOM identifier."""
         return uid_of(self._digest("uid", uid.strip()))
 
     def _digest(self, kind: str, text: str) -> bytes:
-        # The kind keeps a patient and an object of the same identifier apart.
+        # The kind distinguishes a patient and an object with the same identifier.
         content = f"{kind}\0{text}".encode(errors="surrogateescape")
         return hmac.digest(self.key, content, hashlib.sha256)
 
@@ -79,14 +79,14 @@ def _make_key_once(path: Path) -> None:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Readable for its owner only, from its first byte on.
+        # mkstemp creates files that only their owner can read.
         handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(KEY_BYTES) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            # Unlike a rename, a link never takes the place of a key that another process made.
+            # Unlike a rename, a link never replaces a key that another process created.
             path.hardlink_to(name)
         except FileExistsError:
             pass
@@ -95,7 +95,7 @@ def _make_key_once(path: Path) -> None:
     except OSError as error:
         raise OutputError(
             path,
-            expected="a place for the key of the pseudonyms",
+            expected="a writable folder for the key of the pseudonyms",
             found=file_problem(error),
             remedy="choose another folder, or correct its permissions",
         ) from error
@@ -112,20 +112,20 @@ def _read_key(path: Path) -> bytes:
         # The cause would quote the key.
         raise _no_key(path, "other characters", _LOST) from None
     if stat.S_IMODE(mode) & 0o077:
-        found = f"permissions {stat.S_IMODE(mode):04o}: others may read it"
-        raise _no_key(path, found, f"chmod 600 {path}; whoever read it can recognise patients")
+        found = f"permissions {stat.S_IMODE(mode):04o}: readable by others"
+        raise _no_key(path, found, f"chmod 600 {path}; who has read the key can recognise patients")
     if len(key) != KEY_BYTES:
         raise _no_key(path, f"{len(key)} bytes", _LOST)
     return key
 
 
-_LOST = "restore it from a backup; remove it only if the patients may get other pseudonyms"
+_LOST = "restore it from a backup; if it is deleted, patients get other pseudonyms"
 
 
 def _no_key(path: Path, found: str, remedy: str) -> PseudonymKeyError:
     return PseudonymKeyError(
         path,
-        expected=f"{KEY_BYTES} secret bytes as hexadecimal digits",
+        expected=f"a key of {KEY_BYTES} bytes as hexadecimal digits",
         found=found,
         remedy=remedy,
     )

@@ -1,4 +1,4 @@
-"""A volume and another grid in, the volume on that grid out, by linear interpolation."""
+"""Resampling of a volume onto another grid by linear interpolation."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from slicewise.errors import GeometryError
 from slicewise.imaging.volume import Volume
 
 NO_SIGNAL = 0.0
-"""Stands where a scan does not reach: what MRI measures in air, and what ``foreground: nonzero``
-leaves out of mean and deviation."""
+"""Value outside of a scan: as of air in MRI, and excluded by ``foreground: nonzero``."""
 
 
 def resampled_onto(volume: Volume, grid: Volume) -> Volume:
-    """Bring a scan onto the grid of another by trilinear interpolation in world coordinates.
+    """Resample a scan onto the grid of another by trilinear interpolation in world coordinates.
 
-    A voxel reaches half a spacing around its centre, so that a thick slice fills its thickness;
-    up to there the outermost value is repeated, and beyond it is ``NO_SIGNAL``. Nothing is
-    smoothed first: onto much coarser voxels, the interpolation picks samples.
+    A voxel extends half a spacing around its centre, so that a thick slice fills its thickness:
+    within it the outermost value is repeated, beyond it is ``NO_SIGNAL``. There is no smoothing
+    against aliasing when the grid is coarser.
 
     Args:
-        volume: scan of any invertible affine, oblique or skewed; finite or not, voxels are
-            weighted as they are.
-        grid: whose shape and affine the result has; its voxels are not looked at.
+        volume: scan with any invertible affine, also oblique or skewed; non-finite voxels are
+            interpolated like others.
+        grid: volume whose shape and affine the result has; its voxels are ignored.
 
     Returns:
-        float32 voxels, and a warning that names both spacings and the share that is not covered.
+        float32 voxels, with warnings of both spacings and of the fraction that is not covered.
 
     Raises:
-        GeometryError: the scan covers not one voxel centre of the grid.
+        GeometryError: the scan does not overlap with the grid.
     """
     import SimpleITK
 
-    # In voxel indices, where one affine map holds all: SimpleITK refuses skewed directions.
+    # Resampled in voxel indices, because SimpleITK refuses skewed directions.
     to_volume = np.linalg.inv(volume.affine) @ grid.affine
     transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(to_volume[:3, :3].ravel().tolist())
@@ -49,7 +48,7 @@ def resampled_onto(volume: Volume, grid: Volume) -> Volume:
     resampler.SetDefaultPixelValue(NO_SIGNAL)
 
     def on_grid(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-        # SimpleITK stores (Z, Y, X) and speaks of (x, y, z).
+        # Arrays of SimpleITK are (Z, Y, X).
         image = resampler.Execute(SimpleITK.GetImageFromArray(voxels.T))
         on: NDArray[np.float32] = SimpleITK.GetArrayFromImage(image).T
         return on
@@ -60,11 +59,13 @@ def resampled_onto(volume: Volume, grid: Volume) -> Volume:
             volume.name,
             expected=f"an overlap with the grid of {grid.name}",
             found="none",
-            remedy="correct the position in its header, or leave the case out",
+            remedy="correct the position in its header, or exclude the case",
         )
     warnings = [f"was resampled from {_spacing(volume)} onto {_spacing(grid)}"]
     if covered < 1:
-        warnings.append(f"does not cover {_percent(1 - covered)} of the grid: no signal there")
+        warnings.append(
+            f"does not cover {_percent(1 - covered)} of the grid, which is filled with 0"
+        )
     return replace(
         grid,
         voxels=on_grid(volume.voxels.astype(np.float32)),
@@ -78,9 +79,9 @@ def _spacing(volume: Volume) -> str:
     return " x ".join(f"{value:.3g}" for value in volume.spacing_mm) + " mm"
 
 
-def _percent(share: float) -> str:
-    """A share that is neither 0 nor 1, and is never said to be."""
-    percent = 100 * share
+def _percent(fraction: float) -> str:
+    """A fraction between 0 and 1, never rounded to 0 % or 100 %."""
+    percent = 100 * fraction
     if percent < 0.1:
         return "less than 0.1 %"
     return f"{math.floor(10 * percent) / 10:g} %"

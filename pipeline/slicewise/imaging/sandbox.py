@@ -1,7 +1,4 @@
-"""Functions that touch files of unknown origin, run in a child process that may die instead of us.
-
-A module-level function and its arguments go in; its result, or a named error, comes out.
-"""
+"""Sandbox: runs functions on untrusted files in child processes with limits of memory and time."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ from slicewise.errors import ScanError, Where
 GIBIBYTE = 1024**3
 DEFAULT_MEMORY_BYTES = GIBIBYTE
 DEFAULT_TIMEOUT_SECONDS = 60.0
-# What decoding needs; imported before the memory limit is set, so that it does not count.
 WARM_IMPORTS = ("numpy", "pydicom.pixels")
-# A child that neither answers nor dies is given up this long after its time limit.
+"""Imported before the memory limit is set, so that they do not count."""
 GRACE_SECONDS = 60.0
+"""A child that does not respond is abandoned this long after its time limit."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -41,19 +38,19 @@ log = logging.getLogger(__name__)
 
 
 class ChildDiedError(ScanError):
-    """The child process that worked on a file ended before it had an answer."""
+    """The child process that read a file died before it returned a result."""
 
 
 class Sandbox:
-    """Reusable child processes with a limit of memory, and a limit of time for each call.
+    """Reusable child processes with a memory limit, and a time limit for each call.
 
-    They are started by the first call, again after a death, and ended by ``close``, at the
-    end of a ``with`` block, or when this process ends. Processes forked from this one start
-    children of their own. The memory limit holds on Linux, the time limit everywhere.
+    The first call starts them, and they are restarted when they die. ``close``, the end of a
+    ``with`` block and the end of this process stop them. Forked processes start their own
+    children. The memory limit is effective on Linux only.
 
     Args:
-        memory_bytes: address space that a child may use beyond what its imports need.
-        children: calls from as many threads run side by side.
+        memory_bytes: address space of each child in addition to that of its imports.
+        children: number of calls that run in parallel, each from its own thread.
     """
 
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, children: int = 1) -> None:
@@ -81,17 +78,17 @@ class Sandbox:
         where: Where,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> Result:
-        """Run a module-level function in the child.
+        """Run a module-level function in a child process.
 
         Args:
-            function: importable by its name; it, its arguments and its result are pickled.
-            arguments: what the function is given.
-            where: the file or folder that errors name.
-            timeout_seconds: how long it may run.
+            function: importable by name; its arguments and its result are pickled.
+            arguments: of the function.
+            where: file or folder for error messages.
+            timeout_seconds: time limit.
 
         Raises:
-            ChildDiedError: the child was ended by a signal or by one of its limits.
-            SlicewiseError: what the function itself raised, unchanged.
+            ChildDiedError: a signal or a limit ended the child.
+            SlicewiseError: raised by the function itself.
         """
         for last_try in (False, True):
             pool = self._running_pool()
@@ -99,24 +96,24 @@ class Sandbox:
             try:
                 return future.result(timeout_seconds + GRACE_SECONDS)
             except (BrokenProcessPool, CancelledError) as error:
-                # A child died between two calls, or before it could say which one it took; the
-                # thread that noticed it first has closed the pool for all of them.
+                # A child died between two calls, or before it had taken one; the first thread to
+                # notice has closed the pool for all threads.
                 self.close()
                 if last_try:
                     raise _child_did_not_start(where) from error
             except ProcessExpired as error:
-                raise _child_died(where, _way_of_dying(error.exitcode)) from error
+                raise _child_died(where, _cause_of_death(error.exitcode)) from error
             except MemoryError as error:
-                found = f"a need of more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory"
+                found = f"more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory in use"
                 raise _child_died(where, found) from error
             except FutureTimeoutError as error:
                 if not future.done():
                     self.close()
-                raise _child_died(where, f"no end after {timeout_seconds:g} s") from error
+                raise _child_died(where, f"no result after {timeout_seconds:g} s") from error
         raise AssertionError("the last try returns or raises")
 
     def close(self) -> None:
-        """End the child; a later call starts a new one."""
+        """Stop the children; a later call starts new ones."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None and self._process_id == os.getpid():
@@ -124,21 +121,21 @@ class Sandbox:
             pool.join()
 
     def _running_pool(self) -> ProcessPool:
-        self._forget_what_a_fork_copied()
+        self._reset_after_fork()
         with self._lock:
             if self._pool is None:
                 self._pool = ProcessPool(
                     max_workers=self.children,
                     initializer=_prepare_child,
                     initargs=(self._memory_bytes,),
-                    # A fork would copy the threads' locks and all memory of this process.
+                    # A fork would copy the locks of threads and all memory of this process.
                     context=multiprocessing.get_context("spawn"),
                 )
                 # Unlike atexit, this also runs when a worker of another pool ends.
                 Finalize(self, self.close, exitpriority=100)
             return self._pool
 
-    def _forget_what_a_fork_copied(self) -> None:
+    def _reset_after_fork(self) -> None:
         if self._process_id != os.getpid():
             self._process_id = os.getpid()
             self._lock = threading.Lock()
@@ -147,7 +144,7 @@ class Sandbox:
 
 @cache
 def shared_sandbox(children: int = 1) -> Sandbox:
-    """The sandbox that all readers of this process use unless they are given another one."""
+    """The default sandbox of this process."""
     return Sandbox(children=children)
 
 
@@ -158,7 +155,7 @@ def _prepare_child(memory_bytes: int) -> None:
     if sys.platform != "win32":
         import resource
 
-        # A dying decoder must not leave its memory, and so the patient's pixels, on the disk.
+        # A core dump would leave pixels of the patient on the disk.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         used_bytes = _address_space_bytes()
         if used_bytes is not None:
@@ -167,7 +164,7 @@ def _prepare_child(memory_bytes: int) -> None:
 
 
 def _silence() -> None:
-    """Send what decoders print to nowhere: their findings arrive as named errors."""
+    """Discard the output of decoders; problems are reported as named errors."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
@@ -175,14 +172,14 @@ def _silence() -> None:
 
 
 def _address_space_bytes() -> int | None:
-    """Address space in use now, or None where the system does not tell."""
+    """Address space in use, or None where the system does not report it."""
     status = Path("/proc/self/statm")
     if not status.exists():
         return None
     return int(status.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _way_of_dying(exit_code: int) -> str:
+def _cause_of_death(exit_code: int) -> str:
     if exit_code >= 0:
         return f"a child process that ended with status {exit_code}"
     return f"a child process that died of {signal.Signals(-exit_code).name}"
@@ -191,10 +188,10 @@ def _way_of_dying(exit_code: int) -> str:
 def _child_did_not_start(where: Where) -> ChildDiedError:
     return ChildDiedError(
         where,
-        expected="a child process that reads the file",
-        found="one that ended before it could say what it did",
-        remedy="a script of your own must guard its calls with if __name__ == '__main__'; "
-        "otherwise the file is damaged or malicious",
+        expected="a running child process",
+        found="a child process that ended at its start",
+        remedy="guard the main code of your script with if __name__ == '__main__'; otherwise the "
+        "file is damaged or malicious",
     )
 
 

@@ -1,4 +1,4 @@
-"""One door for scans and labels: a path in, the volumes behind it out, whatever their format."""
+"""Finds and reads scans and label maps of all supported formats."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ from slicewise.imaging.pictures import is_picture, read_picture, read_picture_ma
 from slicewise.imaging.volume import Volume, require_same_grid
 
 ScanSource = Path | NiftiVolume | DicomSeries
-"""A NIfTI file or one volume of it, a picture, a DICOM file or folder with one volume, or one
-series of a folder with several."""
+"""A NIfTI file or one of its volumes, a picture, a DICOM file or folder with one volume, or one
+DICOM series."""
 
 MAXIMUM_VOLUMES = 10_000
-"""Of one file; a header that promises more is damaged."""
+"""Maximum number of volumes in a file; a header with more is damaged."""
 NOTICED_VOXELS = 1e-3
-"""Grids that are further apart than by rounding, if less than is refused, get a warning."""
+"""Larger differences of grids are not due to rounding, and lead to a warning."""
 _DICOM_SUFFIXES = (".seg.dcm", ".dcm")
 _PLAIN_SCANNER = DicomScanner()
 
 
 @dataclass(frozen=True)
 class FoundScans:
-    """What lies behind a path.
+    """The scans at a path.
 
     Attributes:
         sources: name to source; a name is a relative path without suffix, or that of a series.
-        set_aside: what cannot be a volume, each with its reason.
-        labels: name of a series to the DICOM SEG that labels it, where there is one only.
-        loose_labels: DICOM SEG files of no series here, of several, or beside others of the same.
+        set_aside: errors of files that are not usable.
+        labels: name of a series to its DICOM SEG, if there is exactly one.
+        loose_labels: other DICOM SEG files: of no series here, of several, or one of several of
+            the same series.
     """
 
     sources: dict[str, ScanSource]
@@ -55,14 +56,13 @@ class FoundScans:
 
 
 def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans:
-    """Every scan behind a path: a file, or what lies below a folder.
+    """Find all scans at a path: a file, or the files below a folder.
 
-    A NIfTI file with several volumes becomes as many scans, ``NAME_v001`` and so on. Pictures
-    count only where nothing below the folder is a NIfTI file or a DICOM volume: a screenshot
-    beside scans is no scan.
+    Each volume of a NIfTI file with several is a scan, ``NAME_v001`` and so on. Pictures are
+    ignored if there are NIfTI files or DICOM volumes, because they may be screenshots.
 
     Raises:
-        ScanError: the path does not exist or holds no scan at all.
+        ScanError: the path does not exist, or has no scans.
     """
     if not path.exists():
         raise ScanError(
@@ -74,12 +74,12 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
     sources: dict[str, ScanSource] = {}
     for folder, file in _files(path, is_nifti):
         for volume in volumes_in(file) or [file]:
-            # A scan may lie there twice, as .nii and as .nii.gz.
+            # A scan may be there twice, as .nii and as .nii.gz.
             sources[_unused(str(folder / source_name(volume)), sources)] = volume
     dicom = scanner.find(path)
     series: dict[str, DicomSeries] = {}
     for one in dicom.series:
-        # The name of a folder may be a patient's; the name of a series is not.
+        # Names of folders may be those of patients; names of series are not.
         series[_unused(one.name, {**sources, **series})] = one
     sources.update(series)
     if not sources:
@@ -90,7 +90,7 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
             path,
             expected="NIfTI files, DICOM images or pictures",
             found="none",
-            remedy="give a scan, or the folder that holds the scans",
+            remedy="give a scan, or a folder with scans",
         )
     labels = _labels(series, dicom)
     loose = tuple(label.path for label in dicom.labels if label.path not in labels.values())
@@ -98,9 +98,9 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
 
 
 def volumes_in(path: Path) -> Sequence[Path | NiftiVolume]:
-    """A NIfTI file, or each of its volumes where it has several.
+    """A NIfTI file, or each of its volumes if it has several.
 
-    None of a damaged file; what is wrong with it is told when it is read.
+    Empty for a damaged file, whose error is raised when it is read.
     """
     try:
         volumes = volume_count(path)
@@ -117,7 +117,7 @@ def read_scan(source: ScanSource, reading: ReadingSection = ReadingSection()) ->
     """Read one volume from its source.
 
     Raises:
-        ScanError: damaged, or a path that does not hold exactly one volume.
+        ScanError: damaged, or not exactly one volume.
     """
     if isinstance(source, DicomSeries):
         return read_series(source, reading=reading)
@@ -138,55 +138,57 @@ def read_label(
     reading: ReadingSection = ReadingSection(),
     names: Mapping[str, int] = NO_NAMES,
 ) -> Volume:
-    """Read the label map of an image, on the very grid of the image.
+    """Read the label map of an image on the grid of the image.
 
-    A label map whose axes are stored in another order or direction is turned. A picture has no
-    geometry of its own and takes that of its image, if that is a picture or a DICOM slice, too. A
-    file that is neither NIfTI nor picture is a DICOM SEG; a folder is a series of label images.
+    A label map with another order or direction of axes is reoriented. A picture gets the geometry
+    of its image, which must be a picture or a DICOM slice. A file that is neither NIfTI nor a
+    picture is a DICOM SEG; a folder is a series of label images.
 
     Args:
         source: of the label map.
-        image: what it labels.
-        reading: how faults are met; labels are never resampled.
-        names: structure name to value, for a DICOM SEG whose segments bear these names.
+        image: of the label map.
+        reading: error handling; labels are never resampled.
+        names: structure name to value, for segments of a DICOM SEG with these names.
 
     Returns:
-        Whole numbers; the warnings are those of the label map alone.
+        Whole numbers; the warnings are those of the label map only.
 
     Raises:
-        GeometryError: the label map lies on another grid than its image.
-        LabelError: values that are no whole numbers.
+        GeometryError: the label map is on another grid than its image.
+        LabelError: values that are not whole numbers.
         ScanError: damaged, or not exactly one volume.
     """
     stored = replace(_stored_label(source, image, reading, names), name=str(source))
-    # Near 45 degrees the nearest anatomical axes of one grid may seem to be two.
+    # Near 45 degrees the nearest anatomical axes of a grid are ambiguous.
     is_on_grid = image.grid_difference_voxels(stored) <= NOTICED_VOXELS
     label = stored if is_on_grid else stored.reoriented(image.orientation)
     require_same_grid(image, label)
     warnings = stored.warnings
-    apart = image.grid_difference_voxels(label)
-    if apart > NOTICED_VOXELS:
-        warnings += (f"lies {apart:.1g} voxels beside its image, which is taken for the same",)
+    difference = image.grid_difference_voxels(label)
+    if difference > NOTICED_VOXELS:
+        warnings += (
+            f"differs by {difference:.1g} voxels from the grid of its image, which is used",
+        )
     labels = whole_numbers(label.voxels, str(source))
     if (labels != label.voxels).any():
         warnings += (f"values within {INTEGER_TOLERANCE} of whole numbers were rounded",)
-    # The name of a DICOM SEG may be a patient's.
+    # The name of a DICOM SEG may be that of a patient.
     return replace(image, voxels=labels, name=f"label of {image.name}", warnings=warnings)
 
 
 def is_scan(path: Path) -> bool:
-    """Whether a path looks like one scan: a file of a known kind, or a folder that could be one."""
+    """Whether a path may be a scan: a file of a supported format, or a folder."""
     return is_scan_file(path) if path.is_file() else path.is_dir() and not path.name.startswith(".")
 
 
 def is_scan_file(path: Path) -> bool:
-    """Whether a name ends like that of a scan: NIfTI, picture or DICOM."""
+    """Whether a path has the suffix of NIfTI, a picture or DICOM."""
     is_dicom = path.name.lower().endswith(_DICOM_SUFFIXES) and not path.name.startswith(".")
     return is_nifti(path) or is_picture(path) or is_dicom
 
 
 def source_name(source: Path | NiftiVolume) -> str:
-    """File name without the suffix of its kind; of one volume of several, with its number."""
+    """File name without suffix; for one of several volumes, with its number."""
     if isinstance(source, NiftiVolume):
         return source.name
     if is_picture(source):
@@ -198,7 +200,7 @@ def source_name(source: Path | NiftiVolume) -> str:
 
 
 def _files(path: Path, is_wanted: Callable[[Path], bool]) -> Iterator[tuple[Path, Path]]:
-    """Wanted files with their folders, which are relative to the path."""
+    """Matching files with their folders relative to the path."""
     if path.is_file() and is_wanted(path):
         yield Path(), path
     for file in sorted(path.rglob("*")):
@@ -209,7 +211,7 @@ def _files(path: Path, is_wanted: Callable[[Path], bool]) -> Iterator[tuple[Path
 
 
 def _labels(series: dict[str, DicomSeries], found: SeriesScan) -> dict[str, ScanSource]:
-    """The DICOM SEG of each series, if it has one of its own."""
+    """The DICOM SEG of each series that has exactly one."""
     by_uid = Counter(one.series_uid for one in series.values())
     labelled = Counter(uid for label in found.labels for uid in label.series_uids)
     path_of = {uid: label.path for label in found.labels for uid in label.series_uids}
@@ -234,7 +236,7 @@ def _stored_label(
             return _picture_label(source, image)
         if not is_nifti(source):
             return read_segmentation(source, onto=image, names=names)
-    # Interpolated labels may be whole numbers, and wrong.
+    # Interpolated labels may be whole numbers, but wrong.
     return read_scan(source, reading.model_copy(update={"irregular_slices": "refuse"}))
 
 
@@ -243,8 +245,8 @@ def _picture_label(path: Path, image: Volume) -> Volume:
     if image.header is not None:
         raise GeometryError(
             path,
-            expected="a label map with a geometry, as its image has one",
-            found="a picture, whose rows and columns could lie in any direction",
+            expected="a label map with a geometry, like its image",
+            found="a picture, which has none",
             remedy="export the label map as NIfTI",
         )
     if label.shape != image.shape:
@@ -254,12 +256,12 @@ def _picture_label(path: Path, image: Volume) -> Volume:
             found=" x ".join(map(str, label.shape)),
             remedy="export the label map in the size of the image",
         )
-    # That a picture has no geometry was said of its image already.
+    # The image has the same warning already.
     return replace(image, voxels=label.voxels, name=label.name, warnings=())
 
 
 def only_series(path: Path, reading: ReadingSection = ReadingSection()) -> DicomSeries:
-    """The one DICOM volume of a file or folder.
+    """The only DICOM volume of a file or folder.
 
     Raises:
         ScanError: none, or several.
@@ -269,9 +271,17 @@ def only_series(path: Path, reading: ReadingSection = ReadingSection()) -> Dicom
         return found.series[0]
     if not found.series and found.set_aside:
         raise found.set_aside[0]
+    if not found.series:
+        files = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
+        raise ScanError(
+            path,
+            expected="one scan: a NIfTI file, a picture, or a DICOM file or folder",
+            found=f"no scan among {', '.join(files[:3]) or 'no files'}{', ...' * (len(files) > 3)}",
+            remedy="give the path of the file",
+        )
     raise ScanError(
         path,
-        expected="one DICOM volume",
-        found=f"{len(found.series)}: {', '.join(item.name for item in found.series) or 'none'}",
+        expected="one volume",
+        found=f"{len(found.series)} volumes: {', '.join(item.name for item in found.series)}",
         remedy="give a path for each volume",
     )

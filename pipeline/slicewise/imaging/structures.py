@@ -1,4 +1,4 @@
-"""Labels, colours and codes of a configuration in, one ``Structure`` a label out."""
+"""Structures: the names, colours and codes of the labels of a configuration."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from slicewise.config import CodedTerm, StructureSection
 
-# Okabe and Ito: told apart by colour-blind eyes, too.
+# Okabe and Ito: a colour-blind-safe palette.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What one value of a label map means.
+    """A structure: one value of a label map.
 
     Attributes:
-        name: as the configuration calls it.
+        name: key in ``data.labels``.
         value: in the label map.
         colour: #rrggbb.
         category: segmented property category; None takes the default of the format.
         type: segmented property type; None takes the default of the format.
-        surface_tolerance_mm: distance of surfaces that surface Dice counts as agreement.
-        several_components: whether its connected components are scored, too.
+        surface_tolerance_mm: tolerance of surface Dice.
+        several_components: whether its connected components are also scored individually.
     """
 
     name: str
@@ -47,18 +47,18 @@ def structures_of(
 
     Args:
         labels: ``data.labels``: structure name to value.
-        sections: ``structures``: what is said about some of them.
+        sections: ``structures``: colours and codes by structure name; defaults for all others.
     """
-    said = {name: sections.get(name, StructureSection()) for name in labels}
+    known = {name: sections.get(name, StructureSection()) for name in labels}
     return tuple(
         Structure(
             name,
             value,
-            said[name].colour or COLOURS[place % len(COLOURS)],
-            said[name].category,
-            said[name].type,
-            said[name].surface_tolerance_mm,
-            said[name].several_components,
+            known[name].colour or COLOURS[place % len(COLOURS)],
+            known[name].category,
+            known[name].type,
+            known[name].surface_tolerance_mm,
+            known[name].several_components,
         )
         for place, (name, value) in enumerate(labels.items())
     )

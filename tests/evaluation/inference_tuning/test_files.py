@@ -118,7 +118,7 @@ def test_inference_comes_back(config: Config, tmp_path: Path) -> None:
         ("inference: {}\nnetwork: {}\n", "each key once"),
         ("temperature: 2\n", "no section inference"),
         ("", "no section inference"),
-        ("inference:\n  mirror_axes: [\n", "plain YAML"),
+        ("inference:\n  mirror_axes: [\n", "valid YAML"),
         ("inference: *x\n", "alias"),
     ],
 )

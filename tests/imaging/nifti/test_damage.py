@@ -125,7 +125,7 @@ class TestBombs:
         path = scans.saved(image, tmp_path)
         monkeypatch.setattr(stream, "MAXIMUM_GROWN_BYTES", 4 * 2**20)
         unpacked.clear()
-        with pytest.raises(ScanError, match=f"grow to {64 * 128 * 256 * 2 + 352}") as caught:
+        with pytest.raises(ScanError, match=f"decompress to {64 * 128 * 256 * 2 + 352}") as caught:
             read_nifti(path)
         assert sum(unpacked) == 540  # the header
         assert "gunzip" in caught.value.remedy

@@ -64,7 +64,7 @@ class TestSeveralVolumes:
 
     @pytest.mark.parametrize("number", [-1, 3])
     def test_a_volume_that_is_not_there(self, path: Path, number: int) -> None:
-        with pytest.raises(ScanError, match="3 volumes in the file"):
+        with pytest.raises(ScanError, match="3 volumes"):
             read_nifti(path, volume=number)
 
     def test_in_five_dimensions(self, scans: Any, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class TestDisagreement:
         expected = moved(scans.affine, 1, shift_mm)
         np.testing.assert_allclose(volume.affine, expected, atol=1e-5)
         assert volume.warnings == (
-            f"sform and qform are up to 2.5 mm apart, the {reading.nifti_form} was taken",
+            f"sform and qform are up to 2.5 mm apart, the {reading.nifti_form} was used",
         )
 
 
@@ -130,7 +130,7 @@ class TestUnusableForms:
     def test_the_qform_may_be_taken_instead(self, scans: Any, no_sform: Path) -> None:
         volume = read_nifti(no_sform, TAKE_QFORM)
         np.testing.assert_allclose(volume.affine, scans.affine, atol=1e-5)
-        assert volume.warnings == ("the sform is unusable, the qform was taken",)
+        assert volume.warnings == ("the sform is unusable, the qform was used",)
 
     @pytest.mark.fault(43, "Q")
     @pytest.mark.parametrize("reading", [ReadingSection(), TAKE_SFORM, TAKE_QFORM])
@@ -161,7 +161,7 @@ class TestUnusableForms:
     def test_the_sform_may_be_taken_instead(self, scans: Any, plain: Path) -> None:
         volume = read_nifti(scans.patched(plain, quatern_b=5), TAKE_SFORM)
         np.testing.assert_allclose(volume.affine, scans.affine, atol=1e-5)
-        assert volume.warnings == ("the qform is unusable, the sform was taken",)
+        assert volume.warnings == ("the qform is unusable, the sform was used",)
 
 
 class TestQuaternions:

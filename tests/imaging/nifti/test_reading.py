@@ -118,7 +118,7 @@ class TestNonFiniteVoxels:
         expected[1, 2, 3] = expected[2, 2, 3] = expected[6, 5, 8] = 0
         np.testing.assert_array_equal(volume.voxels, expected)
         assert volume.voxels.dtype == np.float32
-        assert volume.warnings == ("3 NaN or infinite voxels were filled with 0",)
+        assert volume.warnings == ("3 NaN or infinite voxels were replaced by 0",)
 
     def test_otherwise_left_for_those_who_use_them(self, path: Path) -> None:
         volume = read_nifti(path)
@@ -135,7 +135,7 @@ class TestNonFiniteVoxels:
         path = scans.patched(plain, scl_slope=1e38, scl_inter=0)
         volume = read_nifti(path, ReadingSection(non_finite="zero"))
         # float32 ends at 3.4e38, so only the voxels 0 to 3 have a value.
-        assert volume.warnings == ("374 NaN or infinite voxels were filled with 0",)
+        assert volume.warnings == ("374 NaN or infinite voxels were replaced by 0",)
         np.testing.assert_allclose(volume.voxels.max(), 3e38, rtol=1e-6)
 
 

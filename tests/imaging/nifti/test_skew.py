@@ -73,7 +73,7 @@ class TestReading:
     def test_a_larger_skew_stays(self, scans: Any, plain: Path) -> None:
         volume = read_nifti(scans.with_sform(plain, leaning(np.radians(5)), qform_code=0))
         np.testing.assert_allclose(volume.affine, leaning(np.radians(5)), atol=1e-6)
-        assert volume.warnings == ("axes are skewed by 5 degrees; left as they are",)
+        assert volume.warnings == ("axes are skewed by 5 degrees; left unchanged",)
 
     def test_rounding_is_no_skew(self, scans: Any, plain: Path) -> None:
         # Six digits, as DICOM headers have them.
@@ -130,7 +130,7 @@ def test_no_corner_moves_by_more_than_a_tenth_of_a_millimetre(
     assert np.linalg.det(volume.affine) * np.linalg.det(affine) > 0
     axes = volume.affine[:3, :3] / volume.spacing_mm
     perpendicular = np.allclose(axes.T @ axes, np.eye(3), atol=ROUNDING_RADIANS)
-    assert perpendicular or volume.warnings[0].endswith("left as they are")
+    assert perpendicular or volume.warnings[0].endswith("left unchanged")
     # A second look finds nothing more to repair.
     again, warnings = straightened(volume.affine, SHAPE)
     np.testing.assert_array_equal(again, volume.affine)

@@ -81,7 +81,7 @@ def test_one_changed_byte_in_a_packed_file(
 def test_a_header_that_is_none_any_more(scans: Any, tmp_path: Path, faulty_disk: Any) -> None:
     source = scans.source(tmp_path)
     faulty_disk(344)
-    with pytest.raises(OutputError, match="an empty header, when read back"):
+    with pytest.raises(OutputError, match="an empty header when the file was read back"):
         write_mask(scans.mask(source), source, tmp_path / "mask.nii")
     assert not (tmp_path / "mask.nii").exists()
 

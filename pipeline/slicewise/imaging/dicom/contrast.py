@@ -1,4 +1,4 @@
-"""A DICOM header in, a word for its contrast out that cannot identify anybody."""
+"""Recognises the contrast of a DICOM series by a list of words, without passing free text on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slicewise.imaging.dicom.tags import text
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Descriptions are free text: only these words of them are ever repeated, the first that fits.
+# Descriptions are free text: only the first of these words that matches is passed on.
 WORDS = {
     "localizer": r"loc|localizer|scout|survey|topogram",
     "adc": r"adc",
@@ -33,7 +33,7 @@ WORDS = {
 
 
 def contrast_of(dataset: Dataset) -> str:
-    """A word such as ``t1`` or ``flair``; empty where neither words nor times tell."""
+    """A word such as ``t1`` or ``flair``; empty if none is recognised."""
     described = f"{text(dataset, 'SeriesDescription')} {text(dataset, 'ProtocolName')}"
     words = re.split(r"[^a-z0-9*]+", described.lower()[:256])
     for name, pattern in WORDS.items():

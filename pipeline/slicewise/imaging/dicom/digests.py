@@ -1,4 +1,4 @@
-"""Frames in, checksums of their pixels out; runs in the sandbox's child process only."""
+"""Checksums of the pixels of DICOM frames; runs in a child process of the sandbox only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ KEYWORDS = [
 
 
 def pixel_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
-    """Checksum of the pixels of frames, given as file and number, as they are stored.
+    """Checksums of the stored pixels of frames, given as file and frame number.
 
     Raises:
-        ScanError: a file has no pixel data that could be read.
+        ScanError: the pixel data of a file cannot be read.
     """
     import pydicom
     from pydicom.encaps import get_frame

@@ -1,8 +1,7 @@
-"""An enhanced multi-frame object in, one flat dataset a frame out, as classic DICOM would have it.
+"""Converts frames of enhanced multi-frame DICOM to flat datasets, as of classic DICOM.
 
-A frame's facts lie in functional groups: sequences of one item, shared by all frames or of the
-frame's own (PS3.3 C.7.6.16). Flattened and renamed to the classic keywords, they are read by the
-same code as single-frame files.
+The attributes of a frame are stored in functional groups: sequences of one item, either shared or
+per frame (PS3.3 C.7.6.16). Flattened, they are read by the same code as single-frame files.
 """
 
 from __future__ import annotations
@@ -52,10 +51,10 @@ def is_multi_frame(dataset: Dataset) -> bool:
 
 
 def frame_count(path: Path, dataset: Dataset) -> int:
-    """Number of frames; 1 where the tag is absent.
+    """Number of frames; 1 if the tag is absent.
 
     Raises:
-        ScanError: absurd, or not as many as the frames that are described.
+        ScanError: invalid, or different from the number of frames that are described.
     """
     count = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= count <= MAXIMUM_FRAMES:
@@ -77,7 +76,7 @@ def frame_count(path: Path, dataset: Dataset) -> int:
 
 
 def flat_frame(dataset: Dataset, number: int) -> Dataset:
-    """One frame with its facts at the top, under their classic names.
+    """Dataset of one frame, with its attributes at the top level under their classic keywords.
 
     Args:
         dataset: an enhanced multi-frame object.

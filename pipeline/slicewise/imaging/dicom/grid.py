@@ -1,4 +1,4 @@
-"""The slices of one volume in any order in; their order and their regular grid out, or an error."""
+"""Sorts the slices of a volume and verifies that they form a regular grid."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from slicewise.imaging.volume import Affine
 Vector = NDArray[np.float64]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Cosines are written with five to seven digits; a tenth of this moves a head's edge by 0.02 mm.
 COSINE_TOLERANCE = 1e-3
+"""Direction cosines are written with five to seven digits."""
 SAME_POSITION_MM = 0.01
 SPACING_TOLERANCE = 0.01
 PIXEL_SPACING_TOLERANCE = 1e-4
 GAP_FACTOR = 1.5
-# Sideways shift over the whole stack, in pixels: beyond it an orthogonal grid is no longer true.
 TILT_TOLERANCE_PIXELS = 0.1
+"""Maximum in-plane shift of any slice against the first."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Slices sorted along their normal, and where they lie.
+    """Slices sorted along their normal, and the affine of their volume.
 
     Attributes:
-        slices: from the lowest position along the normal (row x column direction, LPS) upwards.
+        slices: in ascending position along the normal (row x column direction, LPS).
         affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
-        warnings: what was noticed.
-        resampling: how the slices are brought onto the grid; None where they lie on it.
+        warnings: about the geometry.
+        resampling: from the slices onto the grid; None if they are on it.
     """
 
     slices: tuple[SliceHeader, ...]
@@ -46,12 +46,12 @@ class Grid:
 
     @property
     def count(self) -> int:
-        """Slices of the grid."""
+        """Number of slices of the grid."""
         return self.resampling.count if self.resampling else len(self.slices)
 
 
 class IrregularStackError(GeometryError):
-    """The slices are all there, at places that form no upright regular grid."""
+    """No slice is missing, but the slices do not form a regular rectangular grid."""
 
 
 def regular_grid(slices: Sequence[SliceHeader], reading: ReadingSection) -> Grid:
@@ -63,7 +63,7 @@ def regular_grid(slices: Sequence[SliceHeader], reading: ReadingSection) -> Grid
 
     Raises:
         GeometryError: the axes are not orthonormal, slices differ in size, spacing or
-            orientation, a slice is missing, the spacing varies, or the stack is tilted.
+            orientation, a slice is missing, the spacing varies, or there is a gantry tilt.
     """
     _require_same_pixels(slices)
     row, column = _in_plane_axes(slices)
@@ -81,10 +81,10 @@ def regular_grid(slices: Sequence[SliceHeader], reading: ReadingSection) -> Grid
         resampling = _places(
             positions_mm, np.stack([row, column, normal]), first=ordered[0], step_mm=step_mm
         )
-        warnings = (f"resampled to an upright grid of {step_mm:.4g} mm: found {error.found}",)
+        warnings = (f"resampled to a regular grid of {step_mm:.4g} mm, because of {error.found}",)
     first = ordered[0]
     lps = np.eye(4)
-    # Columns of pixels follow each other along the direction of a row, and rows along a column's.
+    # The column index increases along the direction of a row, and vice versa.
     lps[:3, 0] = row * first.column_spacing_mm
     lps[:3, 1] = column * first.row_spacing_mm
     lps[:3, 2] = normal * step_mm
@@ -95,14 +95,14 @@ def regular_grid(slices: Sequence[SliceHeader], reading: ReadingSection) -> Grid
 def _places(
     positions_mm: NDArray[np.float64], axes: NDArray[np.float64], first: SliceHeader, step_mm: float
 ) -> Resampling:
-    """Where the slices lie on the grid of the first one; ``axes`` are rows of unit vectors."""
+    """Positions of the slices on the grid of the first; ``axes`` has a unit vector per row."""
     spacing_mm = (first.column_spacing_mm, first.row_spacing_mm, step_mm)
     columns, rows, along = ((positions_mm - positions_mm[0]) @ axes.T / spacing_mm).T
     return Resampling(tuple(map(float, along)), tuple(map(float, columns)), tuple(map(float, rows)))
 
 
 def slots(slices: Sequence[SliceHeader]) -> list[int]:
-    """Number of each slice's position along the normal; equal numbers are equal positions.
+    """Index of the position of each slice along the normal; equal positions share an index.
 
     Raises:
         GeometryError: the axes are not orthonormal.
@@ -117,16 +117,16 @@ def slots(slices: Sequence[SliceHeader]) -> list[int]:
 
 
 def _in_plane_axes(slices: Sequence[SliceHeader]) -> tuple[Vector, Vector]:
-    """Orthonormal directions of a row and of a column, LPS."""
+    """Orthonormal directions of rows and columns, LPS."""
     cosines = np.array([one.orientation for one in slices])  # (slices, 6)
-    # The median does not depend on the order of the files, not even in the last bit.
+    # Unlike the mean, the median is exactly independent of the order of the files.
     row, column = np.split(np.median(cosines, axis=0), 2)
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1).max() > COSINE_TOLERANCE or abs(row @ column) > COSINE_TOLERANCE:
         raise GeometryError(
             f"{slices[0].path}: ImageOrientationPatient",
-            expected="two directions of length 1 at a right angle",
-            found=f"lengths {lengths[0]:.4g} and {lengths[1]:.4g}, product {row @ column:.4g}",
+            expected="two perpendicular unit vectors",
+            found=f"lengths {lengths[0]:.4g} and {lengths[1]:.4g}, dot product {row @ column:.4g}",
             remedy="correct the tag, or export the series again",
         )
     row = row / lengths[0]
@@ -142,7 +142,7 @@ def _require_same_pixels(slices: Sequence[SliceHeader]) -> None:
                 f"{one.path}: Rows, Columns",
                 expected=f"the size of the other slices, {first.rows} x {first.columns}",
                 found=f"{one.rows} x {one.columns}",
-                remedy="remove the slice that does not belong, or export the series again",
+                remedy="remove the slice if it is of another series, or export the series again",
             )
     spacings_mm = np.array([(one.row_spacing_mm, one.column_spacing_mm) for one in slices])
     unlike = (np.abs(spacings_mm / spacings_mm[0] - 1) > PIXEL_SPACING_TOLERANCE).any(axis=1)
@@ -153,7 +153,7 @@ def _require_same_pixels(slices: Sequence[SliceHeader]) -> None:
             expected="the spacing of the other slices, "
             f"{spacings_mm[0, 0]:g} x {spacings_mm[0, 1]:g} mm",
             found=f"{spacings_mm[worst, 0]:g} x {spacings_mm[worst, 1]:g} mm",
-            remedy="remove the slice that does not belong, or export the series again",
+            remedy="remove the slice if it is of another series, or export the series again",
         )
 
 
@@ -161,15 +161,15 @@ def _slice_step_mm(
     ordered: Sequence[SliceHeader], along_mm: Vector
 ) -> tuple[float, tuple[str, ...]]:
     if len(ordered) == 1:
-        return _lone_slice_step_mm(ordered[0])
+        return _single_slice_step_mm(ordered[0])
     steps_mm = np.diff(along_mm)
     usual_mm, mean_mm = float(np.median(steps_mm)), float(steps_mm.mean())
     widest = int(steps_mm.argmax())
     if steps_mm[widest] > GAP_FACTOR * usual_mm:
         raise GeometryError(
             ordered[widest].path,
-            expected=f"the next slice {usual_mm:.4g} mm further",
-            # Not the name of the next file: names of files may tell who was scanned.
+            expected=f"a slice every {usual_mm:.4g} mm",
+            # Not the name of the next file: file names may contain names of patients.
             found=f"a gap of {steps_mm[widest]:.4g} mm after slice {widest + 1} of {len(ordered)}",
             remedy="export the missing slices",
         )
@@ -177,9 +177,9 @@ def _slice_step_mm(
     if variation > SPACING_TOLERANCE:
         raise IrregularStackError(
             f"{ordered[0].path}: ImagePositionPatient",
-            expected=f"slices at equal distances, within {SPACING_TOLERANCE:.0%}",
+            expected=f"equal slice distances within {SPACING_TOLERANCE:.0%}",
             found=f"distances from {steps_mm.min():.4g} to {steps_mm.max():.4g} mm",
-            remedy="export the series again, or resample it: reading.irregular_slices=resample",
+            remedy="export the series again, or set reading.irregular_slices to resample",
         )
     _require_every_slice(ordered, mean_mm)
     if variation > SPACING_TOLERANCE / 10:
@@ -188,7 +188,7 @@ def _slice_step_mm(
 
 
 def _require_every_slice(ordered: Sequence[SliceHeader], step_mm: float) -> None:
-    """Refuse a stack from which slices are missing so regularly that its distances agree."""
+    """Refuse a stack with regularly missing slices, such as every other one."""
     stated_mm = ordered[0].stated_step_mm
     numbers = [one.instance_number for one in ordered]
     if not stated_mm or stated_mm < SAME_POSITION_MM or None in numbers:
@@ -199,16 +199,16 @@ def _require_every_slice(ordered: Sequence[SliceHeader], step_mm: float) -> None
         raise GeometryError(
             f"{ordered[0].path}: SpacingBetweenSlices",
             expected=f"slices {stated_mm:.4g} mm apart, with consecutive instance numbers",
-            found=f"slices {step_mm:.4g} mm apart, and every instance number {times} further",
+            found=f"slices {step_mm:.4g} mm apart, with instance numbers in steps of {times}",
             remedy="export the missing slices",
         )
 
 
-def _lone_slice_step_mm(single: SliceHeader) -> tuple[float, tuple[str, ...]]:
+def _single_slice_step_mm(single: SliceHeader) -> tuple[float, tuple[str, ...]]:
     if single.thickness_mm is None:
         raise GeometryError(
             f"{single.path}: SliceThickness",
-            expected="the thickness of the only slice in millimetres",
+            expected="the thickness of the single slice in millimetres",
             found="no positive value",
             remedy="export the series again with this tag",
         )
@@ -229,7 +229,7 @@ def _require_no_tilt(
     angle = np.degrees(np.arctan2(sideways_mm[worst], abs(float(offsets_mm[worst] @ normal))))
     raise IrregularStackError(
         f"{ordered[worst].path}: ImagePositionPatient",
-        expected="slices stacked along their normal",
-        found=f"a stack tilted by {angle:.3g} degrees, {sideways_mm[worst]:.4g} mm sideways",
-        remedy="export an upright stack, or resample it: reading.irregular_slices=resample",
+        expected="slices stacked along their normal, without gantry tilt",
+        found=f"a tilt of {angle:.3g} degrees, which shifts slices by {sideways_mm[worst]:.4g} mm",
+        remedy="export the series without tilt, or set reading.irregular_slices to resample",
     )

@@ -1,4 +1,4 @@
-"""DICOM files in, the few facts of their slices out; runs in the sandbox's child process only."""
+"""Extracts slice headers from DICOM files; runs in a child process of the sandbox only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from slicewise.imaging.dicom.tags import (
 from slicewise.imaging.dicom.walk import cannot_open
 
 if TYPE_CHECKING:
-    # At run time pydicom is imported inside the functions: the calling process never needs it.
+    # Imported inside the functions at run time, because the main process does not need it.
     from pydicom import Dataset
 
 GE_COMPLEX_PART = (0x0043, 0x102F)
@@ -113,7 +113,7 @@ LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 
 
 def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
-    """What each file holds: a header a slice, or a rejection; nothing where it is no image."""
+    """Contents of each file: slice headers, or a rejection; empty if it is not an image."""
     return [_scan(path) for path in paths]
 
 
@@ -133,13 +133,13 @@ def _scan(path: Path) -> FileContents:
     except OSError as error:
         rejection = Rejection.of(path, cannot_open(path, error), may_pass=True)
         return FileContents(rejection=rejection)
-    except Exception as error:  # a hostile file can make the parser raise anything
+    except Exception as error:  # a malicious file can make the parser raise anything
         return _rejected(path, unreadable(path, "a DICOM header", error))
     return _slices_or_rejection(path, dataset)
 
 
 def _require_sound_start(path: Path) -> None:
-    """Refuse a length of the file meta information that is no number: pydicom prints it."""
+    """Refuse file meta information without a numeric length, which pydicom would print."""
     with path.open("rb") as file:
         start = file.read(138)
     if start[128:136] == b"DICM" + META_LENGTH and start[136:138] != b"UL":
@@ -172,7 +172,7 @@ def _slices(path: Path, dataset: Dataset) -> list[SliceHeader]:
     count = frame_count(path, dataset)
     if is_multi_frame(dataset):
         frames = [_facts(path, flat_frame(dataset, number)) for number in range(count)]
-        # Frames of one file are numbered; that is the last resort to tell repetitions apart.
+        # The last resort to distinguish repetitions is the order of the frames.
         return [
             replace(facts, frame=number, instance_number=number + 1)
             for number, facts in enumerate(frames)
@@ -194,7 +194,7 @@ def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHe
         tiles=0,
         patient_id=_patient_id(dataset),
         study_uid=text(dataset, "StudyInstanceUID"),
-        # What names no series is at least not mixed with other patients and folders.
+        # Files without a series are not mixed with those of other patients and folders.
         series_uid=text(dataset, "SeriesInstanceUID")
         or f"{text(dataset, 'PatientID')} in {path.parent}",
         instance_uid=text(dataset, "SOPInstanceUID"),
@@ -220,17 +220,17 @@ def _facts(path: Path, dataset: Dataset, notes: tuple[str, ...] = ()) -> SliceHe
 
 
 def _is_no_image(dataset: Dataset) -> bool:
-    """Whether it is a report, a presentation state or another registered non-image object."""
+    """Whether it is a report, a presentation state or another object without an image."""
     from pydicom.uid import UID
 
-    # A DICOMDIR, which may have any name, says what it is in its file meta information only.
+    # A DICOMDIR, which may have any name, is identified by its file meta information only.
     uid = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
     name = UID(uid).name
     return name.endswith("Storage") and "Image" not in name
 
 
 def _patient_id(dataset: Dataset) -> str:
-    """Number of the patient; who has none is known by the study, and so stays one patient."""
+    """Id of the patient; without one, all series of the study are of the same patient."""
     study_uid = text(dataset, "StudyInstanceUID")
     return text(dataset, "PatientID").strip() or (f"study {study_uid}" if study_uid else "")
 
@@ -270,7 +270,7 @@ def _position_mm(path: Path, dataset: Dataset) -> tuple[float, ...]:
         raise GeometryError(
             f"{path}: ImagePositionPatient",
             expected=f"a position within {FARTHEST_MM:g} mm",
-            found="one far beyond",
+            found="a position outside of it",
             remedy="correct the tag, or export the series again",
         )
     return position_mm

@@ -1,4 +1,4 @@
-"""What each DICOM file held when it was last looked at; unchanged files are not parsed again."""
+"""Index of DICOM headers, so that unchanged files are not parsed again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from slicewise.errors import OutputError
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from slicewise.imaging.dicom.walk import FileState
 
-VERSION = 3
-"""Raise it when the same file would give other facts: it empties every index."""
+VERSION = 4
+"""Increase it when the content of ``SliceHeader`` changes: it invalidates every index."""
 
 NEVER = -1
 _SLICE = [field.name for field in fields(SliceHeader)][1:]
@@ -26,15 +26,15 @@ _REJECTION = [field.name for field in fields(Rejection)][1:]
 
 
 class HeaderIndex:
-    """A private SQLite file (0600): it holds paths, and what the headers say about patients.
+    """Private SQLite file (mode 0600) with paths and headers, which identify patients.
 
     Use it in a ``with`` block.
 
     Args:
-        path: of the file, made where it is missing; None keeps the index for this search only.
+        path: of the file, created if missing; None keeps the index in memory for one search.
 
     Raises:
-        OutputError: the file cannot be made, or is no index.
+        OutputError: the file cannot be created, or is not an index.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -44,7 +44,7 @@ class HeaderIndex:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
                 path.chmod(0o600)
-            # The empty name is a private database that vanishes when it is closed.
+            # An empty name is a temporary database that is deleted when it is closed.
             self._store = sqlite3.connect(str(path or ""), timeout=60, isolation_level=None)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -64,9 +64,9 @@ class HeaderIndex:
             raise self._unusable(error) from error
 
     def outdated(self, root: Path, files: Iterable[FileState]) -> list[FileState]:
-        """Remember which files this search is about; those that are new or have changed.
+        """Register the files of a search, and return those that are new or have changed.
 
-        What is no longer below the root is forgotten: the index names patients.
+        Files that are no longer below the root are deleted from the index.
         """
         rows = ((os.fsencode(file.path), file.size, file.modified_ns) for file in files)
         self._store.executemany("INSERT OR IGNORE INTO walked VALUES (?, ?, ?)", rows)
@@ -88,14 +88,14 @@ class HeaderIndex:
         ]
 
     def store(self, contents: Iterable[tuple[FileState, FileContents]]) -> None:
-        """Remember what files hold, in one transaction."""
+        """Store the contents of files in one transaction."""
         rows = [
             (
                 os.fsencode(file.path),
-                # No file has this size: what may pass is looked at again the next time.
+                # No file has this size: temporary errors are retried by the next search.
                 NEVER if held.rejection and held.rejection.may_pass else file.size,
                 file.modified_ns,
-                # A damaged header may hold what is no text.
+                # A damaged header may contain invalid text.
                 held.series_uid.encode(errors="surrogatepass"),
                 _as_text(held),
             )
@@ -106,11 +106,11 @@ class HeaderIndex:
         self._store.execute("COMMIT")
 
     def by_series(self) -> Iterator[tuple[str, list[FileContents]]]:
-        """What the files of this search hold, series by series; the empty name comes first.
+        """Contents of the files of this search by series UID, in order; the empty one comes first.
 
-        Only one series is held in memory.
+        Only one series is in memory at a time.
         """
-        # Copied first: a query that is held open would keep other processes from writing.
+        # Copied first, because an open query blocks other processes from writing.
         self._store.execute(
             "CREATE TEMP TABLE found AS SELECT files.series_uid, path, files.content "
             "FROM walked JOIN files USING (path) WHERE files.content != ''"
@@ -127,14 +127,14 @@ class HeaderIndex:
     def _unusable(self, error: Exception) -> OutputError:
         return OutputError(
             self._path or "temporary index",
-            expected="a place for the index of DICOM headers, or a sound index there",
+            expected="a writable, intact index of DICOM headers",
             found=str(error),
-            remedy="delete the file, free space, or choose another --work",
+            remedy="delete the file, free space, or choose another work folder",
         )
 
     def _prepare(self) -> None:
         columns = "path BLOB PRIMARY KEY, size INTEGER, modified_ns INTEGER"
-        # Of two processes that begin at once, one makes the table.
+        # Only one of two concurrent processes creates the table.
         self._store.execute("BEGIN IMMEDIATE")
         if self._store.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             self._store.execute("DROP TABLE IF EXISTS files")

@@ -1,8 +1,7 @@
-"""A Siemens mosaic in, the slices that are tiled into its image out.
+"""Splits Siemens mosaics into the slices that are tiled into one image.
 
-The file states the corner of the whole image as if it were one large slice. The first slice lies
-where a small image of the same centre would begin; the others follow along the normal that only
-Siemens' own header (CSA) tells the sign of.
+The position in the file is that of the first pixel of the whole image. The first slice has the same
+centre; the others follow along the normal, whose sign is stored in the private CSA header only.
 """
 
 from __future__ import annotations
@@ -30,35 +29,35 @@ LEAST_STEP_MM, LARGEST_STEP_MM = 0.05, 1e3
 def is_mosaic(dataset: Dataset) -> bool:
     """Whether all slices of a volume are tiled into the image."""
     image_type = dataset.get("ImageType") or ()
-    # Another maker may keep anything under the same private tag.
+    # Other manufacturers may use the same private tag.
     is_siemens = private_text(dataset, SIEMENS_CREATOR).startswith("SIEMENS")
     return "MOSAIC" in image_type or (is_siemens and SIEMENS_MOSAIC_IMAGES in dataset)
 
 
-def tiles_a_side(tiles: int) -> int:
-    """Tiles along each side of a mosaic; the last ones stay black."""
+def tiles_per_side(tiles: int) -> int:
+    """Number of tiles along each side of a mosaic; unused tiles are black."""
     return math.ceil(math.sqrt(tiles))
 
 
 def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
-    """The slices of a mosaic, each as if it had a file of its own.
+    """The slices of a mosaic as headers of single slices.
 
     Args:
         image: the mosaic read as one slice.
-        path: of the file, read again for Siemens' own header.
+        path: of the file, from which the CSA header is read.
 
     Raises:
-        GeometryError: the number or the direction of the slices is not stated.
+        GeometryError: the number or the direction of the slices is unknown.
     """
     count, normal = _csa_facts(path)
-    side = tiles_a_side(count)
+    side = tiles_per_side(count)
     step_mm = image.stated_step_mm or image.thickness_mm
     is_sound = step_mm is not None and LEAST_STEP_MM <= step_mm <= LARGEST_STEP_MM
     if step_mm is None or not is_sound or image.rows % side or image.columns % side:
         raise GeometryError(
             f"{path}: SpacingBetweenSlices, Rows, Columns",
-            expected=f"{LEAST_STEP_MM:g} to {LARGEST_STEP_MM:g} mm between slices, and sides that "
-            f"{side} tiles divide",
+            expected=f"{LEAST_STEP_MM:g} to {LARGEST_STEP_MM:g} mm between slices, and multiples of "
+            f"{side} rows and columns",
             found=f"{step_mm} mm, {image.rows} x {image.columns}",
             remedy="export the series again as enhanced or as single-frame DICOM",
         )
@@ -78,7 +77,7 @@ def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
             columns=columns,
             position_mm=tuple(map(float, corner_mm + tile * step_mm * normal)),
             stated_step_mm=step_mm,
-            # Every file is a volume of its own.
+            # Each file is one volume.
             moments=(*image.moments[:-1], ("file", str(path))),
         )
         for tile in range(count)
@@ -97,8 +96,8 @@ def _csa_facts(path: Path) -> tuple[int, np.ndarray]:
     if count is None or not 1 <= count <= MAXIMUM_TILES or not 0.99 < length < 1.01:
         raise GeometryError(
             f"{path}: CSA image header",
-            expected="the number of the tiled slices and the direction in which they follow",
-            found="none, so that top and bottom could not be told apart",
+            expected="the number of slices and their direction",
+            found="none, so that first and last slice cannot be distinguished",
             remedy="export the series with Siemens' private tags, or as single-frame DICOM",
         )
     return int(count), np.asarray(normal, dtype=np.float64) / length

@@ -1,4 +1,4 @@
-"""A DICOM header in; out what its pixels are, or why they are no slice of grey values."""
+"""Validates the pixel attributes of DICOM headers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ LOSSY_SYNTAXES = (
 
 
 def require_grey_image(path: Path, dataset: Dataset) -> None:
-    """Refuse what holds no grey values, and sizes that no image has.
+    """Refuse objects without greyscale pixels, or of invalid size.
 
     Raises:
-        ScanError: what the file holds instead.
+        ScanError: no image, colour, or an invalid size.
     """
     if "Rows" not in dataset or "Columns" not in dataset:
         raise ScanError(
             f"{path}: Rows, Columns",
-            expected="the size of an image",
+            expected="an image with its size",
             found="no such tags",
-            remedy="the file holds no image; remove it",
+            remedy="remove the file: it contains no image",
         )
     pixels = int(dataset.Rows) * int(dataset.Columns)
     if not 0 < pixels <= MAXIMUM_SLICE_PIXELS:
@@ -49,20 +49,20 @@ def require_grey_image(path: Path, dataset: Dataset) -> None:
             f"{path}: PhotometricInterpretation",
             expected="MONOCHROME1 or MONOCHROME2",
             found="a colour image" if photometric else "no such tag",
-            remedy="export the grey values as the scanner measured them",
+            remedy="export the original greyscale images",
         )
 
 
 def rescale_of(path: Path, dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept; 1 and 0 where there are none.
+    """Rescale slope and intercept; 1 and 0 if absent.
 
     Raises:
-        ScanError: the slope is 0 or not finite, or a table takes its place.
+        ScanError: the slope is 0 or not finite, or there is a look-up table instead.
     """
     if "ModalityLUTSequence" in dataset:
         raise ScanError(
             f"{path}: ModalityLUTSequence",
-            expected="grey values that a slope and an intercept rescale",
+            expected="a rescale slope and intercept",
             found="a look-up table",
             remedy="export the series without the table",
         )
@@ -79,14 +79,14 @@ def rescale_of(path: Path, dataset: Dataset) -> tuple[float, float]:
 
 
 def voxel_type_of(path: Path, dataset: Dataset, rescale: tuple[float, float]) -> str:
-    """Numpy name of the type that holds the rescaled values."""
+    """NumPy data type of the rescaled values."""
     bits, signed = int(dataset.BitsAllocated), int(dataset.PixelRepresentation)
     if bits not in (8, 16, 32) or signed not in (0, 1):
         raise ScanError(
             f"{path}: BitsAllocated",
             expected="signed or unsigned integers of 8, 16 or 32 bits",
             found=f"{bits} bits, PixelRepresentation {signed}",
-            remedy="export the series again in one of these",
+            remedy="export the series again with one of these types",
         )
     if rescale != (1.0, 0.0):
         return "float32"
@@ -94,13 +94,13 @@ def voxel_type_of(path: Path, dataset: Dataset, rescale: tuple[float, float]) ->
 
 
 def pixel_notes(dataset: Dataset) -> tuple[str, ...]:
-    """What a user should know about the grey values of a file."""
+    """Warnings about the grey values of a file."""
     notes = []
     if text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
-        notes.append("MONOCHROME1: grey values are inverted, so that high is bright")
+        notes.append("MONOCHROME1: grey values were inverted")
     lossy = text(dataset, "LossyImageCompression") == "01"
     if lossy or str(dataset.file_meta.get("TransferSyntaxUID", "")) in LOSSY_SYNTAXES:
-        notes.append("lossy compression: grey values are not those that were measured")
+        notes.append("lossy compression: grey values differ from the measured ones")
     if PHILIPS_SCALE_SLOPE in dataset and "PHILIPS" in text(dataset, "Manufacturer").upper():
         notes.append("Philips: the standard rescale is applied, not the private scaling")
     modality = text(dataset, "Modality")
@@ -108,10 +108,12 @@ def pixel_notes(dataset: Dataset) -> tuple[str, ...]:
         named = modality if re.fullmatch("[A-Z]{2,16}", modality) else "not stated"
         notes.append(f"modality is {named}, not MR")
     if _is_suspicious(getattr(dataset, "preamble", None) or b""):
-        notes.append("the preamble is neither zeros nor TIFF: it may be a program, never run it")
+        notes.append(
+            "the preamble is neither zeros nor TIFF: it may be a program; never execute it"
+        )
     return tuple(notes)
 
 
 def _is_suspicious(preamble: bytes) -> bool:
-    # A DICOM file may be a TIFF file at the same time; PS3.10 allows for that.
+    # PS3.10 allows files that are DICOM and TIFF at the same time.
     return bool(preamble.strip(b"\0")) and preamble[:4] not in (b"II*\0", b"MM\0*")

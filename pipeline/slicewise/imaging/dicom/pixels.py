@@ -1,4 +1,4 @@
-"""DICOM files in, their rescaled grey values out; runs in the sandbox's child process only."""
+"""Decodes the pixels of DICOM files; runs in a child process of the sandbox only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from slicewise.errors import ScanError
 from slicewise.imaging.dicom.frames import flat_frame, is_multi_frame
-from slicewise.imaging.dicom.mosaic import tiles_a_side
+from slicewise.imaging.dicom.mosaic import tiles_per_side
 from slicewise.imaging.dicom.pixel_header import rescale_of
 
 if TYPE_CHECKING:
-    # At run time pydicom is imported inside the functions: the calling process never needs it.
+    # Imported inside the functions at run time, because the main process does not need it.
     from pydicom import Dataset, FileDataset
     from pydicom.uid import UID
 
@@ -39,18 +39,18 @@ JPEG_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 GDCM_SYNTAXES = tuple(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)
 )
-"""Compressions whose decoders SimpleITK brings: JPEG, JPEG-LS and JPEG 2000."""
+"""Transfer syntaxes that SimpleITK can decode: JPEG, JPEG-LS and JPEG 2000."""
 DEFERRED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Where the pixels of one slice lie.
+    """Location of the pixels of one slice.
 
     Attributes:
         path: of the file.
-        frame: which frame or tile of the file it is, from 0.
-        tiles: number of slices that are tiled into the image; 0 where it is one slice.
+        frame: index of the frame or tile in the file, from 0.
+        tiles: number of slices in a mosaic; 0 for other images.
     """
 
     path: Path
@@ -61,22 +61,22 @@ class Slice:
 def decode_series(
     slices: Sequence[Slice], size: tuple[int, int], voxel_type: str, target: Path
 ) -> None:
-    """Write the rescaled values of all slices to a file: slices, in them rows, in them columns.
+    """Write the rescaled values of all slices to a file, in the order (slices, rows, columns).
 
-    Only one image is held in memory.
+    Only one image is in memory at a time.
 
     Args:
-        slices: in the order in which they are written.
+        slices: in the order of the output.
         size: columns, rows.
-        voxel_type: numpy name of the type that is written.
-        target: the file to make.
+        voxel_type: NumPy data type of the output.
+        target: file to create.
 
     Raises:
-        ScanError: a file cannot be decoded, or is not what its header was when it was scanned.
+        ScanError: a file cannot be decoded, or has changed since it was scanned.
         OSError: the target cannot be written.
     """
     is_blank = True
-    # Unbuffered, so that its size tells how far a decoder came that dies.
+    # Unbuffered, so that its size shows the progress of a decoder that dies.
     with target.open("wb", buffering=0) as output:
         for one, values, is_padding in _values(slices, target.parent):
             is_blank = is_blank and is_padding
@@ -91,13 +91,13 @@ def decode_series(
             f"{slices[0].path}: PixelPaddingValue",
             expected="an image",
             found="padding in every pixel of the series",
-            remedy="export the series again, or leave it out",
+            remedy="export the series again, or exclude it",
         )
 
 
 def _write_all(output: FileIO, values: Pixels) -> None:
     remaining = values.data.cast("B")
-    # A single unbuffered write may take less than it is given, on a full disk for one.
+    # An unbuffered write may be partial, for example on a full disk.
     while remaining:
         remaining = remaining[output.write(remaining) :]
 
@@ -105,14 +105,14 @@ def _write_all(output: FileIO, values: Pixels) -> None:
 def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pixels, bool]]:
     """Each slice with its rescaled values (rows, columns), and whether they are all padding.
 
-    A file is parsed once for the slices of it that follow each other.
+    A file is parsed once for consecutive slices.
     """
     for path, run in groupby(slices, key=lambda one: one.path):
         try:
             yield from _values_of(path, list(run), scratch)
         except ScanError:
             raise
-        except Exception as error:  # a hostile file can make any of these steps raise anything
+        except Exception as error:  # a malicious file can make any of these steps raise anything
             raise _undecodable(path, error) from None
 
 
@@ -121,7 +121,7 @@ def _values_of(
 ) -> Iterator[tuple[Slice, Pixels, bool]]:
     import pydicom
 
-    # Large values, such as the pixels of many frames, stay in the file until they are needed.
+    # Large values, such as the pixels of many frames, are read when they are needed.
     dataset = pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
     if slices[0].tiles:
         stored = _frame(path, dataset, 0, scratch)
@@ -140,7 +140,7 @@ def _is_padding(dataset: Dataset, stored: Pixels) -> bool:
 
 
 def _tile(image: Pixels, one: Slice) -> Pixels:
-    side = tiles_a_side(one.tiles)
+    side = tiles_per_side(one.tiles)
     rows, columns = image.shape[0] // side, image.shape[1] // side
     down, across = divmod(one.frame, side)
     return image[down * rows : (down + 1) * rows, across * columns : (across + 1) * columns]
@@ -171,7 +171,7 @@ def _frame(path: Path, dataset: FileDataset, number: int, scratch: Path) -> Pixe
     try:
         pixels: Pixels = pixel_array(dataset, index=number)
     except RuntimeError:
-        # pydicom's JPEG decoder knows 8 bits only.
+        # The JPEG decoder of pydicom supports 8 bits only.
         if decoder.is_available and syntax not in JPEG_SYNTAXES:
             raise
         pixels = _decoded_by_gdcm(dataset, number, scratch)
@@ -192,7 +192,7 @@ def _no_decoder(path: Path, syntax: UID, packages: str) -> ScanError:
         f"{path}: TransferSyntaxUID",
         expected=f"a decoder for {compression}",
         found="none in this environment",
-        remedy=f"{install}export the series without compression",
+        remedy=f"{install}export the series uncompressed",
     )
 
 
@@ -206,12 +206,12 @@ def _undecodable(path: Path, error: Exception) -> ScanError:
 
 
 def _decoded_by_gdcm(dataset: FileDataset, number: int, scratch: Path) -> Pixels:
-    """Stored values of one compressed frame, by the decoders that SimpleITK brings."""
+    """Stored values of one compressed frame, decoded by SimpleITK."""
     import SimpleITK
     from pydicom import Dataset
     from pydicom.encaps import encapsulate, get_frame
 
-    # A bare copy: GDCM would rescale, invert and interpret by the tags that are left out.
+    # A minimal copy, because GDCM would rescale and invert according to other tags.
     bare = Dataset()
     for keyword in BARE_IMAGE_KEYWORDS:
         bare[keyword] = dataset[keyword]
@@ -228,13 +228,13 @@ def _decoded_by_gdcm(dataset: FileDataset, number: int, scratch: Path) -> Pixels
 
 
 def _only_stored_bits(path: Path, dataset: Dataset, stored: Pixels) -> Pixels:
-    """Clear what lies above the stored bits, such as overlays, and extend the sign."""
+    """Clear bits above the stored ones, such as overlays, and extend the sign."""
     allocated = stored.dtype.itemsize * 8
     used, high = int(dataset.BitsStored), int(dataset.HighBit)
     if not 0 < used <= high + 1 <= allocated:
         raise ScanError(
             f"{path}: BitsStored, HighBit",
-            expected=f"bits within the {allocated} that are allocated",
+            expected=f"at most {allocated} stored bits",
             found=f"{used} bits up to bit {high}",
             remedy="export the file again",
         )

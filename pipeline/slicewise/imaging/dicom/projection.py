@@ -1,4 +1,4 @@
-"""A radiograph in; out the grid that its pixels get, since it has no place in the patient."""
+"""Radiographs, which get a conventional geometry because they have none in the patient."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ PROJECTION_CLASSES = (
 )
 THICKNESS_MM = 1.0
 RADIOGRAPH = "radiograph"
-"""Takes the place of the contrast in the name."""
+"""Used instead of a contrast in the name."""
 
 
 def is_projection(dataset: Dataset) -> bool:
-    """Whether the image is a shadow, which lies on no plane of the patient."""
+    """Whether the image is a projection, which has no plane in the patient."""
     return text(dataset, "SOPClassUID") in PROJECTION_CLASSES
 
 
 def place(path: Path, dataset: Dataset) -> tuple[str, ...]:
-    """Give a radiograph the place of an axial slice at the origin; says so.
+    """Set the geometry of a radiograph to that of an axial slice at the origin; return warnings.
 
-    Columns run to the patient's left and rows to the back, each as long as the pixels are on the
-    detector, or 1 mm where that is not stated.
+    Columns run to the patient's left and rows to the back, with the pixel spacing on the detector,
+    or 1 mm if that is unknown.
     """
-    spacing, said = ["1", "1"], "no pixel spacing is stated: 1 mm is taken"
+    spacing, note = ["1", "1"], "the pixel spacing is unknown and set to 1 mm"
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if dataset.get(keyword):
             row_mm, column_mm = finite_numbers(path, dataset, keyword, 2)
             spacing = [str(row_mm), str(column_mm)]
-            said = "lengths are those on the detector" if keyword[0] == "I" else ""
+            note = "the pixel spacing is that on the detector" if keyword[0] == "I" else ""
             break
     dataset.PixelSpacing = spacing
     dataset.ImagePositionPatient = ["0", "0", "0"]
     dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     dataset.SliceThickness = str(THICKNESS_MM)
-    notes = ("a radiograph: its grid is that of its pixels, not a place in the patient", said)
-    return tuple(note for note in notes if note)
+    notes = ("a radiograph has no position in the patient; its grid is that of its pixels", note)
+    return tuple(text for text in notes if text)

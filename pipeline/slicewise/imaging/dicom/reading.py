@@ -1,4 +1,4 @@
-"""A DICOM series in, its ``Volume`` out; pixels are decoded in the sandbox's child process."""
+"""Reads the volume of a DICOM series; pixels are decoded in the sandbox."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def read_series(
     """Decode the pixels of a series.
 
     Args:
-        series: as ``DicomScanner.find`` gives it.
-        sandbox: where pixels are decoded; by default the one of this process.
-        reading: whether infinite voxels are filled.
+        series: found by a ``DicomScanner``.
+        sandbox: child processes that decode pixels; by default the shared one.
+        reading: whether infinite voxels are replaced.
 
     Returns:
-        Voxels of shape (columns, rows, slices) in the series' ``voxel_type``: the stored integers
-        where no file rescales them, float32 otherwise. No header.
+        Voxels of shape (columns, rows, slices) in ``series.voxel_type``: the stored integers, or
+        float32 if a file has a rescale slope or intercept. ``header`` is None.
 
     Raises:
-        ScanError: a file is truncated, damaged, changed since the scan, or cannot be decoded.
-        OutputError: there is no room for temporary files.
+        ScanError: a file is truncated, damaged, has changed, or cannot be decoded.
+        OutputError: not enough space for temporary files.
     """
     with tempfile.TemporaryDirectory(prefix="slicewise-") as folder:
-        # A file costs less than a pipe, and tells which slice was being decoded at a death.
+        # Faster than a pipe, and its size shows which slice made the decoder die.
         target = Path(folder) / "voxels.raw"
         _decode(series, target, sandbox or shared_sandbox())
         flat = np.fromfile(target, dtype=series.voxel_type)
@@ -83,7 +83,7 @@ def _decode(series: DicomSeries, target: Path, sandbox: Sandbox) -> None:
     except OSError as error:
         raise OutputError(
             target,
-            expected="room for the decoded voxels",
+            expected="space for the decoded voxels",
             found=file_problem(error),
             remedy="free space, or name another temporary folder in TMPDIR",
         ) from error
@@ -99,7 +99,7 @@ def _slices_written(series: DicomSeries, target: Path) -> int:
 def _finite(
     series: DicomSeries, voxels: NDArray[Any], reading: ReadingSection
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
-    # A rescale slope may lead beyond the largest number.
+    # A rescale slope may cause an overflow.
     broken = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
     if not broken:
         return voxels, ()
@@ -108,11 +108,11 @@ def _finite(
             series.files[0],
             expected="finite grey values",
             found=f"{broken} NaN or infinite voxels in the series",
-            remedy="correct the rescale slope and intercept, export the series again, or fill "
-            "them: reading.non_finite=zero",
+            remedy="correct the rescale slope and intercept, export the series again, or set "
+            "reading.non_finite to zero",
         )
-    filled = np.where(np.isfinite(voxels), voxels, voxels.dtype.type(0))
-    return filled, (f"{broken} NaN or infinite voxels were filled with 0",)
+    replaced = np.where(np.isfinite(voxels), voxels, voxels.dtype.type(0))
+    return replaced, (f"{broken} NaN or infinite voxels were replaced by 0",)
 
 
 def _flat_warnings(voxels: NDArray[Any]) -> tuple[str, ...]:
@@ -120,4 +120,4 @@ def _flat_warnings(voxels: NDArray[Any]) -> tuple[str, ...]:
     if lowest.min() == highest.max():
         return (f"every voxel has the value {lowest[0]:g}",)
     flat = int(np.count_nonzero(lowest == highest))
-    return (f"{flat} of {len(lowest)} slices have one value only",) if flat else ()
+    return (f"{flat} of {len(lowest)} slices are constant",) if flat else ()

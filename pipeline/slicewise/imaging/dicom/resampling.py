@@ -1,4 +1,4 @@
-"""Slices at uneven or tilted places in, slices on an upright regular grid out."""
+"""Resampling of slices with irregular distances or a gantry tilt onto a regular grid."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_SHIFT_PIXELS = 1e-5
-"""Shifts below it are rounding; undoing them would only blank the outermost pixels."""
+"""Smaller shifts are rounding errors; correcting them would blank the outermost pixels."""
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """Where the slices lie, seen from the grid that they are brought onto.
+    """Positions of slices relative to the grid that they are resampled onto.
 
     Attributes:
-        along: place of each slice along the third axis of the grid, in steps of the grid;
-            ascending from 0.
-        columns: how many columns each slice is shifted to higher column indices.
-        rows: how many rows each slice is shifted to higher row indices.
+        along: position of each slice along the third axis of the grid, in voxels; ascending
+            from 0.
+        columns: shift of each slice towards higher column indices, in pixels.
+        rows: shift of each slice towards higher row indices, in pixels.
     """
 
     along: tuple[float, ...]
@@ -28,18 +28,18 @@ class Resampling:
 
     @property
     def count(self) -> int:
-        """Slices of the grid: none lies beyond the last measured one."""
+        """Number of slices of the grid, none of which is beyond the last acquired one."""
         return int(np.floor(self.along[-1] + 1e-6)) + 1
 
 
 def resampled(slices: NDArray[np.float32], places: Resampling) -> NDArray[np.float32]:
-    """Linear interpolation, within the plane to undo a shift, then between neighbour slices.
+    """Interpolate linearly: in the plane to correct shifts, then between adjacent slices.
 
-    What lies outside of a shifted slice takes the smallest value of the stack.
+    Pixels outside of a shifted slice get the minimum of the stack.
 
     Args:
-        slices: as they were measured, shape (columns, rows, slices).
-        places: of those slices.
+        slices: as acquired, shape (columns, rows, slices).
+        places: positions of these slices.
 
     Returns:
         Shape (columns, rows, ``places.count``).

@@ -1,4 +1,4 @@
-"""The files of one series in, the volumes in it out, and what is none."""
+"""Groups the files of a DICOM series into volumes."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class DicomSeries:
         folder: holds the files, or the folders of the files.
         members: path below the folder, one a slice, sorted along the normal of the slices; a file
             of many frames repeats.
-        frames: which frame or mosaic tile of its file each slice is, counted from 0.
-        tiles: slices that are tiled into each file; 0 where there are none.
+        frames: index of the frame or mosaic tile of each slice in its file, from 0.
+        tiles: number of slices in each mosaic; 0 for other images.
         affine: (4, 4), (column, row, slice) indices to RAS+ millimetres.
         shape: columns, rows, slices.
-        voxel_type: numpy name of the type that holds the rescaled values.
-        series_uid: what a DICOM SEG calls it; private.
-        patient: keyed pseudonym; empty where no key was given.
-        study_uid: which series belong together; private.
-        contrast: a word such as ``t1post``; empty where none is told.
-        resampling: how uneven slices are brought onto the grid; None where they lie on it.
-        warnings: what was noticed or repaired.
+        voxel_type: NumPy data type of the rescaled values.
+        series_uid: SeriesInstanceUID, which a DICOM SEG refers to; private.
+        patient: pseudonym; empty without a key.
+        study_uid: StudyInstanceUID; private.
+        contrast: a word such as ``t1post``; empty if unknown.
+        resampling: from irregular slices onto the grid; None if they are on it.
+        warnings: about the series.
     """
 
     name: str
@@ -69,23 +69,23 @@ class DicomSeries:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """One a slice."""
+        """File of each slice."""
         return tuple(self.folder / member for member in self.members)
 
     def __str__(self) -> str:
-        """For messages: the folder and the name."""
+        """Folder and name, for messages."""
         return f"{self.folder}: {self.name}"
 
 
 def series_in(
     held: Iterable[FileContents], reading: ReadingSection, sandbox: Sandbox
 ) -> tuple[list[DicomSeries], list[ScanError]]:
-    """The volumes of the files of one series, and why others are none.
+    """The volumes of a series, and the errors of files that are not part of one.
 
     Args:
-        held: what the files hold; any order.
-        reading: whether uneven slices are resampled.
-        sandbox: where pixels are compared, if positions repeat.
+        held: contents of the files, in any order.
+        reading: whether irregular slices are resampled.
+        sandbox: child processes that compare pixels if positions repeat.
     """
     slices: list[SliceHeader] = []
     rejections: list[Rejection] = []
@@ -107,10 +107,10 @@ def series_in(
 
 
 def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
-    """One error for each series and reason, not one for each of its many files."""
+    """One error for each series and reason, instead of one for each file."""
     alike: dict[tuple[str, ...], list[Rejection]] = defaultdict(list)
     for one in rejections:
-        # Files that belong to no series are no repetitions of each other.
+        # Files without a series are not grouped.
         key = (one.series_uid or str(one.path), one.tag, one.expected, one.found)
         alike[key].append(one)
     errors = []
@@ -121,18 +121,18 @@ def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
 
 
 def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """The slices of all folders but for copies, and of each folder that is a copy of them all."""
+    """The slices of all folders except copies, and those of each complete copy."""
     folders: dict[Path, list[SliceHeader]] = defaultdict(list)
     for one in slices:
         folders[one.path.parent].append(one)
     held = {folder: {one.instance_uid for one in many} - {""} for folder, many in folders.items()}
     originals, copies = list[Path](), list[Path]()
-    # The largest first: a copy is a folder whose slices another one has, too.
+    # Largest first: a folder is a copy if a larger one contains all of its slices.
     for folder in sorted(folders, key=lambda folder: (-len(held[folder]), folder)):
         is_copy = held[folder] and any(held[folder] <= held[other] for other in originals)
         (copies if is_copy else originals).append(folder)
     whole = set().union(*(held[folder] for folder in originals))
-    # A copy of the whole is a volume as well; one of a part would be a part of a volume.
+    # A complete copy is a volume as well; a partial copy would be an incomplete one.
     alike = [folder for folder in copies if held[folder] == whole]
     return [
         [one for folder in sorted(originals) for one in folders[folder]],
@@ -203,7 +203,7 @@ def _below_one_folder(paths: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
     folder = paths[0].parent
     while not all(path.is_relative_to(folder) for path in paths):
         folder = folder.parent
-    # One text a file, not one a frame: a catalogue may hold thousands of volumes.
+    # One string per file, not per frame, because a catalogue may have thousands of volumes.
     texts = {path: str(path.relative_to(folder)) for path in dict.fromkeys(paths)}
     return folder, tuple(texts[path] for path in paths)
 
@@ -212,7 +212,7 @@ def _common_type(slices: Sequence[SliceHeader]) -> str:
     names = {one.voxel_type for one in slices}
     if len(names) == 1:
         return names.pop()
-    # A slice with a rescale beside one without: all of them become what the first one needs.
+    # If one slice is rescaled, all become floating point.
     return "float32" if "float32" in names else str(np.result_type(*sorted(names)))
 
 
@@ -227,7 +227,7 @@ def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> st
 
 
 def _warned_of_neighbours(found: Sequence[DicomSeries]) -> list[DicomSeries]:
-    """Warn of a volume that ends where a slice of another contrast goes on."""
+    """Add a warning to volumes that a slice of another contrast continues."""
     places_mm = [one.affine[:3, 3] for one in found if one.shape[2] == 1]
     return [
         replace(one, warnings=(*one.warnings, CONTINUED))
@@ -261,7 +261,7 @@ def _require_whole(stack: Stack, rejections: Sequence[Rejection]) -> None:
     if rejections and stack[0].series_uid:
         raise ScanError(
             stack[0].path,
-            expected="every file of its series to be usable",
-            found=f"{len(rejections)} files of it that are not, {len(stack)} that are",
-            remedy="see the reasons given for those files; correct or remove them",
+            expected="a series without unusable files",
+            found=f"{len(rejections)} unusable and {len(stack)} usable files",
+            remedy="correct or remove the unusable files, which are listed with their reasons",
         )

@@ -1,4 +1,4 @@
-"""What is known of one slice before its pixels are read, and of a file that gives none."""
+"""Headers of DICOM slices, and rejections of files without usable slices."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from slicewise.errors import GeometryError, ScanError
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """What a file says about one slice's place in a volume. Millimetres; axes are LPS.
+    """Attributes of one slice that define its place in a volume; in millimetres, LPS axes.
 
     Attributes:
-        frame: which frame or mosaic tile of the file it is, counted from 0.
+        frame: index of the frame or mosaic tile in the file, from 0.
         tiles: number of tiles in a mosaic; 0 for anything else.
-        patient_id: as the file has it; private.
-        contrast: a word such as ``t1``, from facts that identify nobody; empty where none is told.
-        kind: echo time, echo number, image type, complex part and stack: what tells contrasts
-            apart. A radiograph adds its own identifier, because it belongs to no stack.
-        moments: values that tell repetitions of one position apart, by tag; as text. The last
-            one is the file of a mosaic.
-        voxel_type: numpy name of the type that holds its rescaled pixels.
-        notes: what a user should know about this slice's pixels.
+        patient_id: PatientID of the file; private.
+        contrast: a word such as ``t1``, without identifying information; empty if unknown.
+        kind: echo time, echo number, image type, complex part and stack, which distinguish
+            contrasts. A radiograph has its own identifier, because it is not part of a stack.
+        moments: values that distinguish repetitions of a position, by tag; as text. The last one
+            is the file of a mosaic.
+        voxel_type: NumPy data type of the rescaled pixels.
+        notes: warnings about the pixels.
     """
 
     path: Path
@@ -54,17 +54,17 @@ class SliceHeader:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A file that cannot be part of a volume, and the series that lacks it, where known.
+    """A file that cannot be part of a volume.
 
     Attributes:
         path: of the file.
-        tag: that is wrong; empty for the file as a whole.
-        expected: what would have been right.
-        found: what was there instead.
-        remedy: what the user can do about it.
-        is_geometry: whether voxels and world do not fit together.
-        may_pass: whether the same file may be read another time.
-        series_uid: of the series; empty where the file does not tell.
+        tag: with the invalid value; empty if the whole file is invalid.
+        expected: valid content.
+        found: actual content.
+        remedy: what the user can do.
+        is_geometry: whether the geometry is invalid.
+        may_pass: whether the error may be temporary.
+        series_uid: of the series; empty if unknown.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class Rejection:
     def of(
         cls, path: Path, error: ScanError, series_uid: str = "", *, may_pass: bool = False
     ) -> Rejection:
-        """The rejection that an error about a file means."""
+        """Rejection for an error about a file."""
         return cls(
             path,
             tag=error.where.removeprefix(str(path)).removeprefix(": "),
@@ -102,7 +102,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """A DICOM SEG and the identifiers of the series whose slices it labels."""
+    """A DICOM SEG and the identifiers of the series that it refers to."""
 
     path: Path
     series_uids: tuple[str, ...]
@@ -110,12 +110,12 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """What one file holds; all of it is empty where the file is no DICOM image.
+    """Contents of a file; empty if it is not a DICOM image.
 
     Attributes:
-        slices: one, or one a frame or tile.
-        rejection: why the file gives no slice although it should.
-        labels: the file itself, if it is a DICOM SEG.
+        slices: one, or one per frame or tile.
+        rejection: why an image has no usable slice.
+        labels: set if the file is a DICOM SEG.
     """
 
     slices: tuple[SliceHeader, ...] = ()
@@ -124,7 +124,7 @@ class FileContents:
 
     @property
     def series_uid(self) -> str:
-        """Of the series that the file belongs to; empty where it does not tell."""
+        """SeriesInstanceUID of the file; empty if unknown."""
         if self.slices:
             return self.slices[0].series_uid
         return self.rejection.series_uid if self.rejection else ""

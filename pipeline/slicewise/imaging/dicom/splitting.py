@@ -1,4 +1,4 @@
-"""The slices of many series in; one list of slices for each volume out."""
+"""Splits the slices of DICOM series into volumes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Digests = Callable[[Sequence[tuple[Path, int]]], list[str]]
 
 
 def stacks(slices: Iterable[SliceHeader]) -> list[Stack]:
-    """Slices that share series, patient, contrast and orientation; names change no order."""
+    """Group slices by series, patient, contrast and orientation."""
     families: dict[tuple[object, ...], Stack] = defaultdict(list)
     for one in slices:
-        # Anonymised data may use one series identifier for several patients.
+        # Anonymised data may share one series identifier among patients.
         families[one.series_number or 0, one.series_uid, one.patient_id, one.kind].append(one)
     return [stack for key in sorted(families) for stack in _by_orientation(families[key])]
 
@@ -30,24 +30,24 @@ def volumes_of(stack: Stack, digests: Digests) -> tuple[list[Stack], tuple[str, 
 
     Args:
         stack: slices of one series, contrast and orientation.
-        digests: checksums of the pixels of frames, given as file and frame; asked only when
-            nothing else tells repetitions apart.
+        digests: computes checksums of the pixels of frames, given as file and frame; called only
+            if nothing else distinguishes repetitions.
 
     Returns:
-        The volumes, in the order of time where there is one, and warnings about them.
+        The volumes, in temporal order if there is one; and warnings.
 
     Raises:
-        GeometryError: a position repeats for no reason that the headers give.
+        GeometryError: a position repeats, and the headers do not explain why.
     """
-    told_apart = _told_apart(stack)
-    if told_apart and not (told_apart[1] and _are_equal(told_apart[0][:2], digests)):
-        return told_apart
-    # Only now: repetitions may well share pixels, such as those of an empty slice.
+    distinguished = _distinguished(stack)
+    if distinguished and not (distinguished[1] and _are_equal(distinguished[0][:2], digests)):
+        return distinguished
+    # Only now, because different repetitions can have equal pixels, such as empty slices.
     kept, warnings = _without_copies(stack, digests)
-    told_apart = _told_apart(kept)
-    if told_apart is None:
+    distinguished = _distinguished(kept)
+    if distinguished is None:
         raise _repeats(kept)
-    volumes, more = told_apart
+    volumes, more = distinguished
     return volumes, (*warnings, *more)
 
 
@@ -64,12 +64,12 @@ def by_size(stack: Stack) -> list[Stack]:
         return [stack]
     for (rows, columns), members in sizes.items():
         if len(members) == 1:
-            # A slice of another size may be the last one of the stack, which would end too early.
+            # A slice of another size may be the last one of the stack, which would be incomplete.
             raise GeometryError(
                 f"{members[0].path}: Rows, Columns",
                 expected="the size of the other slices of this series",
                 found=f"{rows} x {columns}",
-                remedy="remove the slice that does not belong, or export the series again",
+                remedy="remove the slice if it is of another series, or export the series again",
             )
     return [sizes[size] for size in sorted(sizes)]
 
@@ -78,9 +78,9 @@ def _by_orientation(family: Stack) -> list[Stack]:
     groups: list[Stack] = []
     for one in sorted(family, key=lambda one: (one.orientation, one.position_mm)):
         for group in groups:
-            apart = np.subtract(group[0].orientation, one.orientation)
-            # Not rounded: noise around a rounding edge would deal one stack into two.
-            if np.abs(apart).max() <= COSINE_TOLERANCE:
+            difference = np.subtract(group[0].orientation, one.orientation)
+            # Not rounded, because noise could split one stack into two.
+            if np.abs(difference).max() <= COSINE_TOLERANCE:
                 group.append(one)
                 break
         else:
@@ -89,7 +89,7 @@ def _by_orientation(family: Stack) -> list[Stack]:
 
 
 def _are_equal(volumes: Sequence[Stack], digests: Digests) -> bool:
-    """Whether volumes that only their numbers tell apart are copies of each other."""
+    """Whether two volumes are copies of each other."""
     first, second = (
         digests([(one.path, one.frame) for one in sorted(volume, key=_place)]) for volume in volumes
     )
@@ -100,13 +100,13 @@ def _place(one: SliceHeader) -> tuple[float, ...]:
     return one.position_mm
 
 
-def _told_apart(stack: Stack) -> tuple[list[Stack], tuple[str, ...]] | None:
+def _distinguished(stack: Stack) -> tuple[list[Stack], tuple[str, ...]] | None:
     volumes = _volumes_by_header(stack)
     if volumes:
         return volumes, ()
     volumes = _by_instance_number(stack)
     if volumes:
-        return volumes, (f"{len(volumes)} volumes told apart by instance number alone",)
+        return volumes, (f"{len(volumes)} volumes are distinguished by instance number only",)
     return None
 
 
@@ -125,7 +125,7 @@ def _volumes_by_header(stack: Stack) -> list[Stack] | None:
 def _complete_parts(
     stack: Stack, numbers: list[int], keys: Sequence[Hashable]
 ) -> list[Stack] | None:
-    """Parts of equal key, if each of them holds every position exactly once."""
+    """Parts of equal key, if each of them has every position exactly once."""
     parts: dict[Hashable, list[tuple[int, SliceHeader]]] = defaultdict(list)
     for key, number, one in zip(keys, numbers, stack, strict=True):
         parts[key].append((number, one))
@@ -142,7 +142,7 @@ def _moment_of_volume(volume: Stack) -> tuple[object, ...]:
 
 
 def _by_trigger_time(stack: Stack, numbers: list[int]) -> list[Stack] | None:
-    """Phases of a heart beat: the times differ from slice to slice, their order does not."""
+    """Cardiac phases: trigger times differ between slices, but their order is the same."""
     times = [one.trigger_time_ms for one in stack]
     if any(time is None for time in times):
         return None
@@ -150,7 +150,7 @@ def _by_trigger_time(stack: Stack, numbers: list[int]) -> list[Stack] | None:
 
 
 def _by_instance_number(stack: Stack) -> list[Stack] | None:
-    """Repetitions in the order of their instance numbers, if that order is a plain one."""
+    """Repetitions in the order of their instance numbers, if that is unambiguous."""
     instances = [one.instance_number for one in stack]
     known = [number for number in instances if number is not None]
     if len(set(known)) < len(stack):
@@ -173,7 +173,7 @@ def _by_instance_number(stack: Stack) -> list[Stack] | None:
 
 
 def _by_rank(stack: Stack, numbers: list[int], values: list[float]) -> list[Stack] | None:
-    """The first of every position, the second of every position, ...; None if counts differ."""
+    """The n-th slices of all positions as volume n; None if their counts differ."""
     positions: dict[int, list[tuple[float, SliceHeader]]] = defaultdict(list)
     for number, value, one in zip(numbers, values, stack, strict=True):
         positions[number].append((value, one))
@@ -201,7 +201,7 @@ def _without_copies(stack: Stack, digests: Digests) -> tuple[Stack, tuple[str, .
         seen.add(identity)
     if not copies:
         return stack, ()
-    text = f"{len(copies)} duplicate slices with the same pixels were left out"
+    text = f"{len(copies)} duplicate slices with equal pixels were excluded"
     return [one for one in stack if (one.path, one.frame) not in copies], (text,)
 
 
@@ -212,8 +212,8 @@ def _repeats(stack: Stack) -> GeometryError:
     where = next(one for one, n in zip(stack, numbers, strict=True) if n == number)
     return GeometryError(
         f"{where.path}: ImagePositionPatient",
-        expected="each position once, or repetitions that the header tells apart",
+        expected="each position once, or repetitions that the headers distinguish",
         found=f"{count} different images at one position, and {len(stack)} images "
         f"at {len(counts)} positions",
-        remedy="remove the images that do not belong, or export the series again",
+        remedy="remove images of other series, or export the series again",
     )

@@ -1,4 +1,4 @@
-"""Tags of a DICOM header in, plain Python values out; damage becomes a named error."""
+"""Reads values of DICOM tags as plain Python types, with checks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 MAXIMUM_TEXT = 1024
-"""Longest value that leaves the child process; what headers are sorted by is far shorter."""
+"""Maximum length of a text that is passed to the main process."""
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """A value as text; empty where there is none.
+    """A value as text; empty if absent.
 
     Raises:
-        ValueError: absurdly long.
+        ValueError: longer than ``MAXIMUM_TEXT``.
         TypeError: a sequence.
     """
     value = dataset.get(keyword)
@@ -29,16 +29,16 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def private_text(dataset: Dataset, tag: tuple[int, int]) -> str:
-    """A private value as text; empty where there is none."""
+    """A value of a private tag as text; empty if absent."""
     return _bounded(dataset[tag].value) if tag in dataset else ""
 
 
 def _bounded(value: object) -> str:
     from pydicom import Sequence as DicomSequence
 
-    # Writing out nested sequences costs twice as much a level, and a damaged one never ends.
+    # The cost of formatting doubles with each level of a nested sequence.
     if isinstance(value, DicomSequence):
-        raise TypeError("a sequence in the place of a text")
+        raise TypeError("a sequence instead of a text")
     written = str(value)
     if len(written) > MAXIMUM_TEXT:
         raise ValueError(f"more than {MAXIMUM_TEXT} characters")
@@ -46,7 +46,7 @@ def _bounded(value: object) -> str:
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """A whole number; None where there is none, or one beyond the 32 bits of the standard."""
+    """An integer; None if absent, or outside the 32 bits of the standard."""
     value = dataset.get(keyword)
     if value in (None, "") or not -(2**31) <= int(value) < 2**32:
         return None
@@ -54,10 +54,10 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
 
 
 def number(path: Path, dataset: Dataset, keyword: str) -> float | None:
-    """A finite number; None where there is none.
+    """A finite number; None if absent.
 
     Raises:
-        GeometryError: the value is no finite number.
+        GeometryError: the value is not a finite number.
     """
     if dataset.get(keyword) in (None, ""):
         return None
@@ -65,10 +65,10 @@ def number(path: Path, dataset: Dataset, keyword: str) -> float | None:
 
 
 def finite_numbers(path: Path, dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
-    """As many finite numbers as the tag must hold.
+    """A given number of finite numbers.
 
     Raises:
-        GeometryError: the tag is absent, has another count, or holds NaN, Inf or no number.
+        GeometryError: the tag is absent, has another count, or is not finite.
     """
     value = dataset.get(keyword)
     many = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
@@ -87,8 +87,8 @@ def finite_numbers(path: Path, dataset: Dataset, keyword: str, count: int) -> tu
 
 
 def unreadable(path: Path, what: str, error: Exception) -> ScanError:
-    """The error that tells of damage without quoting it."""
-    # Only the kind of the error: its message may quote the header, and so the patient.
+    """The error for damaged data, without its content."""
+    # Only the type of the error: its message may quote the header, which identifies the patient.
     return ScanError(
         path,
         expected=f"{what} that can be parsed",

@@ -1,4 +1,4 @@
-"""A path in, the files below it that may be DICOM out; links are followed once."""
+"""Finds the files below a folder that may be DICOM."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from slicewise.errors import ScanError, file_problem
 
 OTHER_SUFFIXES = (".nii", ".nii.gz", ".json", ".csv", ".txt", ".png", ".jpg", ".jpeg", ".tif")
-"""Of files that are certainly no DICOM; all others are known by their content."""
+"""Suffixes of files that are not DICOM; all others are identified by their content."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file, and by what a change of it is noticed."""
+    """A file, with its size and modification time to detect changes."""
 
     path: Path
     size: int
@@ -24,10 +24,10 @@ class FileState:
 
 
 def walk(root: Path) -> Iterator[FileState | ScanError]:
-    """Every file that may be DICOM, in no promised order, and what cannot be opened.
+    """Yield every file that may be DICOM, in any order, and errors of those that cannot be opened.
 
-    Hidden files and folders, ``DICOMDIR`` and what is no regular file (opening a pipe may never
-    end) are left out. A link to a folder is followed unless that folder is searched anyway.
+    Hidden files and folders, ``DICOMDIR`` and special files such as pipes are skipped. Links to
+    folders are followed, except to folders that are searched anyway.
     """
     waiting, searched = [root], set[tuple[int, int]]()
     while waiting:
@@ -39,8 +39,8 @@ def walk(root: Path) -> Iterator[FileState | ScanError]:
             place = state.st_dev, state.st_ino
             if stat.S_ISDIR(state.st_mode) and place not in searched:
                 searched.add(place)
-                # The last one is taken first. Links wait: a folder is found by its own name
-                # rather than by a link to it.
+                # A stack: the last is searched first. Links come last, so that a folder is found
+                # under its own name.
                 inside = sorted(path / entry.name for entry in os.scandir(path))
                 waiting[:0] = [entry for entry in inside[::-1] if entry.is_symlink()]
                 waiting += [entry for entry in inside[::-1] if not entry.is_symlink()]
@@ -56,10 +56,10 @@ def _is_other(path: Path) -> bool:
 
 
 def cannot_open(path: Path, error: OSError) -> ScanError:
-    """The error about a file or folder that the system does not open."""
+    """The error for a file or folder that cannot be opened."""
     return ScanError(
         path,
-        expected="a file or folder that can be read",
+        expected="a readable file or folder",
         found=file_problem(error),
         remedy="correct its permissions, restore it, or remove the broken link",
     )

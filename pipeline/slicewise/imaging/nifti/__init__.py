@@ -1,1 +1,1 @@
-"""NIfTI in and out: damage is refused, a mask keeps the grid of its source."""
+"""Reading and writing of NIfTI files."""

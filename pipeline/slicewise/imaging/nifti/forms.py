@@ -1,4 +1,4 @@
-"""The two forms of a NIfTI header in, one affine out: they agree, or one is chosen."""
+"""Derives the affine of a NIfTI file from its sform and qform."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ def affine_of(
     shape: tuple[int, int, int],
     choice: Literal["agreeing", "sform", "qform"] = "agreeing",
 ) -> tuple[Affine, tuple[str, ...]]:
-    """The affine that places the voxels: the sform where there is one, otherwise the qform.
+    """The affine of a file: its sform if there is one, otherwise its qform.
 
-    The choice counts where there is something to choose: both forms are there, and they differ or
-    one of them is unusable. Otherwise the form that is there is taken, whatever the choice.
+    The choice matters only if both forms exist and they differ, or one of them is unusable.
 
     Args:
-        path: for messages.
+        path: of the file, for messages.
         header: of the file.
         shape: voxels along each axis.
         choice: ``reading.nifti_form``.
 
     Returns:
-        (4, 4), voxel indices to RAS+ millimetres, and what should be known about it.
+        Affine of shape (4, 4), voxel indices to RAS+ millimetres; and warnings.
 
     Raises:
-        GeometryError: no form, or not the chosen one, is finite and invertible; or the two
-            disagree and none was chosen.
+        GeometryError: the form is not finite and invertible, or the two forms differ and none is
+            chosen.
     """
     affine, form_warnings = _placed(path, header, shape, choice)
     affine, skew_warnings = straightened(affine, shape)
@@ -50,7 +49,7 @@ def affine_of(
 
 
 def places(header: Header, volume: Volume) -> bool:
-    """Whether a form of a header puts the voxels of a volume where its affine does."""
+    """Whether a form of a header is equivalent to the affine of a volume."""
     names = [name for name in _FORMS if header[f"{name}_code"] > 0] or ["pixdim"]
     for name in names:
         try:
@@ -65,7 +64,7 @@ def places(header: Header, volume: Volume) -> bool:
 
 
 def forms_agree(header: Header, shape: tuple[int, int, int]) -> bool:
-    """Whether sform and qform put the voxels in the same places, as far as a qform can tell."""
+    """Whether sform and qform are equivalent within the precision of a qform."""
     return _apart_mm(header, shape) <= _allowed_mm(header, shape)
 
 
@@ -76,38 +75,38 @@ def _placed(
     if min(codes.values()) < 0:
         found = ", ".join(f"{name}_code {code}" for name, code in codes.items())
         raise _unusable(path, "form codes", found)
-    there = [name for name, code in codes.items() if code > 0]
-    if not there:
+    present = [name for name, code in codes.items() if code > 0]
+    if not present:
         return _form(path, "pixdim", header), (NO_FORM,)
-    if len(there) == 1:
-        return _form(path, there[0], header), ()
-    sound, broken = _both(path, header)
+    if len(present) == 1:
+        return _form(path, present[0], header), ()
+    usable, unusable = _both(path, header)
     if choice == "agreeing":
-        if broken:
-            raise _with_choice(next(iter(broken.values())), sound)
+        if unusable:
+            raise _with_choice(next(iter(unusable.values())), usable)
         _require_agreement(path, header, shape)
-        return sound["sform"], ()
-    if choice in broken:
-        raise _with_choice(broken[choice], sound)
-    if broken:
-        return sound[choice], (f"the {next(iter(broken))} is unusable, the {choice} was taken",)
+        return usable["sform"], ()
+    if choice in unusable:
+        raise _with_choice(unusable[choice], usable)
+    if unusable:
+        return usable[choice], (f"the {next(iter(unusable))} is unusable, the {choice} was used",)
     if not forms_agree(header, shape):
         apart_mm = _apart_mm(header, shape)
-        return sound[choice], (
-            f"sform and qform are up to {apart_mm:.3g} mm apart, the {choice} was taken",
+        return usable[choice], (
+            f"sform and qform are up to {apart_mm:.3g} mm apart, the {choice} was used",
         )
-    return sound["sform"], ()
+    return usable["sform"], ()
 
 
 def _both(path: Path, header: Header) -> tuple[dict[str, Affine], dict[str, GeometryError]]:
-    """The forms that can be used, and why the others cannot."""
-    sound, broken = {}, {}
+    """The usable forms, and the errors of the others."""
+    usable, unusable = {}, {}
     for name in _FORMS:
         try:
-            sound[name] = _form(path, name, header)
+            usable[name] = _form(path, name, header)
         except GeometryError as error:
-            broken[name] = error
-    return sound, broken
+            unusable[name] = error
+    return usable, unusable
 
 
 def _form(path: Path, name: str, header: Header) -> Affine:
@@ -125,7 +124,7 @@ def _matrix(name: str, header: Header) -> Affine:
         return np.asarray(header.get_sform(), dtype=np.float64)
     if name == "pixdim":
         return np.asarray(header.get_base_affine(), dtype=np.float64)
-    # The standard's own library takes any qfac that is not negative for 1; nibabel refuses it.
+    # The reference library treats any non-negative qfac as 1; nibabel refuses it.
     tolerant = header.copy()
     tolerant["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     return np.asarray(tolerant.get_qform(), dtype=np.float64)
@@ -140,10 +139,10 @@ def _unusable(path: Path, form: str, found: str) -> GeometryError:
     )
 
 
-def _with_choice(error: GeometryError, sound: dict[str, Affine]) -> GeometryError:
+def _with_choice(error: GeometryError, usable: dict[str, Affine]) -> GeometryError:
     remedy = error.remedy
-    for name in sound:
-        remedy += f"; to take the {name} instead, set reading.nifti_form to {name}"
+    for name in usable:
+        remedy += f"; to use the {name} instead, set reading.nifti_form to {name}"
     return GeometryError(error.where, expected=error.expected, found=error.found, remedy=remedy)
 
 
@@ -153,7 +152,7 @@ def _require_agreement(path: Path, header: Header, shape: tuple[int, int, int]) 
             f"{path}: sform and qform",
             expected=f"agreement within {_allowed_mm(header, shape):.2g} mm",
             found=f"corners up to {_apart_mm(header, shape):.3g} mm apart",
-            remedy="find out which one is right and set reading.nifti_form to sform or qform",
+            remedy="find out which form is right, and set reading.nifti_form to sform or qform",
         )
 
 
@@ -162,10 +161,10 @@ def _apart_mm(header: Header, shape: tuple[int, int, int]) -> float:
 
 
 def _allowed_mm(header: Header, shape: tuple[int, int, int]) -> float:
-    """How far the forms may be apart: more where a qform cannot be stored any better.
+    """Allowed difference of the forms: larger where the precision of a qform is lower.
 
-    Three numbers of a quaternion are stored in 32 bits; the fourth is the root of what they leave
-    of 1. Near half a turn, as in scans whose axes run to LPS, that is hardly more than rounding.
+    Three components of the quaternion are stored in 32 bits, and the fourth is derived from them.
+    For rotations near 180 degrees, as of scans with LPS axes, it is dominated by rounding errors.
     """
     rounding = 3 * _FLOAT32_STEP
     root = float(header.get_qform_quaternion()[0])
@@ -176,6 +175,6 @@ def _allowed_mm(header: Header, shape: tuple[int, int, int]) -> float:
 
 
 def _rounding_mm(volume: Volume) -> float:
-    """What float32, in which forms are stored, may add to a position."""
+    """Rounding error of a position, because forms are stored as float32."""
     largest = np.abs(volume.affine[:3]) @ [*volume.shape, 1]
     return float(largest.max()) * _FLOAT32_STEP

@@ -1,4 +1,4 @@
-"""A NIfTI file in, its header and what it says about the voxels out, checked first."""
+"""Reads and validates the headers of NIfTI files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slicewise.imaging.nifti.stream import damaged, read_start
 
 MAXIMUM_BYTES = 8 * 2**30
 MAXIMUM_OFFSET_BYTES = 64 * 2**20
-"""Room for the header with its extensions, before the first voxel."""
+"""Maximum size of the header with its extensions."""
 _LARGEST_HEADER_BYTES = 540
 _NIFTI_2_STARTS = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 
@@ -21,20 +21,20 @@ Header = nib.nifti1.Nifti1Header
 
 
 def nifti_header(path: Path) -> Header:
-    """The header of a file without its extensions; only its first bytes are read.
+    """The header of a file, without extensions; the voxels are not read.
 
     Raises:
-        ScanError: no header of a single-file NIfTI.
+        ScanError: the file does not start with the header of a single-file NIfTI.
     """
     start = read_start(path, _LARGEST_HEADER_BYTES)
     kind: Any = nib.Nifti2Header if start[:4] in _NIFTI_2_STARTS else Header
     if len(start) < kind.sizeof_hdr:
         raise damaged(path, f"a NIfTI header of {kind.sizeof_hdr} bytes", f"{len(start)} bytes")
     try:
-        # Extensions are left out: they may be long, and nothing here needs them.
+        # Extensions can be long, and are not needed.
         header: Header = kind(start[: kind.sizeof_hdr], check=False)
         header.get_data_dtype()
-    except Exception as error:  # nibabel raises many kinds on hostile headers
+    except Exception as error:  # nibabel raises many types for malicious headers
         raise damaged(path, "a NIfTI header", str(error) or type(error).__name__) from None
     if header["magic"].item().rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
         raise damaged(path, "a single-file NIfTI header", "another or an empty header")
@@ -42,10 +42,10 @@ def nifti_header(path: Path) -> Header:
 
 
 def dimensions(path: Path, header: Header) -> tuple[tuple[int, int, int], int]:
-    """Voxels along each axis and number of volumes, checked before anything is allocated.
+    """Shape and number of volumes, checked before memory is allocated.
 
     Raises:
-        ScanError: absurd sizes, or voxels that are no real numbers.
+        ScanError: invalid or excessive sizes, or voxels that are not real numbers.
     """
     rank, *sizes = (int(value) for value in header["dim"])
     sizes = sizes[:rank] if 1 <= rank <= 7 else []
@@ -65,20 +65,20 @@ def dimensions(path: Path, header: Header) -> tuple[tuple[int, int, int], int]:
             f"{path}: datatype",
             expected="real numbers",
             found=f"{dtype} voxels",
-            remedy="export magnitude images",
+            remedy="export magnitude images instead",
         )
     return (sizes[0], sizes[1], sizes[2]), math.prod(sizes[3:])
 
 
 def voxel_offset(path: Path, header: Header) -> int:
-    """Where the voxels start.
+    """Byte at which the voxels start.
 
     Raises:
-        ScanError: inside the header, or absurdly far behind it.
+        ScanError: inside the header, or too far behind it.
     """
     offset = float(header["vox_offset"])
-    # A NaN is outside any range, too.
+    # This also refuses NaN.
     if not header.sizeof_hdr <= offset <= MAXIMUM_OFFSET_BYTES:
-        expected = f"voxels that start {header.sizeof_hdr} to {MAXIMUM_OFFSET_BYTES} bytes in"
+        expected = f"a vox_offset between {header.sizeof_hdr} and {MAXIMUM_OFFSET_BYTES} bytes"
         raise damaged(path, expected, f"vox_offset {offset:g}")
     return int(offset)

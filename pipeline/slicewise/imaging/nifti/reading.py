@@ -1,4 +1,4 @@
-"""A NIfTI file in, its ``Volume`` out; a damaged file is refused."""
+"""Reads volumes from NIfTI files and refuses damaged ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SUFFIXES = (".nii.gz", ".nii")
 
 @dataclass(frozen=True)
 class NiftiVolume:
-    """One volume of a file with several.
+    """One volume of a file with several volumes.
 
     Attributes:
         path: of the file.
-        volume: counted from 0, in the order of the file; people read it counted from 1.
+        volume: index in the file, from 0; messages and names count from 1.
     """
 
     path: Path
@@ -37,17 +37,17 @@ class NiftiVolume:
 
     @property
     def name(self) -> str:
-        """What the volume is called: the file's stem and the number, such as ``run_v001``."""
+        """Name of the volume: stem of the file and number, such as ``run_v001``."""
         return stem(self.path) + self.ending
 
     @property
     def ending(self) -> str:
-        """What tells the volume from the others of its file, such as ``_v001``."""
+        """Suffix of the name that identifies the volume in its file, such as ``_v001``."""
         return f"_v{self.volume + 1:03d}"
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether a name ends like a NIfTI file; ``._`` files are a file system's leftovers."""
+    """Whether a path has the suffix of NIfTI; ``._`` files are metadata of macOS."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
@@ -60,33 +60,33 @@ def stem(path: Path) -> str:
 
 
 def volume_count(path: Path) -> int:
-    """How many volumes a file holds; only its header is read.
+    """Number of volumes in a file; only its header is read.
 
     Raises:
-        ScanError: no NIfTI header, absurd sizes, or voxels that are no real numbers.
+        ScanError: no NIfTI header, excessive sizes, or voxels that are not real numbers.
     """
     return dimensions(path, nifti_header(path))[1]
 
 
-# Absurd numbers in a header are found by the checks below; numpy need not warn of them, too.
+# Invalid numbers in a header are found by the checks below.
 @np.errstate(invalid="ignore", over="ignore")
 def read_nifti(
     path: Path, reading: ReadingSection = ReadingSection(), volume: int | None = None
 ) -> Volume:
-    """Read one volume, from a file that is checked to its last byte.
+    """Read one volume, and verify the file to its last byte.
 
     Args:
-        path: ``.nii`` or ``.nii.gz``; four dimensions are fine where the fourth is 1.
-        reading: how faults are met.
-        volume: which one of a file with several, counted from 0.
+        path: ``.nii`` or ``.nii.gz``; further dimensions of size 1 are allowed.
+        reading: error handling.
+        volume: index of the volume in a file with several, from 0.
 
     Returns:
-        Voxels (X, Y, Z): as they are stored where nothing is scaled, float32 otherwise. The
-        header is the file's own, even where the affine was repaired.
+        Voxels of shape (X, Y, Z), as stored if there is no scaling, otherwise float32. The header
+        is that of the file, even if the affine was repaired.
 
     Raises:
-        ScanError: damaged, absurd, complex, or several volumes in one file and none chosen.
-        GeometryError: no usable affine, or two that disagree.
+        ScanError: damaged, excessive size, complex, or several volumes and none chosen.
+        GeometryError: no usable affine, or two that differ.
     """
     header = nifti_header(path)
     shape, count = dimensions(path, header)
@@ -98,10 +98,10 @@ def read_nifti(
     stored = np.frombuffer(content, dtype).reshape(shape, order="F")
     affine, form_warnings = affine_of(path, header, shape, reading.nifti_form)
     scaled, scaling_warnings = _scaled(stored, header)
-    voxels, filling_warnings = _filled(scaled, reading)
+    voxels, finite_warnings = _replaced(scaled, reading)
     name = stem(path) if volume is None else NiftiVolume(path, volume).name
     return Volume(
-        voxels, affine, name, header, (*form_warnings, *scaling_warnings, *filling_warnings)
+        voxels, affine, name, header, (*form_warnings, *scaling_warnings, *finite_warnings)
     )
 
 
@@ -111,23 +111,22 @@ def _require_volume(path: Path, count: int, volume: int | None) -> None:
             f"{path}: dim",
             expected="one volume",
             found=f"{count} volumes in one file",
-            remedy="let find_scans split it, or write each volume into a file of its own",
+            remedy="split it with find_scans, or save each volume as a file",
         )
     if volume is not None and not 0 <= volume < count:
         raise ScanError(
             f"{path}: dim",
-            expected=f"a volume {volume + 1}",
-            found=f"{count} volumes in the file",
-            remedy="look for the scans again; the file has changed",
+            expected=f"at least {volume + 1} volumes",
+            found=f"{count} volumes",
+            remedy="search for the scans again: the file has changed",
         )
 
 
 def _scaled(stored: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values that the stored ones mean.
+    """Apply slope and intercept of the header.
 
-    A slope of 0 means values as stored, says the standard; so does one that is no number here.
-    Everyday files have neither: nibabel, ITK and dcm2niix write slope 1 and intercept 0 where
-    nothing is scaled. (The NaN that nibabel shows is its own, put there after reading.)
+    With a slope of 0 there is no scaling, according to the standard; the same holds for NaN here.
+    Both are rare: nibabel, ITK and dcm2niix write slope 1 and intercept 0 if there is no scaling.
     """
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
@@ -138,13 +137,15 @@ def _scaled(stored: NDArray[Any], header: Header) -> tuple[NDArray[Any], tuple[s
     return (native * slope + intercept).astype(np.float32), ()
 
 
-def _filled(voxels: NDArray[Any], reading: ReadingSection) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Zeros for what is no finite number, if that is asked for; who uses voxels refuses them."""
+def _replaced(
+    voxels: NDArray[Any], reading: ReadingSection
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Replace NaN and infinite voxels by 0, if configured; they are refused later otherwise."""
     if reading.non_finite == "refuse" or voxels.dtype.kind != "f":
         return voxels, ()
     finite = np.isfinite(voxels)
     count = int(finite.size - np.count_nonzero(finite))
     if count == 0:
         return voxels, ()
-    filled = np.where(finite, voxels, voxels.dtype.type(0))
-    return filled, (f"{count} NaN or infinite voxels were filled with 0",)
+    replaced = np.where(finite, voxels, voxels.dtype.type(0))
+    return replaced, (f"{count} NaN or infinite voxels were replaced by 0",)

@@ -1,4 +1,4 @@
-"""An affine in, one with perpendicular axes out where that moves voxels by next to nothing."""
+"""Repairs affines whose axes are slightly skewed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 Affine = NDArray[np.float64]
 
 ROUNDING_RADIANS = 1e-4
-"""Less is left alone: six digits of a DICOM header lose as much, and ITK reads it as it is. From
-here on ITK, and so 3D Slicer and ITK-SNAP, refuses the file."""
+"""A smaller skew is ignored: it is in the order of rounding in DICOM headers, and ITK accepts it.
+ITK, and therefore 3D Slicer and ITK-SNAP, refuses files with a larger one."""
 MAXIMUM_REPAIR_MM = 0.1
 
 
@@ -21,8 +21,8 @@ def straightened(affine: Affine, shape: tuple[int, int, int]) -> tuple[Affine, t
         shape: voxels along each axis.
 
     Returns:
-        The affine with perpendicular axes if no corner of a voxel moves by more than 0.1 mm,
-        otherwise the one given; and what should be known about it.
+        The affine with perpendicular axes if no voxel corner moves by more than 0.1 mm, otherwise
+        the original one; and warnings.
     """
     skew_radians = _skew_radians(affine)
     if skew_radians <= ROUNDING_RADIANS:
@@ -31,15 +31,15 @@ def straightened(affine: Affine, shape: tuple[int, int, int]) -> tuple[Affine, t
     repaired = nearest_perpendicular(affine, shape)
     moved_mm = corners_apart_mm(affine, repaired, shape)
     if moved_mm > MAXIMUM_REPAIR_MM:
-        return affine, (f"{skew}; left as they are",)
+        return affine, (f"{skew}; left unchanged",)
     return repaired, (f"{skew}; straightened, which moves no voxel by more than {moved_mm:.2g} mm",)
 
 
 def nearest_perpendicular(affine: Affine, shape: tuple[int, int, int]) -> Affine:
-    """Nearest affine with perpendicular axes; spacings and the centre of the grid stay.
+    """Nearest affine with perpendicular axes; spacing and centre of the grid are kept.
 
     Source:
-        The orthogonal factor of the polar decomposition: Higham, SIAM J Sci Stat Comput 1986;7(4).
+        Orthogonal factor of the polar decomposition: Higham, SIAM J Sci Stat Comput 1986;7(4).
     """
     spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
     left, _, right = np.linalg.svd(affine[:3, :3] / spacing_mm)
@@ -51,7 +51,7 @@ def nearest_perpendicular(affine: Affine, shape: tuple[int, int, int]) -> Affine
 
 
 def corners_apart_mm(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
-    """Largest distance that a corner of the grid has between two affines."""
+    """Maximum distance between the corners of the grid under two affines."""
     edges = [(-0.5, size - 0.5) for size in shape]
     corners = np.array(np.meshgrid(*edges)).reshape(3, -1)  # (3, 8)
     apart = (one - other)[:3, :3] @ corners + (one - other)[:3, 3:]

@@ -1,4 +1,4 @@
-"""A file and a range in, those bytes of its uncompressed content out; damage is refused."""
+"""Reads ranges of bytes from compressed or plain files, with checks of integrity and size."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 from slicewise.errors import ScanError, file_problem
 
 MAXIMUM_PADDING_BYTES = 2**20
-"""What may lie behind the last voxel."""
+"""Maximum number of bytes after the last voxel."""
 MAXIMUM_GROWN_BYTES = 2 * 2**30
 MAXIMUM_GROWTH = 100
-"""Scans shrink to a half, sparse masks to a hundredth; what grows more, and far, is a bomb."""
+"""Scans compress to a half, sparse masks to a hundredth; a larger ratio is a decompression bomb."""
 _CHUNK_BYTES = 2**20
 _DEFLATE_LIMIT = 1032
-"""No deflate stream grows by more: two bits stand for at most 258 bytes."""
+"""Maximum compression ratio of deflate: two bits represent at most 258 bytes."""
 
 
 def damaged(path: Path, expected: str, found: str) -> ScanError:
-    """The error of a file that is not what was once written."""
+    """The error for a damaged file."""
     return ScanError(path, expected=expected, found=found, remedy="copy or export the file again")
 
 
@@ -30,25 +30,25 @@ def read_start(path: Path, size: int) -> bytes:
     """At most ``size`` bytes from the start of the content.
 
     Raises:
-        ScanError: no readable file, or a damaged stream.
+        ScanError: unreadable file, or damaged stream.
     """
     with _content_of(path) as stream:
         return bytes(stream.read(size))
 
 
 def read_range(path: Path, start: int, size: int, end: int) -> bytes:
-    """``size`` bytes from ``start``, of content that is followed to its ``end``.
+    """Read ``size`` bytes from ``start``, and verify the content to its ``end``.
 
-    Only these bytes are held; the rest is read for the checksum, which a gzip stream tells last.
+    The rest is read for the checksum at the end of a gzip stream, but not kept in memory.
 
     Args:
-        path: file; unpacked if its name says so.
-        start: first byte wanted.
-        size: bytes wanted.
-        end: bytes of the whole content, but for a little padding.
+        path: of the file; decompressed if it ends in ``.gz``.
+        start: first byte to return.
+        size: number of bytes to return.
+        end: size of the whole content in bytes, without padding.
 
     Raises:
-        ScanError: too short, too long, damaged, or a bomb.
+        ScanError: too short, too long, damaged, or a decompression bomb.
     """
     with _content_of(path) as stream:
         _require_plausible(path, end)
@@ -66,38 +66,38 @@ def read_range(path: Path, start: int, size: int, end: int) -> bytes:
 @contextmanager
 def _content_of(path: Path) -> Iterator[Any]:
     try:
-        with gzip.open(path, "rb") if _is_packed(path) else path.open("rb") as stream:
+        with gzip.open(path, "rb") if _is_compressed(path) else path.open("rb") as stream:
             yield stream
     except EOFError:
-        raise damaged(path, "a complete gzip stream", "it ends too early (truncated)") from None
+        raise damaged(path, "a complete gzip stream", "a truncated one") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise damaged(path, "an intact gzip stream", str(error)) from None
     except OSError as error:
         raise damaged(path, "a readable file", file_problem(error)) from None
 
 
-def _is_packed(path: Path) -> bool:
+def _is_compressed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
 def _require_plausible(path: Path, end: int) -> None:
-    """Compare what a header promises with what lies on the disk, before memory is taken for it."""
+    """Compare the size in the header with the file, before memory is allocated."""
     stored = path.stat().st_size
-    if end > stored * (_DEFLATE_LIMIT if _is_packed(path) else 1):
+    if end > stored * (_DEFLATE_LIMIT if _is_compressed(path) else 1):
         found = f"{stored} on the disk (truncated)"
         raise damaged(path, f"{end} bytes of header and voxels", found)
-    if _is_packed(path) and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
+    if _is_compressed(path) and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
         raise ScanError(
             path,
-            expected=f"at most {MAXIMUM_GROWN_BYTES} bytes from a file that grows over "
-            f"{MAXIMUM_GROWTH} times",
-            found=f"{stored} bytes that grow to {end}",
-            remedy="if the file is to be trusted, unpack it with gunzip",
+            expected=f"a compression ratio of at most {MAXIMUM_GROWTH}, or at most "
+            f"{MAXIMUM_GROWN_BYTES} bytes of content",
+            found=f"{stored} bytes that decompress to {end} bytes",
+            remedy="if you trust the file, decompress it with gunzip",
         )
 
 
 def _skip(stream: Any, count: int) -> int:
-    """How many of ``count`` bytes there were."""
+    """Skip up to ``count`` bytes, and return how many were skipped."""
     left = count
     while left and (chunk := stream.read(min(left, _CHUNK_BYTES))):
         left -= len(chunk)

@@ -1,4 +1,4 @@
-"""A file just written in, an error out unless it holds what was meant, where it was meant."""
+"""Verifies NIfTI files by reading them back after writing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACING_FIELDS = (
     *("pixdim", "xyzt_units", "sform_code", "srow_x", "srow_y", "srow_z"),
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
 )
-"""What of a header says where voxels lie."""
+"""Fields of the header that define the geometry."""
 
 
 def require_as_written(
@@ -28,11 +28,11 @@ def require_as_written(
     """Read a file back and compare it with its source.
 
     Args:
-        temporary: the file, before it takes its place.
-        path: that place, for messages.
-        voxels: what was written, shape (X, Y, Z) or (X, Y, Z, classes).
-        placing: header whose forms the file must have, bit for bit.
-        source: volume on whose grid the file must lie.
+        temporary: the file that was written.
+        path: its final path, for messages.
+        voxels: expected voxels, shape (X, Y, Z) or (X, Y, Z, classes).
+        placing: header whose geometry the file must have, bit for bit.
+        source: volume on whose grid the file must be.
 
     Raises:
         OutputError: something differs.
@@ -44,7 +44,7 @@ def require_as_written(
     except ScanError as error:
         raise changed_error(path, error.found) from None
     for what in _header_differences(written, voxels, placing, source):
-        raise changed_error(f"{path}: {what}", "something else")
+        raise changed_error(f"{path}: {what}", "a different value")
     stored = np.frombuffer(content, written.get_data_dtype()).reshape(voxels.shape, order="F")
     if not np.array_equal(stored, voxels, equal_nan=voxels.dtype.kind == "f"):
         raise changed_error(f"{path}: voxels", "other values")
@@ -60,17 +60,17 @@ def _header_differences(
         yield "datatype"
     if (written["scl_slope"], written["scl_inter"]) != (1, 0):
         yield "scl_slope and scl_inter"
-    # Compared as bytes: forms that are not used may hold NaN.
+    # Compared as bytes: unused forms may contain NaN.
     yield from (n for n in PLACING_FIELDS if written[n].tobytes() != placing[n].tobytes())
     if not places(written, source):
         yield "affine"
 
 
 def changed_error(where: Path | str, found: str) -> OutputError:
-    """The error of a file that reads otherwise than it was written."""
+    """The error for a file that differs when it is read back."""
     return OutputError(
         where,
-        expected="what was written",
-        found=f"{found}, when read back",
-        remedy="write to another disk: this one, or the way to it, changes data",
+        expected="the content that was written",
+        found=f"{found} when the file was read back",
+        remedy="write to another disk: this one, or the connection to it, corrupts data",
     )

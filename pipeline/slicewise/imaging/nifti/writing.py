@@ -1,4 +1,4 @@
-"""Masks, probabilities and volumes in, NIfTI files on the grid of their source out."""
+"""Writes masks, probabilities and volumes as NIfTI files with the geometry of their source."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uin
 def write_mask(mask: Volume, source: Volume, path: Path) -> None:
     """Write a label map on the grid of its source.
 
-    Of the source's header both forms stay with their codes, pixdim and units, bit for bit, even
-    where reading repaired the affine; free text goes. The data type is the smallest integer that
-    holds the labels, and nothing is scaled. The file is read back before it takes its place.
+    sform, qform, their codes, pixdim and units are copied from the header of the source bit for
+    bit, even if its affine was repaired; free text is not. Labels are stored without scaling in
+    the smallest integer type. The file is read back before it replaces another one.
 
     Raises:
         GeometryError: mask and source lie on different grids.
-        LabelError: labels that are no whole numbers.
-        OutputError: the file cannot be written, or is not what was written.
+        LabelError: labels that are not whole numbers.
+        OutputError: the file cannot be written, or differs when it is read back.
     """
     require_same_grid(source, mask, tolerance_voxels=1e-3)
     _write(smallest_integers(mask), source, path)
 
 
 def write_probabilities(probabilities: Sequence[Volume], source: Volume, path: Path) -> None:
-    """Write one float32 volume a class, stacked along the fourth dimension.
+    """Write one float32 volume per class, stacked along the fourth dimension.
 
     Raises:
         GeometryError: probabilities and source lie on different grids.
-        OutputError: the file cannot be written, or is not what was written.
+        OutputError: the file cannot be written, or differs when it is read back.
     """
     for probability in probabilities:
         require_same_grid(source, probability, tolerance_voxels=1e-3)
@@ -54,16 +54,16 @@ def write_volume(volume: Volume, path: Path) -> None:
     """Write a volume on its own grid, in its own data type.
 
     Raises:
-        OutputError: the file cannot be written, or is not what was written.
+        OutputError: the file cannot be written, or differs when it is read back.
     """
     _write(volume.voxels, volume, path)
 
 
 def smallest_integers(mask: Volume) -> NDArray[Any]:
-    """The labels of a mask in the smallest type that holds them all, negative ones too.
+    """The labels of a mask in the smallest integer type that can represent them.
 
     Raises:
-        LabelError: fractions, or values that are no numbers.
+        LabelError: fractions, NaN or infinite values.
     """
     labels = whole_numbers(mask.voxels, mask.name)
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
@@ -74,12 +74,11 @@ def smallest_integers(mask: Volume) -> NDArray[Any]:
 def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
     placing = _placing_header(voxels, source)
     header = _header_like(placing, voxels)
-    # Put together here, because nibabel's images change forms that they hold to be odd. The four
-    # zeros say that no extension follows.
+    # Not by nibabel, whose images change unusual forms. Four zero bytes: no extension follows.
     stored = voxels.astype(header.get_data_dtype(), copy=False)
     content = header.binaryblock + bytes(4) + stored.tobytes(order="F")
     if path.name.lower().endswith(".gz"):
-        # A fixed time stamp: the same mask is the same file.
+        # A fixed time stamp makes the output deterministic.
         content = gzip.compress(content, compresslevel=4, mtime=0)
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
@@ -87,7 +86,7 @@ def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
 
 
 def _placing_header(voxels: NDArray[Any], source: Volume) -> Header:
-    """The header whose forms are written: the source's, unless the volume has left its place."""
+    """The header whose forms are written: that of the source, unless its affine has changed."""
     kept = source.header
     if kept is not None and places(_header_like(kept, voxels), source):
         return kept
@@ -96,16 +95,16 @@ def _placing_header(voxels: NDArray[Any], source: Volume) -> Header:
     header.set_sform(source.affine, code=1)
     header.set_qform(source.affine, code=1)
     if not forms_agree(header, source.shape):
-        # A quaternion holds no shear; a form that is wrong is worse than none.
+        # A quaternion cannot represent shear; a wrong form is worse than none.
         header.set_qform(None)
     return header
 
 
 def _header_like(placing: Header, voxels: NDArray[Any]) -> Header:
-    """A header that places voxels like another one, and says nothing else of what that says."""
+    """A new header with the geometry of another one."""
     header = type(placing)(endianness=placing.endianness)
     header.set_data_dtype(voxels.dtype)
-    # Not by nibabel's set_data_shape, which hides certain sizes as FreeSurfer does.
+    # Not by nibabel's set_data_shape, which encodes some sizes as FreeSurfer does.
     header["dim"] = [voxels.ndim, *voxels.shape, *[1] * (7 - voxels.ndim)]
     for name in PLACING_FIELDS:
         header[name] = placing[name]

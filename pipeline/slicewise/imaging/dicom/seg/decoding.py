@@ -1,6 +1,6 @@
-"""A DICOM SEG in; out its labels on a grid.
+"""Decodes DICOM SEG into label maps.
 
-Runs in the sandbox's child process only.
+Runs in a child process of the sandbox only.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from slicewise.imaging.dicom.tags import unreadable
 from slicewise.imaging.volume import Affine, Volume
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions: the calling process never needs them.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import Segmentation
     from pydicom import Dataset
 
 MAXIMUM_VOXELS = 2**31
-AUTOMATIC = "made by an algorithm, not drawn or corrected by a person"
+AUTOMATIC = "created by an algorithm, not drawn or corrected by a person"
 
 
 @dataclass(frozen=True)
 class LabelGrid:
-    """Where labels lie.
+    """Grid of a label map.
 
     Attributes:
         affine: (4, 4), voxel indices to RAS+ millimetres.
         shape: voxels along each axis.
-        name: how messages call it.
+        name: for messages.
     """
 
     affine: Affine
@@ -52,17 +52,17 @@ class LabelGrid:
 def decode_segmentation(
     path: Path, onto: LabelGrid | None, names: Mapping[str, int], target: Path
 ) -> tuple[Affine, tuple[str, ...]]:
-    """Write the labels of a segmentation to a file; say where they lie, and what to know.
+    """Write the labels of a segmentation to a file, and return their affine and warnings.
 
     Args:
         path: of the DICOM SEG.
-        onto: where labels are wanted; None takes the smallest grid that holds all frames.
+        onto: grid of the labels; None takes the smallest grid that contains all frames.
         names: structure name to value, as configured.
-        target: ``.npy`` file to make, indexed (i, j, k).
+        target: ``.npy`` file to create, indexed (i, j, k).
 
     Raises:
-        ScanError: damaged, or no DICOM SEG.
-        GeometryError: a frame does not lie on the grid, or the frames form none.
+        ScanError: damaged, or not a DICOM SEG.
+        GeometryError: a frame is not on the grid, or the frames do not form a grid.
         LabelError: fractions, overlapping segments, or values without a segment.
         OSError: a file cannot be read or written.
     """
@@ -74,7 +74,7 @@ def decode_segmentation(
         if is_automatic(segmentation):
             warnings += (AUTOMATIC,)
         smallest = np.min_scalar_type(int(table.max()))
-        # Slice by slice in memory, as frames come.
+        # Fortran order: slices are contiguous in memory.
         labels = Volume(np.zeros(grid.shape, smallest, order="F"), grid.affine, grid.name)
         for frame in frames_of(path, segmentation):
             pixels = segmentation.get_stored_frame(frame.number)  # (rows, columns)
@@ -82,23 +82,23 @@ def decode_segmentation(
             _put(table[numbers], _voxels(path, frame, pixels, labels), path)
     except (ScanError, OSError, MemoryError):
         raise
-    except Exception as error:  # a hostile file can make the parser raise anything
+    except Exception as error:  # a malicious file can make the parser raise anything
         raise unreadable(path, "a DICOM SEG", error) from None
     np.save(target, labels.voxels)
     return grid.affine, warnings
 
 
 def _own_grid(path: Path, segmentation: Segmentation) -> LabelGrid:
-    """The smallest grid that holds all frames; slices follow along row x column (LPS)."""
+    """The smallest grid that contains all frames; slices ascend along row x column (LPS)."""
     geometry = segmentation.get_volume_geometry()
     if geometry is None:
         raise GeometryError(
             path,
             expected="frames on one regular grid",
-            found="frames at uneven or unknown places",
-            remedy="read it onto the image that it was drawn on",
+            found="frames at irregular or unknown positions",
+            remedy="give the image that it was drawn on",
         )
-    # highdicom counts (slice, row, column), LPS.
+    # highdicom indexes (slice, row, column), LPS.
     affine = LPS_TO_RAS @ geometry.affine[:, [2, 1, 0, 3]]
     slices, rows, columns = geometry.spatial_shape
     if np.linalg.det(affine[:3, :3]) < 0:
@@ -109,7 +109,7 @@ def _own_grid(path: Path, segmentation: Segmentation) -> LabelGrid:
             path,
             expected=f"at most {MAXIMUM_VOXELS} voxels",
             found=f"{columns} x {rows} x {slices}",
-            remedy="read it onto the image that it was drawn on",
+            remedy="give the image that it was drawn on",
         )
     return LabelGrid(affine, (columns, rows, slices), "the segmentation")
 
@@ -124,7 +124,7 @@ def _voxels(
         raise GeometryError(
             path,
             expected=f"an image of {columns} x {rows} pixels, because the segmentation has no "
-            "place in the patient",
+            "position in the patient",
             found=f"{labels.name}, shape {labels.shape}",
             remedy="give the radiograph that it was drawn on",
         )
@@ -132,7 +132,7 @@ def _voxels(
 
 
 def _label_table(segmentation: Dataset, values: dict[int, int]) -> NDArray[np.int32]:
-    """The label of each segment number; 0 for background, -1 for numbers of no segment."""
+    """Label of each segment number; 0 for background, -1 for unknown segments."""
     table = np.full(2**16, -1, dtype=np.int32)
     table[list(values)] = list(values.values())
     table[[0, int(segmentation.get("PixelPaddingValue", 0))]] = 0
@@ -140,7 +140,7 @@ def _label_table(segmentation: Dataset, values: dict[int, int]) -> NDArray[np.in
 
 
 def _put(labels: NDArray[np.int32], voxels: NDArray[Any], path: Path) -> None:
-    """Write the labels of a frame, shape (rows, columns), to the voxels under it."""
+    """Write the labels of a frame, shape (rows, columns), to its voxels."""
     if (labels < 0).any():
         raise LabelError(
             path,
@@ -152,8 +152,8 @@ def _put(labels: NDArray[np.int32], voxels: NDArray[Any], path: Path) -> None:
     if is_taken.any():
         raise LabelError(
             path,
-            expected="segments that do not overlap, since a voxel has one label",
-            found=f"{np.count_nonzero(is_taken)} voxels of two segments in one frame",
-            remedy="correct the segmentation, or export the segments into files of their own",
+            expected="segments without overlap, because a voxel has one label",
+            found=f"{np.count_nonzero(is_taken)} voxels of a frame in two segments",
+            remedy="correct the segmentation, or export each segment to a file",
         )
     np.copyto(voxels, labels, where=labels > 0, casting="unsafe")

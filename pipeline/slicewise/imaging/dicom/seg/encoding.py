@@ -1,11 +1,10 @@
-"""Segment numbers and the series that they belong to in, a verified DICOM SEG out.
+"""Encodes label maps as DICOM SEG, and verifies them.
 
-The file is BINARY and uncompressed, which every reader of DICOM SEG understands. Its identifiers
-are made from its content: the same content is the same file. The slices' own frame of reference is
-kept where they agree on one; where they do not, or have none, the positions of one volume still
-belong together, and the object gets a frame of reference made from the series' identifier.
+The files are BINARY and uncompressed, which every reader of DICOM SEG supports. Identifiers are
+derived from the content, so that the output is deterministic. The frame of reference is that of the
+slices if they share one, otherwise it is derived from the identifier of the series.
 
-Runs in the sandbox's child process only.
+Runs in a child process of the sandbox only.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from slicewise import __version__
 from slicewise.errors import OutputError, ScanError
 from slicewise.imaging.dicom.seg.frames import frames_of, open_segmentation
-from slicewise.imaging.dicom.seg.identity import Identity, settle_identity
+from slicewise.imaging.dicom.seg.identity import Identity, set_identity
 from slicewise.imaging.dicom.seg.proxy_images import proxy_images, refer_to_slices
 from slicewise.imaging.dicom.seg.segments import Algorithm, described
 from slicewise.imaging.dicom.seg.source_slices import (
@@ -39,7 +38,7 @@ from slicewise.imaging.files import sha256_of
 from slicewise.imaging.structures import Structure
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions: the calling process never needs them.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import Segmentation
     from pydicom import Dataset
 
@@ -54,13 +53,13 @@ MAXIMUM_LABEL_LETTERS = 64
 
 @dataclass(frozen=True)
 class SegmentationContent:
-    """What a DICOM SEG is made of, its voxels aside.
+    """Content of a DICOM SEG except its voxels.
 
     Attributes:
-        series: whose slices are referred to.
-        segments: what the segments 1, 2, ... show.
-        algorithm: what found them.
-        identity: what is said about the patient.
+        series: that the segmentation refers to.
+        segments: structures of the segments 1, 2, ...
+        algorithm: that created them.
+        identity: how the patient is identified.
     """
 
     series: DicomSeries
@@ -70,17 +69,17 @@ class SegmentationContent:
 
 
 def encode_segmentation(content: SegmentationContent, numbers_file: Path, target: Path) -> None:
-    """Write a DICOM SEG, and read it back.
+    """Write a DICOM SEG, and verify it by reading it back.
 
     Args:
-        content: what it is made of.
+        content: everything except the voxels.
         numbers_file: ``.npy`` file of segment numbers, shape (slices, rows, columns).
-        target: the file to make.
+        target: file to create.
 
     Raises:
         ScanError: the source cannot be read or referred to.
-        GeometryError: the source's slices do not lie where the series has them.
-        OutputError: what was read back is not what was written.
+        GeometryError: the slices of the source are not at the positions of the series.
+        OutputError: the file differs when it is read back.
         OSError: the target cannot be written.
     """
     numbers: Numbers = np.load(numbers_file, mmap_mode="r")
@@ -134,15 +133,15 @@ def _built(
         omit_empty_frames=True,
     )
     if sources[0].affine is None:
-        # Required where no orientation is given; empty, because that of the source is known.
+        # Required without an orientation; empty, because the source has it.
         segmentation.PatientOrientation = None
     refer_to_slices(segmentation, sources, identity)
-    settle_identity(segmentation, header, identity)
+    set_identity(segmentation, header, identity)
     return segmentation
 
 
 def _save_named_by_content(segmentation: Segmentation, target: Path) -> None:
-    """Write an object under identifiers that follow from everything else in it."""
+    """Write an object with identifiers that are derived from its content."""
     from pydicom.uid import UID
 
     dimensions = [*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence]
@@ -165,7 +164,7 @@ def _save_named_by_content(segmentation: Segmentation, target: Path) -> None:
 def _require_same(
     target: Path, content: SegmentationContent, sources: Sequence[SourceSlice], numbers: Numbers
 ) -> None:
-    """Read a file back: each frame refers to its slice, lies on it, and holds its voxels."""
+    """Read a file back, and verify reference, position and voxels of each frame."""
     segmentation = open_segmentation(target)
     places: dict[tuple[str, int | None] | None, int] = {
         (content.identity.uid(one.instance_uid), one.frame): place
@@ -175,10 +174,10 @@ def _require_same(
     for frame in frames_of(target, segmentation):
         place = places.get(frame.reference)
         if place is None:
-            raise _differs(target, f"a reference to no slice in frame {frame.number}")
+            raise _differs(target, f"a wrong reference in frame {frame.number}")
         pixels = segmentation.get_stored_frame(frame.number)  # (rows, columns)
         if not np.array_equal(pixels, numbers[place] == frame.segment):
-            raise _differs(target, f"other voxels in frame {frame.number}")
+            raise _differs(target, f"different voxels in frame {frame.number}")
         if frame.affine is not None:
             require_place(frame.affine, content.series, place, target)
         voxels += int(np.count_nonzero(pixels))
@@ -189,7 +188,7 @@ def _require_same(
 def _differs(target: Path, found: str) -> OutputError:
     return OutputError(
         target,
-        expected="to read back the mask that was written",
+        expected="the mask that was written",
         found=found,
-        remedy=f"report this mistake of the program, and {OTHER_FORMATS} meanwhile",
+        remedy=f"report this as a bug, and {OTHER_FORMATS} instead",
     )

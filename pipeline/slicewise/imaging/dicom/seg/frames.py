@@ -1,6 +1,6 @@
-"""A DICOM SEG in; out what each of its frames shows, and where that lies.
+"""Reads the segments and positions of the frames of a DICOM SEG.
 
-Runs in the sandbox's child process only.
+Runs in a child process of the sandbox only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slicewise.imaging.dicom.tags import text, unreadable
 from slicewise.imaging.volume import Affine
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions: the calling process never needs them.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import Segmentation
     from pydicom import Dataset
 
@@ -32,7 +32,7 @@ class SegmentationFrame:
 
     Attributes:
         number: of the frame, from 1.
-        segment: number of the segment that it shows; None in a label map, which shows all.
+        segment: number of its segment; None in a label map, which has all segments.
         affine: (4, 4), (column, row, 0) indices to RAS+ millimetres; None where the segmentation
             of a radiograph has no place in the patient.
         reference: instance and frame of the slice that it was made from, where that is said.
@@ -60,7 +60,7 @@ def open_segmentation(path: Path) -> Segmentation:
         return highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
     except (ScanError, OSError, MemoryError):
         raise
-    except Exception as error:  # a hostile file can make the parser raise anything
+    except Exception as error:  # a malicious file can make the parser raise anything
         raise unreadable(path, "a DICOM SEG", error) from None
 
 
@@ -69,7 +69,7 @@ def _require_labels(path: Path, dataset: Dataset) -> None:
         raise ScanError(
             path,
             expected="a DICOM SEG",
-            found="another kind of DICOM object",
+            found="another type of DICOM object",
             remedy="give the segmentation, not the image",
         )
     stored_as = text(dataset, "SegmentationType")
@@ -78,7 +78,7 @@ def _require_labels(path: Path, dataset: Dataset) -> None:
             f"{path}: SegmentationType",
             expected=" or ".join(TYPES),
             found="FRACTIONAL" if stored_as == "FRACTIONAL" else "another type",
-            remedy="export labels, not probabilities or occupancies",
+            remedy="export labels instead of probabilities or occupancies",
         )
     pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.NumberOfFrames)
     if not 0 < pixels <= MAXIMUM_PIXELS:
@@ -94,7 +94,7 @@ def frames_of(path: Path, segmentation: Segmentation) -> Iterator[SegmentationFr
     """Each frame in the order of the file.
 
     Raises:
-        GeometryError: the place of a frame is told in part, or not in numbers.
+        GeometryError: the position of a frame is incomplete or not numeric.
     """
     is_label_map = segmentation.SegmentationType == "LABELMAP"
     for number in range(1, int(segmentation.NumberOfFrames) + 1):
@@ -108,7 +108,7 @@ def _segment(segmentation: Dataset, number: int) -> int:
     for group in (segmentation[PER_FRAME].value[number - 1], segmentation[SHARED].value[0]):
         if "SegmentIdentificationSequence" in group:
             return int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-    raise ValueError(f"frame {number} shows no segment")
+    raise ValueError(f"frame {number} has no segment")
 
 
 def _reference(segmentation: Dataset, number: int) -> tuple[str, int | None] | None:

@@ -1,25 +1,23 @@
-"""The header of a scan in; out what an object derived from it says about the patient.
+"""Patient identity in derived DICOM objects: pseudonymised, remapped, or as in the source.
 
 ``pseudonym``, the default, follows the Basic Application Level Confidentiality Profile of PS3.15,
 table E.1-1, with the Retain UIDs Option: PatientName and PatientID hold a keyed pseudonym (Z);
 PatientBirthDate, PatientSex, AccessionNumber, StudyID, StudyDate, StudyTime and
-ReferringPhysicianName are there, because the standard requires them, but empty (Z); ContentDate
-and ContentTime, which must not be empty, hold 1900-01-01 00:00 (D). Nothing else of the source is
-copied but numbers and codes about pixels and their place: no description, institution, device,
-operator, further date or private element can slip through, because none is looked at. The
-identifiers of study, series, instances and frame of reference are kept, because a reference to
-other ones leads nowhere. PatientIdentityRemoved is YES, LongitudinalTemporalInformationModified is
-REMOVED, and DeidentificationMethodCodeSequence holds DCM 113100 (Basic Application
-Confidentiality Profile) and DCM 113110 (Retain UIDs Option).
+ReferringPhysicianName, which the standard requires, are empty (Z); ContentDate
+and ContentTime, which must not be empty, are 1900-01-01 00:00 (D). Of the source, only numbers and
+codes about pixels and their position are copied: no description, institution, device, operator,
+further date or private element. The identifiers of study, series, instances and frame of reference
+are kept, because the object refers to them. PatientIdentityRemoved is YES,
+LongitudinalTemporalInformationModified is REMOVED, and DeidentificationMethodCodeSequence holds
+DCM 113100 (Basic Application Confidentiality Profile) and DCM 113110 (Retain UIDs Option).
 
-``remap`` is the same without the option: those identifiers are replaced by keyed ones, for use
-beside images whose identifiers were replaced by the same key; the code is DCM 113100 alone.
+``remap`` is the same without the option: these identifiers are replaced by keyed ones, for use with
+images whose identifiers were replaced with the same key; the code is DCM 113100 only.
 
-``source`` copies the patient and study modules of the source, and the date of its content, so that
-a PACS files the object into the study of the scan.
+``source`` copies the patient and study modules and the content date of the source, so that a PACS
+adds the object to the study of the scan.
 
-Whatever the mode, no date of making is written: the same mask of the same scan by the same model
-is the same file under the same identifier.
+No mode writes the date of creation, so that the output is deterministic.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from slicewise.imaging.dicom.tags import text
 from slicewise.imaging.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions, in the child process.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import Segmentation
     from pydicom import Dataset
 
@@ -49,12 +47,12 @@ REQUIRED_KEYWORDS = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-DATES_OF_MAKING = ("InstanceCreationDate", "InstanceCreationTime")
+CREATION_DATES = ("InstanceCreationDate", "InstanceCreationTime")
 NO_DATE, NO_TIME = "19000101", "000000"
 
 
 class IdentityMode(StrEnum):
-    """How much of the patient's identity goes into a derived object."""
+    """How the patient is identified in a derived object."""
 
     PSEUDONYM = "pseudonym"
     SOURCE = "source"
@@ -63,11 +61,11 @@ class IdentityMode(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """What derived objects say about patients.
+    """How derived objects identify patients.
 
     Attributes:
-        mode: see the module.
-        pseudonyms: what names patients; every mode but ``source`` needs it.
+        mode: see the module docstring.
+        pseudonyms: required by all modes except ``source``.
     """
 
     mode: IdentityMode = IdentityMode.PSEUDONYM
@@ -85,7 +83,7 @@ class Identity:
 
 
 def blank_patient() -> Dataset:
-    """The tags about patient and study that every object must have, empty."""
+    """The required tags about patient and study, empty."""
     from pydicom import Dataset
 
     patient = Dataset()
@@ -94,21 +92,21 @@ def blank_patient() -> Dataset:
     return patient
 
 
-def settle_identity(segmentation: Segmentation, header: Dataset, identity: Identity) -> None:
-    """Make patient and dates of a new object what the mode says.
+def set_identity(segmentation: Segmentation, header: Dataset, identity: Identity) -> None:
+    """Set patient and dates of a new object according to the mode.
 
     Args:
         segmentation: with a blank patient; changed in place.
         header: of the source, complete; its class may be changed.
-        identity: whose mode decides.
+        identity: mode and pseudonyms.
     """
-    for keyword in DATES_OF_MAKING:
+    for keyword in CREATION_DATES:
         del segmentation[keyword]
     for equipment in segmentation.ContributingEquipmentSequence:
         del equipment.ContributionDateTime
     if identity.mode is IdentityMode.SOURCE:
         _set_moment(segmentation, *_moment(header))
-        # The modules are those of any image, but highdicom does not know every kind of image.
+        # The modules are common to all images, but highdicom does not support every class.
         header.SOPClassUID = MR_IMAGE_STORAGE
         segmentation.copy_patient_and_study_information(header)
     else:
@@ -120,7 +118,7 @@ def _set_pseudonym(segmentation: Segmentation, header: Dataset, identity: Identi
     from pydicom.sr.codedict import codes
 
     assert identity.pseudonyms is not None
-    # Without an id, a pseudonym of the study keeps strangers apart.
+    # Without an id, different studies get different pseudonyms.
     known_as = text(header, "PatientID").strip() or text(header, "StudyInstanceUID")
     segmentation.PatientName = segmentation.PatientID = identity.pseudonyms.name(known_as)
     segmentation.PatientIdentityRemoved = "YES"
@@ -141,7 +139,7 @@ def _set_moment(segmentation: Segmentation, date: str, time: str) -> None:
 
 
 def _moment(header: Dataset) -> tuple[str, str]:
-    """Date and time of the source's content, or of its study; what is no date does not count."""
+    """Date and time of content, acquisition or study; invalid dates are ignored."""
     for kind in ("Content", "Acquisition", "Study"):
         date, time = text(header, f"{kind}Date"), text(header, f"{kind}Time")[:6]
         if _is_moment(date, "%Y%m%d", 8):

@@ -1,10 +1,10 @@
-"""Slices of a scan in, what highdicom is shown of them out; and the way back to the slices.
+"""Proxy images, which represent the slices of a scan in calls of highdicom.
 
-A stand-in is a plain single-frame image that has the slice's place and nothing else of its header.
-So enhanced frames, unknown kinds of objects and damaged tags are all encoded alike, and nothing
-about the patient can slip through.
+A proxy image is a single-frame image with the geometry of a slice and nothing else of its header.
+So enhanced frames, unknown types of objects and damaged tags are encoded in the same way, and no
+information about the patient is copied.
 
-Runs in the sandbox's child process only.
+Runs in a child process of the sandbox only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slicewise.imaging.dicom.uids import uid_of
 from slicewise.imaging.volume import Affine
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions: the calling process never needs them.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import Segmentation
     from pydicom import Dataset
 
@@ -41,15 +41,15 @@ PIXEL_KEYWORDS = (
 def proxy_images(
     slices: Sequence[SourceSlice], affine: Affine, identity: Identity
 ) -> list[Dataset]:
-    """One plain image a slice.
+    """One proxy image per slice.
 
     Args:
         slices: of one volume, in its order.
         affine: of the volume.
-        identity: under which identifiers the slices are referred to.
+        identity: which identifiers of the slices are used.
 
     Raises:
-        GeometryError: a tag about the plane is absent or no number.
+        GeometryError: a tag of the plane is absent or not numeric.
     """
     first = slices[0]
     shared = blank_patient()
@@ -74,7 +74,7 @@ def proxy_images(
 def refer_to_slices(
     segmentation: Segmentation, slices: Sequence[SourceSlice], identity: Identity
 ) -> None:
-    """Put the slices into the place of their stand-ins, in every reference of an object."""
+    """Replace proxy images by their slices in all references of an object."""
     from pydicom import Dataset
 
     instances = []
@@ -85,12 +85,12 @@ def refer_to_slices(
         instances.append(instance)
     segmentation.SourceImageSequence = instances
     segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence = instances
-    by_stand_in = {_proxy_uid(place): one for place, one in enumerate(slices)}
+    by_proxy = {_proxy_uid(place): one for place, one in enumerate(slices)}
     for group in segmentation.PerFrameFunctionalGroupsSequence:
         derivation = group.DerivationImageSequence[0]
         # A copy: frames of several segments share the reference to their slice.
         reference = copy.deepcopy(derivation.SourceImageSequence[0])
-        one = by_stand_in[reference.ReferencedSOPInstanceUID]
+        one = by_proxy[reference.ReferencedSOPInstanceUID]
         reference.ReferencedSOPClassUID = one.class_uid
         reference.ReferencedSOPInstanceUID = identity.uid(one.instance_uid)
         if one.frame is not None:
@@ -112,24 +112,24 @@ def _set_grid(
     image.ImageOrientationPatient = _orientation(slices, affine)
     image.PixelSpacing = _numbers(first, "PixelSpacing", 2)
     image.SliceThickness = _decimal(thickness_mm if thickness_mm > 0 else step_mm)
-    # The true distance: what headers state is often something else.
+    # The true distance, which often differs from the header.
     image.SpacingBetweenSlices = _decimal(step_mm)
 
 
 def _orientation(slices: Sequence[SourceSlice], affine: Affine) -> list[str]:
-    """What the slices say where they agree, otherwise the direction of their common grid."""
-    said = {tuple(_numbers(one, "ImageOrientationPatient", 6)) for one in slices}
-    if len(said) == 1:
-        return list(said.pop())
+    """Orientation of the slices if they share one, otherwise that of their grid."""
+    found = {tuple(_numbers(one, "ImageOrientationPatient", 6)) for one in slices}
+    if len(found) == 1:
+        return list(found.pop())
     axes = (LPS_TO_RAS @ affine)[:3, :2]
     return [_decimal(cosine) for cosine in (axes / np.linalg.norm(axes, axis=0)).T.ravel()]
 
 
 def _frame_of_reference(slices: Sequence[SourceSlice], identity: Identity) -> str:
-    """The slices' own where they agree on one, otherwise one made from that of their series."""
-    said = {text(one.header, "FrameOfReferenceUID") for one in slices}
-    if len(said) == 1 and "" not in said:
-        return identity.uid(said.pop())
+    """That of the slices if they share one, otherwise derived from their series."""
+    found = {text(one.header, "FrameOfReferenceUID") for one in slices}
+    if len(found) == 1 and "" not in found:
+        return identity.uid(found.pop())
     series = identity.uid(text(slices[0].header, "SeriesInstanceUID"))
     return uid_of(hashlib.sha256(f"frame of reference of {series}".encode()).digest())
 
@@ -139,7 +139,7 @@ def _numbers(one: SourceSlice, keyword: str, count: int) -> list[str]:
 
 
 def _decimal(value: float) -> str:
-    """As a decimal string, which has room for 16 characters."""
+    """Decimal string of at most 16 characters."""
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(value))

@@ -1,4 +1,4 @@
-"""A DICOM SEG in, a label map for training out, on the grid of the image that it was drawn on."""
+"""Reads DICOM SEG as label maps on the grid of their image."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ def read_segmentation(
 ) -> Volume:
     """Read a DICOM SEG, BINARY or LABELMAP, as a label map.
 
-    Values are those that ``write_segmentation`` was given; in files of other programs, those of
-    the configured names that the segments bear, or else the numbers of the segments. Frames that
-    the file leaves out are background.
+    Values are those that ``write_segmentation`` was given; in files of other software, those of the
+    configured structures with the names of the segments, or the segment numbers. Omitted frames are
+    background.
 
     Args:
         path: of the file.
-        onto: the image that the segments were drawn on, axes in any order and direction; every
-            frame must lie on its voxels within 0.01 voxel. None takes the smallest grid that
-            holds all frames, (column, row, slice).
-        sandbox: where the file is parsed; by default the one of this process.
+        onto: the image that the segments were drawn on, with axes in any order and direction;
+            frames must match its voxels within 0.01 voxel. None takes the smallest grid that
+            contains all frames, (column, row, slice).
+        sandbox: child processes that parse the file; by default the shared one.
         names: structure name to value, as configured.
 
     Returns:
-        Labels in the smallest unsigned type, on the grid of ``onto``.
+        Labels in the smallest unsigned integer type, on the grid of ``onto``.
 
     Raises:
-        ScanError: no DICOM SEG, damaged, or unreadable.
-        GeometryError: a frame lies beside the voxels or outside of ``onto``.
-        LabelError: FRACTIONAL, overlapping segments, or pixels of no segment.
+        ScanError: not a DICOM SEG, damaged, or unreadable.
+        GeometryError: a frame is between the voxels, or outside of ``onto``.
+        LabelError: FRACTIONAL, overlapping segments, or pixels of unknown segments.
     """
     grid = None if onto is None else LabelGrid(onto.affine, onto.shape, onto.name)
     with tempfile.TemporaryDirectory(prefix="slicewise-") as folder:
-        # A file costs less than a pipe.
+        # Faster than a pipe.
         target = Path(folder) / "labels.npy"
         try:
             affine, warnings = (sandbox or shared_sandbox()).call(
@@ -71,7 +71,7 @@ def read_segmentation(
 def _unreadable(path: Path, error: OSError) -> ScanError:
     return ScanError(
         path,
-        expected="a file that can be read, and room for temporary ones",
+        expected="a readable file, and space for temporary files",
         found=file_problem(error),
         remedy="correct its permissions, restore it, or free space in TMPDIR",
     )

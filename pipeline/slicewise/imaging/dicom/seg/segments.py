@@ -1,7 +1,7 @@
-"""Structures in, the segments of a DICOM SEG out: coded names, colours, and the label values.
+"""Segments of a DICOM SEG: coded names, colours and label values of structures.
 
-A segment's number is its place in the object. The value that it has in the label map is written
-into its description, from which ``label_values`` restores it.
+The number of a segment is its index in the object. Its value in the label map is stored in its
+description, from which ``label_values`` restores it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from slicewise.errors import LabelError
 from slicewise.imaging.structures import Structure
 
 if TYPE_CHECKING:
-    # At run time both are imported inside the functions, in the child process.
+    # Imported inside the functions at run time, because the main process does not need them.
     from highdicom.seg import SegmentDescription
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
 ANATOMICAL_STRUCTURE = CodedTerm(value="91723000", meaning="Anatomical Structure")
 TISSUE = CodedTerm(value="85756007", meaning="Tissue")
-# Categories of CID 7150, each with the context group of the types that belong to it (CID 7151).
+# Categories of CID 7150, by the context group of their types (CID 7151).
 CATEGORIES = {
     "CID7191": TISSUE,
     "CID7192": ANATOMICAL_STRUCTURE,
@@ -38,7 +38,7 @@ _VALUE = "label value {}"
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What made a mask.
+    """The algorithm that created a mask.
 
     Attributes:
         name: of the model, up to 64 characters.
@@ -50,12 +50,12 @@ class Algorithm:
 
 
 def coded(structure: Structure) -> tuple[CodedTerm, CodedTerm]:
-    """Category and type of what a structure's voxels are.
+    """Segmented property category and type of a structure.
 
-    The type is the configured one; otherwise the concept of the standard's segmentation property
-    types (PS3.16 CID 7151, mostly SNOMED CT) that is called like the structure, spaces and case
-    aside; otherwise Tissue. The category is the configured one; otherwise that of the type, which
-    is Anatomical Structure for a configured type that the standard does not list.
+    The type is the configured one; otherwise the concept of PS3.16 CID 7151 (mostly SNOMED CT) with
+    the name of the structure, ignoring spaces and case; otherwise Tissue. The category is the
+    configured one; otherwise that of the type, which is Anatomical Structure for a configured type
+    that the standard does not list.
     """
     found = _listed(structure)
     if structure.type is not None:
@@ -66,30 +66,30 @@ def coded(structure: Structure) -> tuple[CodedTerm, CodedTerm]:
 
 
 def _listed(structure: Structure) -> tuple[CodedTerm, CodedTerm] | None:
-    """Category and type of the standard's concept for a structure, if there is one."""
+    """Category and type in the standard, if the structure is listed."""
     from pydicom.sr.codedict import codes
 
     for group, category in CATEGORIES.items():
         for keyword, concept in getattr(codes, group).concepts.items():
-            if _means(structure, keyword, concept):
+            if _matches(structure, keyword, concept):
                 value, scheme, meaning, _ = concept
                 return category, CodedTerm(value=value, scheme=scheme, meaning=meaning)
     return None
 
 
-def _means(structure: Structure, keyword: str, concept: Code) -> bool:
+def _matches(structure: Structure, keyword: str, concept: Code) -> bool:
     if structure.type is None:
         return keyword.casefold() == re.sub(r"[\W_]", "", structure.name).casefold()
     return concept[:2] == (structure.type.value, structure.type.scheme)
 
 
 def described(structure: Structure, number: int, algorithm: Algorithm) -> SegmentDescription:
-    """The segment of a structure.
+    """The description of the segment of a structure.
 
     Args:
-        structure: what the segment shows.
+        structure: of the segment.
         number: of the segment, from 1.
-        algorithm: what found it.
+        algorithm: that created it.
     """
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.color import CIELabColor
@@ -117,19 +117,19 @@ def described(structure: Structure, number: int, algorithm: Algorithm) -> Segmen
 def label_values(
     segmentation: Dataset, names: Mapping[str, int], where: Path
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Value in a label map of each segment number, the background's aside; and what to know.
+    """Label value of each segment number, without the background; and warnings.
 
-    The values are those that the segments were written from, where every description tells one
-    and no two the same; otherwise those of the names that the segments bear; otherwise, where
-    none bears such a name, the numbers of the segments.
+    Values are taken from the descriptions if each has a distinct one; otherwise from the configured
+    structures with the names of the segments; otherwise, if no name matches, they are the segment
+    numbers.
 
     Args:
         segmentation: the DICOM SEG.
-        names: structure name to value, as configured; case and spaces do not matter.
-        where: the file that errors name.
+        names: structure name to value, as configured; case and spaces are ignored.
+        where: file, for messages.
 
     Raises:
-        LabelError: some segments bear a configured name, and others do not.
+        LabelError: only some of the segments have configured names.
     """
     background = {0, int(segmentation.get("PixelPaddingValue", 0))}
     segments = {
@@ -137,8 +137,8 @@ def label_values(
         for one in segmentation.SegmentSequence
         if int(one.SegmentNumber) not in background
     }
-    told = [re.fullmatch(_VALUE.format(r"(\d{1,9})"), text) for text in segments.values()]
-    values = [int(one[1]) for one in told if one]
+    stored = [re.fullmatch(_VALUE.format(r"(\d{1,9})"), text) for text in segments.values()]
+    values = [int(one[1]) for one in stored if one]
     if len(set(values)) == len(segments):
         return dict(zip(segments, values, strict=True)), ()
     by_name = {_plain(name): value for name, value in names.items()}
@@ -150,16 +150,16 @@ def label_values(
     if len(unnamed) < len(segments):
         raise LabelError(
             where,
-            expected="the names of data.labels for every segment, or for none",
+            expected="names of data.labels for all segments, or for none",
             found=f"other names for the segments {unnamed}",
-            remedy="name these structures in data.labels, too",
+            remedy="add these structures to data.labels",
         )
-    text = "the numbers of the segments are taken as values: none bears a name of data.labels"
+    text = "segment numbers are used as values, because no segment has a name of data.labels"
     return {number: number for number in segments}, (text,) if names else ()
 
 
 def is_automatic(segmentation: Dataset) -> bool:
-    """Whether no person drew or corrected any of the segments."""
+    """Whether all segments were created without a person."""
     kinds = {one.get("SegmentAlgorithmType") for one in segmentation.SegmentSequence}
     return kinds == {"AUTOMATIC"}
 

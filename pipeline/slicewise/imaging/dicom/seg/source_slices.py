@@ -1,6 +1,6 @@
-"""The files of a series in; out what a derived object must know of each slice to refer to it.
+"""Reads what a derived object needs to refer to the slices of a series.
 
-Runs in the sandbox's child process only.
+Runs in a child process of the sandbox only.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from slicewise.imaging.dicom.tags import finite_numbers, integer, text, unreadab
 from slicewise.imaging.volume import Affine
 
 if TYPE_CHECKING:
-    # At run time pydicom is imported inside the functions: the calling process never needs it.
+    # Imported inside the functions at run time, because the main process does not need them.
     from pydicom import Dataset
 
-# How far a slice may lie from its place on the series' grid, on which uneven distances are evened.
 TOLERANCE_VOXELS = 0.1
+"""Maximum distance of a slice from its position on the grid, which has the mean slice distance."""
 OTHER_FORMATS = "write NIfTI or .seg.nrrd"
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 
 @dataclass(frozen=True)
 class SourceSlice:
-    """One slice of a scan as a derived object refers to it.
+    """A slice of a scan that a derived object refers to.
 
     Attributes:
         path: of its file.
-        class_uid: kind of object that the file holds.
-        instance_uid: of that object.
-        frame: number of the frame, from 1; None where the object has only one.
-        header: its tags under their classic names.
+        class_uid: SOPClassUID of its object.
+        instance_uid: SOPInstanceUID of its object.
+        frame: number of the frame, from 1; None if the object has only one.
+        header: its tags under their classic keywords.
         affine: (4, 4), (column, row, 0) indices to RAS+ millimetres; None for a radiograph, which
-            has no place in the patient.
+            has no position in the patient.
     """
 
     path: Path
@@ -54,11 +54,11 @@ class SourceSlice:
 
 
 def source_slices(series: DicomSeries) -> list[SourceSlice]:
-    """Read what the files say about each slice of a series, in its order.
+    """Read the headers of all slices of a series, in its order.
 
     Raises:
-        ScanError: a file cannot be read, or has no identifier of its own.
-        GeometryError: a slice does not lie where the series has it.
+        ScanError: a file cannot be read, or has no unique identifier.
+        GeometryError: a slice is not at its position in the series.
     """
     slices: list[SourceSlice] = []
     for path, run in groupby(zip(series.files, series.frames, strict=True), key=lambda one: one[0]):
@@ -76,15 +76,15 @@ def source_slices(series: DicomSeries) -> list[SourceSlice]:
     if len({(one.instance_uid, one.frame) for one in slices}) < len(slices):
         raise ScanError(
             f"{slices[0].path.parent}: SOPInstanceUID",
-            expected="an identifier of its own for each slice",
-            found="one that several slices share",
+            expected="a unique identifier for each slice",
+            found="one identifier for several slices",
             remedy=f"export the series again, or {OTHER_FORMATS}",
         )
     return slices
 
 
 def read_header(path: Path) -> Dataset:
-    """Everything before the pixels.
+    """Read a header without pixels.
 
     Raises:
         ScanError: the file cannot be read or parsed.
@@ -102,7 +102,7 @@ def read_header(path: Path) -> Dataset:
         ) from error
     except MemoryError:
         raise
-    except Exception as error:  # a hostile file can make the parser raise anything
+    except Exception as error:  # a malicious file can make the parser raise anything
         raise unreadable(path, "a DICOM header", error) from None
 
 
@@ -116,7 +116,7 @@ def _slice(path: Path, dataset: Dataset, frame: int) -> SourceSlice:
                 remedy=f"export the series again, or {OTHER_FORMATS}",
             )
     header = flat_frame(dataset, frame) if is_multi_frame(dataset) else dataset
-    # A reference to the only frame of an object is one to the object; some kinds allow no other.
+    # The single frame of an object is referred to without a frame number.
     has_frames = (integer(dataset, "NumberOfFrames") or 1) > 1
     return SourceSlice(
         path,
@@ -132,7 +132,7 @@ def plane_affine(where: Path, header: Dataset) -> Affine:
     """(4, 4), (column, row, 0) indices of a slice to RAS+ millimetres (PS3.3 C.7.6.2.1.1).
 
     Raises:
-        GeometryError: a tag about the plane is absent or no number.
+        GeometryError: a tag of the plane is absent or not numeric.
     """
     cosines = np.array(finite_numbers(where, header, "ImageOrientationPatient", 6))
     row_mm, column_mm = finite_numbers(where, header, "PixelSpacing", 2)
@@ -145,18 +145,18 @@ def plane_affine(where: Path, header: Dataset) -> Affine:
 
 
 def plane_corners(columns: int, rows: int) -> NDArray[np.float64]:
-    """Homogeneous (column, row, 0) indices of a slice's corner pixels, shape (4, 4): one a row."""
+    """Homogeneous (column, row, 0) indices of the corner pixels of a slice, one per row: (4, 4)."""
     return np.array([[i, j, 0, 1] for i in (0, columns - 1) for j in (0, rows - 1)], dtype=float)
 
 
 def require_place(affine: Affine, series: DicomSeries, place: int, where: Path) -> None:
-    """Refuse a plane that does not lie on a slice of a series.
+    """Require that a plane is that of a slice of a series.
 
     Args:
-        affine: of the plane, as ``plane_affine`` gives it.
-        series: that should have it.
-        place: of the slice, from 0.
-        where: the file that errors name.
+        affine: of the plane, from ``plane_affine``.
+        series: of the slice.
+        place: index of the slice, from 0.
+        where: file, for messages.
 
     Raises:
         GeometryError: a corner is further away than the tolerance.
@@ -167,8 +167,8 @@ def require_place(affine: Affine, series: DicomSeries, place: int, where: Path) 
     if not apart <= TOLERANCE_VOXELS:
         raise GeometryError(
             where,
-            expected=f"slice {place + 1} of {series.shape[2]} where the series has it, within "
-            f"{TOLERANCE_VOXELS} voxel",
+            expected=f"slice {place + 1} of {series.shape[2]} within {TOLERANCE_VOXELS} voxel of its "
+            "position in the series",
             found=f"{apart:.3g} voxels away",
             remedy=f"scan the folder again if its files have changed; otherwise {OTHER_FORMATS}",
         )

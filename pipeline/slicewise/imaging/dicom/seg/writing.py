@@ -1,4 +1,4 @@
-"""A label map and the DICOM series that it was drawn on in, a DICOM SEG out."""
+"""Writes label maps as DICOM SEG."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ def write_segmentation(
 ) -> None:
     """Write a label map as a DICOM SEG that refers to the slices of its source.
 
-    Structures with voxels become the segments 1, 2, ... in their order; frames without voxels
-    are left out. Where no structure has a voxel, all of them become segments, and every frame is
-    there and empty: looked for, and not found. The same arguments give the same file, byte by byte.
+    Structures with voxels become the segments 1, 2, ... in their order; frames without voxels are
+    omitted. If no structure has a voxel, all become segments with empty frames: searched, but not
+    found. The output is deterministic.
 
     Args:
         mask: label map on the grid of the series; 0 is background.
-        series: as it was found; not tiled, not resampled.
-        structures: what the values of the mask mean.
-        algorithm: what made the mask.
-        path: the file to write.
-        identity: what the file says about the patient.
-        sandbox: where headers are parsed; by default the one of this process.
+        series: source of the mask; not a mosaic, and not resampled.
+        structures: of the values of the mask.
+        algorithm: that created the mask.
+        path: of the file.
+        identity: how the patient is identified.
+        sandbox: child processes that parse headers; by default the shared one.
 
     Raises:
-        GeometryError: the mask lies on another grid, or the slices are no frames of their own.
-        LabelError: a value that no structure has, or values that are no whole numbers.
-        ConfigError: a name that DICOM cannot hold.
+        GeometryError: the mask is on another grid, or the slices are not separate frames.
+        LabelError: a value without a structure, or values that are not whole numbers.
+        ConfigError: a name that is not valid in DICOM.
         ScanError: a source cannot be read or referred to.
-        OutputError: the file cannot be written, or does not read back as it was written.
+        OutputError: the file cannot be written, or differs when it is read back.
     """
     require_referable(series)
     require_same_grid(_grid_of(series), mask, tolerance_voxels=1e-3)
@@ -73,7 +73,7 @@ def write_segmentation(
     segments, numbers = _segments(mask, structures)
     content = SegmentationContent(series, segments, algorithm, identity)
     with tempfile.TemporaryDirectory(prefix="slicewise-") as folder, atomic_file(path) as temporary:
-        # A file costs less than a pipe.
+        # Faster than a pipe.
         numbers_file = Path(folder) / "numbers.npy"
         _save(numbers, numbers_file)
         (sandbox or shared_sandbox()).call(
@@ -87,7 +87,7 @@ def write_segmentation(
 
 
 def require_referable(series: DicomSeries) -> None:
-    """Refuse a series whose slices are no files or frames that a segmentation could refer to.
+    """Require a series whose slices are files or frames that a segmentation can refer to.
 
     Raises:
         GeometryError: a mosaic, or a resampled stack.
@@ -95,21 +95,21 @@ def require_referable(series: DicomSeries) -> None:
     if series.tiles:
         raise GeometryError(
             series.files[0],
-            expected="slices that are files or frames, for a segmentation to refer to",
-            found="a Siemens mosaic, whose slices are tiled into one image",
+            expected="slices that are files or frames, which a segmentation can refer to",
+            found="a Siemens mosaic, whose slices are tiles of one image",
             remedy=OTHER_FORMATS,
         )
     if series.resampling is not None:
         raise GeometryError(
             series.files[0],
-            expected="slices at even distances above each other",
-            found="a grid that the slices were resampled onto, and that none of them lies on",
+            expected="slices on a regular grid",
+            found="slices that were resampled onto a regular grid",
             remedy=OTHER_FORMATS,
         )
 
 
 def _grid_of(series: DicomSeries) -> Volume:
-    # No memory: one zero, seen from everywhere.
+    # A broadcast view, which needs no memory.
     return Volume(np.broadcast_to(np.uint8(0), series.shape), series.affine, str(series))
 
 
@@ -123,14 +123,14 @@ def _require_names(structures: Sequence[Structure], algorithm: Algorithm) -> Non
                 where,
                 expected=f"1 to {MAXIMUM_NAME_LETTERS} characters without a backslash",
                 found=f"{len(name)} characters",
-                remedy="choose a name that DICOM can hold",
+                remedy="choose a name that is valid in DICOM",
             )
 
 
 def _segments(
     mask: Volume, structures: Sequence[Structure]
 ) -> tuple[tuple[Structure, ...], NDArray[np.unsignedinteger[Any]]]:
-    """What the segments show, and their numbers, shape (slices, rows, columns)."""
+    """Structures of the segments, and segment numbers of shape (slices, rows, columns)."""
     labels = whole_numbers(mask.voxels, mask.name)
     present = {int(value) for value in np.unique(labels)} - {0}
     unknown = sorted(present - {one.value for one in structures})
@@ -139,7 +139,7 @@ def _segments(
             mask.name,
             expected="values " + ", ".join(f"{one.value} ({one.name})" for one in structures),
             found=", ".join(map(str, unknown)),
-            remedy="name every value in data.labels",
+            remedy="add these values to data.labels",
         )
     segments = tuple(one for one in structures if one.value in present) or tuple(structures)
     places = {one.value: number for number, one in enumerate(segments, start=1)}
@@ -158,7 +158,7 @@ def _save(numbers: NDArray[np.unsignedinteger[Any]], path: Path) -> None:
     except OSError as error:
         raise OutputError(
             path,
-            expected="room for temporary files",
+            expected="space for temporary files",
             found=file_problem(error),
             remedy="free space, or name another temporary folder in TMPDIR",
         ) from error
