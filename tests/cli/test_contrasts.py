@@ -79,7 +79,7 @@ def pair_model(slicewise: Callable[..., Any], manifest: Path, pairs: Path, pair_
         "--out", out, "--work", pair_work,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "noticed: T2 is missing: its channel is zeros: case3" in done.stderr
+    assert "noticed: T2 is missing and replaced by zeros: case3" in done.stderr
     assert "noticed: T2 was resampled from 2.1 x 1.56 x 4.8 mm onto 1.5 x 1.2 x 4 mm" in done.stderr
     return out
 
@@ -94,7 +94,7 @@ def test_check_says_what_the_options_are(
     assert "data.missing_contrasts=zero" in done.stderr
     done = slicewise(*arguments, *ZERO)
     assert done.returncode == 8
-    assert "case3: warning: T2 is missing: its channel is zeros" in done.stdout
+    assert "case3: warning: T2 is missing and replaced by zeros" in done.stdout
     assert done.stdout.count("set reading.different_grids=resample to bring T2") == 3
     done = slicewise(*arguments, *ZERO, *RESAMPLE)
     assert done.returncode == 0
@@ -107,7 +107,7 @@ def test_a_folder_of_studies_is_predicted(
     out = tmp_path / "masks"
     done = slicewise("predict", pair_model, manifest.parent, "--out", out, "--work", pair_work)
     assert done.returncode == 0, done.stderr
-    assert "noticed: T2 is missing: its channel is zeros: case3" in done.stderr
+    assert "noticed: T2 is missing and replaced by zeros: case3" in done.stderr
     for number in range(4):
         mask = read_nifti(out / f"case{number}.nii.gz")
         first = read_nifti(manifest.parent / f"case{number}" / "T1.nii.gz")
@@ -134,7 +134,7 @@ def test_one_file_of_two_contrasts_is_refused(
     scan = manifest.parent / "case0" / "T1.nii.gz"
     done = slicewise("predict", pair_model, scan, "--out", tmp_path / "m", "--work", pair_work)
     assert done.returncode == 2
-    assert "2 images a case (T1, T2)" in done.stderr
+    assert "2 images per case (T1, T2)" in done.stderr
 
 
 @pytest.mark.data

@@ -162,7 +162,7 @@ def test_voxels_that_are_no_numbers(pair: Pair, write: Write, scan: Any) -> None
     voxels[0, 0, :2] = np.nan
     write(root / "images" / "a.nii.gz", voxels, scan.affine)
     case = check(root)["a"]
-    assert case.problems == ["2 NaN or infinite voxels; reading.non_finite=zero fills them"]
+    assert case.problems == ["2 NaN or infinite voxels; replace them with reading.non_finite: zero"]
     assert case.intensities == {}
     filled = check(root, reading={"non_finite": "zero"})["a"]
     assert filled.problems == []
@@ -173,7 +173,7 @@ def test_voxels_that_are_no_numbers(pair: Pair, write: Write, scan: Any) -> None
 def test_a_flat_volume_is_a_warning(pair: Pair, write: Write, scan: Any) -> None:
     root = pair("a")
     write(root / "images" / "a.nii.gz", np.full_like(scan.voxels, 7), scan.affine)
-    assert "every voxel is 7" in check(root)["a"].warnings
+    assert "every voxel has the value 7" in check(root)["a"].warnings
 
 
 @pytest.mark.fault(56, "Q")
@@ -195,7 +195,7 @@ def test_contrasts_are_told_apart(tmp_path: Path, write: Write, scan: Any) -> No
     case = check(tmp_path, data={"contrasts": ["T1", "T2"]})["a"]
     assert set(case.intensities) == {"T1", "T2"}
     assert case.intensities["T1"].highest == scan.voxels.max()
-    assert "T2: every voxel is 3" in case.warnings
+    assert "T2: every voxel has the value 3" in case.warnings
     assert not case.labelled
 
 
@@ -220,7 +220,7 @@ def test_contrasts_on_different_grids_name_the_option(
     shifted[2, 3] += 1
     (problem,) = two_contrasts(tmp_path, write, scan, shifted).problems
     assert problem.startswith("T2: expected the grid of a_0000")
-    assert "reading.different_grids=resample" in problem
+    assert "reading.different_grids to resample" in problem
     case = two_contrasts(tmp_path, write, scan, shifted, reading={"different_grids": "resample"})
     assert case.problems == []
     assert case.warnings[0] == "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm"
@@ -242,7 +242,7 @@ def test_contrasts_that_do_not_overlap_are_a_problem(
 def test_a_missing_contrast_is_a_warning(tmp_path: Path, write: Write, scan: Any) -> None:
     case = two_contrasts(tmp_path, write, scan, None, data={"missing_contrasts": "zero"})
     assert case.problems == []
-    assert case.warnings == ["T2 is missing: its channel is zeros"]
+    assert case.warnings == ["T2 is missing and replaced by zeros"]
     assert set(case.intensities) == {"T1"}
 
 
@@ -251,4 +251,4 @@ def test_warnings_of_several_contrasts_say_whose_they_are(
 ) -> None:
     write(tmp_path / "set" / "a_0001.nii.gz", np.full_like(scan.voxels, 7), scan.affine)
     case = two_contrasts(tmp_path, write, scan, None)
-    assert case.warnings == ["T2: every voxel is 7"]
+    assert case.warnings == ["T2: every voxel has the value 7"]

@@ -152,7 +152,7 @@ def test_two_kinds_of_scans_are_no_outliers() -> None:
     assert not any(case.notes for case in cases)
     (note,) = overview.notes
     assert note == (
-        "several kinds of scans rather than outliers: "
+        "there are several kinds of scans: "
         "spacing I-S (3 of 10 far from the median 3 mm); axes (7 x RAS, 3 x LPS)"
     )
 
@@ -165,7 +165,7 @@ def test_few_cases_are_not_compared() -> None:
 
 def test_structures_that_no_case_has() -> None:
     overview = compare([a_case("a")], DataSection(labels={"core": 1, "rim": 2, "skin": 9}))
-    assert overview.notes == ("no case has the label values [2, 9] of data.labels",)
+    assert overview.notes == ("the label values [2, 9] of data.labels do not occur",)
 
 
 def test_the_overview_counts() -> None:

@@ -39,7 +39,7 @@ def test_warnings_name_their_contrast(scan: Any, write: Write, tmp_path: Path) -
     _, second, third = read_contrasts([*paths, None], NAMES, reading)
     (text,) = second.warnings
     assert text.startswith("T2: 1 ")
-    assert third.warnings == ("PD is missing: its channel is zeros",)
+    assert third.warnings == ("PD is missing and replaced by zeros",)
     assert third.grid_difference_voxels(second) == 0
     assert not third.voxels.any()
     # A single contrast needs no name.
@@ -62,7 +62,7 @@ def test_what_resampling_says_follows_what_reading_said(scan: Any) -> None:
     assert not resampled.voxels[:, :, :2].any()
     with pytest.raises(GeometryError, match="corners") as caught:
         on_one_grid([scan.volume, other], NAMES[:2], ReadingSection())
-    assert "to bring T2 onto that grid" in caught.value.remedy
+    assert "to interpolate T2 linearly onto this grid" in caught.value.remedy
 
 
 @pytest.mark.data

@@ -279,7 +279,7 @@ def test_sites_are_told_by_the_pattern(tmp_path: Path) -> None:
     catalogue = read(tmp_path, site_pattern="^([a-z]+)_")
     assert [case.site for case in catalogue.cases] == ["north", "south"]
     assert [case.site for case in read(tmp_path).cases] == ["", ""]
-    with pytest.raises(DataError, match="finds the site") as caught:
+    with pytest.raises(DataError, match="a name that matches") as caught:
         read(tmp_path, site_pattern="^(north)_")
     assert caught.value.where == "data.site_pattern, case south_2"
 
@@ -295,8 +295,8 @@ def test_manifest_without_patients_uses_the_pattern(tmp_path: Path) -> None:
 def test_a_pattern_and_a_column_of_patients_contradict(tmp_path: Path) -> None:
     touch(tmp_path, "p1_a.nii.gz", "p2_b.nii.gz")
     manifest(tmp_path, "image,patient", "p1_a.nii.gz,x", "p2_b.nii.gz,y")
-    assert read(tmp_path).tells_patients
-    with pytest.raises(UsageError, match="one source of who the patients are"):
+    assert read(tmp_path).lists_patients
+    with pytest.raises(UsageError, match="from either this column"):
         read(tmp_path, patient_pattern=r"p(\d)")
 
 
@@ -313,7 +313,7 @@ def test_manifest_with_a_dicom_folder(
 
 def test_manifest_without_header(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "b.nii.gz")
-    with pytest.raises(DataError, match="a header line") as caught:
+    with pytest.raises(DataError, match="a header with image") as caught:
         read(manifest(tmp_path, "a.nii.gz,b.nii.gz"))
     assert caught.value.found == "a.nii.gz,b.nii.gz"
 

@@ -425,7 +425,7 @@ def test_contrasts_on_different_grids_are_refused(scan: Any, write: Write, tmp_p
     for other in (second, smaller):
         with pytest.raises(GeometryError, match="the grid of 1") as caught:
             Preprocessing(EVERY_VOXEL, TWO_CONTRASTS).load([first, other])
-        assert "reading.different_grids=resample" in caught.value.remedy
+        assert "reading.different_grids to resample" in caught.value.remedy
 
 
 def test_contrasts_on_different_grids_are_resampled(
@@ -471,7 +471,7 @@ def test_a_missing_contrast_is_zeros_after_normalisation(
     assert image.shape == (2, *alone.shape[1:])
     assert torch.equal(image[0].as_tensor(), alone[0].as_tensor())
     assert not image[1].any()
-    assert image.meta["warnings"] == ("T2 is missing: its channel is zeros",)
+    assert image.meta["warnings"] == ("T2 is missing and replaced by zeros",)
 
 
 # Labels

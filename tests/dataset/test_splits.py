@@ -112,7 +112,7 @@ def test_split_file_with_a_patient_on_both_sides(tmp_path: Path) -> None:
     data = split_file(tmp_path, [good, bad])
     with pytest.raises(DataError, match="fold 1") as caught:
         make_folds(cases_of(["anna", "anna", "berta"]), data)
-    assert caught.value.found == "on both sides: anna"
+    assert caught.value.found == "in both: anna"
 
 
 def test_split_file_with_unknown_cases(tmp_path: Path) -> None:

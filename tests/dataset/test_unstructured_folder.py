@@ -150,7 +150,7 @@ def test_nothing_is_called_like_a_contrast(tmp_path: Path) -> None:
 
 def test_one_file_is_no_case_of_several_contrasts(tmp_path: Path, write: Any, scan: Any) -> None:
     path = write(tmp_path / "a.nii.gz", scan.voxels, scan.affine)
-    with pytest.raises(UsageError, match=r"2 images a case \(T1, T2\)"):
+    with pytest.raises(UsageError, match=r"2 images per case \(T1, T2\)"):
         read_images(path, ("T1", "T2"))
     both = np.stack([scan.voxels, scan.voxels + 1], axis=-1)
     path = write(tmp_path / "b.nii.gz", both, scan.affine)

@@ -1,4 +1,4 @@
-"""Windows in, windows out as a worse measurement would have shown them: MRI's own artefacts."""
+"""Augmentation with simulated MRI artefacts: low resolution, ghosting and motion."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.nn import functional as F
 from slicewise.config import AugmentationSection
 
 Change = Callable[[torch.Tensor, int, float], torch.Tensor]
-"""Of one sample (C, H, W): along axis 1 or 2, by a number in [0, 1)."""
+"""Changes a sample (C, H, W) along axis 1 or 2, by a random number in [0, 1)."""
 _CENTRE = 0.1
-"""Share of the lines of k-space, around its middle, that stays as measured: it holds contrast."""
+"""Fraction of the central lines of k-space that is not changed: it determines the contrast."""
 _GHOSTS = (2, 7)
-"""Fewest copies, and one more than the most."""
+"""Range of the number of ghosts; the end is exclusive."""
 
 
 def artefacts(
     images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    """Change (N, C, H, W) intensities at random; labels stay true.
+    """Simulate artefacts in random images of shape (N, C, H, W); labels are not affected.
 
-    Ghosting and motion change k-space, the Fourier transform of the slice, along the axis in which
-    its lines are measured one after another.
+    Ghosting and motion change k-space, the Fourier transform of the slice, along the phase-encoding
+    axis.
 
     Source:
         Shaw et al.: MRI k-space motion artefact augmentation, MIDL 2019; Perez-Garcia et al.:
@@ -38,7 +38,7 @@ def artefacts(
 def _each(
     images: torch.Tensor, probability: float, generator: torch.Generator, change: Change
 ) -> torch.Tensor:
-    """Change some samples, each along an axis and by a number in [0, 1) of its own."""
+    """Change random samples, each along a random axis and by a random number in [0, 1)."""
     chosen = torch.nonzero(torch.rand(len(images), generator=generator) < probability)[:, 0]
     axes = torch.randint(1, 3, (len(chosen),), generator=generator).tolist()
     drawn = torch.rand(len(chosen), generator=generator).tolist()
@@ -71,7 +71,7 @@ def _ghosting(
         ghosts = int(torch.randint(*_GHOSTS, (), generator=generator))
         lines = image.shape[axis]
         frequency = torch.fft.fftfreq(lines, 1 / lines)
-        # Every so many lines are weaker, as if the signal pulsed; that repeats the image.
+        # Periodically attenuated lines of k-space produce shifted copies of the image.
         weaker = (frequency % ghosts == 0) & (frequency.abs() > _CENTRE * lines / 2)
         gain = 1 - section.ghosting_strength * drawn * weaker.float()
         return _with_lines(image, axis, gain.to(image.device))
@@ -80,7 +80,7 @@ def _ghosting(
 
 
 def _with_lines(image: torch.Tensor, axis: int, gain: torch.Tensor) -> torch.Tensor:
-    """(C, H, W) whose lines of k-space along an axis are multiplied."""
+    """Image (C, H, W) with lines of k-space along an axis multiplied by a gain."""
     shape = [1, 1, 1]
     shape[axis] = -1
     spectrum = torch.fft.fft(image, dim=axis) * gain.reshape(shape)
@@ -98,14 +98,14 @@ def _motion(
 
 
 def _moved_once(image: torch.Tensor, axis: int, moment: float, shift: torch.Tensor) -> torch.Tensor:
-    """(C, H, W) of which the lines after a moment were measured of a shifted object."""
+    """Image (C, H, W) with the lines of k-space after a moment acquired of a shifted object."""
     height, width = image.shape[1:]
     rows = torch.fft.fftfreq(height)[:, None]
     columns = torch.fft.fftfreq(width)[None]
     turned = torch.exp(-2j * math.pi * (rows * shift[0] + columns * shift[1])).to(image.device)
     spectrum = torch.fft.fft2(image)  # (C, H, W)
     along = torch.fft.fftfreq(image.shape[axis])  # from -0.5 to 0.5
-    # Lines are measured from one edge of k-space to the other; the middle decides where it is.
+    # Lines are acquired from one edge of k-space to the other; the centre is not shifted.
     late = along > _CENTRE / 2 + moment * (0.5 - _CENTRE / 2)
     late = (late[:, None] if axis == 1 else late[None]).to(image.device)
     return torch.real(torch.fft.ifft2(torch.where(late, spectrum * turned, spectrum)))

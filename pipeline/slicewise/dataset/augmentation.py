@@ -1,4 +1,4 @@
-"""Batches in, randomly changed batches out, as a few tensor operations for the whole batch."""
+"""Random augmentation of batches, with tensor operations for the whole batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slicewise.config import AugmentationSection
 from slicewise.dataset.artefacts import artefacts
 
 BODY_AXES = ("left_right", "front_back", "up_down")
-"""Axes of a RAS volume."""
+"""Names of the axes of a RAS volume."""
 _CONTROL_POINTS = 5
 """Control points along each side of elastic deformations and bias fields."""
 
@@ -22,7 +22,7 @@ def augment(
     section: AugmentationSection,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Change a batch at random.
+    """Augment a batch at random.
 
     Args:
         images: (N, C, H, W) normalised intensities.
@@ -31,7 +31,8 @@ def augment(
         generator: on the CPU; the only source of randomness.
 
     Returns:
-        Images and labels of the same shapes, moved together; labels are never interpolated.
+        Images and labels of the same shapes, with the same spatial transform; labels are
+        interpolated by nearest neighbour.
     """
     images, labels = _spatial(images, labels, section, generator)
     images = _bias_field(images, section, generator)
@@ -48,13 +49,13 @@ def mirror(
     section: AugmentationSection,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mirror half of the windows along each axis of ``mirror_axes``.
+    """Mirror windows along each axis of ``mirror_axes`` with probability 0.5.
 
     Args:
-        images: (N, 2k+1, C, H, W), a slice between its neighbours.
+        images: (N, 2k+1, C, H, W), slices with their context.
         labels: (N, H, W) classes.
-        axes: of the RAS volume that each window lies across, (N,).
-        section: names the axes to mirror along.
+        axes: (N,), axis of the RAS volume that is normal to each window.
+        section: with ``mirror_axes``.
         generator: on the CPU.
     """
     images, labels = images.clone(), labels.clone()
@@ -63,7 +64,7 @@ def mirror(
         halves = torch.rand(len(images), generator=generator) < 0.5
         for across in range(len(BODY_AXES)):
             chosen = torch.nonzero(halves & (axes == across))[:, 0]
-            # Of what is left of the axes of the volume, the first runs down, the second across.
+            # The first of the other two axes of the volume is that of rows, the second of columns.
             place = [across, *(axis for axis in range(3) if axis != across)].index(mirrored)
             images[chosen] = images[chosen].flip((1, 3, 4)[place])
             if place > 0:
@@ -74,7 +75,7 @@ def mirror(
 def drop_contrast(
     images: torch.Tensor, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    """Fill one contrast of (N, 2k+1, C, H, W) with zeros; never the first, which gives the grid."""
+    """Replace a random contrast of (N, 2k+1, C, H, W) by zeros; never the first."""
     contrasts = images.shape[2]
     chosen = _chosen(len(images), section.contrast_dropout_probability, generator)
     if contrasts == 1 or len(chosen) == 0:
@@ -87,7 +88,7 @@ def drop_contrast(
 
 
 def _chosen(count: int, probability: float, generator: torch.Generator) -> torch.Tensor:
-    """Indices of the samples that an operation changes."""
+    """Indices of random samples that an operation changes."""
     return torch.nonzero(torch.rand(count, generator=generator) < probability)[:, 0]
 
 
@@ -128,11 +129,11 @@ def _spatial(
 def _affine_matrices(
     count: int, height: int, width: int, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    """Rotation, scaling and shift in the grid's units of half a side, shape (count, 2, 3)."""
+    """Rotation, scaling and translation in units of half a side, shape (count, 2, 3)."""
     limit = math.radians(section.rotation_degrees)
     angle = _uniform(count, -limit, limit, generator)
     low, high = (math.log(value) for value in section.scale_range)
-    # The grid tells where a pixel comes from: a larger image is a smaller step.
+    # The grid maps output to input: a larger image needs a smaller step.
     step = torch.exp(-_uniform(count, low, high, generator))
     shift = 2 * section.translation_fraction
     cosine, sine = step * angle.cos(), step * angle.sin()
@@ -146,7 +147,7 @@ def _affine_matrices(
 def _displacements(
     count: int, height: int, width: int, section: AugmentationSection, generator: torch.Generator
 ) -> torch.Tensor:
-    """Smooth displacement (count, 2, H, W), x before y, in the grid's units of half a side."""
+    """Smooth displacement (count, 2, H, W), x before y, in units of half a side."""
     points = torch.randn(count, 2, _CONTROL_POINTS, _CONTROL_POINTS, generator=generator)
     units = torch.tensor([2 / width, 2 / height])[None, :, None, None]
     return _smooth(points * section.elastic_pixels * units, height, width)
@@ -166,7 +167,7 @@ def _bias_field(
     points = torch.randn(len(chosen), 1, _CONTROL_POINTS, _CONTROL_POINTS, generator=generator)
     field = _smooth(points * section.bias_field_strength, height, width).exp().to(images.device)
     changed = images[chosen]
-    # A coil multiplies what is measured, which is not negative.
+    # A bias field multiplies the signal, which is not negative.
     floor = changed.amin((1, 2, 3), keepdim=True)
     images = images.clone()
     images[chosen] = (changed - floor) * field + floor

@@ -1,4 +1,4 @@
-"""Cases in, slices on disk out: an entry is keyed by what it was made from, so never stale."""
+"""Slice cache: preprocessed cases on disk, keyed by the content of their inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from slicewise.imaging.files import private_folder, write_text
 
 @dataclass(frozen=True)
 class CachedCase:
-    """One case as slices.
+    """One preprocessed case.
 
     Attributes:
         name: of the case.
@@ -53,35 +53,35 @@ class CachedCase:
 
     @cached_property
     def points(self) -> NDArray[np.int32]:
-        """Some labelled voxels: (N, 4) rows of class, slice, row, column."""
+        """Sample of the labelled voxels: (N, 4) rows of class, slice, row, column."""
         array: NDArray[np.int32] = np.load(self.folder / "points.npy")
         return array
 
     @cached_property
     def facts(self) -> CaseFacts:
-        """What was found out when the scan was read."""
+        """Properties of the scan."""
         return CaseFacts.read(self.folder)
 
     @property
     def warnings(self) -> list[str]:
-        """What was noticed or repaired when the scan was read."""
+        """Warnings from reading the scan."""
         return self.facts.warnings
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The slices of a data set."""
+    """The preprocessed cases of a data set."""
 
     cases: tuple[CachedCase, ...]
     set_aside: tuple[SetAside, ...]
 
     @property
     def structures_ml(self) -> dict[str, dict[int, float]]:
-        """Case name to label value to volume: what folds are stratified by."""
+        """Volume of each structure in ml, by case name and label value."""
         return {case.name: case.facts.structures_ml for case in self.cases}
 
     def chosen(self, names: Sequence[str]) -> list[CachedCase]:
-        """The named cases, in the order of the names; those set aside are left out."""
+        """Cases by name, in the given order; cases that were set aside are skipped."""
         by_name = {case.name: case for case in self.cases}
         return [by_name[name] for name in names if name in by_name]
 
@@ -102,10 +102,10 @@ class _Task:
 def prepare(
     catalogue: Catalogue, config: Config, work: Path, workers: int
 ) -> Iterator[tuple[str, CachedCase | ScanError]]:
-    """Bring every labelled case into the cache; yields each name when it is done.
+    """Preprocess all labelled cases into the cache; yield the name and result of each.
 
-    Cases that are there already cost one reading of their bytes. A bad scan yields its error and
-    the rest goes on. Follow with ``collect``.
+    Cached cases are only read to compute their checksum. An unusable scan yields its error. Pass
+    the results to ``collect``.
     """
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config, folder) for case in catalogue.labelled]
@@ -119,11 +119,11 @@ def collect(
     config: Config,
     work: Path,
 ) -> Prepared:
-    """Write manifest and quarantine list; say what there is to train on.
+    """Write manifest and quarantine list, and return the usable cases.
 
     Raises:
-        DataError: two cases are the same scan, labels hold values that the config does not name,
-            or no case is usable.
+        DataError: two cases are the same scan, label values are not in ``data.labels``, or no case
+            is usable.
     """
     cases = sorted(
         (item for item in results.values() if isinstance(item, CachedCase)),
@@ -154,22 +154,21 @@ def collect(
         raise DataError(
             catalogue.root,
             expected="at least one usable labelled case",
-            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5])
-            or "no labels at all",
-            remedy="see the reasons; labels belong beside the images",
+            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5]) or "no labels",
+            remedy="correct the scans, or check where labels are expected",
         )
     return Prepared(tuple(cases), set_aside)
 
 
 def _require_different(catalogue: Catalogue, cases: Sequence[CachedCase]) -> None:
-    """The same scan under two names could be learned from and scored."""
+    """Refuse duplicates, which could be in training and validation data."""
     by_key: dict[str, str] = {}
     for case in cases:
         other = by_key.setdefault(case.key, case.name)
         if other != case.name:
             raise DataError(
                 f"{catalogue.root}: {case.name}",
-                expected="every scan once",
+                expected="no duplicates",
                 found=f"the same image and label as {other}",
                 remedy="remove one of the two",
             )
@@ -193,7 +192,7 @@ def _prepare_case(task: _Task) -> CachedCase:
 
 
 def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFacts]:
-    """Image, label, and what was found out about them."""
+    """Image, label, and properties of the scan."""
     case, config = task.case, task.config
     assert case.label is not None
     preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
@@ -209,7 +208,7 @@ def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFa
     if flat.all(axis=0).any():
         warnings.append("every voxel has the same value")
     elif flat.any():
-        warnings.append("slices in which every pixel has the same value")
+        warnings.append("some slices are constant")
     if not label.any():
         warnings.append("the label is empty")
     facts = CaseFacts(warnings, loaded["label"].meta["structures_ml"])

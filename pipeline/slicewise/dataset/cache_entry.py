@@ -1,4 +1,4 @@
-"""The slices of a case in, one folder of the cache out: there whole, or not at all."""
+"""Entries of the slice cache, written atomically: one folder per case."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _ARRAYS = ("image.npy", "label.npy", "points.npy")
 _FACTS = "facts.json"
 
 MAXIMUM_POINTS_A_CLASS = 2000
-"""Labelled voxels a class that are remembered to centre windows on."""
+"""Maximum number of labelled voxels per class that are stored to centre windows on."""
 
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What was found out when a scan was read.
+    """Properties of a scan.
 
     Attributes:
-        warnings: what was noticed or repaired.
-        structures_ml: label value to its volume on the scan's own grid.
+        warnings: from reading the scan.
+        structures_ml: volume of each label value on the original grid.
     """
 
     warnings: list[str]
@@ -35,14 +35,14 @@ class CaseFacts:
 
     @classmethod
     def read(cls, folder: Path) -> CaseFacts:
-        """The facts of an entry; JSON turns the label values into text."""
+        """Read the properties from an entry of the cache."""
         content = json.loads((folder / _FACTS).read_text())
         structures = {int(value): volume for value, volume in content["structures_ml"].items()}
         return cls(content["warnings"], structures)
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether an entry can be read; after a power cut its files may be empty."""
+    """Whether an entry is complete; its files may be empty after a power failure."""
     if not folder.exists():
         return False
     try:
@@ -57,10 +57,10 @@ def is_whole(folder: Path) -> bool:
 def store(
     folder: Path, image: NDArray[np.float16], label: NDArray[np.uint8], facts: CaseFacts
 ) -> None:
-    """Write an entry beside its place and rename the folder: it is there whole or not at all."""
+    """Write an entry atomically, by renaming its folder."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
         try:
             arrays: tuple[NDArray[Any], ...] = (
                 np.ascontiguousarray(image),
@@ -68,20 +68,20 @@ def store(
                 _points(label),
             )
             for name, array in zip(_ARRAYS, arrays, strict=True):
-                np.save(beside / name, array)
-            (beside / _FACTS).write_text(json.dumps(asdict(facts)))
-            beside.rename(folder)
+                np.save(temporary / name, array)
+            (temporary / _FACTS).write_text(json.dumps(asdict(facts)))
+            temporary.rename(folder)
         except OSError:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             # Another process may have finished the same entry first.
             if not folder.exists():
                 raise
     except OSError as error:
         raise OutputError(
             folder,
-            expected=f"room for {image.nbytes + label.nbytes} bytes in the slice cache",
+            expected=f"space for {(image.nbytes + label.nbytes) / 1e6:.0f} MB in the slice cache",
             found=file_problem(error),
-            remedy="free space or choose another --work; finished cases are kept",
+            remedy="free space or choose another folder with `work`; finished cases are kept",
         ) from None
 
 
@@ -89,7 +89,7 @@ def _points(label: NDArray[np.uint8]) -> NDArray[np.int32]:
     rows = []
     for number in np.unique(label[label > 0]):
         places = np.argwhere(label == number)
-        # Evenly spread over the structure, the same each time.
+        # Evenly spread over the structure, and deterministic.
         step = -(-len(places) // MAXIMUM_POINTS_A_CLASS)
         chosen = places[::step]
         rows.append(np.column_stack([np.full(len(chosen), number), chosen]))

@@ -1,4 +1,4 @@
-"""A case and its configuration in, the key of its slices in the cache out."""
+"""Keys of the slice cache, from the content of a case and its configuration."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from slicewise.imaging.scan import ScanSource
 
 
 def case_key(case: Case, config: Config) -> str:
-    """Digest of everything that decides what the slices of a case are."""
+    """Digest of everything that the slices of a case depend on."""
     several = len(config.data.contrasts) > 1
     ingredients = {
         "format": FORMAT_VERSION,
         "reading": config.reading.model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "labels": list(config.data.labels.values()),
-        # What was noticed about a case names its contrasts.
+        # Warnings of a case name its contrasts.
         "contrasts": list(config.data.contrasts) if several else [],
         "sources": [
             None if source is None else _digest(source) for source in (*case.images, case.label)
@@ -35,7 +35,7 @@ def _digest(source: ScanSource) -> str:
     if isinstance(source, NiftiVolume):
         return f"{sha256_of(source.path)}, volume {source.volume}"
     if isinstance(source, DicomSeries):
-        # A file of many frames is listed once a frame.
+        # A multi-frame file is listed once per frame.
         files = {path: sha256_of(path) for path in dict.fromkeys(source.files)}
         slices = [
             (files[path], frame) for path, frame in zip(source.files, source.frames, strict=True)

@@ -1,4 +1,4 @@
-"""A case in, what is there and what is wrong with it out, beside the volumes it was found in."""
+"""Quality control of single cases: geometry, intensities, labels and errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PERCENTILES = (1.0, 50.0, 99.0)
 
 @dataclass(frozen=True)
 class Intensities:
-    """Grey values of one contrast of a case.
+    """Intensities of one contrast of a case.
 
     Attributes:
-        lowest: of all voxels.
+        lowest: minimum of all voxels.
         low: 1st percentile.
         median: 50th percentile.
         high: 99th percentile.
-        highest: of all voxels.
+        highest: maximum of all voxels.
     """
 
     lowest: float
@@ -41,28 +41,28 @@ class Intensities:
 
     @property
     def scale(self) -> float:
-        """What lies between the percentiles; a few extreme voxels do not move it."""
+        """Range between the percentiles, which is robust against outliers."""
         return self.high - self.low
 
 
 @dataclass
 class CheckedCase:
-    """What the check found out about a case.
+    """Results of the data check for a case.
 
     Attributes:
         name: of the case.
-        patient: of the case; may be a hospital's number, so it is counted and never printed.
-        shape: voxels along each axis, as they are stored.
+        patient: of the case; possibly a hospital number, so it must not be shown.
+        shape: voxels along each axis, as stored.
         spacing_mm: along each axis.
         orientation: of the axes, such as RAS.
-        plane: of the slices that would be cut.
+        plane: of the slices.
         intensities: of each contrast.
         labelled: whether there is a label map.
-        structures: label value to its volume in ml.
+        structures: volume of each label value in ml.
         problems: reasons why the case cannot be used.
-        warnings: what was noticed about the case itself.
-        notes: in what it differs from the other cases.
-        digest: of the voxels of all contrasts, to find the same scan under two names.
+        warnings: about the case itself.
+        notes: differences from the other cases.
+        digest: of the voxels of all contrasts, to detect duplicates.
         label_digest: of the label map.
         intensity_step: smallest difference of two intensities of the first contrast.
     """
@@ -86,11 +86,11 @@ class CheckedCase:
 
 @dataclass(frozen=True)
 class Examined:
-    """A checked case, and its volumes as far as they could be read.
+    """A checked case with its volumes, if they could be read.
 
     Attributes:
-        case: what was found out.
-        volumes: one a contrast, each on its own grid; None where one is missing.
+        case: results.
+        volumes: one per contrast, each on its own grid; None if missing.
         label: the label map, on the grid of the first contrast.
     """
 
@@ -105,7 +105,7 @@ class Examined:
 
 
 def examine(case: Case, config: Config) -> Examined:
-    """Read a case to its last voxel; what cannot be read is one of its problems."""
+    """Read and check a case; errors are among its problems."""
     checked = CheckedCase(case.name, case.patient, labelled=case.label is not None)
     volumes: Sequence[Volume | None] = ()
     label = None
@@ -140,7 +140,7 @@ def _describe(
 
 
 def _check_grids(volumes: Sequence[Volume | None], config: Config, checked: CheckedCase) -> None:
-    """Bring each contrast onto the grid of the first, to see whether and how that goes."""
+    """Check whether each contrast can be brought onto the grid of the first."""
     names = config.data.contrasts
     for name, volume in list(zip(names, volumes, strict=True))[1:]:
         try:
@@ -152,7 +152,7 @@ def _check_grids(volumes: Sequence[Volume | None], config: Config, checked: Chec
 
 
 def _digest(volumes: Sequence[Volume]) -> str:
-    """Checksum of the voxels as they lie in the body, whatever their type and storage order."""
+    """Checksum of the voxels in RAS order, independent of data type and storage order."""
     digest = hashlib.sha256()
     for volume in volumes:
         upright = volume.reoriented("RAS")
@@ -166,14 +166,14 @@ def _check_intensities(volume: Volume, which: str, contrast: str, checked: Check
     voxels = volume.voxels
     broken = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
     if broken:
-        text = f"{which}{broken} NaN or infinite voxels; reading.non_finite=zero fills them"
+        text = f"{which}{broken} NaN or infinite voxels; replace them with reading.non_finite: zero"
         checked.problems.append(text)
         return
     low, median, high = (float(value) for value in np.percentile(voxels, PERCENTILES))
     found = Intensities(float(voxels.min()), low, median, high, float(voxels.max()))
     checked.intensities[contrast] = found
     if found.lowest == found.highest:
-        checked.warnings.append(f"{which}every voxel is {found.lowest:g}")
+        checked.warnings.append(f"{which}every voxel has the value {found.lowest:g}")
 
 
 def _check_label(label: Volume, config: Config, checked: CheckedCase) -> None:

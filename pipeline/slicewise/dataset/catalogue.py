@@ -1,4 +1,4 @@
-"""Any folder of scans in, one row a case out: who it is, where its images and its label lie."""
+"""Catalogue of a data set: its cases with patient, images and label."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
-"""One source a contrast in the order of ``data.contrasts``; None where the case lacks it. The
-first is always there: its grid is that of the case."""
+"""One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
+grid is that of the case, is never None."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan of one patient, with as many images as there are contrasts.
+    """One scan of a patient, with an image per contrast.
 
     Attributes:
-        name: unique in the data set; results bear it.
-        patient: whose scan it is; folds are cut between patients.
-        images: one source a contrast, in the order of ``data.contrasts``.
-        label: label map on the grid of the first image, where there is one.
-        site: where it was scanned; empty where ``data.site_pattern`` does not ask.
+        name: unique in the data set.
+        patient: of the scan; patients are not split between folds.
+        images: one source per contrast, in the order of ``data.contrasts``.
+        label: label map on the grid of the first image; None without a label.
+        site: of the scan; empty without ``data.site_pattern``.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A scan that the rest goes on without."""
+    """A scan that is excluded, with the reason."""
 
     name: str
     where: str
@@ -48,49 +48,49 @@ class SetAside:
 
     @classmethod
     def from_error(cls, name: str, error: SlicewiseError) -> SetAside:
-        """The row of a quarantine list."""
+        """Row of a quarantine list for an error."""
         return cls(name, error.where, error.reason, error.remedy)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a data set holds.
+    """The cases of a data set.
 
     Attributes:
-        root: the data set.
-        cases: by name.
-        set_aside: what cannot be a case.
-        tells_patients: whether a manifest says who the patients are.
+        root: of the data set.
+        cases: in the order of their names.
+        set_aside: scans that are not usable.
+        lists_patients: whether a manifest lists the patients.
     """
 
     root: Path
     cases: tuple[Case, ...]
     set_aside: tuple[SetAside, ...] = ()
-    tells_patients: bool = False
+    lists_patients: bool = False
 
     def case(self, name: str) -> Case:
-        """The case of a name."""
+        """The case with a name."""
         return next(case for case in self.cases if case.name == name)
 
     @property
     def labelled(self) -> tuple[Case, ...]:
-        """The cases that have a label."""
+        """The cases with a label."""
         return tuple(case for case in self.cases if case.label is not None)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a data set, before images, labels and patients are joined.
+    """The files of a data set, before images, labels and patients are matched.
 
     Attributes:
-        root: the data set, for messages.
-        images: case name to one source a contrast; None where a contrast is missing.
+        root: of the data set, for messages.
+        images: case name to one source per contrast; None if a contrast is missing.
         labels: case name to label.
-        patients: case name to patient as a manifest writes it; None where names must tell.
-        set_aside: what cannot be a case.
-        loose_labels: what would label something, but nothing that is here.
-        file_names: what files call the cases that have a neutral name.
-        labels_are_complete: whether an image without a label is a mistake.
+        patients: case name to patient in the manifest; None if they follow from the names.
+        set_aside: scans that are not usable.
+        loose_labels: labels without an image.
+        file_names: original names of the cases with neutral names.
+        labels_are_complete: whether an image without a label is an error.
     """
 
     root: Path
@@ -107,7 +107,7 @@ def data_root(data: DataSection) -> Path:
     """The folder of the data set.
 
     Raises:
-        ConfigError: none is given.
+        ConfigError: ``data.root`` is not set.
         DataError: it does not exist or is empty.
     """
     if data.root is None:
@@ -115,35 +115,35 @@ def data_root(data: DataSection) -> Path:
             "data.root",
             expected="the folder of the data set",
             found="nothing",
-            remedy="say --set data.root=FOLDER, or DATA=FOLDER to make",
+            remedy="set data.root in the configuration or with `settings` (make: DATA=FOLDER)",
         )
     if not data.root.exists():
         raise DataError(
             data.root,
             expected="a folder of scans or a CSV manifest",
             found="no such file or folder",
-            remedy="correct data.root (make: DATA=)",
+            remedy="correct data.root",
         )
     if data.root.is_dir() and not any(data.root.iterdir()):
         raise DataError(
             data.root,
             expected="a folder of scans",
             found="an empty folder",
-            remedy="correct data.root (make: DATA=)",
+            remedy="correct data.root",
         )
     return data.root
 
 
 def assemble(data: DataSection, listing: Listing) -> Catalogue:
-    """Join images, labels and patients by case name.
+    """Match images, labels and patients by case name.
 
     Args:
-        data: patient pattern, and whether unpaired files may be left out.
-        listing: what there is.
+        data: patient pattern, and whether unpaired files are excluded.
+        listing: of the files.
 
     Raises:
-        DataError: labels and images do not pair up and ``allow_unpaired`` is off; all are named.
-        UsageError: both the listing and a pattern tell the patients.
+        DataError: images or labels are unpaired, unless ``data.allow_unpaired`` is true.
+        UsageError: patients are given by both a manifest and a pattern.
     """
     images, labels = listing.images, listing.labels
     unpaired = list(_unpaired(listing))
@@ -152,8 +152,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
             listing.root,
             expected="a label for every image and an image for every label",
             found="; ".join(f"{item.name}: {item.reason}" for item in unpaired),
-            remedy="add what is missing, or leave these out with data.allow_unpaired=true "
-            "(check: --allow-unpaired)",
+            remedy="add the missing files, or exclude the others with data.allow_unpaired: true",
         )
     needs_label = bool(labels) and listing.labels_are_complete
     names = [name for name in sorted(images) if name in labels or not needs_label]
@@ -165,10 +164,10 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
     if patients is not None and data.patient_pattern is not None:
         raise UsageError(
             f"{listing.root}: patient",
-            expected="one source of who the patients are",
-            found=f"this column, and data.patient_pattern {data.patient_pattern!r} as well",
-            remedy="delete the column, or set data.patient_pattern=null and "
-            "data.scans_per_patient=1",
+            expected="patients from either this column or data.patient_pattern",
+            found=f"both; the pattern is {data.patient_pattern!r}",
+            remedy="delete the column, or set data.patient_pattern to null and "
+            "data.scans_per_patient to 1",
         )
     if patients is None:
         patients = {name: _patient(name, listing, data) for name in names}
@@ -181,10 +180,10 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
 
 
 def patient_of(name: str, data: DataSection) -> str:
-    """Who a case is, by the pattern of the config; without one, each case is a patient.
+    """The patient of a case by ``data.patient_pattern``; without it, each case is a patient.
 
     Raises:
-        DataError: the pattern does not fit the name.
+        DataError: the pattern does not match the name.
     """
     if data.patient_pattern is None:
         return name
@@ -192,7 +191,7 @@ def patient_of(name: str, data: DataSection) -> str:
     if match is None or not match.group(1):
         raise DataError(
             f"data.patient_pattern, case {name}",
-            expected=f"a name in which {data.patient_pattern!r} finds the patient",
+            expected=f"a name that matches {data.patient_pattern!r}",
             found=repr(name),
             remedy="correct data.patient_pattern, or give patients in a CSV manifest",
         )
@@ -204,18 +203,18 @@ def patient_of(name: str, data: DataSection) -> str:
             f"data.scans_per_patient, case {name}",
             expected="a number, because consecutive numbers share a patient",
             found=repr(patient),
-            remedy="let the group of data.patient_pattern capture digits only",
+            remedy="correct data.patient_pattern, so that its group captures digits only",
         )
-    # Leading zeros keep the order of the names equal to the order of the numbers.
+    # With leading zeros, names and numbers have the same order.
     number = (int(patient) + data.scans_per_patient - 1) // data.scans_per_patient
     return f"{number:0{len(patient)}d}"
 
 
 def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
-    """Case name to patient, with variants of case and space taken as one.
+    """Case name to patient, ignoring case and repeated spaces.
 
     Raises:
-        DataError: some patients are blank, or all cases of several claim one patient.
+        DataError: some patients are blank, or all cases have the same patient.
     """
     blank = [name for name, patient in patients.items() if not patient.strip()]
     if blank:
@@ -229,7 +228,7 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
     if len(merged) > 1 and len(set(merged.values())) == 1:
         raise DataError(
             f"{root}: patient",
-            expected="different patients, because folds are cut between them",
+            expected="several patients, because folds are grouped by patient",
             found=f"the same patient for all {len(merged)} cases",
             remedy="correct the column, or delete it and set data.patient_pattern",
         )
@@ -237,42 +236,42 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
 
 
 def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
-    """Refuse a data set whose images a case differ in number from the configured contrasts."""
+    """Require as many images per case as there are contrasts."""
     if found != len(data.contrasts):
         raise UsageError(
             f"{where}: data.contrasts",
-            expected=f"{len(data.contrasts)} images a case ({', '.join(data.contrasts)})",
+            expected=f"{len(data.contrasts)} images per case ({', '.join(data.contrasts)})",
             found=str(found),
-            remedy="give an image of each, or correct data.contrasts, which names them in the "
+            remedy="add the missing images, or list all contrasts in data.contrasts, in the "
             "order of the channels",
         )
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names for a message, shortened when there are many."""
+    """Names for a message; a long list is shortened."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def _patient(name: str, listing: Listing, data: DataSection) -> str:
-    """Who a case is: by the pattern, or else by its DICOM header or its file, or itself."""
+    """The patient of a case: by the pattern, else by DICOM header or file, else the case itself."""
     if data.patient_pattern is not None:
         return patient_of(listing.file_names.get(name, name), data)
     first = listing.images[name][0]
     if isinstance(first, DicomSeries) and first.patient:
         return first.patient
     if isinstance(first, NiftiVolume):
-        # The volumes of one file show one patient.
+        # The volumes of a file are of the same patient.
         return name.removesuffix(first.ending)
     return name
 
 
 def _site(name: str, listing: Listing, data: DataSection) -> str:
-    """Where a case was scanned, by the pattern; empty without one.
+    """The site of a case by ``data.site_pattern``; empty without it.
 
     Raises:
-        DataError: the pattern does not fit the name.
+        DataError: the pattern does not match the name.
     """
     if data.site_pattern is None:
         return ""
@@ -281,9 +280,9 @@ def _site(name: str, listing: Listing, data: DataSection) -> str:
     if match is None or not match.group(1):
         raise DataError(
             f"data.site_pattern, case {name}",
-            expected=f"a name in which {data.site_pattern!r} finds the site",
+            expected=f"a name that matches {data.site_pattern!r}",
             found=repr(written),
-            remedy="correct data.site_pattern, or leave it out",
+            remedy="correct data.site_pattern, or set it to null",
         )
     return match.group(1)
 

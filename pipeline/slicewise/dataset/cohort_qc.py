@@ -1,4 +1,4 @@
-"""Checked cases in; out what only their comparison shows: duplicates, outliers, an overview."""
+"""Quality control of a cohort: duplicates, outliers and an overview."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from slicewise.dataset.catalogue import listed
 from slicewise.dataset.patients import LikelyPatients, likely_patients
 
 FEWEST_CASES = 5
-"""With fewer there is no rest that a case could be unlike."""
+"""Minimum number of cases to detect outliers."""
 ROBUST_Z = 3.5
-"""Beyond it a value is unlike the rest (Iglewicz and Hoaglin, How to Detect and Handle Outliers,
-1993)."""
+"""Threshold of outliers (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""
 COMMON_FRACTION = 0.8
-"""What so many share is the rule; where fewer do, there are several kinds of scans."""
+"""Minimum fraction of similar cases; with fewer, there are several kinds of scans."""
 _MAD_TO_DEVIATION = 1.4826
 _AXES = ("R-L", "A-P", "I-S")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of many cases, compared on a logarithmic scale: twice is as far as half.
+    """A quantity of all cases, compared on a logarithmic scale.
 
     Attributes:
-        name: what is measured.
-        unit: of the values, or empty.
-        values: case name to its value, above 0.
-        least_deviation: of the logarithm; smaller ones are taken as this one, so that a set of
-            equals does not call every trifle an outlier.
+        name: of the quantity.
+        unit: of the values; may be empty.
+        values: positive value by case name.
+        least_deviation: lower bound of the standard deviation of the logarithm, so that small
+            differences in a uniform data set are not outliers.
     """
 
     name: str
@@ -43,20 +42,20 @@ class Measure:
 
     @property
     def median(self) -> float:
-        """Middle of the values."""
+        """Median of the values."""
         return float(np.median(list(self.values.values())))
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all values are one, within a rounding."""
+        """Whether all values are equal within rounding errors."""
         return max(self.values.values()) <= min(self.values.values()) * (1 + 1e-6)
 
     def robust_z(self) -> dict[str, float]:
-        """Case name to its distance from the median, in deviations estimated by the MAD."""
+        """Robust z-score by case name, with the standard deviation estimated by the MAD."""
         logarithms = np.log(list(self.values.values()))
-        apart = logarithms - np.median(logarithms)
-        deviation = _MAD_TO_DEVIATION * float(np.median(np.abs(apart)))
-        scores = apart / max(deviation, self.least_deviation)
+        difference = logarithms - np.median(logarithms)
+        deviation = _MAD_TO_DEVIATION * float(np.median(np.abs(difference)))
+        scores = difference / max(deviation, self.least_deviation)
         return dict(zip(self.values, scores.tolist(), strict=True))
 
     def shown(self, value: float) -> str:
@@ -66,19 +65,19 @@ class Measure:
 
 @dataclass(frozen=True)
 class Overview:
-    """A data set in figures.
+    """Summary of a data set.
 
     Attributes:
-        cases: how many there are.
-        patients: to whom they belong.
+        cases: number of cases.
+        patients: number of patients.
         labelled: cases with a label map.
         empty_labels: label maps without any structure.
         unusable: cases with problems.
         contrasts: names, in the order of the channels.
-        shared_patients: cases of each patient who has several.
-        duplicates: cases that hold the same voxels.
-        measures: what the cases were compared by.
-        notes: what concerns the set as a whole.
+        shared_patients: cases of each patient with several.
+        duplicates: cases with equal voxels.
+        measures: quantities by which cases were compared.
+        notes: about the data set as a whole.
     """
 
     cases: int
@@ -94,16 +93,16 @@ class Overview:
 
 
 def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
-    """Add to each case what its comparison with the others shows, and sum the set up."""
+    """Add notes about duplicates and outliers to the cases, and summarise the data set."""
     duplicates = _mark_duplicates(cases)
     measures = tuple(_measures(cases, data))
     notes = []
     if kinds := [*_note_outliers(cases, measures), *_note_rarities(cases, data)]:
-        notes.append(f"several kinds of scans rather than outliers: {'; '.join(kinds)}")
+        notes.append(f"there are several kinds of scans: {'; '.join(kinds)}")
     if likely := unnamed_patients(cases, data):
         notes.append(likely.advice)
     if unused := unused_labels(cases, data):
-        notes.append(f"no case has the label values {unused} of data.labels")
+        notes.append(f"the label values {unused} of data.labels do not occur")
     return Overview(
         cases=len(cases),
         patients=len({case.patient for case in cases}),
@@ -119,9 +118,9 @@ def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
 
 
 def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyPatients | None:
-    """Who seems to share a patient, where nothing told yet who the patients are.
+    """Cases that seem to share a patient, if patients are not configured.
 
-    Of a data set with labels only the cases that have one: no fold holds the others.
+    Cases without a label are ignored if others have one, because they are not used.
     """
     cases = [case for case in cases if case.labelled] or cases
     if data.patient_pattern is not None or any(case.patient != case.name for case in cases):
@@ -132,26 +131,26 @@ def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyP
 
 
 def rounded(value: float) -> str:
-    """Three digits, or all those before the point."""
+    """Three significant digits, or all integer digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def unused_labels(cases: Iterable[CheckedCase], data: DataSection) -> list[int]:
-    """Values that the config names and no case has."""
+    """Configured label values that no case has."""
     present = {value for case in cases for value in case.structures}
     return sorted(set(data.labels.values()) - present)
 
 
 def patient_numbers(cases: Iterable[CheckedCase]) -> dict[str, int]:
-    """Case name to a number of its patient that says nothing about who it is."""
+    """Anonymous number of the patient by case name."""
     numbers: dict[str, int] = {}
     return {case.name: numbers.setdefault(case.patient, len(numbers) + 1) for case in cases}
 
 
 def _mark_duplicates(cases: Iterable[CheckedCase]) -> tuple[tuple[str, ...], ...]:
-    """Add a problem to every case whose voxels another case has as well.
+    """Add a problem to duplicates.
 
-    Beside cases with labels, those without do not count: nothing is learned from them.
+    Duplicates without a label are ignored if another one has a label.
     """
     by_digest: dict[str, list[CheckedCase]] = {}
     for case in cases:
@@ -200,7 +199,7 @@ def _measures(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Measu
 
 
 def _stored_axis(case: CheckedCase, axis: int) -> int:
-    """Which stored axis runs along R-L, A-P or I-S."""
+    """Stored axis along R-L, A-P or I-S."""
     letters = ("RL", "AP", "IS")[axis]
     return next(place for place, letter in enumerate(case.orientation) if letter in letters)
 
@@ -212,7 +211,7 @@ def _structure_names(cases: Iterable[CheckedCase], data: DataSection) -> dict[in
 
 
 def _note_outliers(cases: Iterable[CheckedCase], measures: Iterable[Measure]) -> Iterator[str]:
-    """Note what lies far from the rest; yields what too many cases share to be an outlier."""
+    """Add notes to outliers; yield quantities that differ in too many cases."""
     by_name = {case.name: case for case in cases}
     for measure in measures:
         if len(measure.values) < FEWEST_CASES:
@@ -228,7 +227,7 @@ def _note_outliers(cases: Iterable[CheckedCase], measures: Iterable[Measure]) ->
 
 
 def _note_rarities(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[str]:
-    """Note another orientation and missing structures; yields what has no rule at all."""
+    """Add notes about rare orientations and missing structures; yield if there is no common one."""
     read = [case for case in cases if case.shape]
     if len(read) >= FEWEST_CASES:
         axes = Counter(case.orientation for case in read)

@@ -1,4 +1,4 @@
-"""The contrasts of a case in, volumes on the grid of the first out: turned, resampled or empty."""
+"""Reads the contrasts of a case onto the grid of the first."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def all_in_order(
     """``in_order`` for every case of a data set.
 
     Raises:
-        DataError: cases lack contrasts that they must have; all are named.
+        DataError: required contrasts of cases are missing.
     """
     ordered: dict[str, Images] = {}
     lacking: dict[str, Lacking] = {}
@@ -70,7 +70,7 @@ def all_in_order(
             ordered[case] = images
     if not lacking:
         return ordered
-    # Those that no option could help come first.
+    # Cases without the first contrast come first, because no option allows them.
     worst = sorted(lacking.items(), key=lambda item: (not item[1].grid, item[0]))
     raise DataError(
         f"{where}: data.contrasts",
@@ -83,9 +83,9 @@ def all_in_order(
 def read_each(
     sources: Sequence[ScanSource | None], contrasts: Sequence[str], reading: ReadingSection
 ) -> list[Volume | None]:
-    """Read the contrasts of a case, each on its own grid; None where one is missing.
+    """Read the contrasts of a case, each on its own grid; None if missing.
 
-    Where there are several contrasts, each warning names its own.
+    With several contrasts, each warning names its contrast.
 
     Raises:
         ScanError: a damaged source.
@@ -104,10 +104,10 @@ def read_contrasts(
 ) -> list[Volume]:
     """Read the contrasts of a case, all on the grid of the first.
 
-    A missing contrast becomes zeros, which the normalisation leaves at 0.
+    A missing contrast is replaced by zeros, which normalisation does not change.
 
     Raises:
-        ScanError: a damaged source, or grids that differ and are not to be resampled.
+        ScanError: a damaged source, or grids that differ without resampling.
     """
     return on_one_grid(read_each(sources, contrasts, reading), contrasts, reading)
 
@@ -115,13 +115,13 @@ def read_contrasts(
 def on_one_grid(
     volumes: Sequence[Volume | None], contrasts: Sequence[str], reading: ReadingSection
 ) -> list[Volume]:
-    """Bring contrasts onto the grid of the first.
+    """Reorient or resample contrasts onto the grid of the first.
 
-    Axes in another order or direction are turned, which moves no voxel. Other grids are resampled
-    with ``reading.different_grids: resample``, with a warning.
+    Different orders and directions of axes are reoriented. Other grids are resampled, with a
+    warning, if ``reading.different_grids`` is ``resample``.
 
     Raises:
-        GeometryError: grids differ and are not to be resampled, or do not overlap at all.
+        GeometryError: grids differ without resampling, or do not overlap.
     """
     first = volumes[0]
     assert first is not None, "the first contrast gives the grid"
@@ -133,20 +133,20 @@ def _on_grid(
     volume: Volume | None, first: Volume, contrast: str, reading: ReadingSection
 ) -> Volume:
     if volume is None:
-        text = f"{contrast} is missing: its channel is zeros"
+        text = f"{contrast} is missing and replaced by zeros"
         zeros = np.zeros(first.shape, dtype=np.uint8)
         return replace(first, voxels=zeros, name=contrast, header=None, warnings=(text,))
     if _is_on_grid(volume, first):
         return volume
-    turned = volume.reoriented(first.orientation)
-    if _is_on_grid(turned, first):
-        return turned
+    reoriented = volume.reoriented(first.orientation)
+    if _is_on_grid(reoriented, first):
+        return reoriented
     if reading.different_grids == "refuse":
         remedy = (
-            f"set reading.different_grids=resample to bring {contrast} onto that grid by linear "
-            "interpolation, or correct its header"
+            f"set reading.different_grids to resample to interpolate {contrast} linearly onto this "
+            "grid, or correct its header"
         )
-        require_same_grid(first, turned, remedy=remedy)
+        require_same_grid(first, reoriented, remedy=remedy)
     resampled = resampled_onto(volume, first)
     added = resampled.warnings[len(volume.warnings) :]
     texts = (f"{contrast} {text}" for text in added)

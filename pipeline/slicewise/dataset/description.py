@@ -1,4 +1,4 @@
-"""A data set's own description in; the names of its contrasts and structures out."""
+"""Names of contrasts and structures in the description files of data sets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PLAIN_CONTRASTS = ("image",)
 
 @dataclass(frozen=True)
 class Description:
-    """What a data set says about itself.
+    """Contrasts and structures of a data set.
 
     Attributes:
-        contrasts: in the order of the channels; ``image`` where nothing names them.
-        labels: structure name to value, as far as they are named.
+        contrasts: in the order of the channels; ``image`` if unknown.
+        labels: structure name to value; empty if unknown.
     """
 
     contrasts: tuple[str, ...] = _PLAIN_CONTRASTS
@@ -31,11 +31,11 @@ class Description:
 def read_description(root: Path, layout: str = "auto") -> Description:
     """Read ``dataset.json`` or the manifest of a data set.
 
-    Whatever is damaged there is told by the catalogue, which reads the same files.
+    Damaged files are ignored here; the catalogue, which reads the same files, reports them.
 
     Args:
         root: folder or CSV manifest.
-        layout: as ``data.layout`` names it.
+        layout: ``data.layout``.
     """
     described = root / "dataset.json"
     if layout in ("auto", "decathlon", "nnunet") and described.is_file():
@@ -47,7 +47,7 @@ def read_description(root: Path, layout: str = "auto") -> Description:
 
 
 def with_description(data: DataSection, description: Description) -> DataSection:
-    """A section whose contrasts are those of the description, where it has not got its own."""
+    """Set ``data.contrasts`` to those of the description, unless it is configured."""
     if "contrasts" in data.model_fields_set:
         return data
     return data.model_copy(update={"contrasts": description.contrasts})
@@ -69,7 +69,7 @@ def _from_json(path: Path) -> Description:
 
 
 def _in_order(channels: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names by the number of the channel; two of one name are told apart by it."""
+    """Names in the order of the channels; duplicate names get the number as a suffix."""
     numbered = sorted(
         (int(number), _plain(str(name)))
         for number, name in channels.items()
@@ -84,23 +84,23 @@ def _in_order(channels: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _named_values(labels: Mapping[str, Any]) -> dict[str, int]:
-    """Both writings: value to name, as in the Decathlon, and name to value, as in nnU-Net."""
+    """Label values by name, from both formats: of the Decathlon and of nnU-Net."""
     values: dict[str, int] = {}
     for key, item in labels.items():
         value, name = (key, item) if isinstance(item, str) else (item, key)
-        # Regions of several values are no structures of a label map.
+        # Regions of several values are ignored.
         if str(value).isdigit() and int(value) > 0 and _plain(str(name)):
             values.setdefault(_plain(str(name)), int(value))
     return values
 
 
 def _plain(name: str) -> str:
-    """A name that is safe in tables, files and as a key."""
+    """A name that is safe in tables, file names and as a key."""
     return re.sub(r"[^\w. +-]", "_", name).strip()
 
 
 def _contrasts_of(manifest: Path) -> tuple[str, ...]:
-    """What the column ``contrast`` holds, in the order of the lines."""
+    """Values of the column ``contrast``, in the order of the rows."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, skipinitialspace=True))

@@ -1,4 +1,4 @@
-"""Names of files in; which of them are label maps, and whose, out."""
+"""Recognises label maps and matches them to images by file name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL_WORDS = (
     "gold standard",
     "consensus",
 )
-"""What the name of a label map ends in; capitals and what joins the words do not matter."""
+"""Endings of the names of label maps; case and separators are ignored."""
 _JOINT = r"[_\-. ]"
 _WORD = "|".join(LABEL_WORDS).replace(" ", f"{_JOINT}?")
 _ENDING = re.compile(rf"(?:^|{_JOINT}+)(?:{_WORD})$", re.IGNORECASE)
@@ -29,9 +29,9 @@ def is_label_name(name: str) -> bool:
 
 
 def without_label_word(name: str) -> str:
-    """What the name of a label map begins with: ``a/b_seg`` to ``a/b``, ``a/seg`` to ``a``.
+    """Remove the ending of a label map: ``a/b_seg`` to ``a/b``, ``a/seg`` to ``a``.
 
-    A name that is no label map's stays as it is; nothing is left of ``seg``.
+    Other names are unchanged; ``seg`` becomes empty.
     """
     path = PurePosixPath(name)
     bare = path.parent / _ENDING.sub("", path.name)
@@ -39,7 +39,7 @@ def without_label_word(name: str) -> str:
 
 
 def label_name(name: str, images: Collection[str]) -> str:
-    """Name of the image that a label belongs to: the same, or without a usual ending."""
+    """Name of the image of a label: the same name, or without its ending."""
     if name in images:
         return name
     bare = without_label_word(name)
@@ -49,15 +49,15 @@ def label_name(name: str, images: Collection[str]) -> str:
 def images_of(
     labels: Iterable[str], images: Collection[str], is_preferred: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Label map to the image that it lies beside, as far as their names tell.
+    """Match label maps to images in the same folder by their names.
 
-    It belongs to the image whose name it bears before its word, or else to the only one in its
-    folder whose name begins so: ``p1/seg`` is of ``p1/T1`` if that is alone there.
+    A label map without its ending has the name of its image, or is the prefix of exactly one image
+    in its folder: ``p1/seg`` belongs to ``p1/T1`` if there is no other image.
 
     Args:
         labels: names, or relative paths, of label maps.
-        images: those of images.
-        is_preferred: decides where several begin so.
+        images: names, or relative paths, of images.
+        is_preferred: whether an image is preferred among several with this prefix.
     """
     folders: dict[PurePosixPath, list[str]] = {}
     for image in images:

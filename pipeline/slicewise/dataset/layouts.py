@@ -1,7 +1,8 @@
-"""The layouts that data sets come in: each turns a root into a ``Listing``.
+"""Reads data sets of all supported layouts.
 
-To add one, write a function ``(DataSection, root) -> Listing``, a line in ``_recognised`` and a
-line in ``_READERS``. Names of DICOM files and folders, which may be patients', name no case.
+To add a layout, write a function ``(DataSection, root) -> Listing``, and add a line to
+``_recognised`` and to ``_READERS``. Names of DICOM files and folders may be those of patients, so
+they are not used as names of cases.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from slicewise.dataset.manifest import read_manifest
 from slicewise.dataset.sources import (
     by_name,
     scans_in,
+    with_separate_volumes,
     with_series_known,
-    with_volumes_apart,
     without_dicom_names,
 )
 from slicewise.dataset.unstructured_folder import scans_as_cases, studies_as_cases
@@ -50,13 +51,13 @@ def read_catalogue(data: DataSection, scanner: DicomScanner = _PLAIN_SCANNER) ->
     """Read a data set of any known layout.
 
     Args:
-        data: where it lies, how it is arranged, who the patients are.
-        scanner: how DICOM is searched for in the layout ``dicom``.
+        data: root, layout and patients.
+        scanner: searches for DICOM in the layout ``dicom``.
 
     Raises:
         ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
     """
-    listing = with_series_known(with_volumes_apart(_listing(data, scanner)), scanner)
+    listing = with_series_known(with_separate_volumes(_listing(data, scanner)), scanner)
     if listing.patients is not None:
         listing = replace(listing, patients=merged_patients(listing.patients, listing.root))
     catalogue = assemble(data, listing)
@@ -69,10 +70,10 @@ def read_images(
     scanner: DicomScanner = _PLAIN_SCANNER,
     missing_contrasts: Literal["refuse", "zero"] = "refuse",
 ) -> Listing:
-    """Read the images of any known layout, with or without labels; patients do not matter.
+    """Read the images of any known layout, with or without labels; patients are ignored.
 
     Raises:
-        ScanError, DataError: nothing there, missing files, another number of contrasts.
+        ScanError, DataError: no images, missing files, or a wrong number of contrasts.
     """
     data = DataSection(
         root=root,
@@ -81,13 +82,13 @@ def read_images(
         allow_unpaired=True,
     )
     listing = replace(_listing(data, scanner), labels={}, patients=None, loose_labels=())
-    return with_series_known(with_volumes_apart(listing), scanner)
+    return with_series_known(with_separate_volumes(listing), scanner)
 
 
 def _listing(data: DataSection, scanner: DicomScanner) -> Listing:
     root = data_root(data)
     layout = _recognised(data, root) if data.layout == "auto" else data.layout
-    return _loose_scans(data, root, scanner) if layout == "dicom" else _READERS[layout](data, root)
+    return _unstructured(data, root, scanner) if layout == "dicom" else _READERS[layout](data, root)
 
 
 def _recognised(data: DataSection, root: Path) -> str:
@@ -114,9 +115,9 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
     if absent and not data.allow_unpaired:
         raise DataError(
             path,
-            expected="every listed file",
+            expected="all listed files",
             found=f"missing: {', '.join(sorted(absent))}",
-            remedy="copy or download the data set again, or data.allow_unpaired=true",
+            remedy="copy or download the data set again, or set data.allow_unpaired to true",
         )
     images: dict[str, Images] = {}
     labels: dict[str, ScanSource] = {}
@@ -126,7 +127,7 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
         if entry["label"] not in absent:
             labels[name] = root / entry["label"]
     gone = (
-        SetAside(name, str(root / entry["image"]), "listed, but not there", "add the missing files")
+        SetAside(name, str(root / entry["image"]), "listed, but missing", "add the missing files")
         for name, entry in sorted(entries.items())
         if name not in images and name not in labels
     )
@@ -134,7 +135,7 @@ def _decathlon(data: DataSection, root: Path) -> Listing:
 
 
 def _contrasts_in(data: DataSection, path: Path) -> Images:
-    """The volumes of a file are the contrasts of its case."""
+    """The volumes of a file as contrasts of a case."""
     volumes = volumes_in(path)
     if not volumes:
         return (path,)
@@ -173,7 +174,7 @@ def _numbered_channels(data: DataSection, folder: Path) -> dict[str, Images]:
                 expected=f"the channels 0 to {len(data.contrasts) - 1}: "
                 f"{', '.join(data.contrasts)}",
                 found=", ".join(str(number) for number in sorted(numbered)),
-                remedy="correct the numbers, or name each contrast in data.contrasts, in the "
+                remedy="correct the numbers, or list all contrasts in data.contrasts in the "
                 "order of the channels",
             )
     found = {
@@ -196,7 +197,7 @@ def _pairs(data: DataSection, root: Path) -> Listing:
             root,
             expected="two folders, such as images and labels",
             found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing",
-            remedy="name them with data.images and data.labels_folder",
+            remedy="set data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
     images: dict[str, Images] = {
@@ -206,8 +207,8 @@ def _pairs(data: DataSection, root: Path) -> Listing:
     return without_dicom_names(Listing(root, images, labels))
 
 
-def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
-    """Every scan in a folder is a case; with several contrasts every study."""
+def _unstructured(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
+    """Each scan in a folder is a case; with several contrasts, each study."""
     if len(data.contrasts) == 1:
         return scans_as_cases(root, data, scanner)
     if root.is_file():
@@ -219,7 +220,7 @@ def _loose_scans(data: DataSection, root: Path, scanner: DicomScanner) -> Listin
 
 
 def _has_channels(data: DataSection, root: Path) -> bool:
-    """Whether names end in channel numbers; those of folders may be numbers of patients."""
+    """Whether names end in channel numbers; numbers in names of folders may be of patients."""
     scans = scans_in(root)
     numbers = [_channel(path)[1] for path in scans]
     if any(path.is_file() for path in scans):
@@ -246,7 +247,7 @@ def _json(path: Path) -> dict[str, Any]:
     else:
         if isinstance(content, dict):
             return content
-        found = "no JSON object"
+        found = "not a JSON object"
     raise DataError(path, expected="a JSON file", found=found, remedy="correct or replace the file")
 
 

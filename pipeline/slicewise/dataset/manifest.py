@@ -1,4 +1,4 @@
-"""A CSV manifest in, a ``Listing`` out: ``image,label,patient[,contrast][,case]``."""
+"""Reads CSV manifests with the columns ``image,label,patient[,contrast][,case]``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ COLUMNS = ("image", "label", "patient", "contrast", "case")
 
 @dataclass(frozen=True)
 class _Row:
-    """One image of one case.
+    """One row of a manifest: an image of a case.
 
     Attributes:
         where: manifest and line, for messages.
-        case: name of the case: its column, or the name of the label, or that of the image.
+        case: value of its column, else the name of the label, else that of the image.
         contrast: of the image.
         image: file, or folder of a DICOM series.
-        label: file, or folder of a DICOM series, or none.
-        patient: as it is written.
+        label: file, or folder of a DICOM series; None without a label.
+        patient: value of its column.
     """
 
     where: str
@@ -42,7 +42,7 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
     """Read a manifest, or the ``dataset.csv`` of a folder; paths are relative to the file.
 
     Raises:
-        DataError: unreadable, columns of other names, missing files, lines that contradict.
+        DataError: unreadable, unknown columns, missing files, or contradicting lines.
     """
     path = root / "dataset.csv" if root.is_dir() else root
     columns, lines = _read(path)
@@ -73,13 +73,13 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise DataError(
             path, expected="a CSV manifest", found=str(error), remedy="correct the file"
         ) from None
-    # A column of another name, such as "subject", would silently lose what it tells.
+    # A column with another name, such as "subject", would be ignored silently.
     if "image" not in columns or not set(columns) <= set(COLUMNS):
         raise DataError(
             path,
-            expected="a header line with image and, as needed, label, patient, contrast and case",
+            expected="a header with image and, as needed, label, patient, contrast and case",
             found=",".join(columns) or "an empty file",
-            remedy="rename the columns, or delete what is not needed",
+            remedy="rename the columns, or delete those that are not needed",
         )
     return columns, lines
 
@@ -139,7 +139,7 @@ def _require_agreement(rows: list[_Row]) -> None:
             row.where,
             expected="each case and contrast once, with one label and one patient",
             found=found,
-            remedy="correct the line, or tell cases apart in a column case",
+            remedy="correct the line, or add a column case",
         )
 
 

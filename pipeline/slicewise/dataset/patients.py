@@ -1,4 +1,4 @@
-"""Names of cases and steps of their intensities in; who seems to share a patient out, and why."""
+"""Detects cases that seem to share a patient, by their names or intensities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slicewise.config import DataSection
 from slicewise.dataset.catalogue import listed, patient_of
 
 FEWEST_PAIRS = 5
-"""Pairs of neighbours that must be there before their intensities say anything."""
+"""Minimum number of consecutive pairs for a decision by intensities."""
 _SHARE_WITHIN, _SHARE_ACROSS = 0.8, 0.4
 _SAME_STEP = 1e-4
 _MOST_SAMPLED = 2**18
@@ -36,13 +36,13 @@ _NO_PERSON = re.compile(
 
 @dataclass(frozen=True)
 class LikelyPatients:
-    """Scans that seem to show the same people.
+    """Patients that seem to have several scans.
 
     Attributes:
         pattern: for ``data.patient_pattern``.
         scans_per_patient: for ``data.scans_per_patient``.
-        patients: whom it would find.
-        reason: what was seen.
+        patients: number of patients with this pattern.
+        reason: evidence.
     """
 
     pattern: str
@@ -52,39 +52,39 @@ class LikelyPatients:
 
     @property
     def advice(self) -> str:
-        """What was seen, and what to set."""
+        """Evidence, and the keys to set."""
         numbered = f" and data.scans_per_patient={self.scans_per_patient}"
         return (
             f"some scans seem to share a patient: {self.reason}; "
             f"set data.patient_pattern='{self.pattern}'"
-            f"{numbered if self.scans_per_patient > 1 else ''} so that no fold splits one"
+            f"{numbered if self.scans_per_patient > 1 else ''} so that folds do not split patients"
         )
 
 
 def likely_patients(
     names: Sequence[str], steps: Mapping[str, float] | None = None
 ) -> LikelyPatients | None:
-    """Find scans that seem to share a patient, by their names or else by their intensities.
+    """Find scans that seem to share a patient, by names or else by intensities.
 
-    A single pair is no evidence: several groups must show the same.
+    A single pair is not sufficient evidence.
 
     Args:
         names: of all cases.
-        steps: case name to the step of its intensities, see ``intensity_step``.
+        steps: intensity step by case name, see ``intensity_step``.
 
     Returns:
-        None where nothing points to it.
+        None without evidence.
     """
     return _by_name(sorted(names)) or _by_steps(names, steps or {})
 
 
 def intensity_step(voxels: NDArray[Any]) -> float:
-    """Smallest difference of two intensities of a scan; 0 where all are equal.
+    """Smallest difference of two intensities of a scan; 0 if all are equal.
 
-    Scans that were rescaled together, as the two halves of one are, share it.
+    Scans that were rescaled together, such as the halves of one scan, have the same step.
 
     Args:
-        voxels: any shape; of a large scan every n-th voxel is looked at.
+        voxels: any shape; a large scan is subsampled.
     """
     sampled = voxels.ravel()[:: -(-voxels.size // _MOST_SAMPLED)]
     values = np.unique(sampled[np.isfinite(sampled)]).astype(np.float64)
@@ -107,7 +107,7 @@ def _by_name(names: Sequence[str]) -> LikelyPatients | None:
 
 
 def _patterns(names: Sequence[str]) -> Iterator[str]:
-    """Expressions for the beginning of all names, the shortest beginning first."""
+    """Regular expressions of prefixes of all names, the shortest first."""
     literal = _common_start(names)
     # A dash needs no escape here.
     yield f"^{re.escape(literal)}(\\d+)".replace("\\-", "-")
@@ -119,13 +119,13 @@ def _patterns(names: Sequence[str]) -> Iterator[str]:
 
 
 def _common_start(texts: Collection[str]) -> str:
-    """What all texts begin with; a number is never cut in two."""
+    """Common prefix of all texts, without trailing digits."""
     same = takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
     return "".join(letter for letter, _ in same).rstrip("0123456789")
 
 
 def _groups(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
-    """Whole beginning to the names that have it; nothing where the pattern does not fit all."""
+    """Names by prefix; empty if the pattern does not match all names."""
     groups: dict[str, list[str]] = {}
     for name in names:
         match = re.match(pattern, name)
@@ -136,7 +136,7 @@ def _groups(pattern: str, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _are_shared(groups: Mapping[str, Sequence[str]]) -> bool:
-    """Whether several, but not all, names share their beginning, and it could be a person."""
+    """Whether several prefixes are shared, and could be those of persons."""
     several = sum(len(names) > 1 for names in groups.values())
     common = len(_common_start(groups))
     numbered = all(re.search(r"\d", group[common:]) for group in groups)
@@ -144,12 +144,12 @@ def _are_shared(groups: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _name_people(groups: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the beginnings say that they are people, such as ``patient001`` or ``sub-03``."""
+    """Whether the prefixes are names of persons, such as ``patient001`` or ``sub-03``."""
     return all(_PERSON.search(group) for group in groups)
 
 
 def _repeat_their_scans(groups: Mapping[str, Sequence[str]]) -> bool:
-    """Whether what follows comes again and again, such as ``left`` or ``frame01``."""
+    """Whether the suffixes repeat, such as ``left`` or ``frame01``."""
     if len(groups) < _FEWEST_GROUPS:
         return False
     rests = [name[len(group) :] for group, names in groups.items() for name in names]
@@ -161,13 +161,13 @@ def _names_alike(groups: Mapping[str, Sequence[str]]) -> str:
     shared = [names for names in groups.values() if len(names) > 1]
     scans = sum(len(names) for names in shared)
     return (
-        f"{scans} names begin like others, such as {listed(shared[0], most=3)}, "
+        f"{scans} names share their prefix with others, such as {listed(shared[0], most=3)}, "
         f"in {len(shared)} groups"
     )
 
 
 def _by_steps(names: Sequence[str], steps: Mapping[str, float]) -> LikelyPatients | None:
-    """Whether scans 2k-1 and 2k share their intensity step far more often than 2k and 2k+1."""
+    """Evidence that scans 2k-1 and 2k share their intensity step more often than 2k and 2k+1."""
     pattern = next(_patterns(names), "") if names else ""
     groups = _groups(pattern, names)
     if len(groups) != len(names) or any(len(same) > 1 for same in groups.values()):
@@ -185,14 +185,14 @@ def _by_steps(names: Sequence[str], steps: Mapping[str, float]) -> LikelyPatient
         return None
     data = DataSection(patient_pattern=pattern, scans_per_patient=2)
     reason = (
-        f"scans 2k-1 and 2k share the step of their intensities in {sum(within)} of "
+        f"scans 2k-1 and 2k have the same intensity step in {sum(within)} of "
         f"{len(within)} pairs, 2k and 2k+1 in {sum(across)} of {len(across)}"
     )
     return LikelyPatients(pattern, 2, len({patient_of(name, data) for name in names}), reason)
 
 
 def _sharing(step_of: Mapping[int, float], first: int) -> list[bool]:
-    """Of each number with the parity of ``first``: whether the next scan has the same step."""
+    """Whether the next scan has the same step, for each number with the parity of ``first``."""
     return [
         step > 0 and abs(step_of[number + 1] - step) <= _SAME_STEP * step
         for number, step in step_of.items()

@@ -1,4 +1,4 @@
-"""A scan's grid and the configured plane in, the axes that its slices are cut along out."""
+"""Axes along which volumes are sliced, according to the configured plane."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from slicewise.errors import GeometryError
 from slicewise.imaging.volume import Volume
 
 PLANES = ("sagittal", "coronal", "axial")
-"""Planes across the axes of a RAS volume, in their order."""
+"""Planes normal to the axes of a RAS volume."""
 _DIRECTIONS = ("LR", "PA", "IS")
-"""In which the slices of these planes follow one another."""
+"""Directions of the normals of these planes."""
 
 
 def slice_axis(grid: Volume, section: PreprocessingSection) -> int:
-    """Axis of the RAS volume that slices are cut along: 0 sagittal, 1 coronal, 2 axial.
+    """Axis of the RAS volume along which it is sliced: 0 sagittal, 1 coronal, 2 axial.
 
-    Where all planes are configured it is the one that slices are stored along.
+    With ``plane: all`` it is the axis along which slices are stored.
 
     Raises:
-        GeometryError: a single slice, which the configured plane would cut into lines.
+        GeometryError: a single slice in another plane.
     """
     upright = grid.reoriented("RAS")
     if section.plane == "thickest":
@@ -35,34 +35,34 @@ def slice_axis(grid: Volume, section: PreprocessingSection) -> int:
             grid.name,
             expected=f"more than a single slice, because preprocessing.plane is {section.plane}",
             found=f"one {single[0]} slice of shape {grid.shape}",
-            remedy="set preprocessing.plane=thickest, or leave single slices of other planes out",
+            remedy="set preprocessing.plane to thickest, or exclude single slices of other planes",
         )
     return axis
 
 
 def stored_axis(grid: Volume, plane: str) -> int:
-    """Axis of the voxels as they are stored that a plane lies across; the nearest, if oblique."""
+    """Axis of the stored voxels that is normal to a plane; the nearest, if oblique."""
     directions = _DIRECTIONS[PLANES.index(plane)]
     return next(axis for axis, code in enumerate(grid.orientation) if code in directions)
 
 
 def view_axes(section: PreprocessingSection, axis: int) -> tuple[int, ...]:
-    """Axes of the RAS volume that a network sees slices along.
+    """Axes of the RAS volume along which slices are predicted.
 
     Args:
-        section: names the plane.
-        axis: that slices are stored along, see ``slice_axis``.
+        section: with the plane.
+        axis: along which slices are stored, see ``slice_axis``.
     """
     return (0, 1, 2) if section.plane == "all" else (axis,)
 
 
 def stack_axes(section: PreprocessingSection) -> tuple[int, ...]:
-    """Axes of stored slices (D, H, W) that a network sees slices along; see ``view_axes``."""
+    """Axes of stored slices (D, H, W) along which slices are predicted; see ``view_axes``."""
     return (0, 1, 2) if section.plane == "all" else (0,)
 
 
 def known_axes(section: PreprocessingSection) -> tuple[int, ...] | None:
-    """Axes of the RAS volume that belong to ``stack_axes``; None where each scan has its own."""
+    """Axes of the RAS volume for ``stack_axes``; None if they depend on the scan."""
     if section.plane == "thickest":
         return None
     return (0, 1, 2) if section.plane == "all" else (PLANES.index(section.plane),)
@@ -71,12 +71,12 @@ def known_axes(section: PreprocessingSection) -> tuple[int, ...] | None:
 def spacing_of(
     section: PreprocessingSection, axis: int, kept_mm: Sequence[float]
 ) -> tuple[float, ...]:
-    """Spacing that the preprocessing leaves of a RAS volume.
+    """Spacing of a RAS volume after preprocessing.
 
     Args:
-        section: names the wanted spacing, in the plane or of all axes.
-        axis: that slices are cut along.
-        kept_mm: what stays where no spacing is wanted.
+        section: with the spacing, in the plane or of all axes.
+        axis: along which the volume is sliced.
+        kept_mm: spacing of axes that are not resampled.
     """
     if section.spacing_mm is None:
         return tuple(kept_mm)
@@ -87,11 +87,11 @@ def spacing_of(
 
 
 def _require_depth(upright: Volume) -> None:
-    """Refuse a scan of one slice, which has one plane only."""
+    """Require more than a single slice."""
     if min(upright.shape) == 1:
         raise GeometryError(
             upright.name,
             expected="more than a single slice, because preprocessing.plane is all",
             found=f"shape {upright.shape}",
-            remedy="set preprocessing.plane=thickest, or leave single slices out",
+            remedy="set preprocessing.plane to thickest, or exclude single slices",
         )

@@ -1,6 +1,6 @@
-"""A scan in, normalised slices out, and the way back.
+"""Preprocessing of scans into normalised slices, and its inverse.
 
-The one preprocessing of training, inference and the registered model.
+Training, inference and the registered model use the same preprocessing.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from slicewise.imaging.scan import ScanSource
 from slicewise.imaging.volume import Volume
 
 FORMAT_VERSION = 2
-"""Raise it when the same scan and section would give other slices: it stales every cache."""
+"""Increase it when the output changes: it invalidates every cache."""
 
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
 class UnnamedLabelError(LabelError):
-    """A label map holds a value that the configuration does not name."""
+    """A label map contains a value that is not in ``data.labels``."""
 
 
 class Preprocessing:
     """The chain of MONAI transforms of one configuration, and its inverse.
 
     Args:
-        section: what to do.
-        data: contrasts, and which values the labels may have.
-        reading: how faults of scans are met.
+        section: configuration of the preprocessing.
+        data: contrasts and label values.
+        reading: error handling.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Preprocessing:
         self.section = section
         self.data = data
         self.reading = reading
-        # MONAI inverts a transform only by the very object that was applied.
+        # MONAI inverts a transform only with the object that was applied.
         self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
 
     def load(
@@ -71,20 +71,19 @@ class Preprocessing:
         """Load and preprocess one case.
 
         Args:
-            images: one source a contrast; None where one is missing, which gives zeros.
-            label: label map, where there is one.
+            images: one source per contrast; None if missing, which is replaced by zeros.
+            label: label map, if there is one.
 
         Returns:
-            ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n when
-            there is one; and the axis that slices are cut along. What was noticed on the way in
-            is in ``meta["warnings"]`` of each.
+            ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n if there
+            is one; and the axis of the slices. Warnings are in ``meta["warnings"]`` of each.
 
         Raises:
-            ScanError: damaged, NaN voxels, contrasts or label on another grid, label values, or a
-                single slice in another plane than the configured one.
+            ScanError: damaged, NaN voxels, contrasts or label on another grid, unknown label
+                values, or a single slice in another plane than the configured one.
         """
         reader = VolumeReader(self.reading, self.data)
-        # Named again at the call, where MONAI lets the reader's own errors through.
+        # Given at the call as well, where MONAI does not wrap the errors of the reader.
         loaded = _loading()({"image": list(images)}, reader=reader)
         where = str(images[0])
         _require_finite(loaded["image"], where)
@@ -96,7 +95,7 @@ class Preprocessing:
         return self._transformed(loaded, where)
 
     def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
-        """Preprocess one volume a contrast; shape (C, X, Y, Z), and the axis of the slices."""
+        """Preprocess one volume per contrast; returns (C, X, Y, Z) and the axis of the slices."""
         voxels, meta = VolumeReader(self.reading, self.data).get_data(list(volumes))
         _require_finite(voxels, volumes[0].name)
         image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
@@ -105,18 +104,18 @@ class Preprocessing:
         return transformed["image"], axis
 
     def to_native(self, values: torch.Tensor, preprocessed: MetaTensor, axis: int) -> torch.Tensor:
-        """Bring values on the preprocessed grid back to the grid of the scan.
+        """Invert the spatial transforms of the preprocessing.
 
         Args:
             values: (K, X, Y, Z) on the grid of ``preprocessed``.
-            preprocessed: what ``from_volumes`` gave.
-            axis: axis of the slices.
+            preprocessed: result of ``from_volumes``.
+            axis: of the slices.
 
         Returns:
-            (K, X, Y, Z) on the scan's own grid; interpolated linearly where it was resampled.
+            (K, X, Y, Z) on the grid of the scan; interpolated linearly if it was resampled.
         """
         carried = MetaTensor(values, meta=preprocessed.meta)
-        # The inverse takes its steps off the list; the next call needs them again.
+        # The inverse removes operations from the list; the next call needs them again.
         carried.applied_operations = deepcopy(preprocessed.applied_operations)
         chain = self._chains[axis]
         with allow_missing_keys_mode(chain):
@@ -164,7 +163,7 @@ class Preprocessing:
         """Label values to consecutive classes in the order of ``data.labels``.
 
         Raises:
-            LabelError: a value is no integer.
+            LabelError: a value is not an integer.
             UnnamedLabelError: a value is not in ``data.labels``.
         """
         integers = whole_numbers(values, where)
@@ -175,7 +174,7 @@ class Preprocessing:
                 where,
                 expected=f"the values of data.labels: {known}",
                 found=f"{unnamed} as well",
-                remedy="name them in data.labels, or correct the label map",
+                remedy="add them to data.labels, or correct the label map",
             )
         classes = np.zeros(values.shape, dtype=np.uint8)
         for number, value in enumerate(known):
@@ -184,18 +183,18 @@ class Preprocessing:
 
 
 def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
-    """Cut (C, X, Y, Z) into slices (D, C, H, W)."""
+    """Slice a volume (C, X, Y, Z) into (D, C, H, W)."""
     return volume.movedim(axis + 1, 0)
 
 
 def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
-    """Put slices (D, C, H, W) back together to (C, X, Y, Z)."""
+    """Stack slices (D, C, H, W) into a volume (C, X, Y, Z)."""
     return slices.movedim(0, axis + 1)
 
 
 @cache
 def _loading() -> LoadImaged:
-    # MONAI registers all its own readers, too, and warns about the GPU decoder that one would like.
+    # MONAI also registers its own readers, one of which warns about a missing GPU decoder.
     logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "NvImgCodecPydicomReader")
@@ -209,7 +208,7 @@ def _loading() -> LoadImaged:
 
 
 def _any_foreground(image: torch.Tensor, section: PreprocessingSection) -> torch.Tensor:
-    # A missing contrast is zeros; it says nothing about where the body is.
+    # A missing contrast is zeros, and has no foreground.
     present = [contrast for contrast in image if contrast.any()] or list(image)
     masks = [foreground_mask(contrast.numpy(), section) for contrast in present]
     return torch.from_numpy(np.any(masks, axis=0))[None]
@@ -223,5 +222,5 @@ def _require_finite(image: Any, where: str) -> None:
             where,
             expected="finite voxels",
             found=f"{broken} NaN or infinite voxels",
-            remedy="export the scan again, or fill them first",
+            remedy="export the scan again, or set reading.non_finite to zero",
         )

@@ -1,4 +1,4 @@
-"""Cached cases in, batches of windows out; what a batch holds depends on seed and step alone."""
+"""Sampling of training batches from cached cases, reproducible by seed and step."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COUNTED_BATCHES = 8
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows for one step.
+    """Windows of one training step.
 
     Attributes:
         images: (N, C, H, W) float32.
         labels: (N, H, W) int64 classes.
-        views: which of the ``stack_axes`` each window lies across, (N,) int64.
+        views: (N,) int64, the one of ``stack_axes`` that is normal to each window.
         cases: name of the case of each window.
     """
 
@@ -36,7 +36,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Window:
-    """One of a batch: (C, H, W) intensities, (H, W) classes, view, name of the case."""
+    """One window: (C, H, W) intensities, (H, W) classes, view, name of the case."""
 
     image: NDArray[Any]
     label: NDArray[Any]
@@ -45,16 +45,15 @@ class _Window:
 
 
 class WindowSampler:
-    """Draws windows from the slices of the training cases.
+    """Samples windows from the slices of the training cases.
 
-    A share of each batch is centred on a labelled voxel of a class drawn evenly, so that small
-    structures are seen; the rest is drawn evenly over all slices.
+    A fraction of each batch is centred on a labelled voxel of a class that is drawn uniformly, so
+    that small structures are included; the rest is drawn uniformly from all slices.
 
     Args:
         cases: training cases.
-        config: decides the views; the window, which smaller slices are padded to with their edge;
-            the neighbours on either side that join as channels; the share of the batch that is
-            centred on a labelled voxel; and the seed, which with the step decides every draw.
+        config: plane, window (smaller slices are padded by their edge), context slices, fraction
+            of the batch that is centred on a labelled voxel, and seed.
     """
 
     def __init__(self, cases: Sequence[CachedCase], config: Config) -> None:
@@ -84,7 +83,7 @@ class WindowSampler:
 
     @property
     def slice_count(self) -> int:
-        """Slices of all cases and views: what an epoch draws."""
+        """Number of slices of all cases and views, which is the size of an epoch."""
         return len(self._slices)
 
     def batch(self, step: int, size: int) -> Batch:
@@ -103,9 +102,9 @@ class WindowSampler:
         )
 
     def class_priors(self, size: int, classes: int) -> torch.Tensor:
-        """Share of each class among the pixels of the first batches, (classes,) float32.
+        """Frequency of each class among the pixels of the first batches, (classes,) float32.
 
-        Each class counts one pixel more than it has, so that none is impossible.
+        One pixel is added to each class, so that no frequency is 0.
         """
         batches = (self.batch(step, size).labels for step in range(_COUNTED_BATCHES))
         counts = sum(torch.bincount(labels.flatten(), minlength=classes) for labels in batches)
@@ -117,7 +116,7 @@ class WindowSampler:
         case = self.cases[random.choice(self._by_class[number])]
         points = case.points[case.points[:, 0] == number]
         _, *place = (int(value) for value in points[random.integers(len(points))])
-        # A single view draws nothing: windows of one plane stay what they were.
+        # With a single view no number is drawn, so that such windows do not depend on it.
         view = self._views[random.integers(len(self._views))] if len(self._views) > 1 else 0
         depth = place.pop(view)
         row, column = place
@@ -153,19 +152,19 @@ class WindowSampler:
 
 
 def seen_along(slices: NDArray[Any], view: int) -> NDArray[Any]:
-    """Slices (D, C, H, W) as another of their axes D, H, W cuts them; no voxel is moved."""
+    """View of slices (D, C, H, W) that is sliced along another of the axes D, H, W."""
     voxels = np.moveaxis(slices, 1, -1)  # (D, H, W, C)
     return np.moveaxis(np.moveaxis(voxels, view, 0), -1, 1)
 
 
 def context_indices(depth: int, slice_count: int, context_slices: int) -> NDArray[np.int64]:
-    """Indices of a slice with its neighbours; beyond the ends the edge slice is repeated."""
+    """Indices of a slice and its context; beyond the ends the edge slice is repeated."""
     offsets = np.arange(-context_slices, context_slices + 1)
     return np.clip(depth + offsets, 0, slice_count - 1)
 
 
 def with_context(slices: torch.Tensor, context_slices: int) -> torch.Tensor:
-    """Join each slice with its neighbours: (D, C, H, W) to (D, (2k+1) * C, H, W)."""
+    """Add the context of each slice as channels: (D, C, H, W) to (D, (2k+1) * C, H, W)."""
     indices = np.stack(
         [context_indices(depth, len(slices), context_slices) for depth in range(len(slices))]
     )
@@ -174,12 +173,12 @@ def with_context(slices: torch.Tensor, context_slices: int) -> torch.Tensor:
 
 
 def window_span(size: int, window: int, middle: int) -> tuple[int, int]:
-    """Start and stop of a window around a middle, moved inside; the whole length if it fits."""
+    """Start and stop of a window around a centre, shifted to lie inside if possible."""
     start = min(max(middle - window // 2, 0), max(size - window, 0))
     return start, min(start + window, size)
 
 
 def padding_of(size: int, window: int) -> tuple[int, int]:
-    """Pixels to add before and after, so that a slice fills the window."""
+    """Padding before and after, so that a slice fills the window."""
     missing = max(window - size, 0)
     return missing // 2, missing - missing // 2

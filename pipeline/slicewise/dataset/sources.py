@@ -1,4 +1,4 @@
-"""Files of a data set in; out the sources of scans, under the names of their cases."""
+"""Finds the sources of scans in a data set, and names their cases."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Value = TypeVar("Value")
 
 
 def scans_in(folder: Path) -> list[Path]:
-    """What lies in a folder and looks like a scan, in the order of the names.
+    """Scans in a folder, in the order of their names.
 
-    Pictures count only where no NIfTI or DICOM file lies beside them.
+    Pictures are ignored if there are NIfTI or DICOM files.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: the folder does not exist.
     """
     if not folder.is_dir():
         raise DataError(
@@ -38,10 +38,10 @@ def scans_in(folder: Path) -> list[Path]:
 
 
 def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, ScanSource]:
-    """Case name to path; the name of a label may lose its ending to find one of ``images``.
+    """Paths by case name; the ending of a label is removed if this is the name of an image.
 
     Raises:
-        DataError: two files would be one case.
+        DataError: two files have the same name.
     """
     named: dict[str, ScanSource] = {}
     for path in paths:
@@ -57,11 +57,11 @@ def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, Sc
     return named
 
 
-def with_volumes_apart(listing: Listing) -> Listing:
-    """Make every volume of a NIfTI file with several a case of its own, ``NAME_v001`` and so on.
+def with_separate_volumes(listing: Listing) -> Listing:
+    """Make each volume of a NIfTI file with several a case, ``NAME_v001`` and so on.
 
-    Its label is the same volume of the label file. Where the label has fewer or more volumes the
-    file stays whole, and is set aside when it is read.
+    Its label is the same volume of the label file. A label file with another number of volumes
+    leads to an error when the case is read.
     """
     images, labels = dict(listing.images), dict(listing.labels)
     patients = None if listing.patients is None else dict(listing.patients)
@@ -74,23 +74,22 @@ def with_volumes_apart(listing: Listing) -> Listing:
         of_label = [] if label is None else _volumes(label)
         if label is not None and len(of_label) != len(volumes):
             continue
-        apart = [f"{name}_v{number:03d}" for number in range(1, len(volumes) + 1)]
+        names = [f"{name}_v{number:03d}" for number in range(1, len(volumes) + 1)]
         del images[name]
         labels.pop(name, None)
-        _require_free(set(apart) & (images.keys() | labels.keys()), first, apart)
-        images |= {one: (volume,) for one, volume in zip(apart, volumes, strict=True)}
-        labels |= dict(zip(apart, of_label, strict=False))
-        file_names |= {one: file_names.get(name, name) for one in apart}
+        _require_free(set(names) & (images.keys() | labels.keys()), first, names)
+        images |= {one: (volume,) for one, volume in zip(names, volumes, strict=True)}
+        labels |= dict(zip(names, of_label, strict=False))
+        file_names |= {one: file_names.get(name, name) for one in names}
         if patients is not None:
-            patients |= dict.fromkeys(apart, patients.pop(name))
+            patients |= dict.fromkeys(names, patients.pop(name))
     return replace(listing, images=images, labels=labels, patients=patients, file_names=file_names)
 
 
 def with_series_known(listing: Listing, scanner: DicomScanner) -> Listing:
-    """Replace DICOM files and folders among the images by the one series that each holds.
+    """Replace DICOM files and folders among the images by their series, which has the patient.
 
-    Its header is read once and tells the patient. What holds none or several stays as it is, and
-    is set aside with its reason when it is read.
+    A folder without a series, or with several, leads to an error when the case is read.
     """
 
     def known(source: ScanSource) -> ScanSource:
@@ -110,13 +109,13 @@ def with_series_known(listing: Listing, scanner: DicomScanner) -> Listing:
 
 
 def without_dicom_names(listing: Listing, chosen: Collection[str] = ()) -> Listing:
-    """Call cases ``dicom-1`` and so on where DICOM files or folders bear their names.
+    """Rename cases with the names of DICOM files or folders to ``dicom-1`` and so on.
 
-    Such names may be those of patients, and the name of a case stands on masks and in tables.
+    Such names may be those of patients, and names of cases are used for masks and in tables.
 
     Args:
-        listing: as the files are called.
-        chosen: names of cases that were given on purpose, too.
+        listing: with the names of the files.
+        chosen: names of cases that were given explicitly, and are kept.
     """
     names = sorted({*listing.images, *listing.labels} - set(chosen))
     unsafe = [
@@ -143,23 +142,23 @@ def _sources(listing: Listing, name: str) -> list[ScanSource]:
     return [source for source in sources if source is not None]
 
 
-def _require_free(taken: Collection[str], file: ScanSource, apart: Sequence[str]) -> None:
+def _require_free(taken: Collection[str], file: ScanSource, names: Sequence[str]) -> None:
     if taken:
         raise DataError(
             str(file),
-            expected=f"no other cases with the names of its volumes, {apart[0]} and so on",
+            expected=f"no other cases with the names of its volumes, {names[0]} and so on",
             found=f"{sorted(taken)[0]} as well",
             remedy="rename one of the files",
         )
 
 
 def _names(source: ScanSource, case: str) -> bool:
-    """Whether a case is called like the DICOM file or folder that it comes from."""
+    """Whether a case has the name of its DICOM file or folder."""
     return isinstance(source, Path) and _is_dicom(source) and source_name(source) == case
 
 
 def _is_dicom(source: ScanSource) -> bool:
-    """Whether the name of a source is that of a DICOM file or folder."""
+    """Whether a source is a DICOM file or folder."""
     if not isinstance(source, Path):
         return False
     return source.is_dir() or not (is_nifti(source) or is_picture(source))

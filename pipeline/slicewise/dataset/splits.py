@@ -1,4 +1,4 @@
-"""Cases in, folds out: a patient is on one side of a fold, or the fold says so by its name."""
+"""Splits cases into folds, grouped by patient or site."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from slicewise.errors import DataError, UsageError, file_problem
 
 @dataclass(frozen=True)
 class Fold:
-    """One division into training and validation.
+    """One split into training and validation cases.
 
     Attributes:
-        number: 0-based.
-        kind: how the fold was made; reports print it beside every figure.
+        number: from 0.
+        kind: how cases were split, such as "by patient"; reports show it with the results.
         train: names of the training cases.
         val: names of the validation cases.
     """
@@ -35,21 +35,21 @@ class Fold:
 def make_folds(
     cases: Sequence[Case], data: DataSection, volumes: Volumes | None = None
 ) -> list[Fold]:
-    """All folds of a data set.
+    """Split a data set into folds.
 
-    ``patient`` shuffles the sorted patients (scikit-learn's ``KFold``) and keeps all scans of a
-    patient together; ``site`` does the same with the sorted sites, where sites that share a
-    patient are one; ``published`` with the sorted case names, as nnU-Net does, so that patients
-    may be shared. ``stratified`` keeps patients together and spreads the volumes of the
-    structures evenly, see ``stratified``. A split file is taken as it is and checked.
+    ``patient`` shuffles the sorted patients (scikit-learn's ``KFold``), so that all scans of a
+    patient are in one fold; ``site`` does the same with sites, where sites that share a patient are
+    merged; ``published`` with cases, as nnU-Net does, so that patients may be shared.
+    ``stratified`` groups by patient and stratifies by volume. A split file is validated.
 
     Args:
-        cases: of the whole data set: one that is set aside must not move the others.
-        data: kind of folds, count and seed.
-        volumes: of the structures of each case; only ``stratified`` looks at them.
+        cases: of the whole data set, including unusable ones, so that these do not change folds.
+        data: type of folds, count and seed.
+        volumes: of the structures of each case; only for ``stratified``.
 
     Raises:
-        DataError: too few patients or sites, an unusable split file, a patient on both sides.
+        DataError: too few patients or sites, an invalid split file, or a patient in both training
+            and validation cases.
     """
     if data.folds not in FOLD_KINDS:
         return _given_folds(cases, Path(data.folds))
@@ -107,17 +107,17 @@ def inner_fold(
 
 
 def no_such_fold(number: int, count: int) -> UsageError:
-    """The error for a fold beyond the last one."""
+    """The error for a fold that does not exist."""
     return UsageError(
-        f"--fold {number}",
-        expected=f"0 to {count - 1}, or all",
+        f"`fold` {number}",
+        expected=f"a fold from 0 to {count - 1}, or all",
         found=str(number),
         remedy="choose one of these folds, or change data.fold_count",
     )
 
 
 def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:
-    """Patients that a fold has on both sides."""
+    """Patients in both training and validation cases of a fold."""
     train, val = set(fold.train), set(fold.val)
     return {case.patient for case in cases if case.name in train} & {
         case.patient for case in cases if case.name in val
@@ -125,7 +125,7 @@ def shared_patients(fold: Fold, cases: Sequence[Case]) -> set[str]:
 
 
 def _groups(cases: Sequence[Case], kind: str) -> dict[str, str]:
-    """Case name to what must not be divided."""
+    """Group by case name; groups are not split."""
     if kind == "published":
         return {case.name: case.name for case in cases}
     if kind == "site":
@@ -135,7 +135,7 @@ def _groups(cases: Sequence[Case], kind: str) -> dict[str, str]:
 
 
 def _joined_sites(cases: Sequence[Case]) -> dict[str, str]:
-    """Site to the first of those that are joined with it, because they share patients."""
+    """Merged site by site; sites that share patients are merged into the first of them."""
     joined = {case.site: case.site for case in cases}
     first_site: dict[str, str] = {}
     for case in sorted(cases, key=lambda case: (case.patient, case.site)):
@@ -148,8 +148,8 @@ def _joined_sites(cases: Sequence[Case]) -> dict[str, str]:
 def _too_few(count: int, cases: Sequence[Case], data: DataSection) -> DataError:
     if data.folds == "site":
         sites = len({case.site for case in cases})
-        joined = f" of {sites}, once those are joined that share patients"
-        fewer = f"data.fold_count={count}" if count > 1 else "data.folds=patient"
+        joined = f" of {sites}, after merging those that share patients"
+        fewer = f"data.fold_count to {count}" if count > 1 else "data.folds to patient"
         return DataError(
             "data.fold_count",
             expected=f"at least {data.fold_count} sites",
@@ -166,7 +166,7 @@ def _too_few(count: int, cases: Sequence[Case], data: DataSection) -> DataError:
 
 
 def _held_out(groups: list[str], data: DataSection) -> list[set[str]]:
-    # scikit-learn takes half a second to import; only this function needs it.
+    # scikit-learn takes half a second to import.
     from sklearn.model_selection import KFold
 
     folds = KFold(n_splits=data.fold_count, shuffle=True, random_state=data.fold_seed)
@@ -184,15 +184,15 @@ def _given_folds(cases: Sequence[Case], path: Path) -> list[Fold]:
                 f"{path}: fold {number}",
                 expected="names of cases in the data set",
                 found=listed(unknown),
-                remedy="correct the split file; names have no suffix",
+                remedy="correct the split file; names are without suffix",
             )
         shared = sorted(shared_patients(fold, cases))
         if shared:
             raise DataError(
                 f"{path}: fold {number}",
                 expected="each patient either in train or in val",
-                found=f"on both sides: {listed(shared)}",
-                remedy="move all scans of a patient to one side",
+                found=f"in both: {listed(shared)}",
+                remedy="move all scans of a patient to train or to val",
             )
         folds.append(fold)
     return folds

@@ -1,4 +1,4 @@
-"""Patients and the volumes of their structures in, patients held out by each fold out."""
+"""Stratifies folds by the volumes of the structures."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from slicewise.config import DataSection
 from slicewise.dataset.catalogue import Case
 
 MOST_CLASSES = 5
-"""Classes of volume; more would leave few patients in each."""
+"""Maximum number of volume classes; with more, each would have few patients."""
 
 Volumes = Mapping[str, Mapping[int, float]]
-"""Case name to label value to millilitres."""
+"""Volume in ml by case name and label value."""
 
 
 def stratified(cases: Sequence[Case], data: DataSection, volumes: Volumes) -> list[set[str]]:
-    """Patients of each fold, with structures of like volume and as many cases in each.
+    """Held-out patients of each fold, with similar volumes and numbers of cases in all folds.
 
-    scikit-learn's ``StratifiedGroupKFold`` over the cases, grouped by patient, with the class of
-    the patient, see ``volume_classes``.
+    scikit-learn's ``StratifiedGroupKFold``, grouped by patient and stratified by
+    ``volume_classes``.
 
     Args:
         cases: of at least ``fold_count`` patients.
         data: fold count and seed.
-        volumes: of the structures of each case; a case that is not in it, because it was set
-            aside, counts as one without structures.
+        volumes: of the structures of each case; missing cases, which are unusable, have no
+            structures.
     """
-    # scikit-learn takes half a second to import; only this function needs it.
+    # scikit-learn takes half a second to import.
     from sklearn.model_selection import StratifiedGroupKFold
 
     ordered = sorted(cases, key=lambda case: case.name)
@@ -39,19 +39,19 @@ def stratified(cases: Sequence[Case], data: DataSection, volumes: Volumes) -> li
     of_case = np.array([classes[case.patient] for case in ordered])
     folds = StratifiedGroupKFold(data.fold_count, shuffle=True, random_state=data.fold_seed)
     with warnings.catch_warnings():
-        # A rare combination of structures is spread as far as it goes.
+        # Rare combinations of structures are in some of the folds only.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         held_out = [test for _, test in folds.split(of_case, of_case, patients)]
     return [set(patients[test]) for test in held_out]
 
 
 def volume_classes(cases: Sequence[Case], volumes: Volumes, fold_count: int) -> dict[str, int]:
-    """Class of each patient.
+    """Volume class of each patient.
 
-    Patients with the same structures form a kind; kinds of fewer patients than folds are one kind
-    together. Within a kind the patients are ranked by the volume of each structure (the mean over
-    their scans), and the mean rank divides them into quantiles: as many as leave a patient for
-    each fold in each, ``MOST_CLASSES`` at most.
+    Patients with the same structures form a group; groups with fewer patients than folds are
+    merged. Within a group, patients are ranked by the volume of each structure (mean over their
+    scans), and divided into quantiles of the mean rank: at most ``MOST_CLASSES``, each with at
+    least as many patients as folds.
     """
     mean_ml = _mean_volumes(cases, volumes)
     kinds: dict[tuple[int, ...], list[str]] = {}
@@ -70,7 +70,7 @@ def volume_classes(cases: Sequence[Case], volumes: Volumes, fold_count: int) -> 
 
 
 def _mean_volumes(cases: Sequence[Case], volumes: Volumes) -> dict[str, dict[int, float]]:
-    """Patient to structure to the mean volume over the patient's scans."""
+    """Mean volume over the scans of each patient, by patient and structure."""
     of_patient: dict[str, list[Mapping[int, float]]] = {}
     for case in cases:
         of_patient.setdefault(case.patient, []).append(volumes.get(case.name, {}))
@@ -84,7 +84,7 @@ def _mean_volumes(cases: Sequence[Case], volumes: Volumes) -> dict[str, dict[int
 
 
 def _by_mean_rank(patients: Sequence[str], mean_ml: Mapping[str, Mapping[int, float]]) -> list[str]:
-    """Patients from small to large, over all structures alike; of equals the first name first."""
+    """Patients in the order of their mean rank over all structures; ties by name."""
     values = sorted({value for patient in patients for value in mean_ml[patient]})
     volumes = np.array([[mean_ml[name].get(value, 0.0) for value in values] for name in patients])
     ranks = rankdata(volumes, axis=0).mean(axis=1) if values else np.zeros(len(patients))

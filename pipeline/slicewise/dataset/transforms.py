@@ -1,4 +1,4 @@
-"""Our own links of the MONAI chain: the reader, and the normalisation by the foreground."""
+"""MONAI transforms of this package: the image reader and the foreground normalisation."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ONE_CONTRAST = DataSection()
 
 
 class VolumeReader(ImageReader):
-    """MONAI's door to our readers: NIfTI files, pictures, DICOM files, folders and series.
+    """MONAI reader of all supported sources: NIfTI, pictures, DICOM files, folders and series.
 
     Args:
-        reading: how faults are met, and what becomes of contrasts on different grids.
-        data: contrasts, and structure name to value for labels that bear names.
+        reading: error handling, including that of different grids.
+        data: contrasts, and label values by structure name.
         labelled: the image whose label map is read; None reads images.
     """
 
@@ -40,15 +40,15 @@ class VolumeReader(ImageReader):
         self.data = data
         self.labelled = labelled
         self.volumes: list[Volume] = []
-        """What was read last, on one grid."""
+        """Volumes of the last call, on one grid."""
 
     def verify_suffix(self, filename: Any) -> bool:
-        """Whatever ``read_scan`` takes; it decides by content."""
+        """Accept all sources; ``read_scan`` decides by content."""
         del filename
         return True
 
     def read(self, data: Any, **_: Any) -> list[Volume]:
-        """Read one label map, or one source a contrast; None is a missing contrast."""
+        """Read one label map, or one source per contrast; None is a missing contrast."""
         sources = list(data) if isinstance(data, (list, tuple)) else [data]
         if self.labelled is None:
             self.volumes = read_contrasts(sources, self.data.contrasts, self.reading)
@@ -59,7 +59,7 @@ class VolumeReader(ImageReader):
         return self.volumes
 
     def get_data(self, img: Any) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Stack contrasts into (C, X, Y, Z) with the affine that they share."""
+        """Stack contrasts into (C, X, Y, Z), with their common affine."""
         volumes: list[Volume] = img
         if self.labelled is None:
             volumes = on_one_grid(volumes, self.data.contrasts, self.reading)
@@ -75,9 +75,9 @@ class VolumeReader(ImageReader):
 
 
 class NormalizeForegroundd(MapTransform):
-    """Clips to foreground percentiles, subtracts the foreground's mean, divides by its deviation.
+    """Clips to percentiles of the foreground, and normalises by its mean and standard deviation.
 
-    One mean and deviation a volume and contrast, never a slice's own.
+    Both are computed per volume and contrast, not per slice.
     """
 
     def __init__(self, keys: Any, section: PreprocessingSection) -> None:
@@ -107,7 +107,7 @@ class NormalizeForegroundd(MapTransform):
 def foreground_mask(
     voxels: NDArray[np.float32], section: PreprocessingSection
 ) -> NDArray[np.bool_]:
-    """The voxels that belong to the body, shape of ``voxels``; all of them where none would."""
+    """Foreground mask in the shape of ``voxels``; all voxels if it would be empty."""
     if section.foreground == "nonzero":
         mask = voxels != 0
     elif section.foreground == "otsu" and voxels.min() < voxels.max():

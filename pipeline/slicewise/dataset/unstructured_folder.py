@@ -1,6 +1,6 @@
-"""A folder without a known arrangement in, a ``Listing`` out: each scan, or each study, a case.
+"""Reads unstructured folders, in which each scan, or each study, is a case.
 
-Label maps lie beside their images, and their names tell whose they are.
+Label maps are next to their images, and matched by name.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from slicewise.imaging.scan import FoundScans, ScanSource, find_scans, source_na
 
 _WORD = re.compile(r"[^\W_]+")
 _LabelsOf = dict[str, dict[str, ScanSource]]
-"""Name of a case to its label maps by name; of a sound case there is one at most."""
+"""Label maps by case and name; a valid case has at most one."""
 
 
 @dataclass
 class _Study:
-    """The scans that belong together.
+    """The scans of a study.
 
     Attributes:
-        name: of the case; the name of a DICOM study is that of the series of its first contrast.
-        scans: contrast to scans, each with its name; of a sound study one each.
-        labels: label maps by name, of NIfTI files and pictures; of a sound study one at most.
-        others: what the scans of no wanted contrast show, as far as it is told.
+        name: of the case; for a DICOM study, that of the series of its first contrast.
+        scans: scans by contrast and name; a valid study has one per contrast.
+        labels: label maps by name, of NIfTI files and pictures; a valid study has at most one.
+        others: contrasts of the other scans, if known.
     """
 
     name: str
@@ -43,22 +43,22 @@ class _Study:
 
     @property
     def found(self) -> str:
-        """What there is, for messages."""
+        """Contrasts of the study, for messages."""
         several = {name: f"{len(scans)} of {name}" for name, scans in self.scans.items()}
         texts = [name if len(self.scans[name]) == 1 else several[name] for name in self.scans]
         return ", ".join([*texts, *(other for other in self.others if other)]) or "other scans"
 
 
 def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:
-    """Every scan below a folder is a case, but for the label maps that lie beside their image.
+    """List all scans below a folder as cases, with the label maps next to them.
 
-    A label map is a file whose name ends like one (``LABEL_WORDS``) and else is that of an image,
-    such as ``a_seg.nii.gz`` beside ``a.nii.gz``, or the beginning of the name of one image in its
-    folder; of several it belongs to the one that is called after the contrast. Files of other
-    such names are scans. A DICOM SEG is the label of the series that it refers to.
+    The name of a label map has an ending (``LABEL_WORDS``) after the name of its image, such as
+    ``a_seg.nii.gz`` next to ``a.nii.gz``, or after the prefix of one image in its folder; of
+    several images, the one with the name of the contrast is used. A DICOM SEG is the label of the
+    series that it refers to.
 
     Raises:
-        ScanError, DataError: there is none that is usable.
+        ScanError, DataError: no usable scan.
     """
     found = find_scans(root, scanner)
     set_aside = _unusable(found)
@@ -67,14 +67,14 @@ def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> List
             root,
             expected="at least one usable scan",
             found="; ".join(item.reason for item in set_aside[:3]),
-            remedy="see the reasons",
+            remedy="correct the scans",
         )
     files = {
         name: source
         for name, source in found.sources.items()
         if not isinstance(source, DicomSeries)
     }
-    labels_of = _labels_beside(files, data.contrasts[0])
+    labels_of = _labels_next_to(files, data.contrasts[0])
     is_label = {name for labels in labels_of.values() for name in labels}
     images: dict[str, Images] = {
         name: (source,) for name, source in found.sources.items() if name not in is_label
@@ -83,8 +83,8 @@ def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> List
     return _listing(root, found, images, labels_of, set_aside)
 
 
-def _labels_beside(files: Mapping[str, ScanSource], contrast: str) -> _LabelsOf:
-    """The label maps of each image; the volumes of a file have their labels in one of as many."""
+def _labels_next_to(files: Mapping[str, ScanSource], contrast: str) -> _LabelsOf:
+    """Label maps by image; a file with several volumes has a label file with as many."""
     file_of = {name: _without_volume(name, source) for name, source in files.items()}
     labels = {name for name, file in file_of.items() if is_label_name(file)}
     image_of = images_of(
@@ -102,22 +102,22 @@ def _labels_beside(files: Mapping[str, ScanSource], contrast: str) -> _LabelsOf:
 
 
 def _without_volume(name: str, source: ScanSource) -> str:
-    """The name of the file, where several volumes of one have names of their own."""
+    """Name of the file of one of several volumes."""
     return name.removesuffix(source.ending) if isinstance(source, NiftiVolume) else name
 
 
 def studies_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:
-    """Every study below a folder is a case with several contrasts.
+    """List all studies below a folder as cases with several contrasts.
 
-    DICOM series belong together by patient and study; the word that ``slicewise check`` shows in
-    the name of a series, such as ``t1post`` or ``flair``, tells its contrast. Of other files the
-    end of the name tells it: ``patient1/FLAIR.nii.gz`` or ``patient1_FLAIR.nii.gz``. Scans of
-    other contrasts are not looked at; a study without a contrast that it must have, or with two
-    scans of one, is set aside. The label of a study is the DICOM SEG of its first contrast, or the
-    file whose name ends like that of a label map: ``patient1/seg.nii.gz``.
+    DICOM series are grouped by patient and study; the word in the name of a series, such as
+    ``t1post`` or ``flair``, is its contrast. Other files have the contrast at the end of their
+    name: ``patient1/FLAIR.nii.gz`` or ``patient1_FLAIR.nii.gz``. Scans of other contrasts are
+    ignored; a study that lacks a required contrast, or has two scans of one, is excluded. The label
+    of a study is the DICOM SEG of its first contrast, or the file with the ending of a label map:
+    ``patient1/seg.nii.gz``.
 
     Raises:
-        ScanError, DataError: there is no usable study.
+        ScanError, DataError: no usable study.
     """
     found = find_scans(root, scanner)
     set_aside = _unusable(found)
@@ -200,7 +200,7 @@ def _split(name: PurePosixPath, by_word: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _plain(name: str) -> str:
-    """A name without what people write differently: T1-post and t1post are one."""
+    """A name without case and separators: T1-post and t1post are equal."""
     return "".join(_WORD.findall(name.casefold()))
 
 
@@ -222,8 +222,8 @@ def _listing(
         SetAside(
             f"dicom-label-{number}",
             str(path),
-            "a label of no series here, of several, or one of many",
-            "leave one DICOM SEG a series, and one volume; or pair folders in a CSV manifest",
+            "a label without a series, of several, or one of several of a series",
+            "keep one DICOM SEG per series, or match images and labels in a CSV manifest",
         )
         for number, path in enumerate(found.loose_labels, start=1)
     ]
@@ -233,7 +233,7 @@ def _listing(
             labels[image] = next(iter(sources.values()))
             continue
         reason = f"one of {len(sources)} label maps of {image}"
-        remedy = "leave one, or choose with a CSV manifest"
+        remedy = "keep one, or choose one in a CSV manifest"
         loose_labels += [SetAside(name, str(at), reason, remedy) for name, at in sources.items()]
     return Listing(
         root,

@@ -1,4 +1,4 @@
-"""Independent per-scan work in, results in the order of completion out, in worker processes."""
+"""Worker processes for independent work on scans."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """Processes that this machine's cores carry."""
+    """Number of worker processes for this machine."""
     return max(1, min(8, len(os.sched_getaffinity(0))))
 
 
 def run_on_scans(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | ScanError]]:
-    """Apply a module-level function to each item, ``workers`` at a time; 0 work in this process.
+    """Apply a module-level function to each item, and yield results as they complete.
 
-    A ``ScanError`` becomes the result of its item; a full disk is no fault of a scan and goes on.
-    An item whose process dies is tried once more;
-    then its result is a ``ScanError``. Any other exception is ours and goes on.
+    ``workers`` is the number of processes; with 0, the work is done in this process.
+
+    A ``ScanError`` is the result of its item. An item whose process dies is tried once more, then
+    its result is a ``ScanError`` as well. All other exceptions, such as a full disk, are raised.
     """
     items = list(items)
     if not items:
@@ -41,8 +42,8 @@ def run_on_scans(
     if not workers:
         yield from _in_this_process(function, items)
         return
-    # A clean server process is forked again and again: no threads or locks are inherited, and the
-    # heavy imports are paid once for all workers.
+    # Workers are forked from a clean server process: they inherit no threads or locks, and modules
+    # are imported only once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
     with ProcessPool(
@@ -67,7 +68,7 @@ def run_on_scans(
                 outcome = _result(future, again[future])
                 yield again[future], outcome
         except BaseException:
-            # Whoever stops listening does not want to wait for the rest.
+            # A caller that stops early does not wait for the rest.
             pool.stop()  # type: ignore[no-untyped-call]
             raise
 
@@ -112,21 +113,21 @@ def _result(future: Future[Result], item: object) -> Result | ScanError:
 
 
 def _prepare_worker(module: str) -> None:
-    # The server process of an earlier pool has loaded what that one needed.
+    # The server process may have been started for another function.
     importlib.import_module(module)
-    # Work that needs no torch must not wait for it.
+    # Functions without torch must not wait for its import.
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
-    # A worker that is on its way out may have a child and semaphores to tidy away. The pool sends
-    # its SIGTERM in the midst of that; what hangs is killed later all the same.
+    # A worker that exits may have to stop a child process. SIGTERM of the pool must not interrupt
+    # that; a worker that hangs is killed later.
     Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=1000)
 
 
 def _died(item: object, death: ProcessExpired) -> ScanError:
     return ScanError(
         str(getattr(item, "name", item)),
-        expected="its process to finish",
-        found=f"the process died twice (exit code {death.exitcode})",
-        remedy="check that the scan fits into memory; use fewer --workers",
+        expected="a worker process that finishes",
+        found=f"a process that died twice (exit code {death.exitcode})",
+        remedy="check that the scan fits into memory, or use fewer `workers`",
     )

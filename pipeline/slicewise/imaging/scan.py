@@ -272,12 +272,12 @@ def only_series(path: Path, reading: ReadingSection = ReadingSection()) -> Dicom
     if not found.series and found.set_aside:
         raise found.set_aside[0]
     if not found.series:
-        files = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
+        is_folder = path.is_dir()
         raise ScanError(
             path,
-            expected="one scan: a NIfTI file, a picture, or a DICOM file or folder",
-            found=f"no scan among {', '.join(files[:3]) or 'no files'}{', ...' * (len(files) > 3)}",
-            remedy="give the path of the file",
+            expected="a NIfTI file, a picture, a DICOM file, or a folder with one DICOM series",
+            found="a folder without DICOM images" if is_folder else "another file",
+            remedy="give one of the files in the folder" if is_folder else "give another file",
         )
     raise ScanError(
         path,

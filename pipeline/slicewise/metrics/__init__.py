@@ -1,1 +1,1 @@
-"""Agreement of two masks."""
+"""Metrics of segmentation: overlap, surface distance, components and calibration."""

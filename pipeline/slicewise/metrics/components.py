@@ -30,17 +30,17 @@ class ComponentCounts:
 
     @property
     def sensitivity(self) -> float:
-        """Share of the components of the reference that were found; NaN without any."""
+        """Fraction of the reference components that were detected; NaN without any."""
         return self.found / self.reference if self.reference else math.nan
 
     @property
     def precision(self) -> float:
-        """Share of the predicted components that touch the reference; NaN without any."""
+        """Fraction of the predicted components that overlap the reference; NaN without any."""
         return 1 - self.false_positive / self.predicted if self.predicted else math.nan
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both; 0 where either side has none, NaN where neither has."""
+        """Harmonic mean of both; 0 if either mask is empty, NaN if both are."""
         if not self.reference or not self.predicted:
             return 0.0 if self.reference or self.predicted else math.nan
         total = self.sensitivity + self.precision
@@ -48,7 +48,7 @@ class ComponentCounts:
 
 
 def component_counts(pair: MaskPair) -> ComponentCounts:
-    """Count the connected components of two masks of one grid.
+    """Count the connected components of two masks on the same grid.
 
     Voxels belong to one component when they share a face, an edge or a corner (26 neighbours, 8 in
     a picture). A single common voxel counts as touching.
@@ -60,6 +60,6 @@ def component_counts(pair: MaskPair) -> ComponentCounts:
 
 
 def _connected_components(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
-    """Components of a mask, and how many of them another mask touches."""
+    """Number of components of a mask, and of those that overlap another mask."""
     components, count = label(mask, generate_binary_structure(rank=3, connectivity=3))
     return int(count), len(np.unique(components[mask & other]))

@@ -39,12 +39,12 @@ def on_one_grid(predicted: Volume, reference: Volume) -> tuple[Volume, Volume]:
 
 
 def with_axes_of(volume: Volume, reference: Volume) -> Volume:
-    """The same voxels in the same places, indexed as those of the reference.
+    """Reorient a prediction to the axes of its reference.
 
     Raises:
         GeometryError: the two lie on different grids.
     """
-    # Near 45 degrees the nearest anatomical axes of one grid may seem to be two.
+    # Near 45 degrees the nearest anatomical axes of a grid are ambiguous.
     if volume.grid_difference_voxels(reference) > SAME_GRID_VOXELS:
         volume = volume.reoriented(reference.orientation)
     require_same_grid(reference, volume, SAME_GRID_VOXELS)
@@ -52,7 +52,7 @@ def with_axes_of(volume: Volume, reference: Volume) -> Volume:
 
 
 def mask_pair(predicted: Volume, reference: Volume, value: int) -> MaskPair:
-    """One structure in two label maps of one grid, cut down to the box around both masks.
+    """One structure in two label maps of the same grid, cropped to the box around both masks.
 
     The box has a margin of one voxel where there is one: so an axis with a single voxel has no
     more in the whole scan either.
@@ -65,7 +65,7 @@ def mask_pair(predicted: Volume, reference: Volume, value: int) -> MaskPair:
 
 
 def box_around(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The voxels around a mask and their neighbours; the first ones where it is empty."""
+    """Bounding box of a mask with a margin of one voxel; the first voxels if it is empty."""
 
     def part(axis: int) -> slice:
         others = tuple({0, 1, 2} - {axis})
@@ -77,13 +77,13 @@ def box_around(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
 
 
 def cropped(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
-    """The voxels of a box, in their places."""
+    """The voxels of a box, with the matching affine."""
     affine = volume.affine.copy()
     affine[:3, 3] = volume.world_position_mm(np.array([part.start for part in box]))
     return Volume(volume.voxels[box], affine, volume.name)
 
 
 def _whole_numbers(label_map: Volume) -> Volume:
-    """Labels as integers: a file that scales its voxels says 0.9999 where it means 1."""
+    """Labels as integers, because scaled voxels may be 0.9999 instead of 1."""
     voxels: NDArray[Any] = whole_numbers(label_map.voxels, label_map.name)
     return label_map.with_voxels(voxels)

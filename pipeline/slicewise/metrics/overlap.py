@@ -31,7 +31,7 @@ class Overlap:
 
     @property
     def dice(self) -> float:
-        """Twice the common voxels over the sum of both; NaN when both are empty.
+        """Dice: twice the intersection over the sum of both; NaN if both are empty.
 
         Source:
             Dice, Ecology 1945;26(3):297-302.
@@ -41,18 +41,18 @@ class Overlap:
 
     @property
     def iou(self) -> float:
-        """Common voxels over the union; NaN when both are empty."""
+        """Intersection over union; NaN if both are empty."""
         union = self.predicted + self.reference - self.common
         return self.common / union if union else math.nan
 
     @property
     def sensitivity(self) -> float:
-        """Share of the reference that was found; NaN without a reference."""
+        """Fraction of the reference that was predicted; NaN without a reference."""
         return self.common / self.reference if self.reference else math.nan
 
     @property
     def precision(self) -> float:
-        """Share of the prediction that is right; NaN without a prediction."""
+        """Fraction of the prediction that is correct; NaN without a prediction."""
         return self.common / self.predicted if self.predicted else math.nan
 
 

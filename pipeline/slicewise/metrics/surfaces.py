@@ -27,7 +27,7 @@ ROUNDING_MM = 1e-3
 
 @dataclass(frozen=True)
 class SurfaceAgreement:
-    """How far two surfaces lie apart.
+    """Distances between two surfaces.
 
     Attributes:
         hd95_mm: of the 95th percentiles of the distances from either surface to the other, the
@@ -66,7 +66,7 @@ def surface_agreement(pair: MaskPair, tolerance_mm: float) -> SurfaceAgreement:
 
 
 def _surface_mm(mask: Volume) -> NDArray[np.float64]:
-    """Places of the voxels of a surface in the world, shape (N, 3)."""
+    """World positions of the voxels of a surface, shape (N, 3)."""
     neighbours = generate_binary_structure(rank=3, connectivity=1)
     for axis, size in enumerate(mask.shape):
         if size == 1:

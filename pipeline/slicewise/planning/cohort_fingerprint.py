@@ -44,7 +44,7 @@ def assemble_fingerprint(
     _require_structures(usable, checked, root)
     overview = compare(checked, config.data)
     _require_different(overview, root)
-    likely = None if catalogue.tells_patients else unnamed_patients(checked, config.data)
+    likely = None if catalogue.lists_patients else unnamed_patients(checked, config.data)
     fingerprint = Fingerprint(
         cases=usable,
         contrasts=config.data.contrasts,

@@ -124,7 +124,7 @@ def test_a_slice_without_numbers_takes_its_series_along(
     scan = find(write_dicom(datasets))
     assert not scan.series
     assert scan.set_aside[0].where.endswith(": PixelSpacing")
-    assert "1 files of it that are not, 4 that are" in scan.set_aside[1].found
+    assert "1 unusable and 4 usable files" in scan.set_aside[1].found
 
 
 def test_one_reason_for_many_files(phantom: Any, write_dicom: Write, refused: Call) -> None:
@@ -272,7 +272,7 @@ def test_executable_preamble_is_read_and_warned_about(
     datasets[3].preamble = start.ljust(128, b"\0")
     volume = read(write_dicom(datasets))
     np.testing.assert_array_equal(volume.voxels, phantom.voxels)
-    text = "the preamble is neither zeros nor TIFF: it may be a program, never run it"
+    text = "the preamble is neither zeros nor TIFF: it may be a program; never execute it"
     assert volume.warnings == (text,)
 
 

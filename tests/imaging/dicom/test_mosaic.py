@@ -110,7 +110,7 @@ def test_number_and_direction_of_slices_are_not_guessed(
     error = refused(write_dicom([dataset]))
     assert isinstance(error, GeometryError)
     assert error.where.endswith(": CSA image header")
-    assert "top and bottom could not be told apart" in error.found
+    assert "first and last slice cannot be distinguished" in error.found
 
 
 @pytest.mark.fault(23, "Q")
@@ -129,7 +129,7 @@ def test_image_that_tiles_do_not_divide(
     tags: dict[str, int], mosaic: Call, write_dicom: Write, refused: Call
 ) -> None:
     error = refused(write_dicom([mosaic(**tags)]))
-    assert "sides that 3 tiles divide" in error.expected
+    assert "columns that 3 divides" in error.expected
 
 
 @pytest.mark.fault(23, "Q")

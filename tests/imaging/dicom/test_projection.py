@@ -18,7 +18,7 @@ from pydicom.uid import (
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
 
-RADIOGRAPH = "a radiograph: its grid is that of its pixels, not a place in the patient"
+RADIOGRAPH = "a radiograph has no position in the patient; its grid is that of its pixels"
 PLACES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
 
 
@@ -44,9 +44,9 @@ def radiographs(phantom: Any) -> Callable[..., list[FileDataset]]:
         (
             {"ImagerPixelSpacing": ["0.2", "0.1"]},
             (0.1, 0.2, 1),
-            ("lengths are those on the detector",),
+            ("the pixel spacing is that on the detector",),
         ),
-        ({}, (1, 1, 1), ("no pixel spacing is stated: 1 mm is taken",)),
+        ({}, (1, 1, 1), ("the pixel spacing is unknown and set to 1 mm",)),
     ],
 )
 def test_radiograph_is_one_slice(

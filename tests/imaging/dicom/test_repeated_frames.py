@@ -24,7 +24,7 @@ def test_repetitions_that_no_tag_tells_apart(
     pixels = np.arange(770, dtype=np.int16)
     volumes = read_all(write_dicom([enhanced(TWICE, PixelData=pixels.tobytes())]))
     assert [int(volume.voxels[0, 0, 0]) for volume in volumes] == [0, 385]
-    assert "2 volumes told apart by instance number alone" in volumes[0].warnings
+    assert "2 volumes are distinguished by instance number only" in volumes[0].warnings
 
 
 @pytest.mark.fault(6, "Q")
@@ -49,4 +49,4 @@ def test_copy_of_a_frame_is_dropped(
 ) -> None:
     volume = read(write_dicom([stored_as(enhanced([0, 1, 2, 3, 3, 4]), syntax)]))
     np.testing.assert_array_equal(volume.voxels, phantom.voxels)
-    assert volume.warnings == ("1 duplicate slices with the same pixels were left out",)
+    assert volume.warnings == ("1 duplicate slices with equal pixels were excluded",)

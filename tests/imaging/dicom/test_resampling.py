@@ -72,8 +72,8 @@ def test_uneven_distances(moved_mm: float, phantom: Any, write_dicom: Write, rea
     assert ramp_error(volume).max() < 1e-3
     np.testing.assert_allclose(volume.affine[:3, 3], phantom.affine[:3, 3], atol=1e-6)
     (text,) = volume.warnings
-    assert text.startswith("resampled to an upright grid of ")
-    assert "found distances from " in text
+    assert text.startswith("resampled to a regular grid of ")
+    assert "because of distances from " in text
 
 
 @pytest.mark.fault(9, "W")
@@ -95,7 +95,7 @@ def test_tilted_stack(
     assert inside.mean() > 0.6
     assert ramp_error(volume)[inside].max() < 1e-3
     assert np.unique(volume.voxels[~inside]).size == 1
-    assert "found a stack tilted by" in volume.warnings[0]
+    assert "because of a tilt of" in volume.warnings[0]
 
 
 @pytest.mark.fault(7, "W")

@@ -154,7 +154,7 @@ def test_many_files_are_parsed_side_by_side(
         (series,) = scanner.find(folder).series
     assert progress == [(64, 200), (128, 200), (192, 200), (200, 200)]
     assert series.shape == (11, 7, 1)
-    assert "199 duplicate slices with the same pixels were left out" in series.warnings
+    assert "199 duplicate slices with equal pixels were excluded" in series.warnings
 
 
 @pytest.mark.data

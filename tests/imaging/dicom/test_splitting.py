@@ -127,7 +127,7 @@ def test_repetitions_are_told_apart_by_instance_number_alone(
     assert [int(volume.voxels[5, 5, 4]) for volume in volumes] == [0, 100, 200]
     for volume in volumes:
         assert len(np.unique(volume.voxels[1:])) == 1
-        assert "3 volumes told apart by instance number alone" in volume.warnings
+        assert "3 volumes are distinguished by instance number only" in volume.warnings
 
 
 @pytest.mark.fault(12, "Q")
@@ -228,4 +228,4 @@ def test_every_slice_twice(phantom: Any, write_dicom: Write, read: Call) -> None
         dataset.InstanceNumber = 6 + number
     volume = read(write_dicom(first + second))
     np.testing.assert_array_equal(volume.voxels, phantom.voxels)
-    assert volume.warnings == ("5 duplicate slices with the same pixels were left out",)
+    assert volume.warnings == ("5 duplicate slices with equal pixels were excluded",)

@@ -150,9 +150,9 @@ def test_lossy_files_of_other_writers(name: str, sandbox: Sandbox, tmp_path: Pat
     ("syntax", "remedy"),
     [
         (HTJ2KLossless, "pylibjpeg-openjpeg"),
-        ("1.2.840.10008.1.2.4.110", "export the series without compression"),  # JPEG XL
-        ("1.2.840.10008.1.2.4.102", "export the series without compression"),  # MPEG-4
-        ("1.2.3.4", "export the series without compression"),
+        ("1.2.840.10008.1.2.4.110", "export the series uncompressed"),  # JPEG XL
+        ("1.2.840.10008.1.2.4.102", "export the series uncompressed"),  # MPEG-4
+        ("1.2.3.4", "export the series uncompressed"),
     ],
 )
 def test_missing_decoder_is_named(

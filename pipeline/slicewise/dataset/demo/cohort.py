@@ -1,4 +1,4 @@
-"""A number of subjects and a seed in, a folder of synthetic brain scans with labels out."""
+"""Demo cohort of synthetic brain scans with labels."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ NeuroImage 2011;54(1):313-327.
 
 
 def make_demo_cohort(folder: Path, subjects: int = 24, seed: int = 0) -> Iterator[str]:
-    """Write a synthetic cohort, and yield each subject's name once it is written.
+    """Write a synthetic cohort, and yield the name of each subject that is written.
 
-    A complete cohort with the same parameters is left as it is, and nothing is yielded; an
-    interrupted one is written anew. Every third subject is a DICOM series, the others are NIfTI.
+    A complete cohort with the same parameters is kept, and nothing is yielded; an incomplete one is
+    written again. Every third subject is a DICOM series, the others are NIfTI.
 
     Args:
-        folder: is made where it does not exist; otherwise empty or a cohort like this one.
-        subjects: how many; a subject does not depend on how many others there are.
+        folder: new, empty, or with a cohort of the same parameters.
+        subjects: number of subjects; a subject does not depend on this number.
         seed: the same seed gives the same bytes.
 
     Raises:
-        DataError: the folder holds something else.
+        DataError: the folder has other content.
         OutputError: the folder cannot be written.
     """
     assert subjects > 0, subjects
@@ -80,7 +80,7 @@ def make_demo_cohort(folder: Path, subjects: int = 24, seed: int = 0) -> Iterato
 
 
 def _is_complete(folder: Path, parameters: dict[str, int]) -> bool:
-    """Whether this very cohort is there; refuses a folder that holds anything else."""
+    """Whether the cohort is complete; refuses a folder with other content."""
     marker = _read_marker(folder / MARKER)
     if marker is None and any(not item.name.startswith(".") for item in folder.glob("*")):
         raise _occupied(folder, "other files")
@@ -116,7 +116,7 @@ def _occupied(folder: Path, found: str) -> DataError:
 
 
 def _write_subject(folder: Path, templates: Templates, number: int, seed: int, name: str) -> str:
-    """Write image and labels; return the image's name within ``images``."""
+    """Write image and labels; return the name of the image within ``images``."""
     is_dicom = number % 3 == 0
     random = np.random.default_rng([seed, number])
     image, labels = make_subject(templates, random, _storage(number, is_dicom=is_dicom), name)

@@ -1,4 +1,4 @@
-"""A synthetic volume in, a folder with a classic single-frame DICOM MR series out."""
+"""Writes synthetic volumes as classic single-frame DICOM MR series."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SYNTHETIC = "SYNTHETIC: made from a template, no patient was scanned"
 
 
 def write_dicom_series(volume: Volume, folder: Path, identity: str) -> None:
-    """Write one file a slice, ``0001.dcm`` and on, in the order of k.
+    """Write one file per slice, ``0001.dcm`` and so on, in the order of k.
 
     Args:
-        volume: uint16 voxels, shape (columns, rows, slices); the affine's axes are orthogonal and
-            right-handed once turned to LPS, as (column, row, slice) of an image always are.
-        folder: is made where it does not exist.
-        identity: what all UIDs are made from; the same identity gives the same files.
+        volume: uint16 voxels, shape (columns, rows, slices); the axes of the affine are orthogonal
+            and right-handed in LPS.
+        folder: created if missing.
+        identity: from which all UIDs are derived; the output is deterministic.
 
     Raises:
         OutputError: the files cannot be written.
@@ -45,14 +45,14 @@ def write_dicom_series(volume: Volume, folder: Path, identity: str) -> None:
     except OSError as error:
         raise OutputError(
             folder,
-            expected="a folder that can be written",
+            expected="a writable folder",
             found=file_problem(error),
             remedy="choose another folder, free space, or correct its permissions",
         ) from error
 
 
 def _series_header(volume: Volume, identity: str) -> Dataset:
-    """What all slices of the series share."""
+    """Attributes that all slices share."""
     header = Dataset()
     header.SOPClassUID = MRImageStorage
     header.StudyInstanceUID = _uid(identity, "study")
@@ -64,7 +64,7 @@ def _series_header(volume: Volume, identity: str) -> Dataset:
     header.PatientBirthDate = ""
     header.PatientSex = ""
     header.ImageComments = SYNTHETIC
-    # Fixed, because the same seed is to give the same bytes.
+    # Fixed, so that the output is deterministic.
     header.StudyDate = "20000101"
     header.StudyTime = "000000"
     header.AccessionNumber = ""
@@ -99,7 +99,7 @@ def _add_slice(
     instance.SOPInstanceUID = _uid(identity, f"slice {k}")
     instance.InstanceNumber = k + 1
     instance.ImagePositionPatient = _decimals(position_lps)
-    # Direction in which the column index grows, then that of the row index.
+    # Direction of increasing column index, then of increasing row index.
     instance.ImageOrientationPatient = _decimals(directions_lps[:, :2].T.ravel())
     # Distance between rows comes first.
     instance.PixelSpacing = _decimals(np.array([row_mm, column_mm]))

@@ -129,7 +129,7 @@ class HeaderIndex:
             self._path or "temporary index",
             expected="a writable, intact index of DICOM headers",
             found=str(error),
-            remedy="delete the file, free space, or choose another work folder",
+            remedy="delete the file, free space, or choose another folder with `work`",
         )
 
     def _prepare(self) -> None:

@@ -56,8 +56,8 @@ def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
     if step_mm is None or not is_sound or image.rows % side or image.columns % side:
         raise GeometryError(
             f"{path}: SpacingBetweenSlices, Rows, Columns",
-            expected=f"{LEAST_STEP_MM:g} to {LARGEST_STEP_MM:g} mm between slices, and multiples of "
-            f"{side} rows and columns",
+            expected=f"{LEAST_STEP_MM:g} to {LARGEST_STEP_MM:g} mm between slices, and numbers of "
+            f"rows and columns that {side} divides",
             found=f"{step_mm} mm, {image.rows} x {image.columns}",
             remedy="export the series again as enhanced or as single-frame DICOM",
         )

@@ -1,4 +1,4 @@
-"""Measures how fast DICOM is read, next to what pydicom alone reaches."""
+"""Benchmark of reading DICOM, in comparison with pydicom alone."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ SLICES = 200
 SIDE = 256
 TURNS = 9
 MEASUREMENTS = 4
-"""How many figures there are."""
+"""Number of results."""
 
 
 class InProcess(Sandbox):
-    """Runs in the calling process: for comparison with files of known origin only."""
+    """Runs functions in the calling process; only for a comparison with trusted files."""
 
     def call(self, function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
-        """Run a function here and now."""
+        """Run a function in this process."""
         return function(*arguments)
 
 
 def run_reading_benchmark() -> Iterator[Measurement]:
-    """Measure in turns, because the speed of a machine drifts; yields ``MEASUREMENTS`` figures.
+    """Measure in turns, because the speed of a machine drifts; yields ``MEASUREMENTS`` results.
 
-    The last figure is the median over turns of scan and decoding in a child that runs already,
-    over the same in this process: 100 % is a child that costs nothing, and noise may show less.
+    The last one is the time in a running child process relative to that in this process (median
+    over turns): 100 % means no overhead, and noise may lead to less.
     """
     with tempfile.TemporaryDirectory() as folder, Sandbox() as child:
         series, index = Path(folder) / "series", Path(folder) / "index.sqlite"

@@ -173,7 +173,7 @@ def test_frames_beside_the_voxels_are_refused(
     with pytest.raises(GeometryError) as caught:
         read_segmentation(ours, other, sandbox)
     assert caught.value.where == str(ours)
-    assert "voxels of image, shape (11, 7, 5), within 0.01 voxel" in caught.value.expected
+    assert "grid of image, shape (11, 7, 5), within 0.01 voxel" in caught.value.expected
     assert float(caught.value.found.split()[1]) >= voxels * 0.99
 
 
@@ -200,7 +200,7 @@ def test_overlapping_segments_are_refused(
     path = foreign(stacked.transpose(2, 1, 0, 3), "BINARY")
     with pytest.raises(LabelError) as caught:
         read_segmentation(path, image, sandbox)
-    assert caught.value.found == "6 voxels of two segments in one frame"
+    assert caught.value.found == "6 voxels of a frame in two segments"
 
 
 def test_fractions_are_refused(foreign: Foreign, image: Volume, sandbox: Sandbox) -> None:
@@ -271,8 +271,8 @@ def test_frames_at_uneven_places_need_an_image(
     dataset.save_as(ours)
     with pytest.raises(GeometryError) as caught:
         read_segmentation(ours, sandbox=sandbox)
-    assert caught.value.found == "frames at uneven or unknown places"
-    with pytest.raises(GeometryError, match=r"0\.3 voxels beside"):
+    assert caught.value.found == "frames at irregular or unknown positions"
+    with pytest.raises(GeometryError, match=r"0\.3 voxels away from the voxels"):
         read_segmentation(ours, image, sandbox)
 
 
@@ -300,7 +300,7 @@ def test_names_of_segments_give_the_values(ours: Path, sandbox: Sandbox) -> None
 def test_segments_without_known_names_keep_their_numbers(ours: Path, sandbox: Sandbox) -> None:
     label = read_segmentation(renamed(ours, ["a", "b", "c"]), sandbox=sandbox, names={"liver": 4})
     assert set(np.unique(label.voxels)) == {0, 1, 2, 3}
-    assert "numbers of the segments" in label.warnings[0]
+    assert "segment numbers are used" in label.warnings[0]
 
 
 def test_some_known_names_are_a_contradiction(ours: Path, sandbox: Sandbox) -> None:
@@ -310,13 +310,13 @@ def test_some_known_names_are_a_contradiction(ours: Path, sandbox: Sandbox) -> N
 
 
 def test_masks_of_an_algorithm_are_noticed(ours: Path, sandbox: Sandbox) -> None:
-    assert "made by an algorithm" in read_segmentation(ours, sandbox=sandbox).warnings[0]
+    assert "created by an algorithm" in read_segmentation(ours, sandbox=sandbox).warnings[0]
 
 
 def test_image_truncated_and_absent_files_are_refused(
     ours: Path, series: DicomSeries, image: Volume, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    with pytest.raises(ScanError, match="another kind of DICOM object"):
+    with pytest.raises(ScanError, match="another type of DICOM object"):
         read_segmentation(series.files[0], image, sandbox)
     with pytest.raises(ScanError, match="No such file"):
         read_segmentation(tmp_path / "absent.dcm", image, sandbox)

@@ -137,7 +137,7 @@ def test_slices_that_share_an_identifier(series: DicomSeries, refusal: Refusal) 
     dataset.save_as(series.files[1])
     error = refusal(series)
     assert isinstance(error, ScanError)
-    assert "several slices share" in error.found
+    assert "for several slices" in error.found
 
 
 def test_files_that_changed_since_they_were_found(series: DicomSeries, refusal: Refusal) -> None:

@@ -167,8 +167,8 @@ def require_place(affine: Affine, series: DicomSeries, place: int, where: Path) 
     if not apart <= TOLERANCE_VOXELS:
         raise GeometryError(
             where,
-            expected=f"slice {place + 1} of {series.shape[2]} within {TOLERANCE_VOXELS} voxel of its "
-            "position in the series",
+            expected=f"slice {place + 1} of {series.shape[2]} at its position in the series "
+            f"(within {TOLERANCE_VOXELS} voxel)",
             found=f"{apart:.3g} voxels away",
             remedy=f"scan the folder again if its files have changed; otherwise {OTHER_FORMATS}",
         )
