@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from tests.recorded_progress import RecordedTask
 from torch import nn
 from torch.nn import functional as F
 
@@ -445,19 +446,6 @@ def test_divided_structures_share_no_slice(make_config: MakeConfig) -> None:
         np.testing.assert_array_equal(one.voxels, other.voxels)
 
 
-class Recorded:
-    """A task that keeps what it is told."""
-
-    def __init__(self, shares: list[float]) -> None:
-        self.shares = shares
-
-    def update(
-        self, completed: float, *, total: float | None = None, detail: str | None = None
-    ) -> None:
-        del total, detail
-        self.shares.append(completed)
-
-
 def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -466,8 +454,9 @@ def test_the_work_is_followed_through_all_networks_planes_and_mirror_images(
     one = saved(make_config(preprocessing={"plane": "axial"}), tmp_path / "one.pt", 1)
     two = saved(make_config(preprocessing={"plane": "all"}), tmp_path / "two.pt", 2)
     predictor = Predictor.from_checkpoint(one, two).with_inference(InferenceSection(**mirrored))
-    shares: list[float] = []
-    predictor.predict(scan, task=Recorded(shares))
+    task = RecordedTask("predicting", total=1)
+    predictor.predict(scan, task=task)
+    shares = task.completed
     sizes = np.array([23, 19, 6])
     planes = np.tile(sizes / sizes.sum() / 4, 2)
     assert shares[:2] == pytest.approx([0.25, 0.5])

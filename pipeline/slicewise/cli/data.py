@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from slicewise.progress import Task
 
 
 class DataSet(StrEnum):
@@ -59,37 +54,7 @@ def make_demo(folder: Path, subjects: int, seed: int) -> None:
 
 
 def _download(out: Path, url: str | None) -> Path:
+    from slicewise.cli.console import PROGRESS
     from slicewise.dataset.downloads import download_hippocampus
 
-    return download_hippocampus(out, _Bars(), url=url)
-
-
-class _Bars:
-    """Shows each task as a bar."""
-
-    @contextmanager
-    def task(
-        self, description: str, total: float | None = None, *, completed: float = 0
-    ) -> Iterator[Task]:
-        from slicewise.cli.console import progress_bar
-
-        with progress_bar() as bar:
-            task = bar.add_task(description, total=total, completed=int(completed), detail="")
-            yield _Bar(lambda **changes: bar.update(task, **changes))
-
-    def message(self, text: str) -> None:
-        from slicewise.cli.console import note
-
-        note(text)
-
-
-@dataclass(frozen=True)
-class _Bar:
-    change: Callable[..., None]
-
-    def update(
-        self, completed: float, *, total: float | None = None, detail: str | None = None
-    ) -> None:
-        self.change(
-            completed=completed, total=total, **({} if detail is None else {"detail": detail})
-        )
+    return download_hippocampus(out, PROGRESS, url=url)

@@ -12,7 +12,9 @@ import SimpleITK
 from pydicom import dcmwrite
 from pydicom.dataset import FileDataset
 from pydicom.uid import SegmentationStorage, generate_uid
+from tests.recorded_progress import RecordedProgress
 
+from slicewise.imaging.dicom import scanner as scanner_module
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.imaging.sandbox import Sandbox
@@ -138,21 +140,22 @@ def test_who_has_no_number_is_known_by_the_study(
     assert sorted(map(patients.count, patients)) == [1, 2, 2]
 
 
-def test_many_files_are_parsed_side_by_side(
-    phantom: Any, write_dicom: Write, tmp_path: Path
+def test_many_files_are_parsed_in_parallel(
+    phantom: Any, write_dicom: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = next(write_dicom(phantom.datasets()).iterdir()).read_bytes()
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(200):
         (folder / f"{number:03d}").write_bytes(content)
-    progress: list[tuple[int, int]] = []
+    monkeypatch.setattr(scanner_module, "_FILES_WORTH_A_BAR", 200)
+    progress = RecordedProgress()
     with Sandbox(children=2) as two:
-        scanner = DicomScanner(
-            sandbox=two, progress=lambda done, total: progress.append((done, total))
-        )
+        scanner = DicomScanner(sandbox=two, progress=progress)
         (series,) = scanner.find(folder).series
-    assert progress == [(64, 200), (128, 200), (192, 200), (200, 200)]
+    (task,) = progress.tasks
+    assert task.total == 200
+    assert task.completed == [64, 128, 192, 200]
     assert series.shape == (11, 7, 1)
     assert "199 duplicate slices with equal pixels were excluded" in series.warnings
 

@@ -1,4 +1,4 @@
-"""A path in, every DICOM volume below it out, and the reasons why other files are none."""
+"""Searches folders for DICOM volumes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CALLS_PER_WRITE = 16
 
 Batch = list[FileState]
 _FILES_WORTH_A_BAR = 500
-"""Fewer are parsed in a moment."""
+"""Fewer files are read in a moment, without a progress task."""
 
 
 @dataclass(frozen=True)
 class SeriesScan:
-    """What a folder tree holds: volumes, labels, and the reasons why other files are neither."""
+    """Volumes and labels in a folder tree, and the errors of unusable files."""
 
     series: tuple[DicomSeries, ...]
     set_aside: tuple[ScanError, ...]
@@ -43,20 +43,20 @@ class SeriesScan:
 
 @dataclass(frozen=True)
 class DicomScanner:
-    """How DICOM is searched for.
+    """Finds DICOM volumes.
 
-    No file is parsed in this process. Files are known by content: what is no DICOM is ignored
-    unless it is called ``.dcm``, and so are reports, other objects without an image, and
-    ``DICOMDIR``. Files of one series belong together wherever they lie, unless folders hold copies
-    of each other.
+    Files are parsed in child processes and identified by their content: other files are ignored,
+    unless their suffix is ``.dcm``, and so are objects without an image, such as reports, and
+    ``DICOMDIR``. The files of a series may be in several folders, except for folders that are
+    copies of each other.
 
     Attributes:
-        reading: how faults are met.
-        index: file that remembers headers, so that unchanged files are not parsed again; None
-            remembers nothing.
-        pseudonyms: name the patients; None leaves them unknown.
+        reading: error handling.
+        index: file in which headers are stored, so that unchanged files are not parsed again; None
+            stores nothing.
+        pseudonyms: of the patients; with None, patients are unknown.
         progress: shows long searches.
-        sandbox: where headers are parsed; by default as many children as there are cores.
+        sandbox: child processes that parse headers; by default one per core.
     """
 
     reading: ReadingSection = ReadingSection()
@@ -66,7 +66,7 @@ class DicomScanner:
     sandbox: Sandbox | None = None
 
     def find(self, path: Path) -> SeriesScan:
-        """Every volume in a file, or in the files below a folder, in any order.
+        """Find all volumes in a file, or below a folder.
 
         Raises:
             ScanError: the folder cannot be listed.
@@ -82,7 +82,7 @@ class DicomScanner:
 
     def _scan(self, pending: Batch, index: HeaderIndex, sandbox: Sandbox) -> None:
         progress = self.progress if len(pending) >= _FILES_WORTH_A_BAR else SILENT
-        # Threads only wait for the children.
+        # The threads wait for the child processes.
         with (
             ThreadPoolExecutor(sandbox.children) as threads,
             progress.task("reading headers", len(pending)) as task,
@@ -111,7 +111,7 @@ class DicomScanner:
             problems += set_aside
         found = [_warned(one) if _folders(one) & unreadable else one for one in found]
         found.sort(key=lambda one: (one.name, one.series_uid, str(one.folder)))
-        return SeriesScan(tuple(self._told_apart(found)), tuple(problems), tuple(labels))
+        return SeriesScan(tuple(self._with_unique_names(found)), tuple(problems), tuple(labels))
 
     def _named(self, series: DicomSeries, held: Sequence[FileContents]) -> DicomSeries:
         if self.pseudonyms is None:
@@ -124,19 +124,19 @@ class DicomScanner:
         name = f"{patient}_{series.name}" if patient else series.name
         return replace(series, patient=patient, name=name)
 
-    def _told_apart(self, found: Sequence[DicomSeries]) -> Iterator[DicomSeries]:
-        """Series of one name, such as two studies of a patient, get a mark of their own each."""
+    def _with_unique_names(self, found: Sequence[DicomSeries]) -> Iterator[DicomSeries]:
+        """Add a suffix to series with equal names, such as of two studies of a patient."""
         counts = Counter(one.name for one in found)
         for one in found:
             if self.pseudonyms is None or counts[one.name] == 1:
                 yield one
             else:
-                mark = self.pseudonyms.name(one.series_uid)[1:7]
-                yield replace(one, name=f"{one.name}_{mark}")
+                suffix = self.pseudonyms.name(one.series_uid)[1:7]
+                yield replace(one, name=f"{one.name}_{suffix}")
 
 
 def _children_for(files: int) -> Sandbox:
-    """Children that stay for the next search; few files need no more than the usual one."""
+    """Child processes, which are reused by the next search; one is sufficient for few files."""
     children = min(len(os.sched_getaffinity(0)), files // FILES_PER_CALL)
     return shared_sandbox(len(os.sched_getaffinity(0))) if children > 1 else shared_sandbox()
 
@@ -165,7 +165,7 @@ def _scan_batch(batch: Batch, sandbox: Sandbox) -> list[tuple[FileState, FileCon
             return [(batch[0], FileContents(rejection=rejection))]
     else:
         return list(zip(batch, held, strict=True))
-    # One hostile file must not take the others with it.
+    # One malicious file must not make the others fail.
     return [found for file in batch for found in _scan_batch([file], sandbox)]
 
 
