@@ -95,7 +95,7 @@ def test_check_says_what_the_options_are(
     done = slicewise(*arguments, *ZERO)
     assert done.returncode == 8
     assert "case3: warning: T2 is missing and replaced by zeros" in done.stdout
-    assert done.stdout.count("set reading.different_grids=resample to bring T2") == 3
+    assert done.stdout.count("set reading.different_grids to resample to interpolate T2") == 3
     done = slicewise(*arguments, *ZERO, *RESAMPLE)
     assert done.returncode == 0
     assert done.stdout.count("T2 was resampled") == 3

@@ -192,7 +192,9 @@ def test_evaluate_says_when_names_do_not_tell_the_patient(
     arguments = ("--out", tmp_path / "scores.csv", "--config", config)
     done = slicewise("evaluate", model / "masks", scans / "labels", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "each case counts as one patient: expected a name in which 'subject(.*)'" in done.stderr
+    assert (
+        "each case counts as one patient: expected a name that matches 'subject(.*)'" in done.stderr
+    )
 
 
 def test_evaluate_of_masks_without_any_label(slicewise: Slicewise, tmp_path: Path) -> None:

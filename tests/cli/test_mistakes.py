@@ -141,7 +141,7 @@ def test_patient_in_two_folds(
     # Scans 1 and 2 are one person then, and so are 3 and 4.
     split.write_text(json.dumps([{"train": ["case1"], "val": ["case2"]}]))
     done = slicewise("train", tiny, *overrides, *pairs, "--work", tmp_path / "w")
-    expect(done, 1, str(split), "on both sides: 1")
+    expect(done, 1, str(split), "in both: 1")
 
 
 def test_fold_that_does_not_exist(

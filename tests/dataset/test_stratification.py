@@ -144,7 +144,7 @@ def test_sites_that_share_a_patient_are_one() -> None:
     with pytest.raises(DataError, match="at least 3 sites") as caught:
         make_folds(cases, by_site(3))
     assert caught.value.found == "2 of 4, after merging those that share patients"
-    assert "data.fold_count=2" in caught.value.remedy
+    assert "data.fold_count to 2" in caught.value.remedy
 
 
 def test_a_single_site_cannot_be_divided() -> None:

@@ -1,4 +1,4 @@
-"""Every finding of a data check as JSON, without paths and patients."""
+"""Writes the results of a data check as JSON, without paths and patients."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from slicewise.dataset.cohort_qc import Overview, patient_numbers
 from slicewise.imaging.files import write_text
 
 KEYS = {
-    "summary.cases": "scans that were checked",
-    "summary.patients": "patients to whom they belong",
-    "summary.labelled": "cases with a label map",
-    "summary.empty_labels": "label maps without any structure",
-    "summary.unusable": "cases with problems",
+    "summary.cases": "number of checked scans",
+    "summary.patients": "number of patients",
+    "summary.labelled": "number of cases with a label map",
+    "summary.empty_labels": "number of label maps without any structure",
+    "summary.unusable": "number of cases with problems",
     "summary.contrasts": "names, in the order of the channels",
-    "summary.shared_patients": "cases of each patient who has several",
-    "summary.duplicates": "cases that hold the same voxels",
-    "summary.notes": "what concerns the set as a whole",
+    "summary.shared_patients": "cases of each patient with several",
+    "summary.duplicates": "cases with equal voxels",
+    "summary.notes": "notes about the data set as a whole",
     "cases[].name": "name of the case",
-    "cases[].patient": "number of its patient in this list; says nothing about who it is",
-    "cases[].shape": "voxels along each axis, as they are stored",
+    "cases[].patient": "anonymous number of its patient in this file",
+    "cases[].shape": "voxels along each axis, as stored",
     "cases[].spacing_mm": "distance between voxels along each axis",
     "cases[].orientation": "anatomical direction of each axis, such as RAS",
-    "cases[].plane": "of the slices that would be cut",
-    "cases[].intensities": "of each contrast: lowest, 1st, 50th, 99th percentile, highest",
+    "cases[].plane": "plane of the slices",
+    "cases[].intensities": "of each contrast: minimum, 1st, 50th, 99th percentile, maximum",
     "cases[].labelled": "whether there is a label map",
-    "cases[].structures": "label value to its volume in ml",
+    "cases[].structures": "volume of each label value in ml",
     "cases[].problems": "reasons why the case cannot be used",
-    "cases[].warnings": "what was noticed about the case itself",
-    "cases[].notes": "in what it differs from the other cases",
-    "cases[].digest": "SHA-256 of its voxels in RAS order as float32; empty where unreadable",
-    "cases[].label_digest": "the same of its label map",
+    "cases[].warnings": "warnings about the case itself",
+    "cases[].notes": "differences from the other cases",
+    "cases[].digest": "SHA-256 of its voxels in RAS order as float32; empty if unreadable",
+    "cases[].label_digest": "SHA-256 of its label map",
     "cases[].intensity_step": "smallest difference of two intensities of the first contrast",
-    "set_aside[]": "what is no case: name, reason, remedy",
+    "set_aside[]": "excluded scans: name, reason, remedy",
 }
-"""What each key means; the file itself begins with this."""
+"""Description of each key, at the beginning of the file."""
 
 
 def write_findings(
@@ -49,7 +49,7 @@ def write_findings(
     overview: Overview,
     set_aside: Sequence[SetAside],
 ) -> None:
-    """Write everything that a check found out; only its owner can read the file.
+    """Write all results of a data check; only the owner can read the file.
 
     Raises:
         OutputError: the file cannot be written.

@@ -42,7 +42,7 @@ class FoldCases:
 
     @property
     def shared_patients(self) -> int:
-        """Number of patients with cases on both sides."""
+        """Number of patients with cases in both training and validation."""
         return len(shared_patients(self.fold, self.cases))
 
     def source(self, cached: CachedCase) -> Case:
@@ -63,8 +63,7 @@ class FoldCases:
             text += f", {lost} set aside"
         if self.shared_patients:
             text += (
-                f"; {self.shared_patients} patients on both sides: "
-                "the scores are optimistically biased"
+                f"; {self.shared_patients} patients in both: the scores are optimistically biased"
             )
         yield text
         if all(case.patient == case.name for case in self.cases):
