@@ -31,11 +31,13 @@ def setup(app: object) -> None:
     """Write the generated pages before Sphinx reads, and check the pages that it wrote."""
     app.connect("builder-inited", lambda _: generate.write_pages(DOCS / "generated"))
     app.connect("build-finished", require_offline_pages)
-    app.connect("autodoc-process-docstring", _keep_first_sentence, priority=400)
+    app.connect("autodoc-process-docstring", _restore_first_sentence, priority=600)
 
 
-def _keep_first_sentence(_app: object, what: str, *arguments: object) -> None:
-    """Keep napoleon from taking what stands before a colon for the type of a property."""
+def _restore_first_sentence(_app: object, what: str, *arguments: object) -> None:
+    """Undo what napoleon did before: "Axis: that of ..." is no property of the type "Axis"."""
     *_, lines = arguments
-    if what in ("attribute", "property"):
-        lines.insert(0, "")
+    types = [line for line in lines if line.startswith(":type: ")]
+    if what in ("attribute", "property") and types:
+        lines.remove(types[0])
+        lines[0] = f"{types[0].removeprefix(':type: ')}: {lines[0]}"
