@@ -51,6 +51,15 @@ def test_data_knows_its_names(slicewise: Slicewise, tmp_path: Path) -> None:
     assert "hippocampus" in done.stderr
 
 
+@pytest.mark.parametrize(("name", "option"), [("demo", "--url"), ("hippocampus", "--subjects")])
+def test_data_has_options_of_its_own(
+    slicewise: Slicewise, tmp_path: Path, name: str, option: str
+) -> None:
+    done = slicewise("data", name, "--out", tmp_path, option, "3")
+    assert done.returncode == 2
+    assert option in done.stderr
+
+
 def test_mlflow_serves_the_store_of_the_work_folder(
     slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

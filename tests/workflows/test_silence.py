@@ -61,6 +61,26 @@ def view(place: Place) -> None:
     view(ViewOptions(scan, {"reference": label}, place.out / "view.html", work=place.work))
 
 
+def draw_figures(place: Place) -> None:
+    from slicewise.workflows.figures import FiguresOptions, draw_figures
+    from slicewise.workflows.models import ModelOptions
+
+    scan = place.scans / "images" / "case0.nii.gz"
+    draw_figures(FiguresOptions(ModelOptions(str(place.model), work=place.work), scan, place.out))
+
+
+def describe(place: Place) -> None:
+    from slicewise.workflows.describe import DescribeOptions, describe
+
+    describe(DescribeOptions(place.config, place.out / "network.svg"))
+
+
+def make_demo_data(place: Place) -> None:
+    from slicewise.workflows.data import DemoDataOptions, make_demo_data
+
+    make_demo_data(DemoDataOptions(place.out / "cohort", subjects=3))
+
+
 def train(place: Place) -> None:
     from slicewise.workflows.train import TrainOptions, train
 
@@ -100,7 +120,8 @@ def report(place: Place) -> None:
 
 
 USE_CASES: tuple[Callable[[Place], None], ...] = (
-    *(check, plan, convert, view, train, predict, evaluate, compare, report),
+    *(check, plan, convert, view, describe, draw_figures, make_demo_data),
+    *(train, predict, evaluate, compare, report),
 )
 
 

@@ -22,10 +22,13 @@ def data(
     url: Annotated[
         str | None, typer.Option("--url", help="Another address of the same archive.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the demo cohort.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of the demo cohort; default: 0.")
+    ] = None,
     subjects: Annotated[
-        int, typer.Option("--subjects", min=3, help="Subjects of the demo cohort.")
-    ] = 24,
+        int | None,
+        typer.Option("--subjects", min=3, help="Subjects of the demo cohort; default: 24."),
+    ] = None,
 ) -> None:
     """Download a public data set (checksum verified, broken downloads resume), or make the demo.
 
@@ -34,27 +37,33 @@ def data(
 
       slicewise data demo --out work/demo/cohort
     """
-    if name is DataSet.demo:
-        make_demo(out, subjects, seed)
-        folder = out
-    else:
-        folder = _download(out, url)
-    typer.echo(folder)
-
-
-def make_demo(folder: Path, subjects: int, seed: int) -> None:
-    """Make the demo cohort behind a bar."""
-    from slicewise.cli.bridge import tracked
-    from slicewise.cli.console import note
-    from slicewise.dataset.demo.cohort import make_demo_cohort
-
-    note("The demo cohort is synthetic: good for a trial, not for accuracy claims.")
-    for _ in tracked(make_demo_cohort(folder, subjects, seed), "making the cohort", subjects):
-        pass
-
-
-def _download(out: Path, url: str | None) -> Path:
     from slicewise.cli.console import PROGRESS
-    from slicewise.dataset.downloads import download_hippocampus
+    from slicewise.workflows.data import (
+        DemoDataOptions,
+        DownloadOptions,
+        download_data,
+        make_demo_data,
+    )
 
-    return download_hippocampus(out, PROGRESS, url=url)
+    of_demo = {"subjects": subjects, "seed": seed}
+    given = {option: value for option, value in of_demo.items() if value is not None}
+    if name is DataSet.demo:
+        _require_none(["url"] if url is not None else [], name)
+        done = make_demo_data(DemoDataOptions(out, **given), PROGRESS)
+    else:
+        _require_none(list(given), name)
+        done = download_data(DownloadOptions(out, url), PROGRESS)
+    typer.echo(done.folder)
+
+
+def _require_none(options: list[str], name: DataSet) -> None:
+    """Refuse an option that the data set does not have."""
+    from slicewise.errors import UsageError
+
+    if options:
+        raise UsageError(
+            f"--{options[0]}",
+            expected=f"an option of the data set {name}",
+            found="one of another data set",
+            remedy="leave it out",
+        )

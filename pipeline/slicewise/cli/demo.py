@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import slicewise
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
 
 
@@ -26,23 +24,23 @@ def demo(
     """
     from slicewise.cli.check import check
     from slicewise.cli.console import PROGRESS, loading, note
-    from slicewise.cli.data import make_demo
     from slicewise.cli.report import report
     from slicewise.cli.tables import SET_ASIDE
     from slicewise.cli.train import show_training
     from slicewise.config import load_config
+    from slicewise.dataset.demo.cohort import DEMO_CONFIG
+    from slicewise.workflows.data import DemoDataOptions, make_demo_data
 
     cohort = work / "demo" / "cohort"
-    config_file = Path(slicewise.__file__).parent / "dataset" / "demo" / "demo.yaml"
-    config = load_config(config_file, [f"data.root={cohort}", *(overrides or ())])
-    make_demo(cohort, subjects, seed)
+    config = load_config(DEMO_CONFIG, [f"data.root={cohort}", *(overrides or ())])
+    make_demo_data(DemoDataOptions(cohort, subjects, seed), PROGRESS)
     page = work / "demo" / "check.html"
-    check(cohort, html_file=page, config_file=config_file, work=work)
+    check(cohort, html_file=page, config_file=DEMO_CONFIG, work=work)
     with loading():
         from slicewise.workflows.train import TrainOptions
         from slicewise.workflows.train import train as train_model
     model = work / "demo" / "model"
-    options = TrainOptions(config, 0, model, work, overwrite=True, config_file=config_file)
+    options = TrainOptions(config, 0, model, work, overwrite=True, config_file=DEMO_CONFIG)
     result = train_model(options, PROGRESS)
     show_training(result)
     if not result.set_aside:

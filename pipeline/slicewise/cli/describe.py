@@ -26,36 +26,22 @@ def describe(
     Example:
       slicewise describe configs/hippocampus.yaml --out unet.svg
     """
-    from slicewise.cli.console import note, show_table
-    from slicewise.config import UNET, load_config
-    from slicewise.errors import UsageError
-    from slicewise.reporting.figures.architecture import draw_architecture
-    from slicewise.segmentation.architecture import describe_layers
-    from slicewise.segmentation.networks import build_network
+    from slicewise.cli.console import PROGRESS, loading, note, show_table
+    from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
-    is_drawn = config.network.name == UNET
-    if out is not None and not is_drawn:
-        raise UsageError(
-            f"--out {out}",
-            expected=f"network.name: {UNET}, which alone is drawn",
-            found=config.network.name,
-            remedy="leave --out out; the layers are listed",
-        )
-    network = build_network(config)
-    rows = describe_layers(network, *config.network.window)
-    rows_in, columns_in = config.network.window
+    with loading():
+        from slicewise.workflows.describe import DescribeOptions
+        from slicewise.workflows.describe import describe as describe_network
+    found = describe_network(DescribeOptions(config, out, work), PROGRESS)
     show_table(
-        f"{config.network.name}, input {config.in_channels} x {rows_in} x {columns_in}",
+        f"{found.name}, input {' x '.join(map(str, found.input_shape))}",
         ("layer", "kind", "output (C, H, W)", "parameters"),
         [
             (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}")
-            for row in rows
+            for row in found.layers
         ],
     )
-    note(f"{sum(item.numel() for item in network.parameters()):,} parameters")
-    if not is_drawn:
-        return
-    figure = out or work / "figures" / f"{config.name}.svg"
-    draw_architecture(rows, config.in_channels, figure)
-    note(f"figure: {figure}")
+    note(f"{found.parameters:,} parameters")
+    if found.figure is not None:
+        note(f"figure: {found.figure}")

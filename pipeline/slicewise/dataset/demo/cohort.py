@@ -20,8 +20,10 @@ from slicewise.errors import DataError
 from slicewise.imaging.files import write_text
 from slicewise.imaging.nifti.writing import write_volume
 
-__all__ = ["DEMO_LABELS", "make_demo_cohort"]
+__all__ = ["DEMO_CONFIG", "DEMO_LABELS", "make_demo_cohort"]
 
+DEMO_CONFIG = Path(__file__).with_name("demo.yaml")
+"""The configuration that trains on the cohort; it is installed with the package."""
 FORMAT_VERSION = 1
 MARKER = "demo_cohort.json"
 
