@@ -20,15 +20,15 @@ from slicewise.segmentation.confidence import StructureConfidence
 Slicewise = Callable[..., Any]
 
 
-def sure(volume_ml: float, promised: float, expected: float = math.nan) -> StructureConfidence:
+def sure(volume_ml: float, estimated: float, expected: float = math.nan) -> StructureConfidence:
     error = math.nan if math.isnan(expected) else 0.02
-    return StructureConfidence("core", volume_ml, promised, expected, error, 0.1)
+    return StructureConfidence("core", volume_ml, estimated, expected, error, 0.1)
 
 
 CONFIDENCES = {
     "good": [sure(2, 0.95)],
     "poor": [sure(2, 0.4)],
-    "foretold": [sure(3, 0.9, 0.5)],
+    "predicted": [sure(3, 0.9, 0.5)],
     "empty": [sure(0, 0)],
 }
 
@@ -36,7 +36,7 @@ CONFIDENCES = {
 def test_least_confident_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_confidences(CONFIDENCES, tmp_path / "confidence.csv")
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
-    assert [row["scan"] for row in rows] == ["empty", "poor", "foretold", "good"]
+    assert [row["scan"] for row in rows] == ["empty", "poor", "predicted", "good"]
     assert rows[2]["predicted_dice"] == "0.5"
     assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
     show_least_confident({"alone": [sure(0, 0)]})
@@ -51,8 +51,8 @@ def test_a_folder_of_masks_has_its_table(
     assert "To check first" in done.stdout
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
     assert sorted(row["scan"] for row in rows) == [f"case{number}" for number in range(6)]
-    promised = [float(row["estimated_dice"]) for row in rows]
-    assert promised == sorted(promised)
+    estimated = [float(row["estimated_dice"]) for row in rows]
+    assert estimated == sorted(estimated)
     for row in rows:
         mask = read_nifti(tmp_path / f"{row['scan']}.nii.gz")
         volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml

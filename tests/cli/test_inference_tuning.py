@@ -81,11 +81,11 @@ def test_each_fold_leaves_evidence_of_its_cases(trained: tuple[Path, str], scans
         assert dice == pytest.approx(scores[line["case"]], abs=1e-5)
 
 
-def test_choices_are_shown_written_and_tracked(trained: tuple[Path, str], work: Path) -> None:
+def test_what_was_tuned_is_shown_written_and_tracked(trained: tuple[Path, str], work: Path) -> None:
     from slicewise.tracking.store import open_store
 
     out, printed = trained
-    assert "What held-out cases choose" in printed
+    assert "Inference tuning by cross-validation" in printed
     section = yaml.safe_load((out / "inference.yaml").read_text())["inference"]
     assert section["batch_size"] == 8
     # Six patients in two folds prove nothing.
@@ -276,7 +276,7 @@ def test_the_first_model_decides_for_all(
 ) -> None:
     out = tmp_path / "mask.nii.gz"
     done = predicted(slicewise, scans, work, out, model, "--also", folds)
-    assert "inference.yaml is not followed" in done.stderr
+    assert "is not used: " in done.stderr
 
 
 def test_mirroring_a_network_that_has_not_learned_it_is_told(

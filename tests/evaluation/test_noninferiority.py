@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from slicewise.evaluation.noninferiority import judge
+from slicewise.evaluation.noninferiority import assess
 from slicewise.evaluation.paired_tests import wilcoxon_p
 from slicewise.evaluation.scores import Score
 
@@ -24,7 +24,7 @@ def scores(dice: Sequence[float], structure: str = "core", patients: int = 99) -
 
 
 def test_same_scores_are_not_worse() -> None:
-    found = judge(scores(LEVELS), scores(LEVELS), 0.0001)
+    found = assess(scores(LEVELS), scores(LEVELS), 0.0001)
     assert found.is_accepted
     assert [row.structure for row in found.rows] == ["mean", "core"]
     assert found.rows[0].difference.mean == 0
@@ -33,7 +33,7 @@ def test_same_scores_are_not_worse() -> None:
 
 @pytest.mark.parametrize(("loss", "accepted"), [(0.0049, True), (0.0051, False)])
 def test_a_loss_in_every_case_is_held_against_the_margin(loss: float, accepted: bool) -> None:
-    found = judge(scores(LEVELS), scores([value - loss for value in LEVELS]), 0.005)
+    found = assess(scores(LEVELS), scores([value - loss for value in LEVELS]), 0.005)
     # Where all cases lose the same, the interval is that loss alone.
     assert found.rows[0].difference.low == pytest.approx(-loss)
     assert found.is_accepted is accepted
@@ -42,7 +42,7 @@ def test_a_loss_in_every_case_is_held_against_the_margin(loss: float, accepted: 
 
 def test_a_better_mean_with_a_wide_interval_is_no_proof() -> None:
     changed = [value + change for value, change in zip(LEVELS, (0.2, -0.09) * 4, strict=True)]
-    found = judge(scores(LEVELS), scores(changed), 0.005)
+    found = assess(scores(LEVELS), scores(changed), 0.005)
     assert found.rows[0].difference.mean > 0.05
     assert not found.is_accepted
 
@@ -50,15 +50,15 @@ def test_a_better_mean_with_a_wide_interval_is_no_proof() -> None:
 def test_one_structure_may_not_pay_for_another() -> None:
     champion = scores(LEVELS) + scores(LEVELS, "rim")
     challenger = scores([v + 0.05 for v in LEVELS]) + scores([v - 0.02 for v in LEVELS], "rim")
-    found = judge(champion, challenger, 0.005)
+    found = assess(champion, challenger, 0.005)
     assert found.rows[0].difference.mean == pytest.approx(0.015)
     assert [text.split(":")[0] for text in found.objections] == ["rim"]
 
 
 def test_cases_of_one_patient_are_no_further_patients() -> None:
-    found = judge(scores(LEVELS, patients=5), scores([v + 0.1 for v in LEVELS], patients=5), 0.005)
+    found = assess(scores(LEVELS, patients=5), scores([v + 0.1 for v in LEVELS], patients=5), 0.005)
     assert found.rows[0].difference.patients == 5
-    assert found.objections == ("5 patients in common; 6 are needed to tell anything",)
+    assert found.objections == ("5 patients in common; 6 are the fewest for a test",)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_cases_of_one_patient_are_no_further_patients() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_refused(challenger: list[Score], text: str) -> None:
-    found = judge(scores(LEVELS), challenger, 0.005)
+    found = assess(scores(LEVELS), challenger, 0.005)
     assert not found.rows
     assert not found.is_accepted
     assert text in found.objections[0]

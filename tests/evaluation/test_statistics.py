@@ -11,8 +11,8 @@ import pytest
 
 from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import (
-    DRAWS,
     METRICS,
+    RESAMPLES,
     final_metrics,
     mean_dice,
     mean_dice_interval,
@@ -151,7 +151,7 @@ def interval_by_loop(rows: Sequence[Score], seed: int) -> tuple[float, float]:
     patients = sorted({item.patient for item in rows})
     cases = {who: [item.dice for item in rows if item.patient == who] for who in patients}
     means = []
-    for _ in range(4 * DRAWS):
+    for _ in range(4 * RESAMPLES):
         drawn = random.choice(patients, len(patients))
         means.append(np.mean([dice for who in drawn for dice in cases[who]]))
     low, high = np.percentile(means, (2.5, 97.5))

@@ -10,7 +10,7 @@ import typer
 from slicewise.cli.options import DEFAULT_WORK, Work
 
 if TYPE_CHECKING:
-    from slicewise.evaluation.noninferiority import Judgement, Row
+    from slicewise.evaluation.noninferiority import DiceRow, NonInferiority
     from slicewise.workflows.promote import Promotion
 
 _SHORT_ID = 8
@@ -141,7 +141,7 @@ def _show(result: Promotion) -> None:
         note("to promote it regardless: --force REASON, which is recorded")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: DiceRow) -> tuple[str, ...]:
     from slicewise.cli.console import figure
 
     found = row.difference
@@ -157,7 +157,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _show_comparison(comparison: Judgement, champion: str, challenger: str) -> None:
+def _show_comparison(comparison: NonInferiority, champion: str, challenger: str) -> None:
     from slicewise.cli.console import note, show_table
 
     if comparison.rows:

@@ -158,8 +158,8 @@ def pair_scores(
 ) -> list[PairedScore]:
     """What both runs have scored, in the order of the first.
 
-    Of a case that several folds of a run have scored, the mean counts. Where one run knows which
-    cases share a patient and the other does not, it is believed.
+    Of a case that several folds of a run have scored, the mean counts. Where only one run knows
+    which cases share a patient, its patients count.
 
     Raises:
         UsageError: no such metric.

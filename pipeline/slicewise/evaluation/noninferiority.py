@@ -18,12 +18,12 @@ from slicewise.evaluation.paired_tests import FEWEST_PATIENTS
 from slicewise.evaluation.scores import Score
 
 MEAN = "mean"
-"""Row of all structures together."""
+"""Row of all structures, each of which counts alike."""
 _NAMES = ("champion", "challenger")
 
 
 @dataclass(frozen=True)
-class Row:
+class DiceRow:
     """One structure, or the mean of all, in both models.
 
     Attributes:
@@ -40,16 +40,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a comparison came to.
+class NonInferiority:
+    """The outcome of a test of non-inferiority.
 
     Attributes:
         rows: the mean first, then a structure each; empty where nothing could be compared.
-        margin: largest loss of Dice that still counts as not worse.
+        margin: largest loss of Dice that counts as not worse.
         objections: why the challenger may not take the place; empty where it may.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[DiceRow, ...]
     margin: float
     objections: tuple[str, ...]
 
@@ -59,9 +59,9 @@ class Judgement:
         return not self.objections
 
 
-def judge(
+def assess(
     champion: Sequence[Score], challenger: Sequence[Score], margin: float, seed: int = 0
-) -> Judgement:
+) -> NonInferiority:
     """Compare two models on the held-out cases that both have scored.
 
     Args:
@@ -73,31 +73,32 @@ def judge(
     ours, theirs = ({row.structure for row in scores} for scores in (champion, challenger))
     if ours != theirs:
         text = f"structures differ: {listed(sorted(ours))} against {listed(sorted(theirs))}"
-        return Judgement((), margin, (text,))
+        return NonInferiority((), margin, (text,))
     pairs = pair_scores(champion, challenger)
     if not pairs:
         counts = " and ".join(
             str(len({row.case for row in rows})) for rows in (champion, challenger)
         )
         text = f"no held-out case in common, of {counts}: cross-validate both on one data set"
-        return Judgement((), margin, (text,))
+        return NonInferiority((), margin, (text,))
     compared = compare(champion, challenger, _NAMES, seed=seed)
     rows = tuple(
-        Row(row.structure, row.first_mean, row.second_mean, row.difference) for row in compared.rows
+        DiceRow(row.structure, row.first_mean, row.second_mean, row.difference)
+        for row in compared.rows
     )
-    mean = Row(
+    mean = DiceRow(
         MEAN,
         float(np.nanmean([row.champion for row in rows])),
         float(np.nanmean([row.challenger for row in rows])),
         *corrected([mean_difference(pairs, seed)]),
     )
-    return Judgement((mean, *rows), margin, tuple(_objections((mean, *rows), margin)))
+    return NonInferiority((mean, *rows), margin, tuple(_objections((mean, *rows), margin)))
 
 
-def _objections(rows: Sequence[Row], margin: float) -> Iterator[str]:
+def _objections(rows: Sequence[DiceRow], margin: float) -> Iterator[str]:
     patients = rows[0].difference.patients
     if patients < FEWEST_PATIENTS:
-        yield f"{patients} patients in common; {FEWEST_PATIENTS} are needed to tell anything"
+        yield f"{patients} patients in common; {FEWEST_PATIENTS} are the fewest for a test"
         return
     for row in rows:
         # Written so that an interval that is not known is no proof.

@@ -22,10 +22,10 @@ _DIGITS = 12
 
 
 def rank_biserial(differences: Floats) -> float:
-    """Matched-pairs rank-biserial correlation: who speaks for an increase, less who speaks against.
+    """Matched-pairs rank-biserial correlation, an effect size of paired differences.
 
     Patients are ranked by the size of their difference. The sum of the ranks of increases, minus
-    that of decreases, is divided by the sum of all ranks; a difference of 0 speaks for neither.
+    that of decreases, is divided by the sum of all ranks; a difference of 0 counts for neither.
 
     Args:
         differences: one a patient, such as the sum over the patient's cases.
@@ -45,7 +45,7 @@ def rank_biserial(differences: Floats) -> float:
 
 
 def sign_flip_p(differences: Floats, generator: np.random.Generator) -> float:
-    """P-value of a sum of differences, when any of them might as well have had the other sign.
+    """P-value of a permutation test of a sum of differences that flips their signs.
 
     With the sum over a patient's cases as the difference of the patient, it is about the mean over
     cases: both sums differ only by the number of cases, which no flip changes.
@@ -89,7 +89,7 @@ def wilcoxon_p(differences: Floats) -> float:
 
 
 def _rounded_sum(differences: Floats, axis: int) -> Floats:
-    """A sum without the last digits of arithmetic, which would tell equal sums apart."""
+    """A sum without the last digits of arithmetic, by which equal sums may differ."""
     total: Floats = np.round(differences.sum(axis=axis), _DIGITS)
     return total
 

@@ -41,7 +41,7 @@ class Score:
 
     Attributes:
         case: name of the case.
-        patient: whose it is, as a pseudonym or as the name of the case tells; cases of one
+        patient: whose it is, as a pseudonym or by the name of the case; cases of one
             patient are not independent.
         structure: name of the structure.
         state: ``detected``, ``false negative``, ``false positive`` or ``both empty``.

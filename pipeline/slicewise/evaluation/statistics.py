@@ -21,7 +21,7 @@ from slicewise.evaluation.scores import BOTH_EMPTY, FALSE_NEGATIVE, FALSE_POSITI
 
 Floats = NDArray[np.float64]
 
-DRAWS = 2000
+RESAMPLES = 2000
 _TRACKED = ("dice", "iou", "hd95_mm", "surface_dice")
 
 
@@ -142,7 +142,7 @@ def summarize(scores: Sequence[Score], seed: int = 0) -> list[StructureSummary]:
 
     Args:
         scores: rows of any number of structures.
-        seed: of the draws; one distribution does not depend on which others are asked for.
+        seed: of the bootstrap; each distribution has a generator of its own.
     """
     names = dict.fromkeys(score.structure for score in scores)
     return [_summary([row for row in scores if row.structure == name], seed) for name in names]
@@ -236,9 +236,12 @@ def mean_interval(
     if patients < 2:
         return math.nan, math.nan
 
-    def mean(drawn: NDArray[np.int64], axis: int) -> Floats:
+    def mean(resampled: NDArray[np.int64], axis: int) -> Floats:
         assert axis == -1
-        total, count = sums[:, drawn].sum(-1), counts[:, drawn].sum(-1)  # (structures, draws)
+        total, count = (
+            sums[:, resampled].sum(-1),
+            counts[:, resampled].sum(-1),
+        )  # (structures, resamples)
         # A resample may leave out all the patients that have some rare structure.
         means = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
         averaged: Floats = means.sum(0) / (count > 0).sum(0)
@@ -247,7 +250,7 @@ def mean_interval(
     found = bootstrap(
         (np.arange(patients),),
         mean,
-        n_resamples=DRAWS,
+        n_resamples=RESAMPLES,
         axis=-1,
         vectorized=True,
         method="percentile",

@@ -49,8 +49,8 @@ class Reliability:
         total = sum(self.voxels)
         if not total:
             return math.nan
-        apart = (abs(p - q) for p, q in zip(self.probability, self.positives, strict=True))
-        return sum(apart) / total
+        gaps = (abs(p - q) for p, q in zip(self.probability, self.positives, strict=True))
+        return sum(gaps) / total
 
 
 def reliability(probability: Volume, truth: Volume) -> Reliability:

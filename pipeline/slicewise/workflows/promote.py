@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slicewise.config import FOLD_KINDS
 from slicewise.errors import DataError, ModelError, UsageError
-from slicewise.evaluation.noninferiority import Judgement, judge
+from slicewise.evaluation.noninferiority import NonInferiority, assess
 from slicewise.progress import SILENT, Progress
 from slicewise.tracking import promotion
 from slicewise.tracking.listing import ModelRow, model_rows, write_rows
@@ -48,7 +48,7 @@ class Promotion:
 
     challenger: ModelVersion
     champion: ModelVersion | None
-    comparison: Judgement | None
+    comparison: NonInferiority | None
     is_promoted: bool
 
 
@@ -159,10 +159,10 @@ def list_models(options: ListModelsOptions) -> list[ModelRow]:
     return rows
 
 
-def _compared(store: Store, champion: ModelVersion, challenger: ModelVersion) -> Judgement:
+def _compared(store: Store, champion: ModelVersion, challenger: ModelVersion) -> NonInferiority:
     margin = promotion.margin_of(store, challenger)
     ours, theirs = (promotion.scores_of(store, version) for version in (champion, challenger))
-    found = judge(ours, theirs, margin)
+    found = assess(ours, theirs, margin)
     shared = FOLD_KINDS["published"]
     if challenger.folds == shared != champion.folds:
         text = (
@@ -173,7 +173,7 @@ def _compared(store: Store, champion: ModelVersion, challenger: ModelVersion) ->
     return found
 
 
-def _tags(comparison: Judgement) -> dict[str, str]:
+def _tags(comparison: NonInferiority) -> dict[str, str]:
     """The result of a comparison as tags of the promoted version."""
     if not comparison.rows:
         return {}

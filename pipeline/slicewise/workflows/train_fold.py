@@ -13,7 +13,7 @@ from slicewise.dataset.splits import Fold
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.evaluation.inference_tuning.evidence import write_evidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector
-from slicewise.evaluation.inference_tuning.options import is_decided
+from slicewise.evaluation.inference_tuning.options import is_configured
 from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score, shown_patient
 from slicewise.evaluation.results import (
     HISTORY,
@@ -172,7 +172,7 @@ def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) 
     """Predict and score what a fold holds out; leave masks and evidence in its folder."""
     predictor = Predictor.from_checkpoint(folder.kept_checkpoint(setup.config))
     collector = None
-    if not is_decided(setup.config.inference):
+    if not is_configured(setup.config.inference):
         collector = EvidenceCollector(predictor, cases.fold.number)
     scored = predict_and_score(
         predictor,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from slicewise.dataset.splits import Fold
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, read_evidence
 from slicewise.evaluation.inference_tuning.inference_file import write_inference
-from slicewise.evaluation.inference_tuning.options import is_decided
+from slicewise.evaluation.inference_tuning.options import is_configured
 from slicewise.evaluation.inference_tuning.tuning import (
     TunedInference,
     tune_inference,
@@ -37,7 +37,7 @@ def tune_ensemble(
         DataError: the evidence of a fold is damaged.
     """
     section = setup.config.inference
-    if is_decided(section):
+    if is_configured(section):
         setup.progress.message(
             "no inference tuning: the section inference of the configuration decides"
         )

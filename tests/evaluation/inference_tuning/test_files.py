@@ -19,7 +19,7 @@ from slicewise.evaluation.inference_tuning.evidence import (
 )
 from slicewise.evaluation.inference_tuning.inference_file import read_inference, write_inference
 from slicewise.evaluation.inference_tuning.options import (
-    is_decided,
+    is_configured,
     mirror_axes,
     mirror_name,
     mirror_options,
@@ -146,8 +146,8 @@ def test_options_of_mirroring() -> None:
 
 
 def test_what_a_configuration_decides() -> None:
-    assert not is_decided(InferenceSection(overlap=0.9, batch_size=3))
+    assert not is_configured(InferenceSection(overlap=0.9, batch_size=3))
     division = SliceExclusiveSection(plane="axial", structures=("front", "back"))
-    assert not is_decided(InferenceSection(slice_exclusive=(division,)))
-    assert is_decided(InferenceSection(temperature=1.1))
-    assert is_decided(InferenceSection(mirror_axes=("up_down",)))
+    assert not is_configured(InferenceSection(slice_exclusive=(division,)))
+    assert is_configured(InferenceSection(temperature=1.1))
+    assert is_configured(InferenceSection(mirror_axes=("up_down",)))

@@ -24,7 +24,7 @@ _LEVELS = np.arange(-2.5, 3.0 + _STEP, _STEP)
 
 @dataclass(frozen=True)
 class Grouping:
-    """How voxels are told apart by their intensity: by thresholds, found in each scan or fixed.
+    """Classes of intensity, between thresholds that are found in each scan or fixed.
 
     Attributes:
         count: number of classes.

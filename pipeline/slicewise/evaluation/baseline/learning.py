@@ -44,7 +44,7 @@ class LearnedPriors:
     Attributes:
         cases: in the order of their names.
         prior: of all cases.
-        held_out: for each case the file of a prior that other patients' cases were averaged to.
+        held_out: for each case the file of a prior of other patients' cases.
         is_of_one_patient: then there are no other patients, and every prior is of all cases.
     """
 

@@ -47,7 +47,7 @@ class NormalizedScan:
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A cached case with the geometry that its slices do not tell.
+    """A cached case with the geometry that its slices do not have.
 
     Attributes:
         cached: its slices and classes.

@@ -117,7 +117,7 @@ def cross_fitted(
 
 
 def _mirrorings(cases: Sequence[CaseEvidence]) -> Iterator[Candidate]:
-    # A fold that was trained without mirroring an axis tells nothing about it.
+    # A fold that was trained without mirroring an axis has no evidence about it.
     for name in cases[0].mirrored:
         if all(name in case.mirrored for case in cases):
             gains = [_mean_gain(case, case.mirrored[name]) for case in cases]

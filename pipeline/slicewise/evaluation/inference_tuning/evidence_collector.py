@@ -47,7 +47,7 @@ class HeldOutCase:
 
     Attributes:
         name: of the case.
-        patient: whose it is, as a pseudonym or as the name of the case tells.
+        patient: whose it is, as a pseudonym or by the name of the case.
         contrasts: its scans.
         reference: its label map, on their grid.
     """

@@ -47,7 +47,7 @@ def mirror_axes(name: str) -> tuple[str, ...]:
     return tuple(axis.replace("-", "_") for axis in name.split(", ")) if name else ()
 
 
-def is_decided(section: InferenceSection) -> bool:
+def is_configured(section: InferenceSection) -> bool:
     """Whether the configuration itself sets what would be tuned."""
     plain = InferenceSection(
         overlap=section.overlap,
