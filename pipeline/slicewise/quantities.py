@@ -10,7 +10,12 @@ _WHOLE_FROM_ML = 999.5
 
 def counted(number: int, noun: str) -> str:
     """A count with its noun, such as 1 case or 2 cases."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun_for(number, noun)}"
+
+
+def noun_for(number: int, noun: str) -> str:
+    """The noun that follows a count: case for 1, otherwise cases."""
+    return noun if number == 1 else f"{noun}s"
 
 
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:

@@ -315,7 +315,7 @@ def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path
     write_results(baseline, replace(fold.facts, kind="baseline"), worse, {})
     done = slicewise("report", run, "--work", work, "--baseline", baseline, "--no-viewer")
     assert done.returncode == 0, done.stderr
-    assert "network beside baseline, on the same cases" in text_of(run / "report")
+    assert "network and baseline on the same cases" in text_of(run / "report")
     # And the baseline itself.
     done = slicewise("report", baseline, "--work", work, "--no-viewer")
     assert done.returncode == 0, done.stderr

@@ -129,7 +129,9 @@ def a_drawn_case(structures: Any) -> ReportedCase:
     shown = ShownCase(
         "case11", scan, scan.with_voxels(predicted), scan.with_voxels(reference), structures
     )
-    return ReportedCase(draw_case(shown, "axial", by_errors=False), "best", ("a stray piece",))
+    return ReportedCase(
+        draw_case(shown, "axial", by_errors=False), "best", ("a false-positive component",)
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Rows, letters and greys of a slice are those that a radiologist expects."""
+"""Rows, letters and grey_levels of a slice are those that a radiologist expects."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from slicewise.imaging.pictures import NO_GEOMETRY
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.slice_images import (
     dilated,
+    draw_orientation_letters,
     eroded,
-    fullest_slice,
-    greys,
-    has_sides,
-    letter_borders,
-    picture_rows,
-    resized_label,
+    grey_levels,
+    has_orientation,
+    largest_slice,
+    resized_labels,
     size_pixels,
+    slice_rows,
 )
 
 SHAPE = (3, 4, 5)
@@ -40,7 +40,7 @@ def test_rows_run_as_on_a_light_box(
     bottom_right: tuple[int, int, int],
     shape: tuple[int, int],
 ) -> None:
-    rows = picture_rows(SCAN.voxels, axis, 1)
+    rows = slice_rows(SCAN.voxels, axis, 1)
     assert rows.shape == shape
     assert rows[0, 0] == SCAN.voxels[top_left]
     assert rows[-1, -1] == SCAN.voxels[bottom_right]
@@ -50,8 +50,8 @@ def test_the_fullest_slice() -> None:
     marked = np.zeros(SHAPE, bool)
     marked[0, :, 3] = True
     marked[2, 0, :2] = True
-    assert [fullest_slice(marked, axis) for axis in range(3)] == [0, 0, 3]
-    assert [fullest_slice(marked & False, axis) for axis in range(3)] == [1, 2, 2]
+    assert [largest_slice(marked, axis) for axis in range(3)] == [0, 0, 3]
+    assert [largest_slice(marked & False, axis) for axis in range(3)] == [1, 2, 2]
 
 
 def test_sizes_have_true_proportions_and_a_least() -> None:
@@ -64,20 +64,20 @@ def test_sizes_have_true_proportions_and_a_least() -> None:
 
 def test_greys_span_the_percentiles() -> None:
     rows = np.array([[0.0, 50.0, 100.0, 1000.0, np.nan, -np.inf]])
-    assert greys(rows, (0, 100)).tolist() == [[0, 13, 26, 255, 0, 0]]
-    assert set(greys(np.full((2, 2), 7.0), (1, 99)).ravel()) == {0}
+    assert grey_levels(rows, (0, 100)).tolist() == [[0, 13, 26, 255, 0, 0]]
+    assert set(grey_levels(np.full((2, 2), 7.0), (1, 99)).ravel()) == {0}
 
 
 def test_a_plain_picture_has_no_sides() -> None:
-    assert has_sides(SCAN)
+    assert has_orientation(SCAN)
     picture = Volume(SCAN.voxels, SCAN.affine, warnings=("odd", NO_GEOMETRY))
-    assert not has_sides(picture)
-    assert not has_sides(picture.reoriented("RAS"))
+    assert not has_orientation(picture)
+    assert not has_orientation(picture.reoriented("RAS"))
 
 
 def test_letters_change_the_borders_alone() -> None:
     picture = Image.new("RGB", (100, 80), "#808080")
-    letter_borders(picture, 2, 12)
+    draw_orientation_letters(picture, 2, 12)
     changed = np.asarray(picture)[..., 0] != 128
     assert changed[30:50, :20].any()
     assert changed[30:50, -20:].any()
@@ -86,9 +86,9 @@ def test_letters_change_the_borders_alone() -> None:
 
 def test_labels_are_repeated_and_never_mixed() -> None:
     rows = np.array([[1, 5], [0, 9]])
-    assert resized_label(rows, (4, 2)).tolist() == [[1, 1, 5, 5], [0, 0, 9, 9]]
+    assert resized_labels(rows, (4, 2)).tolist() == [[1, 1, 5, 5], [0, 0, 9, 9]]
     # Fewer pixels than voxels: the voxel in the middle of each pixel.
-    assert resized_label(np.arange(9)[None], (3, 1)).tolist() == [[1, 4, 7]]
+    assert resized_labels(np.arange(9)[None], (3, 1)).tolist() == [[1, 4, 7]]
 
 
 def test_erosion_and_dilation_are_of_four_neighbours() -> None:

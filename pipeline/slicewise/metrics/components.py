@@ -59,6 +59,17 @@ def component_counts(pair: MaskPair) -> ComponentCounts:
     return ComponentCounts(reference, found, predicted, predicted - right)
 
 
+def false_positive_components(pair: MaskPair) -> tuple[int, float]:
+    """Number and total volume in ml of the predicted components that do not touch the reference."""
+    ours, theirs = pair.predicted.voxels, pair.reference.voxels
+    components, count = label(ours, generate_binary_structure(rank=3, connectivity=3))
+    sizes = np.bincount(components.ravel(), minlength=count + 1)
+    touching = np.unique(components[ours & theirs])
+    false_positive = np.setdiff1d(np.arange(1, count + 1), touching)
+    volume_ml = float(sizes[false_positive].sum()) * pair.predicted.voxel_volume_ml
+    return len(false_positive), volume_ml
+
+
 def _connected_components(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
     """Number of components of a mask, and of those that overlap another mask."""
     components, count = label(mask, generate_binary_structure(rank=3, connectivity=3))

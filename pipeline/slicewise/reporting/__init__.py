@@ -1,1 +1,1 @@
-"""What people look at: pictures and figures."""
+"""Reports, the page of the data check, the viewer, charts and figures."""

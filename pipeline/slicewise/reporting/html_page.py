@@ -1,4 +1,4 @@
-"""What every page shares: templates with escaping, own style and scripts, a policy, the file."""
+"""Renders self-contained HTML pages from templates, with a content security policy."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def write_page(
     more_scripts: Sequence[Markup] = (),
     more_policy: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a page that needs nothing else and runs no script but its own.
+    """Write a self-contained page that runs no script but its own.
 
     Args:
         path: HTML file.
         template: name of a template that extends ``frame.html.j2``.
-        content: what it shows; all text is escaped.
-        styles: names of files beside the template, after the common one.
+        content: values of the template; all text is escaped.
+        styles: file names in the folder of templates, after the common style.
         scripts: likewise.
-        more_scripts: text of scripts from elsewhere, each in an element of its own.
-        more_policy: what the page is allowed beyond the usual.
+        more_scripts: text of further scripts, each in an element of its own.
+        more_policy: further directives of the content security policy.
 
     Raises:
         OutputError: the file cannot be written.
@@ -63,7 +63,7 @@ def write_page(
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """A picture as part of a page.
+    """A picture as a data URL.
 
     Args:
         content: bytes of the file.
@@ -74,7 +74,7 @@ def data_address(content: bytes, kind: str) -> str:
 
 @cache
 def environment() -> Environment:
-    """Templates of this room; every text in them is escaped, and a missing one is an error."""
+    """The template environment; text is escaped, and undefined values are errors."""
     return Environment(
         loader=PackageLoader("slicewise.reporting"),
         autoescape=True,
@@ -85,17 +85,17 @@ def environment() -> Environment:
 
 
 def own_text(name: str) -> Markup:
-    """Our own style, script or licence beside the templates: the only text that is not escaped."""
+    """A style, script or licence from the folder of templates, which is not escaped."""
     loader = environment().loader
     assert loader is not None
     return Markup(loader.get_source(environment(), name)[0])
 
 
 def content_policy(*directives: Mapping[str, str], scripts: Sequence[str]) -> str:
-    """A content security policy: nothing is fetched, and scripts are known by their hashes.
+    """A content security policy that allows no requests, and scripts only by their hashes.
 
     Args:
-        directives: name to sources; what several name is allowed together.
+        directives: name to sources; sources of the same directive are joined.
         scripts: text of each script of the page.
     """
     joined: dict[str, str] = {}
@@ -107,5 +107,5 @@ def content_policy(*directives: Mapping[str, str], scripts: Sequence[str]) -> st
 
 
 def text_hash(text: str) -> str:
-    """What a content security policy knows a script or a style by."""
+    """The hash of a script or style in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""A grey slice and label maps in, the slice with outlines or differences in colour out."""
+"""Overlays of label maps on a grey slice: outlines and differences."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from slicewise.imaging.structures import Structure
-from slicewise.reporting.slice_images import dilated, eroded, resized_label
+from slicewise.reporting.slice_images import dilated, eroded, resized_labels
 
-AGREEMENT, EXTRA, LACKING, CONFUSED = "#EEEEEE", "#DC267F", "#3D7DFF", "#FFC20A"
-"""Right; predicted, but not there; there, but not predicted; taken for another structure.
+AGREEMENT, FALSE_POSITIVE, FALSE_NEGATIVE, CONFUSED = "#EEEEEE", "#DC267F", "#3D7DFF", "#FFC20A"
+"""True positive, false positive, false negative, and wrong structure.
 
-Told apart by colour-blind eyes, and none of the colours of structures.
+Safe for colour-blind readers, and different from the colours of structures.
 """
 _OPACITY = 0.62
 _OPACITY_OF_AGREEMENT = 0.4
@@ -26,16 +26,16 @@ _DASH_PIXELS = 5
 def with_outline(
     picture: Image.Image, rows: NDArray[Any], structures: tuple[Structure, ...], *, dashed: bool
 ) -> Image.Image:
-    """Draw the border of each structure in its colour, just inside of it, with a black rim.
+    """Draw the contour of each structure in its colour, just inside it, with a black rim.
 
     Args:
         picture: any size.
         rows: label values, shape (H, W).
         structures: what the values mean.
-        dashed: whether the line has gaps, so that one below stays visible.
+        dashed: whether the line has gaps that leave a line below visible.
     """
     pixels = np.array(picture)  # (H, W, 3)
-    labels = resized_label(rows, picture.size)
+    labels = resized_labels(rows, picture.size)
     down, across = np.indices(labels.shape)
     gaps = ((down + across) // _DASH_PIXELS) % 2 == 1
     for structure in structures:
@@ -55,18 +55,18 @@ def with_outline(
 def with_differences(
     picture: Image.Image, predicted: NDArray[Any], reference: NDArray[Any]
 ) -> Image.Image:
-    """Colour where two label maps agree, and where and how they do not.
+    """Colour where two label maps agree and how they differ.
 
     Args:
         picture: any size.
         predicted: label values, shape (H, W).
         reference: likewise.
     """
-    shown, true = (resized_label(rows, picture.size) for rows in (predicted, reference))
+    shown, true = (resized_labels(rows, picture.size) for rows in (predicted, reference))
     kinds: Mapping[str, NDArray[np.bool_]] = {
         AGREEMENT: (shown == true) & (true != 0),
-        EXTRA: (shown != 0) & (true == 0),
-        LACKING: (shown == 0) & (true != 0),
+        FALSE_POSITIVE: (shown != 0) & (true == 0),
+        FALSE_NEGATIVE: (shown == 0) & (true != 0),
         CONFUSED: (shown != true) & (shown != 0) & (true != 0),
     }
     pixels = np.array(picture).astype(np.float64)  # (H, W, 3)

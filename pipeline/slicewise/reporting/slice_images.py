@@ -1,6 +1,7 @@
-"""A volume in, one slice of it as radiologists see it out: rows of pixels, greys, letters.
+"""Slices of a volume as images in radiological convention.
 
-Axial and coronal slices have the patient's right on the left, sagittal ones the front.
+The patient's right is on the left of axial and coronal slices, anterior on the left of sagittal
+ones.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from PIL import Image, ImageDraw, ImageFont
 from slicewise.imaging.pictures import NO_GEOMETRY
 from slicewise.imaging.volume import Volume
 
-# What is left, right, bottom and top in a picture of the plane across each RAS axis.
-BORDERS = (("A", "P", "I", "S"), ("R", "L", "I", "S"), ("R", "L", "P", "A"))
+# Left, right, bottom and top border of an image across each RAS axis.
+ORIENTATION_LETTERS = (("A", "P", "I", "S"), ("R", "L", "I", "S"), ("R", "L", "P", "A"))
 _LETTERS = "#ffffff"
 _HALO = "#000000"
-_LEAST_PIXELS = 24
+_MIN_PIXELS = 24
 
 
-def picture_rows(voxels: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
+def slice_rows(voxels: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
     """One slice of a RAS volume as rows from top to bottom, shape (H, W).
 
     Args:
@@ -29,10 +30,10 @@ def picture_rows(voxels: NDArray[Any], axis: int, number: int) -> NDArray[Any]:
         axis: of ``PLANES``, across the slice.
         number: of the slice.
     """
-    return as_rows(np.take(voxels, number, axis))
+    return as_image_rows(np.take(voxels, number, axis))
 
 
-def as_rows(plane: NDArray[Any]) -> NDArray[Any]:
+def as_image_rows(plane: NDArray[Any]) -> NDArray[Any]:
     """A plane across an axis of a RAS volume as rows from top to bottom, shape (H, W, ...).
 
     Radiologists face the patient, whose right side is on the left, and see the nose on the left
@@ -42,8 +43,8 @@ def as_rows(plane: NDArray[Any]) -> NDArray[Any]:
     return rows
 
 
-def fullest_slice(marked: NDArray[Any], axis: int) -> int:
-    """Number of the slice with the largest marked area; the middle one where nothing is marked."""
+def largest_slice(marked: NDArray[Any], axis: int) -> int:
+    """Number of the slice with the largest marked area; the middle one if nothing is marked."""
     areas = np.count_nonzero(marked, axis=in_plane(axis))
     return int(areas.argmax()) if areas.any() else marked.shape[axis] // 2
 
@@ -66,11 +67,11 @@ def size_pixels(upright: Volume, axis: int, side: int) -> tuple[int, int]:
         upright.shape[other] * upright.spacing_mm[other] for other in in_plane(axis)
     )
     scale = side / max(width_mm, height_mm)
-    return max(round(width_mm * scale), _LEAST_PIXELS), max(round(height_mm * scale), _LEAST_PIXELS)
+    return max(round(width_mm * scale), _MIN_PIXELS), max(round(height_mm * scale), _MIN_PIXELS)
 
 
-def greys(rows: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
-    """Intensities between two percentiles as greys; what is not finite is black or zero."""
+def grey_levels(rows: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
+    """Intensities between two percentiles as grey levels; non-finite values count as 0."""
     values = np.nan_to_num(rows.astype(np.float64), posinf=0, neginf=0)
     low, high = np.percentile(values, percentiles)
     if high <= low:
@@ -81,14 +82,14 @@ def greys(rows: NDArray[Any], percentiles: tuple[float, float]) -> NDArray[np.ui
     return shades
 
 
-def has_sides(volume: Volume) -> bool:
-    """Whether left and right are known; a plain picture has none."""
+def has_orientation(volume: Volume) -> bool:
+    """Whether the anatomical orientation is known; a plain picture has none."""
     return NO_GEOMETRY not in volume.warnings
 
 
-def letter_borders(picture: Image.Image, axis: int, letter_pixels: int) -> None:
-    """Write the directions at the borders, to be read on black and on white."""
-    left, right, bottom, top = BORDERS[axis]
+def draw_orientation_letters(picture: Image.Image, axis: int, letter_pixels: int) -> None:
+    """Draw the anatomical directions at the borders, readable on black and white."""
+    left, right, bottom, top = ORIENTATION_LETTERS[axis]
     width, height = picture.size
     font = ImageFont.load_default(letter_pixels)
     draw = ImageDraw.Draw(picture)
@@ -101,8 +102,8 @@ def letter_borders(picture: Image.Image, axis: int, letter_pixels: int) -> None:
         draw.text(place, letter, _LETTERS, font, anchor=anchor, stroke_width=1, stroke_fill=_HALO)
 
 
-def resized_label(rows: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Label values in another number of pixels; none is interpolated.
+def resized_labels(rows: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Nearest-neighbour resize of label values.
 
     Args:
         rows: shape (H, W).
@@ -116,12 +117,12 @@ def resized_label(rows: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels whose four neighbours are inside, too; the border of the picture counts as outside."""
+    """Erosion by a cross of 3 x 3 pixels; outside of the image is background."""
     padded = np.pad(mask, 1)
     return mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
 def dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels that are inside or have one of their four neighbours inside."""
+    """Dilation by a cross of 3 x 3 pixels."""
     padded = np.pad(mask, 1)
     return mask | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]

@@ -20,7 +20,7 @@ from slicewise.progress import Progress, tracked
 from slicewise.reporting.report.case_choice import Choice, choose_cases
 from slicewise.reporting.report.case_panels import ShownCase, draw_case
 from slicewise.reporting.report.contents import Report, ReportedCase
-from slicewise.reporting.report.stray import stray_notes
+from slicewise.reporting.report.text import component_notes
 from slicewise.reporting.viewer.page import ViewedMask, ViewedScan, viewer_parts
 from slicewise.tracking.run_folder import RunFolder
 
@@ -173,7 +173,7 @@ def _reported(choice: Choice, shown: ShownCase, config: Config) -> ReportedCase:
     plane = PLANES[slice_axis(shown.scan, config.preprocessing)]
     panels = draw_case(shown, plane, by_errors=choice.by_errors)
     notes = (
-        tuple(stray_notes(shown.predicted, shown.reference, shown.structures))
+        tuple(component_notes(shown.predicted, shown.reference, shown.structures))
         if shown.reference is not None
         else ("the reference of this case is not there",) * bool(config.data.labels)
     )

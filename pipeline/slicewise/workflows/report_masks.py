@@ -21,7 +21,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.progress import Progress, tracked
 from slicewise.quantities import counted
 from slicewise.reporting.report.contents import Report
-from slicewise.reporting.report.failures import odd_volumes
+from slicewise.reporting.report.failures import volume_outliers
 from slicewise.tracking.run_index import RunPlace
 from slicewise.workflows.report_cases import CaseReader, with_cases
 
@@ -68,7 +68,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         summaries=(),
         headline=None,
         volumes_ml=volumes_ml,
-        failures=tuple(odd_volumes(volumes_ml)),
+        failures=tuple(volume_outliers(volumes_ml)),
         compared=(),
         cases=(),
         viewer=None,

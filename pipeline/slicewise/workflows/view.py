@@ -18,7 +18,7 @@ from slicewise.imaging.scan import ScanSource, find_scans, read_label, read_scan
 from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.viewer.page import write_viewer_page
-from slicewise.reporting.viewer.scan_data import MOST_MASKS, ViewedMask, ViewedScan
+from slicewise.reporting.viewer.scan_data import MAX_MASKS, ViewedMask, ViewedScan
 from slicewise.workflows.messages import report_warnings
 
 MOST_SCANS = 30
@@ -76,10 +76,10 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
         OutputError: the page cannot be written.
     """
     _require_page(options.out, options.scan)
-    if len(options.masks) > MOST_MASKS:
+    if len(options.masks) > MAX_MASKS:
         raise UsageError(
             "`masks`",
-            expected=f"at most {MOST_MASKS}",
+            expected=f"at most {MAX_MASKS}",
             found=str(len(options.masks)),
             remedy="leave some of them out",
         )

@@ -73,7 +73,7 @@ def test_many_points_become_a_picture(
         ]
 
     assert rasterized() == [False]
-    monkeypatch.setattr(score_charts, "_MOST_POINTS", 3)
+    monkeypatch.setattr(score_charts, "_MAX_POINTS", 3)
     assert rasterized() == [True]
 
 

@@ -1,4 +1,4 @@
-"""The doctor's page: one file, problems first, nothing fetched, every name inert."""
+"""The page of the data check: one file, problems first, nothing fetched, every name inert."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_card_tells_the_facts(tmp_path: Path) -> None:
     assert facts["spacing"] == "1 x 1.25 x 3 mm"
     assert facts["axes, plane"] == "LAS, axial"
     assert facts["T1"] == "10 to 1,210, extremes 0 and 2,300"
-    for text in ("core", "2.5 ml", "label 7", "0.25 ml", "axial 3 of 7", "nothing found"):
+    for text in ("core", "2.5 ml", "label 7", "0.25 ml", "axial 3 of 7", "no findings"):
         assert text in page.text
 
 
@@ -131,12 +131,12 @@ def test_the_summary_counts(tmp_path: Path) -> None:
     ]
     set_aside = [SetAside("dicom-1", "/secret/path", "expected a, found b", "do c")]
     page = written(a_page(cases, set_aside=set_aside), tmp_path)
-    counts = re.findall(r"(\d+) (scans|patients|with labels|empty labels|unusable)", page.text)
+    counts = re.findall(r"(\d+) (scans?|patients?|with labels|empty labels?|unusable)", page.text)
     assert counts[:5] == [
         ("3", "scans"),
-        ("1", "patients"),
+        ("1", "patient"),
         ("3", "with labels"),
-        ("1", "empty labels"),
+        ("1", "empty label"),
         ("2", "unusable"),
     ]
     assert "1 set aside" in page.text
@@ -218,7 +218,7 @@ def test_spread_and_outliers_are_drawn(tmp_path: Path) -> None:
     page = written(a_page(cases), tmp_path)
     assert any("voxels I-S" in text for text in page.texts_in("figcaption"))
     assert any(bar.get("class") == "far" for bar in page.all_of("rect"))
-    assert "The same in all: spacing R-L 1 mm" in page.text
+    assert "The same in all scans: spacing R-L 1 mm" in page.text
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -238,13 +238,13 @@ def test_a_large_set_says_what_is_left_out(tmp_path: Path, monkeypatch: pytest.M
     cases = [a_case(f"c{number}") for number in range(6)]
     cases[5].problems.append("damaged")
     picture_letters = len(str(written(a_page(cases), tmp_path).all_of("img")[0]["src"]))
-    monkeypatch.setattr(data_check_page, "MOST_CARDS", 4)
-    monkeypatch.setattr(data_check_page, "MOST_PICTURE_BYTES", 3 * picture_letters)
+    monkeypatch.setattr(data_check_page, "MAX_CARDS", 4)
+    monkeypatch.setattr(data_check_page, "MAX_PICTURE_BYTES", 3 * picture_letters)
     page = written(a_page(cases), tmp_path)
     assert page.texts_in("h3") == ["c5", "c0", "c1", "c2"]
     assert len(page.all_of("img")) == 3
-    assert "2 of 6 scans, those with the fewest findings, have no card" in page.text
-    assert "1 of the cards no picture" in page.text
+    assert "Left out to keep this page small: 2 of 6 scans, those with the fewest" in page.text
+    assert "1 card without picture" in page.text
 
 
 def test_a_large_set_stays_below_fifteen_megabytes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.data_check.thumbnails import (
-    MOST_BYTES,
+    MAX_BYTES,
     SIDE_PIXELS,
     Thumbnail,
     draw_thumbnail,
@@ -196,9 +196,9 @@ def test_pictures_are_small_and_the_same_again() -> None:
     first, second = (draw_thumbnail(scan, None, "axial", {}) for _ in range(2))
     assert first == second
     smooth = draw_thumbnail(*a_scan(), "axial", COLOURS)
-    assert len(smooth.content) <= MOST_BYTES
+    assert len(smooth.content) <= MAX_BYTES
     # Pure noise cannot be as small, but lowers its quality.
-    assert len(first.content) < 4 * MOST_BYTES
+    assert len(first.content) < 4 * MAX_BYTES
 
 
 def test_structures_have_their_colour_and_others_one_of_the_palette() -> None:

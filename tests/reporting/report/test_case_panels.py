@@ -16,8 +16,8 @@ from slicewise.imaging.volume import Volume
 from slicewise.reporting.overlays import (
     AGREEMENT,
     CONFUSED,
-    EXTRA,
-    LACKING,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
     with_differences,
     with_outline,
 )
@@ -58,7 +58,7 @@ def pixels(panel: Panel) -> NDArray[np.int64]:
 
 
 def tinted(picture: NDArray[np.int64], colour: str) -> NDArray[np.bool_]:
-    """Where a picture of greys around 128 leans towards a colour."""
+    """Where a picture of grey_levels around 128 leans towards a colour."""
     tint = np.array(list(bytes.fromhex(colour[1:])), dtype=float)
     lean, apart = tint - tint.mean(), picture - picture.mean(-1, keepdims=True)
     found: NDArray[np.bool_] = (apart * lean).sum(-1) > 0.5 * (lean**2).sum()
@@ -89,13 +89,13 @@ def test_without_reference_there_is_nothing_to_compare() -> None:
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "SLA"])
 def test_differences_lie_where_the_prediction_is_wrong(codes: str) -> None:
     picture = pixels(drawn(a_case(codes)).panels[2])
-    extra = np.argwhere(tinted(picture, EXTRA))
+    extra = np.argwhere(tinted(picture, FALSE_POSITIVE))
     # 12 x 24 mm on 420 pixels: 17.5 pixels a mm, the right on the left, the back below.
     assert picture.shape == (420, 210, 3)
     top_left, bottom_right = extra.min(0), extra.max(0) + 1
     np.testing.assert_allclose(top_left, ((16 - 4) * 1.5 * 17.5, (12 - 11) * 17.5), atol=2)
     np.testing.assert_allclose(bottom_right, ((16 - 3) * 1.5 * 17.5, (12 - 5) * 17.5), atol=2)
-    assert not tinted(picture, LACKING).any()
+    assert not tinted(picture, FALSE_NEGATIVE).any()
 
 
 def test_the_slice_with_most_errors_may_be_shown() -> None:
@@ -145,9 +145,9 @@ def test_empty_masks(which: str) -> None:
     names = ("predicted", "reference") if which == "both" else (which,)
     panels = drawn(a_case(**dict.fromkeys(names, empty)), by_errors=True)
     assert len(panels.panels) == 3
-    expected = {"predicted": LACKING, "reference": EXTRA}.get(which)
+    expected = {"predicted": FALSE_NEGATIVE, "reference": FALSE_POSITIVE}.get(which)
     picture = pixels(panels.panels[2])
-    for colour in (EXTRA, LACKING):
+    for colour in (FALSE_POSITIVE, FALSE_NEGATIVE):
         assert tinted(picture, colour).any() == (colour == expected)
 
 
@@ -162,7 +162,25 @@ def test_a_plain_picture_has_no_letters(monkeypatch: pytest.MonkeyPatch) -> None
     drawn(ShownCase("x-ray", picture, mask, mask, (CORE,)))
     assert written == []
     drawn(a_case())
-    assert {"R", "L", "A", "P", "S", "I"} == set(written)
+    assert {"R", "L", "A", "P", "S", "I"} == {text for text in written if text.isalpha()}
+
+
+def test_a_colour_bar_has_the_scale_of_the_error_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[str] = []
+    monkeypatch.setattr(
+        "PIL.ImageDraw.ImageDraw.text", lambda _, __, text, *___, **____: numbers.append(text)
+    )
+    panels = drawn(a_case())
+    assert panels.colour_bar is not None
+    most = max(float(panel.caption.split("up to ")[1].removesuffix(" mm")) for panel in panels.maps)
+    assert [text for text in numbers if not text.isalpha()] == [
+        "0",
+        f"{most / 4:.3g}",
+        f"{most:.3g}",
+    ]
+    # From black at the bottom to bright yellow at the top.
+    bar = pixels(panels.colour_bar)[:, 18].sum(-1)
+    assert bar[20] > 500 > 100 > bar[-20]
 
 
 def test_error_maps_are_brightest_where_errors_add_up() -> None:
@@ -206,7 +224,7 @@ def test_differences_have_four_kinds() -> None:
         0
     ]
     for place, (colour, share) in enumerate(
-        ((AGREEMENT, 0.4), (EXTRA, 0.62), (LACKING, 0.62), (CONFUSED, 0.62))
+        ((AGREEMENT, 0.4), (FALSE_POSITIVE, 0.62), (FALSE_NEGATIVE, 0.62), (CONFUSED, 0.62))
     ):
         tint = np.array(list(bytes.fromhex(colour[1:])))
         np.testing.assert_allclose(picture[place], share * tint, atol=1)

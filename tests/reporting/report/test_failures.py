@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from slicewise.evaluation.scores import Score
-from slicewise.reporting.report.failures import KINDS, find_failures, odd_volumes, robust_z
+from slicewise.reporting.report.failures import KINDS, find_failures, robust_z, volume_outliers
 
 MakeScore = Callable[..., Score]
 USUAL = (0.88, 0.89, 0.9, 0.9, 0.91, 0.92)
@@ -32,7 +32,7 @@ def test_a_sound_run_has_none(a_score: MakeScore) -> None:
         ({"state": "false positive", "dice": 0.0, "precision": 0.0, "predicted_ml": 0.5,
           "reference_ml": 0.0}, "false positive", "0.5 ml where there is none"),
         ({"precision": 0.2, "dice": 0.895}, "leaked",
-         "3.28 of 4.1 ml lie outside of the reference"),
+         "3.28 of 4.1 ml lie outside the reference"),
         ({"dice": 0.4}, "low Dice", "Dice 0.400"),
         ({"dice": 0.6}, "low Dice", "Dice 0.600, median 0.900 (robust z -20.2)"),
         ({"hd95_mm": 9.0}, "far off", "HD95 9.0 mm, median 2.0 mm (robust z +14.0)"),
@@ -105,7 +105,7 @@ def test_robust_z_by_hand() -> None:
 
 def test_volumes_without_a_reference() -> None:
     volumes = {"core": {f"c{n}": 10.0 + n / 10 for n in range(6)} | {"big": 30.0, "none": 0.0}}
-    found = {failure.case: failure for failure in odd_volumes(volumes)}
+    found = {failure.case: failure for failure in volume_outliers(volumes)}
     assert set(found) == {"big", "none"}
     assert found["big"].reason.startswith("30 ml, median 10.3 ml (robust z +")
     assert found["none"].reason == "nothing predicted"

@@ -125,7 +125,7 @@ def test_alarms_are_loud(a_report: MakeReport, written: Written) -> None:
     assert "something is left out" in page.text
 
 
-def test_a_baseline_stands_beside(
+def test_a_baseline_is_compared(
     a_report: MakeReport, compared: Callable[[Report], Compared], written: Written
 ) -> None:
     report = a_report()
@@ -135,7 +135,7 @@ def test_a_baseline_stands_beside(
     distance = replace(dice, metric=METRICS["hd95_mm"], rows=rows)
     page = written(replace(report, compared=(replace(beside, comparisons=(dice, distance)),)))
     assert "Is it better than simple thresholding?" in page.texts_in("h2")
-    assert "network beside baseline, on the same cases" in page.texts_in("caption")
+    assert "network and baseline on the same cases" in page.texts_in("caption")
     cells = page.texts_in("td")
     place = cells.index("0.655")
     assert cells[place - 1 : place + 2] == ["12", "0.655", "0.855"]
@@ -184,19 +184,19 @@ def test_failures_lead_to_their_pictures(
 
 
 def test_nothing_failed_is_said(usual: Page) -> None:
-    assert "Nothing was found: no case is empty" in usual.text
+    assert "No case is listed as a failure or outlier." in usual.text
 
 
 def test_cases_have_pictures_with_words(usual: Page) -> None:
     pictures = usual.all_of("img")
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     for picture in pictures:
         kind, _, content = str(picture["src"]).partition(",")
         assert kind == "data:image/webp;base64"
         assert base64.b64decode(content)[:4] == b"RIFF"
         assert "case11" in str(picture["alt"])
         assert int(str(picture["width"])) > 0
-    assert "a stray piece" in usual.text
+    assert "a false-positive component" in usual.text
     assert "Dice 0.910, HD95 2.0 mm, volume 4.1 of 4 ml" in usual.text
 
 
@@ -210,7 +210,7 @@ def test_charts_have_words_and_ids_of_their_own(usual: Page) -> None:
 
 def test_how_it_was_made(usual: Page) -> None:
     facts = dict(zip(usual.texts_in("dt"), usual.texts_in("dd"), strict=True))
-    assert facts["learned from"] == "30 cases, 900 slices"
+    assert facts["training"] == "30 cases, 900 slices"
     assert facts["contrasts"] == "T2"
     assert facts["slices"] == "axial"
     assert facts["what"] == "U-Net, fold 2"
@@ -222,7 +222,7 @@ def test_without_scores(a_report: MakeReport, written: Written) -> None:
     report = a_report(scores=(), headline=None, summaries=(), failures=(), cases=())
     (fold,) = report.folds
     page = written(replace(report, folds=(replace(fold, facts=None, reliability={}),)))
-    assert [text for text in page.texts_in("h2") if text != "Summary"] == ["How it was made"]
+    assert [text for text in page.texts_in("h2") if text != "Summary"] == ["Method"]
     assert len(page.all_of("svg")) == 2
 
 
@@ -239,7 +239,7 @@ def test_masks_alone(a_report: MakeReport, written: Written) -> None:
         ["rim zone", "predicted", "1"],
         ["rim zone", "predicted", "1"],
     ]
-    assert "Dice" not in page.text.partition("What is looked for")[0].replace("low Dice", "")
+    assert "Dice" not in page.text.partition("What counts as a failure")[0].replace("low Dice", "")
 
 
 @pytest.mark.fault(86, "OK")

@@ -147,8 +147,9 @@ def test_folds(a_report: MakeReport) -> None:
 def test_interval_only_where_there_is_one(a_report: MakeReport) -> None:
     headline = a_report().headline
     assert headline is not None
-    assert with_interval(replace(headline, low=math.nan, high=math.nan), 3) == "0.855"
-    assert with_interval(replace(headline, low=0.8, high=0.9), 3) == "0.855 (0.800 to 0.900)"
+    dice = METRICS["dice"]
+    assert with_interval(replace(headline, low=math.nan, high=math.nan), dice) == "0.855"
+    assert with_interval(replace(headline, low=0.8, high=0.9), dice) == "0.855 (0.800 to 0.900)"
 
 
 def a_row(name: str, difference: float, p_corrected: float) -> StructureComparison:

@@ -20,7 +20,7 @@ from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.viewer import niivue
 from slicewise.reporting.viewer import page as viewer
-from slicewise.reporting.viewer.niivue import renderer_script, renderer_version
+from slicewise.reporting.viewer.niivue import niivue_script, niivue_version
 from slicewise.reporting.viewer.page import (
     ViewedMask,
     ViewedScan,
@@ -236,7 +236,7 @@ def test_nothing_to_look_at_is_nothing(scans: list[ViewedScan]) -> None:
 def test_a_page_that_holds_no_scan_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer, "MOST_PAGE_BYTES", 10)
+    monkeypatch.setattr(viewer, "MAX_PAGE_BYTES", 10)
     with pytest.raises(OutputError):
         write_viewer_page([ViewedScan("a", a_scan())], tmp_path / "v.html")
     assert not (tmp_path / "v.html").exists()
@@ -282,7 +282,7 @@ def test_the_licence_of_the_renderer_is_in_the_page() -> None:
     text = " ".join(Elements(viewer_parts([ViewedScan("a", a_scan())], PLENTY).markup).texts)
     assert "Copyright (c) 2021, Niivue" in text
     assert "Redistributions in binary form must reproduce the above copyright notice" in text
-    assert f"NiiVue {renderer_version()}" in text
+    assert f"NiiVue {niivue_version()}" in text
 
 
 def test_a_mask_on_another_grid_is_refused() -> None:
@@ -308,14 +308,14 @@ def test_five_masks_are_too_many() -> None:
 
 
 def test_nilearn_brings_the_renderer() -> None:
-    assert re.fullmatch(r"\d+\.\d+\.\d+", renderer_version())
+    assert re.fullmatch(r"\d+\.\d+\.\d+", niivue_version())
     for name in ("setCustomSliceShader", "customSliceShader", "screenSlices", "setPan2Dxyzmm"):
-        assert name in renderer_script()
+        assert name in niivue_script()
 
 
 def test_a_nilearn_without_the_renderer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(niivue, "_SCRIPT", "nilearn/_assets/js/gone.js")
-    renderer_script.cache_clear()
+    niivue_script.cache_clear()
     with pytest.raises(SlicewiseError, match="nilearn"):
-        renderer_script()
-    renderer_script.cache_clear()
+        niivue_script()
+    niivue_script.cache_clear()

@@ -30,7 +30,7 @@ def differences_figure(comparison: RunComparison, columns: int = 1) -> Figure:
 
     Args:
         comparison: of two runs.
-        columns: panels beside each other.
+        columns: panels in a row.
     """
     rows = -(-len(comparison.rows) // columns)
     words = "; ".join(_in_words(row, comparison) for row in comparison.rows)

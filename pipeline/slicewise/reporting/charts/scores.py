@@ -1,4 +1,4 @@
-"""Scores of many cases in, charts of their spread, volumes and probabilities out."""
+"""Charts of scores: distributions, volumes, Bland-Altman plots and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from slicewise.reporting.charts.style import (
 if TYPE_CHECKING:
     from slicewise.evaluation.statistics import Distribution, Metric, StructureSummary
 
-_MOST_POINTS = 2500
-"""Beyond so many, points are one picture within the chart: a page must stay small."""
+_MAX_POINTS = 2500
+"""More points are rasterised, which keeps the page small."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -37,13 +37,13 @@ def distribution_figure(
     metric: Metric,
     colours: Mapping[str, str],
 ) -> Figure:
-    """Draw a box and every case as a point, a row a structure; a diamond is the mean.
+    """Draw a box plot for each structure, with each case as a point and the mean as a diamond.
 
-    Boxes span the quartiles, whiskers the points within 1.5 of their distance; the bar across the
-    diamond is the 95 % interval of the mean.
+    Boxes span the quartiles, whiskers reach 1.5 interquartile ranges; the bar across the diamond is
+    the 95 % interval of the mean.
 
     Args:
-        scores: a row a case and structure.
+        scores: one row for each case and structure.
         summaries: of the same scores.
         metric: what is drawn.
         colours: structure to #rrggbb.
@@ -54,7 +54,7 @@ def distribution_figure(
         f"{metric.title} of every case. {words}.", height=max(1.0 + 0.55 * len(found), 1.9)
     )
     axes = figure.subplots()
-    many = len(scores) > _MOST_POINTS
+    many = len(scores) > _MAX_POINTS
     for place, (name, item) in enumerate(found.items()):
         rows = (getattr(score, metric.key) for score in scores if score.structure == name)
         values = [value for value in rows if not math.isnan(value)]
@@ -70,7 +70,7 @@ def distribution_figure(
 def predicted_volumes_figure(
     volumes_ml: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]
 ) -> Figure:
-    """Draw a box and every case as a point, a row a structure, where there is no reference.
+    """Draw a box plot of the predicted volumes of each structure, without reference.
 
     Args:
         volumes_ml: structure to the predicted volume of each case.
@@ -86,7 +86,7 @@ def predicted_volumes_figure(
     axes = figure.subplots()
     for place, (name, of_cases) in enumerate(volumes_ml.items()):
         values = list(of_cases.values())
-        _draw_box(axes, values, place, colours[name], many=len(values) > _MOST_POINTS)
+        _draw_box(axes, values, place, colours[name], many=len(values) > _MAX_POINTS)
     _name_rows(axes, list(volumes_ml))
     axes.set_xlabel("volume, ml")
     return figure
@@ -94,7 +94,7 @@ def predicted_volumes_figure(
 
 @chart
 def volumes_figure(scores: Sequence[Score], summary: StructureSummary, colour: str) -> Figure:
-    """Draw predicted against reference volumes of one structure; on the line they are equal."""
+    """Draw predicted against reference volumes of one structure, with the line of identity."""
     rows = _measured(scores, summary.structure)
     reference = [row.reference_ml for row in rows]
     predicted = [row.predicted_ml for row in rows]
@@ -124,7 +124,7 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
     """
     rows = _measured(scores, summary.structure)
     middle = [(row.reference_ml + row.predicted_ml) / 2 for row in rows]
-    apart = [row.volume_error_ml for row in rows]
+    errors = [row.volume_error_ml for row in rows]
     name, volume = shown_name(summary.structure), summary.volume
     figure = new_figure(
         f"Bland-Altman plot of the volume of {name} in {volume.count} cases: bias "
@@ -134,7 +134,7 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
     )
     axes = figure.subplots()
     axes.axhline(0, color=QUIET, linewidth=0.7)
-    _points(axes, middle, apart, colour)
+    _points(axes, middle, errors, colour)
     lines = (
         (volume.bias_ml, "bias", "-"),
         (volume.lower_limit_ml, "\N{MINUS SIGN}1.96 SD", "--"),
@@ -163,7 +163,7 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
 def reliability_figure(
     reliability: Mapping[str, Reliability], colours: Mapping[str, str]
 ) -> Figure:
-    """Draw how often voxels of some probability belong to a structure; on the line, as often."""
+    """Draw the reliability diagram: observed against predicted probability of voxels."""
     words = "; ".join(
         f"{shown_name(name)}: expected calibration error "
         f"{_figure(bins.expected_calibration_error, 3)}"
@@ -189,7 +189,7 @@ def reliability_figure(
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("predicted probability")
-    axes.set_ylabel("share that is right")
+    axes.set_ylabel("observed frequency")
     axes.legend(loc="upper left")
     return figure
 
@@ -215,9 +215,9 @@ def _draw_box(axes: Axes, values: Sequence[float], place: int, colour: str, *, m
         whiskerprops={"color": INK, "linewidth": 0.8},
         capprops={"color": INK, "linewidth": 0.8},
     )
-    # Spread evenly and always alike: no random numbers.
-    beside = place + 0.4 * ((np.arange(len(values)) * _GOLDEN) % 1 - 0.5)
-    _points(axes, values, beside.tolist(), colour, many=many)
+    # Golden-ratio jitter: even and reproducible.
+    jittered = place + 0.4 * ((np.arange(len(values)) * _GOLDEN) % 1 - 0.5)
+    _points(axes, values, jittered.tolist(), colour, many=many)
 
 
 def _draw_mean(axes: Axes, item: Distribution, place: int) -> None:
@@ -243,12 +243,12 @@ def _points(
         markeredgecolor=QUIET,
         markeredgewidth=0.4,
         alpha=0.85,
-        rasterized=len(across) > _MOST_POINTS if many is None else many,
+        rasterized=len(across) > _MAX_POINTS if many is None else many,
     )
 
 
 def _measured(scores: Sequence[Score], structure: str) -> list[Score]:
-    """Rows that have a volume on one side at least."""
+    """Rows with a predicted or a reference volume."""
     return [
         score
         for score in scores

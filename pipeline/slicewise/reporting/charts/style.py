@@ -12,11 +12,11 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 CHART_INCHES = (4.0, 2.7)
-"""Narrow, so that letters stay readable where a page is."""
+"""Narrow, so that text stays readable on a narrow page."""
 
-# On paper these are the colours; in a page they stand for those of its light or dark scheme.
+# Colours on paper; in a page they follow its light or dark scheme.
 INK, QUIET, LINE, PAPER = "#1b1f24", "#5b6572", "#d9dee5", "#fefefe"
-# Okabe and Ito: told apart by colour-blind eyes, too.
+# Okabe and Ito: safe for colour-blind readers.
 BETTER, WORSE = "#0072B2", "#D55E00"
 
 # Any: matplotlib types the keys as one long literal.
@@ -59,7 +59,7 @@ Arguments = ParamSpec("Arguments")
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """Letters, lines and colours of every chart, while it is drawn and while it is written."""
+    """The style of all charts, for drawing and writing them."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # A name may hold letters that the font lacks; in a page the browser has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -67,7 +67,7 @@ def chart_style() -> Iterator[None]:
 
 
 def chart(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Make a function draw in the style of every chart."""
+    """Make a function draw in the style of all charts."""
 
     @functools.wraps(draw)
     def drawn(*arguments: Arguments.args, **options: Arguments.kwargs) -> Figure:
@@ -83,7 +83,7 @@ def new_figure(
     """An empty figure.
 
     Args:
-        words: what it shows, for those who do not see it.
+        words: description for screen readers.
         width: inches.
         height: inches.
     """
@@ -93,5 +93,5 @@ def new_figure(
 
 
 def shown_name(name: str) -> str:
-    """A structure's name as people write it."""
+    """A structure's name with spaces."""
     return name.replace("_", " ")

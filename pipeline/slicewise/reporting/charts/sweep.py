@@ -1,4 +1,4 @@
-"""Trials of a sweep in, a picture of what each value did out."""
+"""The chart of a sweep: validation Dice of the trials against each searched value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 _COLOURS = {"complete": "#0072b2", "pruned": "#d55e00"}
-_MOST_COLUMNS = 3
+_MAX_COLUMNS = 3
 
 
 def draw_sweep(
@@ -17,7 +17,7 @@ def draw_sweep(
     log_keys: Collection[str],
     path: Path,
 ) -> None:
-    """A panel a key: its values across, the Dice of the trials upwards.
+    """Draw a panel for each key, with the Dice of the trials against its values.
 
     Args:
         trials: values by key, ``complete`` or another state, mean Dice or None.
@@ -25,7 +25,7 @@ def draw_sweep(
         path: PNG file.
     """
     keys = list(dict.fromkeys(key for values, _, _ in trials for key in values))
-    columns = min(len(keys), _MOST_COLUMNS)
+    columns = min(len(keys), _MAX_COLUMNS)
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
@@ -46,7 +46,7 @@ def draw_sweep(
             panel.set_xscale("log")
         panel.set_xlabel(key)
         panel.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("mean Dice, inner cases")
+    figure.axes[0].set_ylabel("mean Dice, inner validation cases")
     figure.axes[0].legend(fontsize="small")
     figure.savefig(path, dpi=110)
 

@@ -1,4 +1,4 @@
-"""What a training wrote down in, charts of loss and validation Dice out; folds lie over another."""
+"""Charts of training loss and validation Dice over the steps; folds share a chart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def loss_figure(folds: Mapping[str, Losses]) -> Figure:
     """Draw the loss over the steps.
 
     Args:
-        folds: name of each fold to its steps with the mean loss since the row before.
+        folds: fold name to steps with the mean loss since the previous row.
     """
     words = "; ".join(
         f"{name}: {rows[0][1]:.3g} at first, {rows[-1][1]:.3g} at step {rows[-1][0]}"

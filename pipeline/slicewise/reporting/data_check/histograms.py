@@ -1,4 +1,4 @@
-"""A measure of many cases in, the bars of a small histogram out; a template draws them."""
+"""Histograms of a measure over the cases, as bars for a template."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _WIDE = 30.0
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar; lengths are shares of the chart.
+    """One bar; lengths are fractions of the chart.
 
     Attributes:
         left: of its left edge.
         height: of the highest bar.
         count: cases.
-        is_far: whether it holds a case that lies far from the rest.
-        span: what it covers, to be read.
+        is_far: whether it contains an outlier.
+        span: its range, as text.
     """
 
     left: float
@@ -34,7 +34,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How a measure spreads over the cases.
+    """The distribution of a measure over the cases.
 
     Attributes:
         title: what is measured, and its unit.
@@ -54,7 +54,7 @@ class Histogram:
 
 
 def histogram(measure: Measure) -> Histogram | None:
-    """The histogram of a measure; None where there is nothing to see: few values, or one only."""
+    """The histogram of a measure; None for few or equal values."""
     values = np.array(list(measure.values.values()))
     if len(values) < FEWEST_CASES or measure.is_uniform:
         return None

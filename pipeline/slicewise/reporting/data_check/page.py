@@ -1,4 +1,4 @@
-"""Checked cases and their pictures in, one HTML file that needs nothing else out."""
+"""The page of a data check: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside, listed
 from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers, rounded
 from slicewise.imaging.structures import Structure
-from slicewise.quantities import millilitres
+from slicewise.quantities import counted, millilitres, noun_for
 from slicewise.reporting.data_check.histograms import histogram
 from slicewise.reporting.data_check.thumbnails import Thumbnail, outline_colours
 from slicewise.reporting.html_page import data_address, write_page
 
-MOST_CARDS = 2000
-MOST_PICTURE_BYTES = 10_000_000
-"""Of all pictures together, as text; with the cards a page stays below 15 MB."""
-_MOST_STRUCTURES = 8
-_MOST_DOUBLES = 8
+MAX_CARDS = 2000
+MAX_PICTURE_BYTES = 10_000_000
+"""Size of all pictures as text; with the cards, a page stays below 15 MB."""
+_MAX_STRUCTURES = 8
+_MAX_DUPLICATES = 8
 _RANKS = ("problem", "warning", "note", "good")
 
 
 @dataclass(frozen=True)
 class DataCheckPage:
-    """What the page tells.
+    """The content of the page.
 
     Attributes:
         title: heading.
         cases: in any order.
         overview: of the cases.
-        set_aside: what is no case.
-        thumbnails: case name to its picture, as far as there are any.
-        structures: names and colours of label values, as far as a configuration gives them.
+        set_aside: scans that are no case.
+        thumbnails: case name to picture, where there is one.
+        structures: names and colours of label values, from a configuration.
     """
 
     title: str
@@ -82,7 +82,7 @@ class _Card:
 
 
 def write_data_check_page(page: DataCheckPage, path: Path) -> None:
-    """Write the page: problems first, then warnings, notes and sound cases.
+    """Write the page: problems first, then warnings, notes, and cases without findings.
 
     Raises:
         OutputError: the file cannot be written.
@@ -109,24 +109,25 @@ def write_data_check_page(page: DataCheckPage, path: Path) -> None:
 
 def _tiles(page: DataCheckPage) -> Iterator[_Tile]:
     overview = page.overview
-    yield _Tile(overview.cases, "scans")
-    yield _Tile(overview.patients, "patients")
+    yield _Tile(overview.cases, noun_for(overview.cases, "scan"))
+    yield _Tile(overview.patients, noun_for(overview.patients, "patient"))
     yield _Tile(overview.labelled, "with labels")
     if overview.empty_labels:
-        yield _Tile(overview.empty_labels, "empty labels", "warning")
+        text = noun_for(overview.empty_labels, "empty label")
+        yield _Tile(overview.empty_labels, text, "warning")
     yield _Tile(overview.unusable, "unusable", "problem" if overview.unusable else "")
     yield _Tile(len(page.set_aside), "set aside", "problem" if page.set_aside else "")
     warned = sum(bool(case.warnings) for case in page.cases)
     yield _Tile(warned, "with warnings", "warning" if warned else "")
     noted = sum(bool(case.notes) for case in page.cases)
-    yield _Tile(noted, "unlike the rest", "note" if noted else "")
+    yield _Tile(noted, "with notes", "note" if noted else "")
 
 
 def _findings_of_the_set(overview: Overview) -> Iterator[_Finding]:
-    for same in overview.duplicates[:_MOST_DOUBLES]:
+    for same in overview.duplicates[:_MAX_DUPLICATES]:
         yield _Finding("problem", f"the same voxels under several names: {listed(same)}")
-    if len(overview.duplicates) > _MOST_DOUBLES:
-        more = len(overview.duplicates) - _MOST_DOUBLES
+    if len(overview.duplicates) > _MAX_DUPLICATES:
+        more = len(overview.duplicates) - _MAX_DUPLICATES
         yield _Finding("problem", f"and {more} more such groups; see their cards")
     for text in overview.notes:
         yield _Finding("note", text)
@@ -136,8 +137,8 @@ def _cards(page: DataCheckPage) -> Iterator[_Card]:
     patients = patient_numbers(page.cases)
     scans_of = Counter(patients.values())
     ranked = sorted(page.cases, key=lambda case: (_RANKS.index(_kind(case)), case.name))
-    room = MOST_PICTURE_BYTES
-    for case in ranked[:MOST_CARDS]:
+    room = MAX_PICTURE_BYTES
+    for case in ranked[:MAX_CARDS]:
         picture, thumbnail = "", page.thumbnails.get(case.name)
         if thumbnail is not None:
             picture = data_address(thumbnail.content, "image/webp")
@@ -167,8 +168,8 @@ def _card(
         verdict={
             "problem": "cannot be used",
             "warning": "usable, with warnings",
-            "note": "usable, unlike the rest",
-            "good": "nothing found",
+            "note": "usable, with notes",
+            "good": "no findings",
         }[kind],
         facts=tuple(_facts(case, patient)),
         structures=tuple(_parts(case, structures)),
@@ -207,26 +208,26 @@ def _facts(case: CheckedCase, patient: str) -> Iterator[tuple[str, str]]:
 def _parts(case: CheckedCase, structures: Sequence[Structure]) -> Iterator[_Part]:
     names = {structure.value: structure.name for structure in structures}
     colours = outline_colours(case.structures, structures)
-    for value, volume_ml in list(case.structures.items())[:_MOST_STRUCTURES]:
+    for value, volume_ml in list(case.structures.items())[:_MAX_STRUCTURES]:
         yield _Part(
             names.get(value, f"label {value}"), f"{millilitres(volume_ml)} ml", colours[value]
         )
-    if len(case.structures) > _MOST_STRUCTURES:
-        yield _Part(f"and {len(case.structures) - _MOST_STRUCTURES} more", "", "transparent")
+    if len(case.structures) > _MAX_STRUCTURES:
+        yield _Part(f"and {len(case.structures) - _MAX_STRUCTURES} more", "", "transparent")
 
 
 def _left_out(page: DataCheckPage, cards: Iterable[_Card]) -> str:
-    """What a large set has more than the page shows."""
+    """What the page of a large data set leaves out."""
     cards = list(cards)
     texts = []
     if len(page.cases) > len(cards):
         texts.append(
             f"{len(page.cases) - len(cards)} of {len(page.cases)} scans, those with the fewest "
-            "findings, have no card"
+            "findings"
         )
     hidden = sum(not card.picture and card.name in page.thumbnails for card in cards)
     if hidden:
-        texts.append(f"{hidden} of the cards no picture")
+        texts.append(f"{counted(hidden, 'card')} without picture")
     if not texts:
         return ""
-    return f"To keep this page small, {' and '.join(texts)}; --json lists every scan."
+    return f"Left out to keep this page small: {'; '.join(texts)}. The JSON file lists all scans."

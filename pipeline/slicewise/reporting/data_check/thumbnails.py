@@ -1,6 +1,6 @@
-"""A scan and its label in, one small picture of its most telling slice out, as radiologists see it.
+"""Thumbnails of scans with label contours, in radiological convention.
 
-Nothing heavy is imported here: workers draw while they hold a scan.
+No slow imports: workers draw while they hold a scan.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from slicewise.dataset.plane import PLANES
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.slice_images import (
+    draw_orientation_letters,
     eroded,
-    fullest_slice,
-    greys,
-    has_sides,
-    letter_borders,
-    picture_rows,
-    resized_label,
+    grey_levels,
+    has_orientation,
+    largest_slice,
+    resized_labels,
     size_pixels,
+    slice_rows,
 )
 
 SIDE_PIXELS = 240
 """Longer side of a picture."""
-MOST_BYTES = 6144
-"""Size that the quality is lowered for."""
+MAX_BYTES = 6144
+"""Size limit, for which the quality is reduced."""
 _QUALITIES = (80, 65, 50, 35, 20)
 _WINDOW_PERCENTILES = (1.0, 99.8)
 _LETTER_PIXELS = 13
@@ -61,7 +61,7 @@ class Thumbnail:
 def draw_thumbnail(
     scan: Volume, label: Volume | None, plane: str, colours: Mapping[int, str]
 ) -> Thumbnail:
-    """Draw the slice with the largest labelled area, or the middle one; outlines in colour.
+    """Draw the slice with the largest labelled area, or the middle one, with contours in colour.
 
     Axial and coronal slices have the patient's right on the left, and letters say so unless the
     scan is a plain picture. A pixel is as wide as it is high: the proportions are those of the
@@ -76,14 +76,14 @@ def draw_thumbnail(
     axis = PLANES.index(plane)
     upright = scan.reoriented("RAS")
     marked = None if label is None else label.reoriented("RAS").voxels
-    number = upright.shape[axis] // 2 if marked is None else fullest_slice(marked, axis)
+    number = upright.shape[axis] // 2 if marked is None else largest_slice(marked, axis)
     size = size_pixels(upright, axis, SIDE_PIXELS)
-    grey = greys(picture_rows(upright.voxels, axis, number), _WINDOW_PERCENTILES)
+    grey = grey_levels(slice_rows(upright.voxels, axis, number), _WINDOW_PERCENTILES)
     picture = Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     if marked is not None:
-        picture = _outlined(picture, picture_rows(marked, axis, number), colours)
-    if has_sides(scan):
-        letter_borders(picture, axis, _LETTER_PIXELS)
+        picture = _outlined(picture, slice_rows(marked, axis, number), colours)
+    if has_orientation(scan):
+        draw_orientation_letters(picture, axis, _LETTER_PIXELS)
     return Thumbnail(_encoded(picture), *size, plane, number + 1, upright.shape[axis])
 
 
@@ -98,7 +98,7 @@ def outline_colours(values: Iterable[int], structures: Sequence[Structure]) -> d
 def _outlined(picture: Image.Image, label: NDArray[Any], colours: Mapping[int, str]) -> Image.Image:
     """Draw the border of each structure, voxel by voxel: nothing is smoothed away."""
     pixels = np.array(picture)  # (H, W, 3)
-    drawn = resized_label(label, picture.size)
+    drawn = resized_labels(label, picture.size)
     for value, colour in colours.items():
         mask = drawn == value
         pixels[mask & ~eroded(eroded(mask))] = _rgb(colour)
@@ -117,6 +117,6 @@ def _encoded(picture: Image.Image) -> bytes:
         stream = io.BytesIO()
         picture.save(stream, "WEBP", quality=quality, method=6, use_sharp_yuv=True)
         content = stream.getvalue()
-        if len(content) <= MOST_BYTES:
+        if len(content) <= MAX_BYTES:
             break
     return content

@@ -1,4 +1,4 @@
-"""The picture of the network: its layer table in, the U as an SVG or PNG file out."""
+"""The figure of a U-Net: levels, channels, sizes and skip connections."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ _BOTTLENECK_GAP = 1.25  # leaves room for the lowest skip connection
 _LEVEL_GAP = 0.7
 _NUMBER_HEIGHT = 0.22
 _MARGIN = 0.25
-_LEFT_EDGE = -1.0
-_TOP_EDGE = 0.75
+_LEFT_EDGE, _TOP_EDGE = -1.0, 0.75
 _LEGEND_WIDTH = 2.95
 _LEGEND_HEIGHT = 0.95
 
@@ -94,7 +93,7 @@ class _Scale:
 
 
 def draw_architecture(rows: Sequence[LayerRow], in_channels: int, path: Path) -> None:
-    """Draw the U with channels, sizes and connections; the same table gives the same bytes.
+    """Draw a U-Net with channels, sizes and connections; the same table gives the same bytes.
 
     Args:
         rows: layer table of ``describe_layers``.
@@ -121,7 +120,7 @@ def draw_architecture(rows: Sequence[LayerRow], in_channels: int, path: Path) ->
 
 
 def architecture_figure(rows: Sequence[LayerRow], in_channels: int) -> Figure:
-    """The U as a figure, in inks that follow the light or dark scheme of a page.
+    """A U-Net as a figure, in colours that follow the light or dark scheme of a page.
 
     Args:
         rows: layer table of ``describe_layers``.
@@ -203,7 +202,7 @@ def _draw_right_arm(
 
 
 def _draw_output(axes: Axes, scale: _Scale, final: LayerRow, last: _Box) -> float:
-    """Draw the logits beside the last box; return their right edge."""
+    """Draw the logits next to the last box; return their right edge."""
     box = scale.box(last.right + _CONVOLUTION_GAP, 0, final.shape[0], _ENDS)
     _draw_box(axes, box, str(final.shape[0]))
     _name(axes, box, "output")

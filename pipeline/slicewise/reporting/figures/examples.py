@@ -1,4 +1,4 @@
-"""Scans with their masks in, one PNG out: a row a case, seen as radiologists do."""
+"""The figure of example masks: scan, reference and prediction of a few cases."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from slicewise.imaging.files import atomic_file
 from slicewise.imaging.structures import COLOURS
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.slice_images import (
-    BORDERS,
-    fullest_slice,
-    greys,
-    has_sides,
+    ORIENTATION_LETTERS,
+    grey_levels,
+    has_orientation,
     in_plane,
-    picture_rows,
+    largest_slice,
+    slice_rows,
 )
 
 _OPACITY = 0.55
@@ -38,7 +38,7 @@ class Example:
     """One row of the picture.
 
     Attributes:
-        title: what stands beside it.
+        title: label of the row.
         scan: intensities.
         mask: predicted label values on the same grid.
         reference: the label map as delivered, where there is one.
@@ -96,8 +96,8 @@ def _draw_row(row: Sequence[Axes], example: Example, labels: Mapping[str, int]) 
     scan, mask = example.scan.reoriented("RAS"), example.mask.reoriented("RAS")
     reference = example.reference.reoriented("RAS") if example.reference else None
     axis = scan.thickest_axis
-    index = fullest_slice((reference or mask).voxels, axis)
-    picture = greys(picture_rows(scan.voxels, axis, index), _WINDOW_PERCENTILES) / 255
+    index = largest_slice((reference or mask).voxels, axis)
+    picture = grey_levels(slice_rows(scan.voxels, axis, index), _WINDOW_PERCENTILES) / 255
     width_mm, height_mm = (scan.spacing_mm[other] for other in in_plane(axis))
     panels: list[tuple[str, Volume | None]] = [("scan", None)]
     if reference is not None:
@@ -106,12 +106,12 @@ def _draw_row(row: Sequence[Axes], example: Example, labels: Mapping[str, int]) 
     for axes, (name, overlay) in zip(row, panels, strict=False):
         shown = np.repeat(picture[..., None], 3, axis=-1)  # (H, W, 3)
         if overlay is not None:
-            shown = _overlaid(shown, picture_rows(overlay.voxels, axis, index), labels)
+            shown = _overlaid(shown, slice_rows(overlay.voxels, axis, index), labels)
         axes.imshow(shown, origin="upper", aspect=height_mm / width_mm, interpolation="nearest")
         axes.set_title(name, color=_LIGHT, fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
-        if has_sides(example.scan):
+        if has_orientation(example.scan):
             _mark_borders(axes, axis)
     row[0].set_ylabel(example.title, color=_LIGHT, fontsize=8)
     for axes in row[len(panels) :]:
@@ -130,7 +130,7 @@ def _overlaid(
 
 
 def _mark_borders(axes: Axes, axis: int) -> None:
-    left, right, bottom, top = BORDERS[axis]
+    left, right, bottom, top = ORIENTATION_LETTERS[axis]
     for x, y, text in (
         (0.03, 0.5, left),
         (0.97, 0.5, right),

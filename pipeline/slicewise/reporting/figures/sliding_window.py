@@ -1,4 +1,4 @@
-"""A slice in windows in, one picture out: taken apart, seen, weighted and put together again."""
+"""The figure of sliding-window inference: windows, weighted predictions, blended result."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from slicewise.imaging.files import atomic_file
 from slicewise.imaging.structures import COLOURS, Structure
-from slicewise.reporting.slice_images import as_rows
+from slicewise.reporting.slice_images import as_image_rows
 from slicewise.segmentation.tiles import Tile, TiledSlice
 
 _DARK = "#14171c"
 _LIGHT = "#e8eaed"
 _OPACITY = 0.6
-_LEAST_LIGHT = 0.3
-"""Of the pixels whose weight is close to nothing: they stay visible."""
+_MIN_LIGHT = 0.3
+"""Brightness of pixels with a weight near 0, which stay visible."""
 _GAP = 0.12
-"""Between tiles that are drawn apart, of a window."""
+"""Gap between the drawn windows, as a fraction of a window."""
 
 
 def draw_tiles(sliced: TiledSlice, structures: Sequence[Structure], path: Path) -> None:
@@ -40,9 +40,9 @@ def draw_tiles(sliced: TiledSlice, structures: Sequence[Structure], path: Path) 
 
 
 def tiles_figure(sliced: TiledSlice, structures: Sequence[Structure]) -> Figure:
-    """The windows of a slice, what each says under its weight, and the blended result.
+    """The windows of a slice, their weighted predictions, and the blended result.
 
-    As radiologists see it: the patient's right is on the left, or the front of a sagittal slice.
+    Radiological convention: the patient's right is on the left, or anterior of a sagittal slice.
 
     Args:
         sliced: a slice that is larger than its window.
@@ -50,16 +50,16 @@ def tiles_figure(sliced: TiledSlice, structures: Sequence[Structure]) -> Figure:
     """
     figure = Figure(figsize=(12.6, 4.6), facecolor=_DARK, layout="constrained")
     FigureCanvasAgg(figure)
-    whole, apart, together = figure.subplots(1, 3)
+    whole, tiles, blended = figure.subplots(1, 3)
     shown = _Drawing(sliced, structures)
     shown.windows(whole)
-    shown.weighted_tiles(apart)
-    shown.result(together)
+    shown.weighted_tiles(tiles)
+    shown.result(blended)
     window = " x ".join(map(str, sliced.weights.shape))
     for axes, title in (
         (whole, f"1. {len(sliced.tiles)} overlapping windows of {window} pixels"),
-        (apart, "2. each is predicted; the brighter, the more it counts"),
-        (together, "3. the weighted mean, as one slice"),
+        (tiles, "2. prediction of each window; brightness is its weight"),
+        (blended, "3. weighted mean of the windows"),
     ):
         axes.set_title(title, color=_LIGHT, fontsize=10)
         axes.set_axis_off()
@@ -85,7 +85,7 @@ class _Drawing:
         for number, tile in enumerate(self.sliced.tiles):
             top, left = self._corner(tile)
             width, height = self.sliced.weights.shape
-            # A little inside of each other, so that borders in common are all seen.
+            # Slightly inset, so that shared borders stay visible.
             inset = 0.6 * (number % len(COLOURS)) + 0.5
             axes.add_patch(
                 Rectangle(
@@ -99,18 +99,18 @@ class _Drawing:
             )
 
     def weighted_tiles(self, axes: Axes) -> None:
-        """Every window by itself, darker where it counts less."""
+        """Each window, darker where its weight is smaller."""
         across, up = self.sliced.weights.shape
         corners = [self._corner(tile) for tile in self.sliced.tiles]
         tops, lefts = (sorted({corner[place] for corner in corners}) for place in (0, 1))
         for number, (tile, (top, left)) in enumerate(zip(self.sliced.tiles, corners, strict=True)):
             seen = self.grey[tile.top : tile.top + across, tile.left : tile.left + up]
-            light = _LEAST_LIGHT + (1 - _LEAST_LIGHT) * self.sliced.weights[..., None]
+            light = _MIN_LIGHT + (1 - _MIN_LIGHT) * self.sliced.weights[..., None]
             picture = self._coloured(seen, tile.classes) * light
             x = lefts.index(left) * across * (1 + _GAP)
             y = tops.index(top) * up * (1 + _GAP) * self.aspect
             extent = (x, x + across, y + up * self.aspect, y)
-            axes.imshow(as_rows(picture), extent=extent, interpolation="nearest")
+            axes.imshow(as_image_rows(picture), extent=extent, interpolation="nearest")
             frame = Rectangle((x, y), across, up * self.aspect, fill=False, linewidth=1.6)
             frame.set_edgecolor(COLOURS[number % len(COLOURS)])
             axes.add_patch(frame)
@@ -130,7 +130,7 @@ class _Drawing:
         return picture
 
     def _show(self, axes: Axes, picture: NDArray[Any]) -> None:
-        axes.imshow(as_rows(picture), aspect=self.aspect, interpolation="nearest")
+        axes.imshow(as_image_rows(picture), aspect=self.aspect, interpolation="nearest")
 
     def _corner(self, tile: Tile) -> tuple[int, int]:
         """Top and left of a window in the picture as it is seen."""

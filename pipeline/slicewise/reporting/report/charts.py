@@ -1,4 +1,4 @@
-"""A report in, its charts with titles and captions out: what the page and the slides both show."""
+"""The charts of a report with titles and captions, for page and slides."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from slicewise.reporting.charts.training import loss_figure, validation_figure
 from slicewise.reporting.report.contents import Compared, Report
 
 SPREAD_METRICS = ("dice", "surface_dice", "hd95_mm", "relative_volume_error")
-_MOST_ROWS_IN_ONE_COLUMN = 3
+_MAX_ROWS_IN_ONE_COLUMN = 3
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with what is said about it.
+    """A figure with title and caption.
 
     Attributes:
         key: part of a file name.
         title: heading.
-        caption: how it is read.
+        caption: how to read it.
         figure: the drawing.
     """
 
@@ -43,16 +43,16 @@ class Chart:
 
 
 def spread_charts(report: Report) -> list[Chart]:
-    """How each metric spreads over the cases; of masks without scores, their volumes."""
+    """The distribution of each metric over the cases; of volumes where there are no scores."""
     if report.volumes_ml:
         figure = predicted_volumes_figure(report.volumes_ml, report.colours)
-        caption = "Every point is a case; boxes span the quartiles."
+        caption = "Each point is a case; boxes span the quartiles."
         return [Chart("volumes", "Predicted volumes", caption, figure)]
     return [
         Chart(
             f"spread-{key.replace('_', '-')}",
             _capitalized(METRICS[key].title),
-            "Every point is a case; boxes span the quartiles, the diamond is the mean with its "
+            "Each point is a case; boxes span the quartiles, the diamond is the mean with its "
             "95 % interval.",
             distribution_figure(report.scores, report.summaries, METRICS[key], report.colours),
         )
@@ -71,7 +71,7 @@ def volume_charts(report: Report) -> Iterator[Chart]:
         yield Chart(
             f"volumes-{key}",
             f"Volumes of {name}",
-            "Predicted against reference volume; on the line they are equal.",
+            "Predicted against reference volume, with the line of identity.",
             volumes_figure(report.scores, summary, colour),
         )
         yield Chart(
@@ -83,22 +83,22 @@ def volume_charts(report: Report) -> Iterator[Chart]:
 
 
 def probability_charts(report: Report) -> list[Chart]:
-    """Whether the probabilities mean what they say; none where none were kept."""
+    """Calibration of the probabilities; none where none were kept."""
     if not report.reliability:
         return []
     return [
         Chart(
             "reliability",
             "Reliability of the probabilities",
-            "On the line, voxels of probability 0.8 are right in 80 of 100. Below it the network "
-            "is too sure. Voxels below 0.01 are left out.",
+            "On the diagonal, 80 % of the voxels with probability 0.8 belong to the structure. "
+            "Below it the network is overconfident. Voxels below 0.01 are left out.",
             reliability_figure(report.reliability, report.colours),
         )
     ]
 
 
 def training_charts(report: Report) -> list[Chart]:
-    """Loss and validation Dice over the steps, folds over another."""
+    """Loss and validation Dice over the steps; folds share a chart."""
     names = [f"fold {fold.facts.fold}" if fold.facts else fold.folder.name for fold in report.folds]
     if len(names) == 1:
         names = ["this run"]
@@ -112,7 +112,7 @@ def training_charts(report: Report) -> list[Chart]:
     }
     charts = []
     if losses:
-        caption = "Mean of equal stretches of steps."
+        caption = "Mean over equal numbers of steps."
         charts.append(Chart("loss", "Training loss", caption, loss_figure(losses)))
     if validations:
         caption = "Of whole volumes of the held-out cases, on the preprocessed grid."
@@ -124,11 +124,11 @@ def training_charts(report: Report) -> list[Chart]:
 def comparison_chart(other: Compared) -> Chart:
     """How each case changed from another run to this one."""
     comparison = other.comparisons[0]
-    columns = 1 if len(comparison.rows) <= _MOST_ROWS_IN_ONE_COLUMN else 2
+    columns = 1 if len(comparison.rows) <= _MAX_ROWS_IN_ONE_COLUMN else 2
     return Chart(
         f"against-{_file_part(other.kind)}",
         f"{_capitalized(comparison.metric.title)}: {comparison.second} against {comparison.first}",
-        "A bar a case, sorted: blue is better than before, orange worse. The line is the mean "
+        "One bar for each case, sorted: blue is better, orange worse. The line is the mean "
         "difference, the band its 95 % interval.",
         differences_figure(comparison, columns),
     )

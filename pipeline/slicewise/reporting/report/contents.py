@@ -1,4 +1,4 @@
-"""What a report tells of a run, as plain data: the page and the slides draw the same."""
+"""The content of a report, which page and slides present."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """Another run beside the one of the report.
+    """Another run, to compare with the run of the report.
 
     Attributes:
         kind: what it is to the run.
@@ -47,7 +47,7 @@ class ReportedCase:
     Attributes:
         panels: what is seen.
         role: why it is shown, such as ``median``.
-        notes: what the pictures do not say, such as stray pieces.
+        notes: what the pictures do not show, such as false-positive components.
     """
 
     panels: CasePanels
@@ -57,7 +57,7 @@ class ReportedCase:
 
 @dataclass(frozen=True)
 class Report:
-    """A run as a page and slides tell it.
+    """A run with everything that its report shows.
 
     Attributes:
         name: of the configuration.
@@ -71,7 +71,7 @@ class Report:
         compared: the classical baseline, another run.
         cases: with their pictures.
         viewer: of the same cases, where it is wanted.
-        network: the U-morphed figure, where the run has a network.
+        network: figure of the architecture, where the run has a network.
         notes: what is left out, and how to get it.
         provenance: term to text.
     """

@@ -1,4 +1,4 @@
-"""Scores of a run in; out the cases that a person should look at, each with its reason."""
+"""Finds the cases of a run that should be reviewed, each with a reason."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
 from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, FALSE_NEGATIVE, FALSE_POSITIVE, Score
 from slicewise.quantities import millilitres
 
-LEAST_DICE = 0.5
-"""Below it less than half of the structure is shared, whatever the other cases are like."""
-LEAST_PRECISION = 0.5
-"""Below it most of the prediction lies outside of the structure."""
+MIN_DICE = 0.5
+"""A lower Dice is a failure, whatever the other cases are like."""
+MIN_PRECISION = 0.5
+"""A lower precision means that most of the prediction lies outside the structure."""
 KINDS = {
     "empty": "nothing was predicted in the whole case",
-    "false negative": "a structure that is there was not predicted",
-    "false positive": "a structure was predicted that is not there",
-    "leaked": "much of the prediction lies outside of the reference",
-    "far off": "surfaces that lie further apart than in the other cases",
-    "low Dice": f"Dice below {LEAST_DICE}, or far below the other cases",
-    "odd volume": "a volume error, or a volume, unlike the other cases",
+    "false negative": "a structure of the reference was not predicted",
+    "false positive": "a structure was predicted that the reference does not have",
+    "leaked": "much of the prediction lies outside the reference",
+    "far off": "surface distance far above those of the other cases",
+    "low Dice": f"Dice below {MIN_DICE}, or far below the other cases",
+    "odd volume": "volume error or volume unlike those of the other cases",
     "low confidence": "probabilities far below those of the other cases",
 }
 """From the worst to the mildest."""
 
 _MAD_TO_DEVIATION = 1.4826
 # Deviations are taken for at least as large: among equals, trifles are no outliers.
-_LEAST_DICE_DEVIATION = 0.01
-_LEAST_DISTANCE_DEVIATION_MM = 0.5
-_LEAST_VOLUME_DEVIATION = 0.02
-_LEAST_CONFIDENCE_DEVIATION = 0.005
+_MIN_DICE_DEVIATION = 0.01
+_MIN_DISTANCE_DEVIATION_MM = 0.5
+_MIN_VOLUME_DEVIATION = 0.02
+_MIN_CONFIDENCE_DEVIATION = 0.005
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a case should be looked at.
+    """Why a case should be reviewed.
 
     Attributes:
         case: its name.
@@ -72,7 +72,7 @@ def find_failures(scores: Sequence[Score]) -> list[Failure]:
     return _ranked(found)
 
 
-def odd_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
+def volume_outliers(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
     """Predicted volumes unlike the others, where there is no reference.
 
     Args:
@@ -81,7 +81,7 @@ def odd_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
     found = []
     for name, of_cases in volumes_ml.items():
         present = {case: math.log(value) for case, value in of_cases.items() if value > 0}
-        distances = robust_z(present, _LEAST_VOLUME_DEVIATION)
+        distances = robust_z(present, _MIN_VOLUME_DEVIATION)
         for case, value in of_cases.items():
             if not value and len(present) >= FEWEST_CASES:
                 found.append(Failure(case, name, "odd volume", "nothing predicted"))
@@ -95,15 +95,15 @@ def odd_volumes(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
     return _ranked(found)
 
 
-def robust_z(values: Mapping[str, float], least_deviation: float) -> dict[str, float]:
+def robust_z(values: Mapping[str, float], min_deviation: float) -> dict[str, float]:
     """Distance from the median in deviations that the MAD estimates; empty with few values."""
     known = {case: value for case, value in values.items() if math.isfinite(value)}
     if len(known) < FEWEST_CASES:
         return {}
     numbers = np.array(list(known.values()))
-    apart = numbers - np.median(numbers)
-    deviation = max(_MAD_TO_DEVIATION * float(np.median(np.abs(apart))), least_deviation)
-    return dict(zip(known, (apart / deviation).tolist(), strict=True))
+    deviations = numbers - np.median(numbers)
+    deviation = max(_MAD_TO_DEVIATION * float(np.median(np.abs(deviations))), min_deviation)
+    return dict(zip(known, (deviations / deviation).tolist(), strict=True))
 
 
 def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:
@@ -123,27 +123,27 @@ def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
         elif row.state == FALSE_POSITIVE:
             reason = f"{millilitres(row.predicted_ml)} ml where there is none"
             yield _failure(row, "false positive", reason)
-        elif row.precision < LEAST_PRECISION:
+        elif row.precision < MIN_PRECISION:
             outside_ml = (1 - row.precision) * row.predicted_ml
             volumes = f"{millilitres(outside_ml)} of {millilitres(row.predicted_ml)} ml"
-            reason = f"{volumes} lie outside of the reference"
+            reason = f"{volumes} lie outside the reference"
             yield _failure(row, "leaked", reason)
-        elif row.dice < LEAST_DICE:
+        elif row.dice < MIN_DICE:
             yield _failure(row, "low Dice", f"Dice {row.dice:.3f}")
 
 
 def _relative(rows: Sequence[Score]) -> Iterator[Failure]:
     """What is unlike the other cases of a structure."""
     measures = (
-        ("leaked", "precision", _LEAST_DICE_DEVIATION, -1, "precision", "{:.3f}"),
-        ("far off", "hd95_mm", _LEAST_DISTANCE_DEVIATION_MM, 1, "HD95", "{:.1f} mm"),
-        ("low Dice", "dice", _LEAST_DICE_DEVIATION, -1, "Dice", "{:.3f}"),
-        ("odd volume", "relative_volume_error", _LEAST_VOLUME_DEVIATION, 0, "volume", "{:+.0%}"),
-        ("low confidence", "confidence", _LEAST_CONFIDENCE_DEVIATION, -1, "confidence", "{:.3f}"),
+        ("leaked", "precision", _MIN_DICE_DEVIATION, -1, "precision", "{:.3f}"),
+        ("far off", "hd95_mm", _MIN_DISTANCE_DEVIATION_MM, 1, "HD95", "{:.1f} mm"),
+        ("low Dice", "dice", _MIN_DICE_DEVIATION, -1, "Dice", "{:.3f}"),
+        ("odd volume", "relative_volume_error", _MIN_VOLUME_DEVIATION, 0, "volume", "{:+.0%}"),
+        ("low confidence", "confidence", _MIN_CONFIDENCE_DEVIATION, -1, "confidence", "{:.3f}"),
     )
-    for kind, key, least_deviation, side, title, style in measures:
+    for kind, key, min_deviation, side, title, style in measures:
         values = {row.case: float(getattr(row, key)) for row in rows}
-        distances = robust_z(values, least_deviation)
+        distances = robust_z(values, min_deviation)
         for row in rows:
             distance = distances.get(row.case, 0.0)
             if (side * distance if side else abs(distance)) > ROBUST_Z:

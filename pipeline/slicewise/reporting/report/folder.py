@@ -1,4 +1,4 @@
-"""A report in; out its folder with page, slides and pictures, as a whole or not at all."""
+"""Writes the folder of a report: page, slides and pictures, completely or not at all."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def require_replaceable(out: Path) -> None:
         raise OutputError(
             out,
             expected="a folder for the report alone, or none yet",
-            found=", ".join(foreign[:4]) or f"no {PAGE} of slicewise beside {min(names)}",
-            remedy="choose another `out`: an older report is replaced, and nothing else",
+            found=", ".join(foreign[:4]) or f"no {PAGE} of slicewise next to {min(names)}",
+            remedy="choose another `out`: only an older report is replaced",
         )
 
 
 def write_report(report: Report, out: Path) -> None:
-    """Write the folder beside its place, then put it there: whoever is interrupted has the old one.
+    """Write a new folder and then replace the old one, which an interrupt leaves as it was.
 
     Raises:
         OutputError: the place holds something else, or cannot be written.

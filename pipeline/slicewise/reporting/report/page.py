@@ -1,4 +1,4 @@
-"""A report in, one HTML file that needs nothing else out."""
+"""The report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from slicewise.config import Config, as_yaml
+from slicewise.config import as_yaml
 from slicewise.evaluation.scores import Score
-from slicewise.quantities import millilitres
+from slicewise.quantities import millilitres, noun_for
 from slicewise.reporting.charts.export import svg_of
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.html_page import data_address, write_page
-from slicewise.reporting.overlays import AGREEMENT, CONFUSED, EXTRA, LACKING
-from slicewise.reporting.report.case_panels import Panel
+from slicewise.reporting.overlays import AGREEMENT, CONFUSED, FALSE_NEGATIVE, FALSE_POSITIVE
 from slicewise.reporting.report.charts import (
     Chart,
     comparison_chart,
@@ -27,6 +26,12 @@ from slicewise.reporting.report.charts import (
 )
 from slicewise.reporting.report.contents import Compared, Report, ReportedCase
 from slicewise.reporting.report.failures import KINDS, Failure
+from slicewise.reporting.report.method import (
+    data_facts,
+    preprocessing_facts,
+    set_aside_reasons,
+)
+from slicewise.reporting.report.panels import Panel
 from slicewise.reporting.report.tables import (
     ComparisonRow,
     case_rows,
@@ -47,12 +52,12 @@ from slicewise.reporting.report.text import (
 )
 
 GENERATOR = "slicewise report"
-"""Stands in the head of the page, so that an older report is known as one."""
+"""Written into the head of the page, by which an older report is recognised."""
 _DIFFERENCES = (
     (AGREEMENT, "agreement"),
-    (EXTRA, "predicted, but not in the reference"),
-    (LACKING, "in the reference, but not predicted"),
-    (CONFUSED, "taken for another structure"),
+    (FALSE_POSITIVE, "false positive: only predicted"),
+    (FALSE_NEGATIVE, "false negative: only in the reference"),
+    (CONFUSED, "wrong structure"),
 )
 
 
@@ -96,7 +101,7 @@ class _Shown:
 
 
 @dataclass(frozen=True)
-class _Beside:
+class _ComparedRun:
     """Another run, as the template prints it."""
 
     kind: str
@@ -110,7 +115,7 @@ class _Beside:
 
 
 def write_report_page(report: Report, path: Path) -> None:
-    """Write the page: how good, better than what, where it fails, and how it came to be.
+    """Write the page: scores, comparisons, cases, failures and method.
 
     Raises:
         OutputError: the file cannot be written.
@@ -144,7 +149,7 @@ def _content(report: Report) -> dict[str, Any]:
         "intervals": INTERVALS,
         "columns": headline_columns(report),
         "structure_rows": list(structure_rows(report)),
-        "beside": [_beside(other) for other in report.compared],
+        "compared": [_compared(other) for other in report.compared],
         "spread": _drawn(spread_charts(report)),
         "volumes": _drawn(list(volume_charts(report))),
         "probabilities": _drawn(probability_charts(report)),
@@ -159,9 +164,9 @@ def _content(report: Report) -> dict[str, Any]:
         "score_titles": score_titles(report),
         "case_rows": list(case_rows(report, anchors)),
         "structure_names": [shown_name(name) for name in _names(report)],
-        "data": list(_data(report)),
-        "preprocessing": list(_preprocessing(report)),
-        "set_aside": _set_aside(report),
+        "data": list(data_facts(report)),
+        "preprocessing": list(preprocessing_facts(report)),
+        "set_aside": set_aside_reasons(report),
         "network": report.network and svg_of(report.network),
         "configuration": as_yaml(report.folds[0].config) if report.folds else "",
     }
@@ -177,26 +182,27 @@ def _interval(report: Report) -> str:
 def _tiles(report: Report) -> Iterator[_Tile]:
     cases = len(report.case_names)
     if cases:
-        yield _Tile(str(cases), "held-out cases" if report.folds else "cases")
+        yield _Tile(str(cases), noun_for(cases, "held-out case" if report.folds else "case"))
     if report.scores:
         if not patients_unknown(report):
-            yield _Tile(str(len({score.patient for score in report.scores})), "patients")
+            patients = len({score.patient for score in report.scores})
+            yield _Tile(str(patients), noun_for(patients, "patient"))
         for text, counts in (
-            ("false negatives", [item.false_negative for item in report.summaries]),
-            ("false positives", [item.false_positive for item in report.summaries]),
+            ("false negative", [item.false_negative for item in report.summaries]),
+            ("false positive", [item.false_positive for item in report.summaries]),
         ):
             count = sum(counts)
-            yield _Tile(str(count), text, "problem" if count else "")
+            yield _Tile(str(count), noun_for(count, text), "problem" if count else "")
         undefined = sum(item.undefined for item in report.summaries)
         yield _Tile(str(undefined), "both empty")
     if cases:
         failed = len({failure.case for failure in report.failures})
-        yield _Tile(str(failed), "to look at", "warning" if failed else "")
+        yield _Tile(str(failed), "to review", "warning" if failed else "")
 
 
-def _beside(other: Compared) -> _Beside:
+def _compared(other: Compared) -> _ComparedRun:
     comparison = other.comparisons[0]
-    return _Beside(
+    return _ComparedRun(
         other.kind,
         other.name,
         comparison_sentence(other),
@@ -232,8 +238,14 @@ def _shown(case: ReportedCase, report: Report, anchors: Mapping[str, str]) -> _S
         tuple(failure for failure in report.failures if failure.case == name),
         case.notes,
         tuple(_picture(panel, f"{name}, {case.panels.place}") for panel in case.panels.panels),
-        tuple(_picture(panel, f"Error map of {name}") for panel in case.panels.maps),
+        tuple(_picture(panel, f"Error map of {name}") for panel in _maps(case)),
     )
+
+
+def _maps(case: ReportedCase) -> tuple[Panel, ...]:
+    """Error maps with their colour bar."""
+    bar = case.panels.colour_bar
+    return case.panels.maps if bar is None else (*case.panels.maps, bar)
 
 
 def _in_figures(score: Score) -> str:
@@ -255,51 +267,3 @@ def _picture(panel: Panel, what: str) -> _Picture:
 
 def _names(report: Report) -> list[str]:
     return [item.structure for item in report.summaries] or list(report.volumes_ml)
-
-
-def _data(report: Report) -> Iterator[tuple[str, str]]:
-    told = not patients_unknown(report)
-    for facts in report.facts:
-        prefix = f"fold {facts.fold}: " if len(report.facts) > 1 else ""
-        slices = f", {facts.training_slices:,} slices" if facts.training_slices else ""
-        yield (
-            f"{prefix}learned from",
-            f"{facts.training_cases} cases"
-            f"{f' of {facts.training_patients} patients' * told}{slices}",
-        )
-        yield (
-            f"{prefix}held out",
-            f"{facts.validation_cases} cases{f' of {facts.validation_patients} patients' * told}",
-        )
-    if report.folds:
-        config = report.folds[0].config
-        yield "contrasts", ", ".join(config.data.contrasts)
-        yield "structures", ", ".join(map(shown_name, config.data.labels))
-
-
-def _preprocessing(report: Report) -> Iterator[tuple[str, str]]:
-    if not report.folds:
-        return
-    config: Config = report.folds[0].config
-    section = config.preprocessing
-    low, high = section.clip_percentiles
-    planes = {"thickest": "across the thickest voxels", "all": "axial, coronal and sagittal"}
-    yield "slices", planes.get(section.plane, section.plane)
-    spacing_mm = " x ".join(f"{value:g}" for value in section.spacing_mm or ())
-    name = "spacing" if section.plane == "all" else "in-plane spacing"
-    yield name, f"{spacing_mm} mm" if spacing_mm else "as scanned"
-    yield (
-        "intensities",
-        f"clipped to the {low:g}th to {high:g}th percentile of the foreground "
-        f"({section.foreground}), then one mean and deviation a volume",
-    )
-    yield "crop to foreground", "yes" if section.crop_foreground else "no"
-    if report.network is None and all(facts.kind == "baseline" for facts in report.facts):
-        return
-    neighbours = config.network.context_slices
-    plural = "s" * (neighbours > 1)
-    yield "context", f"{neighbours} neighbour{plural} on either side" if neighbours else "none"
-
-
-def _set_aside(report: Report) -> dict[str, str]:
-    return {name: reason for facts in report.facts for name, reason in facts.set_aside.items()}

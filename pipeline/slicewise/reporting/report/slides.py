@@ -1,4 +1,4 @@
-"""A report in; out its charts and cases as a PDF of wide pages and as a PNG each, for slides."""
+"""Charts and cases of a report as slides: one PDF, and a PNG for each page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from PIL import Image
 from slicewise.imaging.files import atomic_file
 from slicewise.reporting.charts.export import write_figure
 from slicewise.reporting.charts.style import INK, LINE, QUIET, WORSE, chart, chart_style
-from slicewise.reporting.overlays import AGREEMENT, CONFUSED, EXTRA, LACKING
-from slicewise.reporting.report.case_panels import CasePanels, Panel
+from slicewise.reporting.overlays import AGREEMENT, CONFUSED, FALSE_NEGATIVE, FALSE_POSITIVE
+from slicewise.reporting.report.case_panels import CasePanels
 from slicewise.reporting.report.charts import every_chart
 from slicewise.reporting.report.contents import Report, ReportedCase
+from slicewise.reporting.report.error_maps import MAP_PIXELS
+from slicewise.reporting.report.panels import Panel
 from slicewise.reporting.report.tables import StructureRow, headline_columns, structure_rows
 from slicewise.reporting.report.text import alarms, folds_text, meaning
 
@@ -36,9 +38,9 @@ _LINE_HEIGHT, _PARAGRAPH_GAP = 0.046, 0.018
 _TEXT_TOP, _BOTTOM = 0.84, 0.07
 """Where the first line of a text begins, and the last one at the lowest."""
 _HEADING_POINTS, _LETTERS_OF_HEADING = 20, 40
-_MOST_WARNINGS = 4
+_MAX_WARNINGS = 4
 _ROWS_A_PAGE, _ROW_HEIGHT, _LETTERS_OF_NAME = 8, 0.09, 20
-_MOST_CASES = 40
+_MAX_CASES = 40
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def write_slides(report: Report, pdf: Path, pictures: Path) -> None:
     """Write every slide as a page of a PDF, and as a PNG.
 
     Args:
-        report: what is told.
+        report: content of the slides.
         pdf: file of all pages.
         pictures: folder of one PNG a page.
 
@@ -85,7 +87,7 @@ def _slides(report: Report) -> Iterator[Slide]:
         yield Slide(item.key, item.figure)
     if report.network is not None:
         yield Slide("network", _in_wide_page(report.network))
-    for number, case in enumerate(report.cases[:_MOST_CASES], start=1):
+    for number, case in enumerate(report.cases[:_MAX_CASES], start=1):
         yield Slide(f"case-{number}", _case_figure(case, report))
 
 
@@ -107,10 +109,10 @@ def _paragraphs(report: Report) -> Iterator[tuple[str, str]]:
     """Text and colour of each."""
     yield " · ".join(report.provenance.values()), QUIET
     warnings = [*alarms(report), *report.notes]
-    for text in warnings[:_MOST_WARNINGS]:
+    for text in warnings[:_MAX_WARNINGS]:
         yield f"Careful. {text}", WORSE
-    if len(warnings) > _MOST_WARNINGS:
-        yield f"and {len(warnings) - _MOST_WARNINGS} more, on the page", WORSE
+    if len(warnings) > _MAX_WARNINGS:
+        yield f"and {len(warnings) - _MAX_WARNINGS} more, on the page", WORSE
     yield " ".join(meaning(report)), INK
     yield folds_text(report), QUIET
 
@@ -183,8 +185,10 @@ def _case_figure(case: ReportedCase, report: Report) -> Figure:
     )
     above, below = figure.subfigures(2, 1, height_ratios=(1.5, 1), squeeze=False)[:, 0]
     _draw_pictures(above.subplots(1, len(panels.panels), squeeze=False)[0], panels.panels)
-    places = below.subplots(1, len(panels.maps) + 1, squeeze=False)[0]
-    _draw_pictures(places[: len(panels.maps)], panels.maps)
+    maps = panels.maps if panels.colour_bar is None else (*panels.maps, panels.colour_bar)
+    widths = [*(panel.width for panel in maps), MAP_PIXELS]
+    places = below.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    _draw_pictures(places[: len(maps)], maps)
     _draw_legend(places[-1], panels, report)
     return figure
 
@@ -201,9 +205,9 @@ def _draw_legend(axes: Axes, panels: CasePanels, report: Report) -> None:
     if panels.maps:
         colours |= {
             "agreement": AGREEMENT,
-            "only predicted": EXTRA,
-            "only in the reference": LACKING,
-            "another structure": CONFUSED,
+            "false positive": FALSE_POSITIVE,
+            "false negative": FALSE_NEGATIVE,
+            "wrong structure": CONFUSED,
         }
     axes.set_axis_off()
     axes.legend(

@@ -1,4 +1,4 @@
-"""A report in, the rows of its tables out, as the template prints them."""
+"""The rows of the tables of a report, as text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
 from slicewise.reporting.report.text import (
     cases_text,
-    digits_of,
     figure,
+    metric_text,
     p_text,
     verdict_condition,
     verdict_word,
@@ -79,7 +79,7 @@ class CaseRow:
         structure: name.
         state: detected, false negative, false positive or both empty.
         figures: texts.
-        is_failure: whether something is the matter with it.
+        is_failure: whether it is listed among the failures.
     """
 
     case: str
@@ -92,25 +92,18 @@ class CaseRow:
 
 
 def headline_columns(report: Report) -> list[str]:
-    """Titles of the metrics that every structure is told by."""
+    """Titles of the metrics in the table of structures."""
     tolerances = sorted({structure.surface_tolerance_mm for structure in report.structures})
     within = f" ({tolerances[0]:g} mm)" if len(tolerances) == 1 else ""
     return [_title(METRICS[key]) + within * (key == "surface_dice") for key in _HEADLINES]
 
 
 def structure_rows(report: Report) -> Iterator[StructureRow]:
-    """A row a structure: means with their intervals, and counts of errors."""
+    """One row for each structure: means with their intervals, and counts of errors."""
     tolerances = {item.name: item.surface_tolerance_mm for item in report.structures}
     is_same = len(set(tolerances.values())) == 1
     for item in report.summaries:
-        figures = [
-            with_interval(
-                item.metrics[key],
-                digits_of(METRICS[key]),
-                signed=METRICS[key].better == "zero",
-            )
-            for key in _HEADLINES
-        ]
+        figures = [with_interval(item.metrics[key], METRICS[key]) for key in _HEADLINES]
         if not is_same:
             place = _HEADLINES.index("surface_dice")
             figures[place] += f" at {tolerances[item.structure]:g} mm"
@@ -126,7 +119,7 @@ def structure_rows(report: Report) -> Iterator[StructureRow]:
 
 
 def comparison_rows(other: Compared) -> Iterator[ComparisonRow]:
-    """A row a metric and structure."""
+    """One row for each metric and structure."""
     for comparison in other.comparisons:
         for row in comparison.rows:
             if row.difference.cases:
@@ -191,22 +184,21 @@ def _score_figures(score: Score, metrics: list[Metric]) -> tuple[str, ...]:
 def _figure_of(value: float, metric: Metric) -> str:
     if metric.key == _PERCENT and math.isfinite(value):
         return f"{figure(100 * value, 1, signed=True)} %"
-    return figure(value, digits_of(metric), signed=metric.better == "zero")
+    return metric_text(value, metric)
 
 
 def _comparison_row(row: StructureComparison, metric: Metric) -> ComparisonRow:
-    digits = digits_of(metric)
-    difference = figure(row.difference.mean, digits, signed=True)
+    difference = metric_text(row.difference.mean, metric, signed=True)
     if math.isfinite(row.difference.low):
         ends = (row.difference.low, row.difference.high)
-        low, high = (figure(end, digits, signed=True) for end in ends)
+        low, high = (metric_text(end, metric, signed=True) for end in ends)
         difference += f" ({low} to {high})"
     return ComparisonRow(
         _title(metric),
         shown_name(row.structure),
         cases_text(row),
-        figure(row.first_mean, digits),
-        figure(row.second_mean, digits),
+        metric_text(row.first_mean, metric),
+        metric_text(row.second_mean, metric),
         difference,
         figure(row.difference.effect_size, 2, signed=True),
         p_text(row.difference.p_corrected),

@@ -1,4 +1,4 @@
-"""A report's figures in, sentences out: what they mean, what must be known, by which rules."""
+"""The sentences of a report: summary, warnings, comparisons and scoring rules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from slicewise.evaluation.comparison import RunComparison, StructureComparison
 from slicewise.evaluation.results import Results
 from slicewise.evaluation.statistics import Distribution, Metric, StructureSummary
 from slicewise.evaluation.verdicts import direction
+from slicewise.imaging.structures import Structure
+from slicewise.imaging.volume import Volume
+from slicewise.metrics.components import false_positive_components
+from slicewise.metrics.masks import mask_pair
+from slicewise.quantities import counted, millilitres
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
 
@@ -26,11 +31,11 @@ INTERVALS = (
     "how far a figure may move with other patients of the same kind, not with other scanners, "
     "hospitals or readers."
 )
-_MOST_DIGITS = 3
+_MAX_DIGITS = 3
 _SPACE = "\N{NO-BREAK SPACE}"
 _DASH = "\N{EN DASH}"
 _FEW_PATIENTS = 10
-_MOST_STRUCTURES = 6
+_MAX_STRUCTURES = 6
 _DISTANCES = ("hd95_mm", "surface_distance_mm")
 """Undefined where a structure is missed, so that bad cases drop out of their means."""
 
@@ -44,18 +49,25 @@ def figure(value: float, digits: int, *, signed: bool = False) -> str:
     return f"{shown:{'+' if signed and shown else ''}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def metric_text(value: float, metric: Metric, *, signed: bool = False) -> str:
+    """A value of a metric with the digits that are worth showing."""
+    signed = signed or metric.better == "zero"
+    if metric.unit == "ml" and math.isfinite(value):
+        return millilitres(value, signed=signed).replace("-", "\N{MINUS SIGN}")
+    return figure(value, digits_of(metric), signed=signed)
+
+
 def digits_of(metric: Metric) -> int:
     """Digits that are worth showing in a sentence or a table of means."""
-    return min(metric.digits, _MOST_DIGITS)
+    return min(metric.digits, _MAX_DIGITS)
 
 
-def with_interval(item: Distribution, digits: int, *, signed: bool = False) -> str:
+def with_interval(item: Distribution, metric: Metric) -> str:
     """A mean with its interval, where it has one."""
-    mean = figure(item.mean, digits, signed=signed)
+    mean = metric_text(item.mean, metric)
     if not math.isfinite(item.low):
         return mean
-    low, high = (figure(end, digits, signed=signed) for end in (item.low, item.high))
-    return f"{mean} ({low} to {high})"
+    return f"{mean} ({metric_text(item.low, metric)} to {metric_text(item.high, metric)})"
 
 
 def p_text(value: float) -> str:
@@ -82,13 +94,13 @@ def alarms(report: Report) -> list[str]:
     texts = []
     if shared := sum(facts.shared_patients for facts in report.facts):
         texts.append(
-            f"{_count(shared, 'patient')} with scans on both sides, in training and among the "
+            f"{counted(shared, 'patient')} with scans on both sides, in training and among the "
             "held-out cases. The figures are optimistically biased: they say how known patients "
             "are segmented, not new ones."
         )
     if unscored := sum(map(_unscored, report.folds)):
         texts.append(
-            f"{_count(unscored, 'held-out case')} could not be scored, such as where prediction "
+            f"{counted(unscored, 'held-out case')} could not be scored, such as where prediction "
             "failed. They count in no figure."
         )
     if any(fold.config.training.keep == "best" and _is_network(fold) for fold in report.folds):
@@ -99,7 +111,7 @@ def alarms(report: Report) -> list[str]:
     patients = {score.patient for score in report.scores}
     if report.scores and len(patients) < _FEW_PATIENTS:
         texts.append(
-            f"Only {_count(len(patients), 'patient')}: means and intervals of so few say little "
+            f"Only {counted(len(patients), 'patient')}: means and intervals of so few say little "
             "about others."
         )
     if patients_unknown(report):
@@ -129,7 +141,7 @@ def folds_text(report: Report) -> str:
     shared = sum(facts.shared_patients for facts in report.facts)
     if shared:
         return (
-            f"Folds were made {kinds}; {_count(shared, 'patient')} on both sides. "
+            f"Folds were made {kinds}; {counted(shared, 'patient')} on both sides. "
             f"Held out: {which}."
         )
     if patients_unknown(report):
@@ -158,7 +170,7 @@ def comparison_sentence(other: Compared) -> str:
         if rows
     ]
     rest = len(comparison.rows) - len(better) - len(worse)
-    unclear = f"; {_count(rest, 'structure')} without a clear difference" if rest else ""
+    unclear = f"; {counted(rest, 'structure')} without a clear difference" if rest else ""
     this = "the network" if comparison.second == "network" else comparison.second
     return f"Measured by {title}, {this} is {', and '.join(parts)}{unclear}."
 
@@ -183,6 +195,27 @@ def cases_text(row: StructureComparison) -> str:
     return f"{cases} of {cases + row.undefined}" if row.undefined else str(cases)
 
 
+def component_notes(
+    predicted: Volume, reference: Volume, structures: Sequence[Structure]
+) -> Iterator[str]:
+    """False-positive components of each structure, which pictures of slices hardly show.
+
+    Args:
+        predicted: label map.
+        reference: label map on the same grid, with axes in the same order.
+        structures: what the values mean.
+    """
+    for structure in structures:
+        pair = mask_pair(predicted, reference, structure.value)
+        # Without a reference the whole structure is false positive, which the failures say.
+        if not pair.reference.voxels.any():
+            continue
+        count, volume_ml = false_positive_components(pair)
+        if count:
+            components = counted(count, "false-positive component")
+            yield f"{shown_name(structure.name)}: {components}, {millilitres(volume_ml)} ml"
+
+
 def _differences(rows: Sequence[StructureComparison], comparison: RunComparison) -> str:
     digits = digits_of(comparison.metric)
     return listed(
@@ -192,7 +225,7 @@ def _differences(rows: Sequence[StructureComparison], comparison: RunComparison)
             f"{f', in {cases_text(row)} cases' * bool(row.undefined)})"
             for row in rows
         ],
-        _MOST_STRUCTURES,
+        _MAX_STRUCTURES,
     )
 
 
@@ -205,15 +238,15 @@ def _level(report: Report, headline: Distribution) -> Iterator[str]:
     patients = len({score.patient for score in report.scores})
     cases = len(report.case_names)
     if not math.isfinite(headline.mean):
-        yield f"In {_count(cases, 'held-out case')} no structure has a defined Dice."
+        yield f"In {counted(cases, 'held-out case')} no structure has a defined Dice."
         return
     interval = ""
     if math.isfinite(headline.low):
         interval = f" (95 % interval {headline.low:.3f} to {headline.high:.3f})"
     over = " over the structures" if len(report.summaries) > 1 else ""
-    of_patients = "" if patients_unknown(report) else f" of {_count(patients, 'patient')}"
+    of_patients = "" if patients_unknown(report) else f" of {counted(patients, 'patient')}"
     yield (
-        f"In {_count(cases, 'held-out case')}{of_patients} the mean Dice"
+        f"In {counted(cases, 'held-out case')}{of_patients} the mean Dice"
         f"{over} is {headline.mean:.3f}{interval}."
     )
     if headline.count > 1:
@@ -225,7 +258,7 @@ def _level(report: Report, headline: Distribution) -> Iterator[str]:
 
 def _losses(summaries: Sequence[StructureSummary]) -> str:
     parts = [
-        f"{shown_name(item.structure)} is {word} in {_count(count, 'case')}"
+        f"{shown_name(item.structure)} is {word} in {counted(count, 'case')}"
         for item in summaries
         for word, count in (
             ("false negative", item.false_negative),
@@ -233,8 +266,8 @@ def _losses(summaries: Sequence[StructureSummary]) -> str:
         )
         if count
     ]
-    more = f"; and {len(parts) - _MOST_STRUCTURES} more" if len(parts) > _MOST_STRUCTURES else ""
-    text = "; ".join(parts[:_MOST_STRUCTURES]) + more
+    more = f"; and {len(parts) - _MAX_STRUCTURES} more" if len(parts) > _MAX_STRUCTURES else ""
+    text = "; ".join(parts[:_MAX_STRUCTURES]) + more
     return f"{text}." if parts else "No structure is false negative or false positive in any case."
 
 
@@ -244,7 +277,7 @@ def _to_look_at(report: Report) -> str:
         return "No case stands out as a failure."
     share = f"{cases} of {len(report.case_names)} cases"
     verb = "stands" if cases == 1 else "stand"
-    return f"{share} {verb} out and should be looked at; the list of failures says why."
+    return f"{share} {verb} out and should be reviewed; the list of failures gives the reasons."
 
 
 def _is_network(fold: Results) -> bool:
@@ -256,7 +289,3 @@ def _unscored(fold: Results) -> int:
     if fold.facts is None or not fold.scores:
         return 0
     return max(fold.facts.validation_cases - len({score.case for score in fold.scores}), 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""The installed nilearn in, the renderer that it carries out, with its licence."""
+"""The NiiVue renderer, as the installed nilearn brings it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VERSION = re.compile(r'\{version:"(\d+\.\d+\.\d+)"\}')
 
 
 @cache
-def renderer_script() -> str:
+def niivue_script() -> str:
     """NiiVue as one classic script that defines ``niivue``.
 
     It is read where nilearn brings it, so that nothing of it is copied into this package.
@@ -35,8 +35,8 @@ def renderer_script() -> str:
     return script
 
 
-def renderer_version() -> str:
+def niivue_version() -> str:
     """Version of NiiVue, such as 0.68.1."""
-    found = _VERSION.search(renderer_script())
+    found = _VERSION.search(niivue_script())
     assert found is not None
     return found[1]

@@ -1,4 +1,4 @@
-"""Scans and their masks in, a viewer of all planes out: parts for a page, or a page of its own."""
+"""The viewer of scans and masks: as parts for a page, or as a page of its own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from markupsafe import Markup
 from slicewise.errors import OutputError
 from slicewise.imaging.files import write_text
 from slicewise.reporting.html_page import content_policy, environment, own_text, text_hash
-from slicewise.reporting.viewer.niivue import renderer_script, renderer_version
+from slicewise.reporting.viewer.niivue import niivue_script, niivue_version
 from slicewise.reporting.viewer.scan_data import ViewedMask, ViewedScan, viewed_json
 
 __all__ = ["ViewedMask", "ViewedScan", "ViewerParts", "viewer_parts", "write_viewer_page"]
 
-MOST_PAGE_BYTES = 300_000_000
-"""Of the scans of one page, as text; browsers read no text of more than 512 MB."""
+MAX_PAGE_BYTES = 300_000_000
+"""Size of the scans of a page as text; browsers read at most 512 MB."""
 POLICY = {"img-src": "data:"}
 """What the renderer needs: pictures that it holds itself."""
 _OWN_SCRIPTS = ("viewer_geometry.js", "viewer_labels.js", "viewer_controls.js", "viewer.js")
@@ -26,13 +26,13 @@ _OWN_SCRIPTS = ("viewer_geometry.js", "viewer_labels.js", "viewer_controls.js", 
 
 @dataclass(frozen=True)
 class ViewerParts:
-    """A viewer to be put into a page.
+    """The parts of a viewer, to be inserted into a page.
 
     Attributes:
         markup: one element, with the scans in it; empty where there is none to look at.
         style: for the page's ``style``; every rule is about the viewer alone.
         scripts: one ``script`` each, at the end of the body; a few for any number of viewers.
-        policy: directives that a content security policy needs beside the scripts' hashes.
+        policy: directives that a content security policy needs besides the scripts' hashes.
         left_out: titles of the scans that did not fit.
     """
 
@@ -43,20 +43,20 @@ class ViewerParts:
     left_out: tuple[str, ...]
 
 
-def viewer_parts(scans: Sequence[ViewedScan], most_bytes: int) -> ViewerParts:
+def viewer_parts(scans: Sequence[ViewedScan], max_bytes: int) -> ViewerParts:
     """One viewer with a chooser of scans.
 
     It starts when it comes into sight, and leaves the wheel to the page until it is clicked.
 
     Args:
         scans: the first is shown first.
-        most_bytes: of all scans together, as text; the renderer adds 2.3 MB. Each scan that still
+        max_bytes: of all scans together, as text; the renderer adds 2.3 MB. Each scan that still
             fits is taken, in their order.
 
     Raises:
         GeometryError, LabelError, ScanError: a scan that cannot be shown; see ``viewed_json``.
     """
-    return _parts(scans, most_bytes, alone=False)
+    return _parts(scans, max_bytes, alone=False)
 
 
 def write_viewer_page(
@@ -71,11 +71,11 @@ def write_viewer_page(
         GeometryError, LabelError, ScanError: a scan that cannot be shown; see ``viewed_json``.
         OutputError: the file cannot be written, or no scan fits.
     """
-    parts = _parts(scans, MOST_PAGE_BYTES, alone=True)
+    parts = _parts(scans, MAX_PAGE_BYTES, alone=True)
     if not parts.markup:
         raise OutputError(
             path,
-            expected=f"scans of at most {MOST_PAGE_BYTES // 1_000_000} MB as text",
+            expected=f"scans of at most {MAX_PAGE_BYTES // 1_000_000} MB as text",
             found="none",
             remedy="crop the scan, or store its voxels as whole numbers",
         )
@@ -100,10 +100,10 @@ def write_viewer_page(
     return parts.left_out
 
 
-def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> ViewerParts:
+def _parts(scans: Sequence[ViewedScan], max_bytes: int, *, alone: bool) -> ViewerParts:
     kept: list[tuple[str, Markup]] = []
     left_out = []
-    room = most_bytes
+    room = max_bytes
     for viewed in scans:
         content = viewed_json(viewed)
         if len(content) > room:
@@ -121,7 +121,7 @@ def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> View
             scans=[content for _, content in kept],
             left_out=left_out,
             alone=alone,
-            version=renderer_version(),
+            version=niivue_version(),
             licence=own_text("niivue_licence.txt"),
         )
     )
@@ -131,4 +131,4 @@ def _parts(scans: Sequence[ViewedScan], most_bytes: int, *, alone: bool) -> View
 @cache
 def _scripts() -> tuple[Markup, ...]:
     own = "\n".join(own_text(name) for name in _OWN_SCRIPTS)
-    return Markup(renderer_script()), Markup(f'(() => {{\n"use strict";\n{own}}})();')
+    return Markup(niivue_script()), Markup(f'(() => {{\n"use strict";\n{own}}})();')

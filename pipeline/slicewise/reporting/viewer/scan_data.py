@@ -1,7 +1,7 @@
-"""Scans and their masks in, the JSON that the viewer's script draws them from out.
+"""Scans and masks as JSON for the script of the viewer.
 
 The viewer shows the planes of the scan, undistorted; voxels are turned to the nearest RAS order
-and nothing is interpolated here. Where they lie in the world is told beside them, exactly.
+and nothing is interpolated. Their exact position in world coordinates is included.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from slicewise.imaging.nifti.skew import ROUNDING_RADIANS
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume, require_same_grid
 from slicewise.quantities import millilitres
-from slicewise.reporting.slice_images import has_sides
+from slicewise.reporting.slice_images import has_orientation
 
-MOST_MASKS = 4
+MAX_MASKS = 4
 """Of one scan: a texel on the graphics card holds the labels of so many."""
-MOST_STRUCTURES = 255
+MAX_STRUCTURES = 255
 """Of one mask: a label takes one byte."""
 _WINDOW_PERCENTILES = (1.0, 99.7)
-_MOST_SAMPLES = 2_000_000
+_MAX_SAMPLES = 2_000_000
 _NOTICED_TILT_DEGREES = 0.5
 _TYPES = (np.uint8, np.int16, np.uint16, np.float32, np.float64)
 
@@ -74,10 +74,10 @@ def viewed_json(viewed: ViewedScan) -> Markup:
         LabelError: more masks or structures than the viewer holds.
         ScanError: no voxel holds a number.
     """
-    if len(viewed.masks) > MOST_MASKS:
+    if len(viewed.masks) > MAX_MASKS:
         raise LabelError(
             viewed.title,
-            expected=f"at most {MOST_MASKS} masks",
+            expected=f"at most {MAX_MASKS} masks",
             found=str(len(viewed.masks)),
             remedy="leave some of them out",
         )
@@ -86,7 +86,7 @@ def viewed_json(viewed: ViewedScan) -> Markup:
     content = {
         "title": viewed.title,
         "notes": [text for text in (viewed.note, _plane_note(viewed.scan)) if text],
-        "has_sides": has_sides(viewed.scan),
+        "has_sides": has_orientation(viewed.scan),
         "shape": upright.shape,
         "spacing_mm": upright.spacing_mm,
         "affine": upright.affine.tolist(),
@@ -117,10 +117,10 @@ def structures_shown(mask: ViewedMask) -> list[Structure]:
 def _mask_content(mask: ViewedMask, scan: Volume) -> dict[str, object]:
     require_same_grid(scan, mask.label)
     structures = structures_shown(mask)
-    if len(structures) > MOST_STRUCTURES:
+    if len(structures) > MAX_STRUCTURES:
         raise LabelError(
             mask.name,
-            expected=f"a label map of at most {MOST_STRUCTURES} structures",
+            expected=f"a label map of at most {MAX_STRUCTURES} structures",
             found=f"{len(structures)} different values",
             remedy="give a label map; intensities and probabilities are no masks",
         )
@@ -198,7 +198,7 @@ def _window(scan: Volume) -> dict[str, float]:
         )
     lowest, highest = float(values.min()), float(values.max())
     # A part of a large scan tells its percentiles well enough.
-    samples = values[:: max(values.size // _MOST_SAMPLES, 1)]
+    samples = values[:: max(values.size // _MAX_SAMPLES, 1)]
     low, high = (float(value) for value in np.percentile(samples, _WINDOW_PERCENTILES))
     if high <= low:
         low, high = lowest, highest
@@ -209,7 +209,7 @@ def _window(scan: Volume) -> dict[str, float]:
 
 def _plane_note(scan: Volume) -> str:
     """What should be known of planes that are not those of the body."""
-    if not has_sides(scan):
+    if not has_orientation(scan):
         return "A plain picture: left and right are unknown, and a pixel is taken for 1 mm."
     axes = scan.reoriented("RAS").affine[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
