@@ -1,4 +1,4 @@
-"""A budget in epochs or minutes in, a number of steps out, measured on this machine."""
+"""Turns a budget in epochs or minutes into a number of steps, measured on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WARMUP_STEPS = 3
 _MEASURED_STEPS, _MEASURED_SECONDS = 40, 4.0
 """A trial ends with the first of these, ..."""
 _MEASURED_SHARE, _LONGEST_SHARE_SECONDS = 0.02, 15.0
-"""... but not before this share of a budget in minutes: a wrong pace costs more of a longer one."""
+"""... but not before this share of a budget in minutes: an error costs more of a longer one."""
 _MEASURED_CASES = 4
 _SAFETY = 0.96
 """Share of a budget in minutes that is planned; the rest is for checkpoints and noise."""
@@ -26,7 +26,7 @@ _SAFETY = 0.96
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do.
+    """Steps and precision of a run, with the durations measured for them.
 
     Attributes:
         config: with steps and precision fixed.
@@ -50,7 +50,7 @@ class Plan:
 
 
 def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase]) -> Plan:
-    """Fix steps and precision by trying a few steps; the trial leaves no trace in the run."""
+    """Fix steps and precision by timing a few steps of a trial, which the run does not include."""
     device = choose_device(config.training.device)
     precision = resolve_precision(config.training, device)
     config = _with_training(config, precision=precision)
@@ -90,7 +90,7 @@ def _share_seconds(config: Config) -> float:
 
 
 def _step_seconds(trial: Training, least_seconds: float) -> float:
-    """Median, so that what else the machine does for a moment does not halve a budget."""
+    """Median duration, so that a short load of the machine does not halve a budget."""
     for _ in range(_WARMUP_STEPS):
         trial.step()
     durations = [trial.step()["step_seconds"]]

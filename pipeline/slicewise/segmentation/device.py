@@ -1,4 +1,4 @@
-"""What this machine computes with: its device, and the number format that suits it."""
+"""Chooses the device, the precision and the memory format of a computation."""
 
 from __future__ import annotations
 

@@ -28,13 +28,13 @@ _LOWER_OUTPUTS = "level_convs."
 def start_from(
     network: SegmentationNetwork, checkpoint: Checkpoint, config: Config, where: str
 ) -> list[str]:
-    """Give a network what another one has learned, as far as it means the same.
+    """Take over the weights of a trained model, as far as they mean the same.
 
     The outputs start from scratch where the structures differ in name or order. The first
     convolution follows the contrasts by name and the neighbours by distance, see ``_moved_inputs``.
     All other weights are taken over as they are, with the running means of batch normalisation.
 
-    The network of another package does not tell which weights see the input: it must see the same
+    Which weights of another package's network see the input is unknown: it must have the same
     contrasts and context. Its outputs start from scratch like those of the U-Net, if it names them.
 
     Args:
@@ -133,7 +133,7 @@ def _misfit(where: str, expected: str, found: str) -> CheckpointError:
 def _inputs(
     weights: dict[str, Tensor], learned: Mapping[str, Tensor], old: Config, new: Config
 ) -> list[str]:
-    """Take over what sees the input channels, as far as they show the same."""
+    """Take over the weights of the input channels, as far as these mean the same."""
     names = [name for name in _INPUT if name in weights and name in learned]
     contrasts, wanted = old.data.contrasts, new.data.contrasts
     context, wanted_context = old.network.context_slices, new.network.context_slices

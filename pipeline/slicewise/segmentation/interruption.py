@@ -1,4 +1,4 @@
-"""Signals that end a training are noticed between two steps, so that the state can be saved."""
+"""Defers SIGTERM and SIGINT to the end of a training step, so that the state can be saved."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class SignalWatch:
-    """While it is open, SIGTERM and SIGINT are remembered instead of obeyed.
+    """Context in which SIGTERM and SIGINT are recorded and do not end the process.
 
     Attributes:
-        received: number of the signal that came, or None.
+        received: number of the signal that arrived, or None.
     """
 
     def __init__(self) -> None:

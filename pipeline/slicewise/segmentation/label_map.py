@@ -1,4 +1,4 @@
-"""Probabilities in, a label map out: the likeliest structures, divided as the labels are."""
+"""Turns probabilities into a label map: argmax, with structures that never share a slice."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def label_map(
     labels: Mapping[str, int],
     slice_exclusive: Sequence[SliceExclusiveSection],
 ) -> Volume:
-    """The structure that each voxel belongs to.
+    """The most probable structure of each voxel.
 
-    Where a protocol divides structures at a slice, the voxels of a slice that belong to any of them
-    go to the one that has the largest sum of probability in these voxels. Divisions follow one
-    another: what one has moved, the next may move again.
+    Of slice-exclusive structures a slice holds one: all its voxels of any of them get the one with
+    the largest sum of probabilities over these voxels. The rules are applied one after another, so
+    that a later one may change what an earlier one has set.
 
     Args:
         grid: of the scan.
@@ -35,13 +35,13 @@ def label_map(
     """
     channels = probabilities.argmax(0)  # (X, Y, Z)
     names = list(labels)
-    for division in slice_exclusive:
-        divided = np.array([1 + names.index(name) for name in division.structures])  # (S,)
-        axis = stored_axis(grid, division.plane)
-        inside = np.isin(channels, divided)
+    for rule in slice_exclusive:
+        exclusive = np.array([1 + names.index(name) for name in rule.structures])  # (S,)
+        axis = stored_axis(grid, rule.plane)
+        inside = np.isin(channels, exclusive)
         in_slice = tuple(other for other in range(3) if other != axis)
-        sums = np.stack([(probabilities[item] * inside).sum(in_slice) for item in divided])
-        winners = divided[sums.argmax(0)]  # (slices,)
+        sums = np.stack([(probabilities[item] * inside).sum(in_slice) for item in exclusive])
+        winners = exclusive[sums.argmax(0)]  # (slices,)
         along = np.expand_dims(winners, in_slice)  # (1, slices, 1) where axis is 1
         channels = np.where(inside, along, channels)
     values = np.array([0, *labels.values()])

@@ -1,4 +1,4 @@
-"""A mask in, the same mask out without stray pieces and holes, where held-out cases got better."""
+"""Post-processing of masks: removes connected components and fills holes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 
 _NEIGHBOURS = generate_binary_structure(rank=3, connectivity=3)
-"""Voxels belong to one piece when they share a face, an edge or a corner, as in the metrics."""
+"""Voxels of one component share a face, an edge or a corner, as in the metrics."""
 _ROUNDING_VOXELS = 1e-6
 
 
@@ -25,14 +25,14 @@ def postprocess(
 ) -> Volume:
     """Clean the structures of a mask, one by one.
 
-    First pieces are taken away, and become background; then holes are filled, which are background
-    that one structure encloses. Voxels of other structures stay what they are. A single slice is
-    taken as a plane: its holes are enclosed within it.
+    First components are removed, which become background; then holes are filled, which are
+    background that one structure encloses. Voxels of other structures stay unchanged. In a single
+    slice, holes are enclosed within its plane.
 
     Args:
         mask: label values, shape (X, Y, Z).
         labels: structure to its value.
-        sections: structure to what becomes of it; structures left out stay.
+        sections: settings by structure; structures left out stay unchanged.
 
     Returns:
         A mask on the same grid; without any section, the mask that was given.
@@ -51,23 +51,23 @@ def postprocess(
 def _drop_components(
     voxels: NDArray[Any], value: int, section: PostprocessingSection, voxel_volume_ml: float
 ) -> None:
-    """Turn unwanted pieces of a structure into background, in place."""
+    """Turn unwanted components of a structure into background, in place."""
     box = _box(voxels == value)
     if box is None or not (section.largest_component or section.minimum_volume_ml):
         return
     inside = voxels[box]
-    pieces, _ = label(inside == value, _NEIGHBOURS)
-    sizes = np.bincount(pieces.ravel())  # the first counts what belongs to no piece
+    components, _ = label(inside == value, _NEIGHBOURS)
+    sizes = np.bincount(components.ravel())  # the first counts what belongs to none
     dropped = sizes < section.minimum_volume_ml / voxel_volume_ml - _ROUNDING_VOXELS
     if section.largest_component:
         # Of equal ones the first.
         dropped |= np.arange(len(sizes)) != 1 + sizes[1:].argmax()
     dropped[0] = False
-    inside[dropped[pieces]] = 0
+    inside[dropped[components]] = 0
 
 
 def _fill_holes(voxels: NDArray[Any], value: int) -> None:
-    """Give the background that a structure encloses to the structure, in place."""
+    """Add the background that a structure encloses to the structure, in place."""
     box = _box(voxels == value)
     if box is None:
         return

@@ -69,7 +69,7 @@ class Segmenter(Protocol):
 
         Args:
             contrasts: one volume a contrast of the configuration, all on one grid.
-            case: name of the case; a cross-validation tells by it which network has not seen it.
+            case: name of the case; a cross-validation finds its out-of-fold network by it.
             task: follows the work; its total is 1.
 
         Returns:

@@ -1,4 +1,4 @@
-"""A folder with an interrupted training in, the same training at the same step out."""
+"""Resumes an interrupted training at the step where it was saved."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def resume_training(
             path,
             expected=f"the state of a training as Slicewise {__version__} keeps it",
             found=f"another one, as other versions may have kept it: {error}",
-            remedy="finish it with the version that began it, or start anew in another --out; "
-            f"--from {path} begins with its weights",
+            remedy="finish it with the version that began it, or train again in another --out; "
+            f"--from {path} starts from its weights",
         ) from error
     return training
 
@@ -127,5 +127,5 @@ def _changed(path: Path, expected: str, found: str) -> CheckpointError:
         path,
         expected=expected,
         found=found,
-        remedy="restore what has changed, or start anew in another --out without --resume",
+        remedy="restore what has changed, or train from scratch in another --out without --resume",
     )

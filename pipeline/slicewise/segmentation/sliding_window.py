@@ -16,9 +16,9 @@ from slicewise.segmentation.device import autocast, memory_format_of, resolve_pr
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""
 WindowObserver = Callable[[Places, torch.Tensor], None]
-"""Is shown where the windows of a batch lie, and their probabilities (N, K, H, W)."""
+"""Called with the places of a batch of windows and their probabilities (N, K, H, W)."""
 SliceObserver = Callable[[int], None]
-"""Is told how many slices were seen since it was told last."""
+"""Called with the number of slices predicted since the last call."""
 
 
 def predict_views(
@@ -29,7 +29,7 @@ def predict_views(
     device: torch.device,
     on_slices: SliceObserver | None = None,
 ) -> torch.Tensor:
-    """Probabilities of a volume, mean over the planes that it is seen in.
+    """Probabilities of a volume, mean over the planes that it is cut in.
 
     Args:
         network: in evaluation mode.
@@ -37,7 +37,7 @@ def predict_views(
         axes: each a way to cut it into slices.
         config: context, window, overlap and batch size.
         device: where the network is.
-        on_slices: is told of each batch of slices that was seen.
+        on_slices: is called after each batch of slices.
 
     Returns:
         Shape (K, X, Y, Z), float32 on the CPU.
@@ -63,16 +63,16 @@ def predict_slices(
 ) -> torch.Tensor:
     """Probabilities of the slices of one volume.
 
-    Slices that fit into the window are padded with their edge and seen at once; larger ones are
-    seen in overlapping windows that are blended with Gaussian weights.
+    Slices that fit into the window are padded with their edge and predicted at once; larger ones
+    are predicted in overlapping windows that are blended with Gaussian weights.
 
     Args:
         network: in evaluation mode.
         slices: normalised, shape (D, C, H, W).
         config: context, window, overlap and batch size.
         device: where the network is.
-        on_windows: is shown each batch of windows on its way into the blending.
-        on_slices: is told of each batch of slices that was seen.
+        on_windows: is called with each batch of windows before the blending.
+        on_slices: is called after each batch of slices.
 
     Returns:
         Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.

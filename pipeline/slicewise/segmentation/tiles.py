@@ -1,4 +1,4 @@
-"""A scan in; out the windows that one of its slices is seen in, with what each of them says."""
+"""The sliding windows of one slice with their predictions, and how these are blended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TiledSlice:
-    """A slice as the network sees it, in RAS: rows along the first axis that remains.
+    """A preprocessed slice in RAS with its windows: rows along the first axis that remains.
 
     Attributes:
         picture: normalised intensities of the first contrast, shape (H, W); where a slice is
@@ -63,12 +63,12 @@ class TiledSlice:
 
 
 def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
-    """Predict the slice of a scan that holds the most structure, and keep what each window says.
+    """Predict the slice of a scan with the most labelled pixels, and keep each window's prediction.
 
-    Of an ensemble the first network is asked; of several planes, the first.
+    The first network of an ensemble predicts, in the first of several planes.
 
     Raises:
-        UsageError: the slices fit into the window, so that nothing is taken apart.
+        UsageError: the slices fit into the window, so that there is a single one.
     """
     member = predictor.members[0]
     image, axis = predictor.preprocessing_of(member).from_volumes(contrasts)  # (C, X, Y, Z)
@@ -79,7 +79,7 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     network, context = member.network, config.network.context_slices
     everything = predict_slices(network, slices, config, predictor.device)  # (D, K, H, W)
     number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
-    # The slice with the neighbours that it is seen with; at the ends of a scan they are fewer.
+    # The slice with its context; at the ends of a scan there are fewer neighbours.
     first = max(number - context, 0)
     near = slices[first : number + context + 1]
     tiles: list[Tile] = []

@@ -1,4 +1,4 @@
-"""Cached cases in, checkpoints out: a fixed number of steps that can stop and go on unchanged."""
+"""The training loop: a fixed number of steps, which can be interrupted and resumed exactly."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ SECONDS_BETWEEN_CHECKPOINTS = 300.0
 
 
 class TrainingObserver(Protocol):
-    """Is told what happens; a progress bar, a tracked run."""
+    """Receives the progress of a training: a progress bar, a tracked run."""
 
     def on_step(self, step: int, values: dict[str, float]) -> None:
-        """A step has been taken."""
+        """Called after each step."""
 
     def on_validation(self, step: int, score: ValidationScore) -> None:
-        """The validation cases have been scored."""
+        """Called after each validation."""
 
 
 @dataclass
 class TrainingProgress:
-    """How far a training is.
+    """State of a training: steps taken, best validation, durations and history.
 
     Attributes:
         step: steps taken.
@@ -79,17 +79,17 @@ class TrainingProgress:
 
 
 class Training:
-    """One network on its way through its steps.
+    """Trains one network for a number of steps.
 
     Args:
         config: complete and resolved: steps and precision are fixed.
         train: cases that are learned from.
         val: cases that are scored.
         fold: written to the checkpoints.
-        initial: checkpoint whose weights it begins with; None begins anew.
+        initial: checkpoint whose weights it starts from; None starts from random weights.
 
     Attributes:
-        started_anew: what the initial checkpoint did not fit, a sentence each.
+        reinitialized: which weights the initial checkpoint did not fit, a sentence each.
 
     Raises:
         TrainingError: no training cases.
@@ -125,7 +125,7 @@ class Training:
             # Dice alone has next to no gradient where nothing is probable.
             classes = max(config.out_channels, 2)
             init_output_bias(network, self.sampler.class_priors(section.batch_size, classes))
-        self.started_anew = (
+        self.reinitialized = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
         self.memory_format = memory_format_of(section)
@@ -255,12 +255,13 @@ class Training:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         section = self.config.augmentation
         images, labels = batch.images.to(self.device), batch.labels.to(self.device)
-        apart = images.unflatten(1, (-1, len(self.config.data.contrasts)))  # (N, 2k+1, C, H, W)
+        contrasts = len(self.config.data.contrasts)
+        by_contrast = images.unflatten(1, (-1, contrasts))  # (N, 2k+1, C, H, W)
         axes = known_axes(self.config.preprocessing)
         if axes is not None:
             across = torch.tensor(axes)[batch.views]
-            apart, labels = mirror(apart, labels, across, section, generator)
-        images = drop_contrast(apart, section, generator).flatten(1, 2)
+            by_contrast, labels = mirror(by_contrast, labels, across, section, generator)
+        images = drop_contrast(by_contrast, section, generator).flatten(1, 2)
         images, labels = augment(images, labels, section, generator)
         return self.additional(images, labels, generator)
 

@@ -1,4 +1,4 @@
-"""A network and cached cases in, Dice of whole volumes out: slices are never scored alone."""
+"""Scores a network on held-out volumes during training; slices are never scored alone."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from slicewise.segmentation.sliding_window import classes_of, predict_views
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """Dice on the preprocessed grid; final figures are computed on the native one.
+    """Dice on the preprocessed grid; final scores are computed on the native one.
 
     Attributes:
-        dice: mean over the cases of each structure; NaN where no case has it.
+        dice: mean over the cases by structure; NaN where no case has the structure.
     """
 
     dice: dict[str, float]
