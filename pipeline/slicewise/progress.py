@@ -1,4 +1,4 @@
-"""How long work reports its progress: one protocol for all rooms, and one that says nothing."""
+"""Protocol by which all modules report progress, and a silent implementation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 class Task(Protocol):
-    """A piece of work that is under way."""
+    """A running task, whose progress can be updated."""
 
     def update(
         self, completed: float, *, total: float | None = None, detail: str | None = None
     ) -> None:
-        """Report how far the work is.
+        """Report the progress of the task.
 
         Args:
             completed: done so far, in the units of the total; fractions are welcome.
@@ -43,7 +43,7 @@ class Progress(Protocol):
     def task(
         self, description: str, total: float | None = None, *, completed: float = 0
     ) -> AbstractContextManager[Task]:
-        """Begin a piece of work; it ends with the context.
+        """Start a task, which ends with the context.
 
         Args:
             description: what is done, such as "preprocessing".
@@ -52,11 +52,11 @@ class Progress(Protocol):
         """
 
     def message(self, text: str) -> None:
-        """Receive one sentence about what happens, such as the score of a validation."""
+        """Receive a message, such as the score of a validation."""
 
 
 class SilentTask:
-    """A task that nobody watches."""
+    """A task that is not shown."""
 
     def update(
         self, completed: float, *, total: float | None = None, detail: str | None = None
@@ -65,13 +65,13 @@ class SilentTask:
 
 
 class Silent:
-    """Progress that nobody watches: the default of every use case."""
+    """Progress that is not shown: the default of every use case."""
 
     @contextmanager
     def task(
         self, description: str, total: float | None = None, *, completed: float = 0
     ) -> Iterator[Task]:
-        """A task that nobody watches."""
+        """A task that is not shown."""
         del description, total, completed
         yield SilentTask()
 
@@ -85,7 +85,7 @@ SILENT = Silent()
 def tracked(
     items: Iterable[Item], progress: Progress, description: str, total: int
 ) -> Iterator[Item]:
-    """Pass items on and count them: one is done when the next is asked for."""
+    """Yield items and count them; an item is completed when the next one is requested."""
     with progress.task(description, total) as task:
         for number, item in enumerate(items, start=1):
             yield item

@@ -56,13 +56,13 @@ def test_variants_are_trained_once_and_compared(
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("variants: [a, b]", "no lists of texts"),
+        ("variants: [a, b]", "not lists of texts"),
         ("other: {}", "other keys"),
-        ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "no variants"),
+        ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "not variants"),
         ("variants: {a: [seed=1]}\nensembles: {a: [base]}", "a twice"),
-        ("variants: {base: [seed=1]}", "changes of base"),
-        ("variants: {../a: [seed=1]}", "folders bear the names"),
-        ("ensembles: {a: []}", "ensemble a of nothing"),
+        ("variants: {base: [seed=1]}", "settings of base"),
+        ("variants: {../a: [seed=1]}", "not valid as names of folders"),
+        ("ensembles: {a: []}", "ensemble a without members"),
         ("{", "expected"),
     ],
 )

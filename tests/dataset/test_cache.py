@@ -611,7 +611,7 @@ def test_a_file_that_vanishes_is_set_aside(pair: Pair, tmp_path: Path) -> None:
 def test_a_work_folder_that_cannot_be_written(pair: Pair, tmp_path: Path) -> None:
     experiment = config(pair("a"))
     (tmp_path / "work").write_text("a file")
-    with pytest.raises(OutputError, match="a place that can be written"):
+    with pytest.raises(OutputError, match="a writable path"):
         list(prepare(read_catalogue(experiment.data), experiment, tmp_path / "work", 1))
 
 

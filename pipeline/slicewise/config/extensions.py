@@ -27,24 +27,23 @@ its loss and augmentations are not installed, too."""
 
 
 class NoOptions(Section):
-    """Of what has none."""
+    """No options."""
 
 
 class UncheckedOptions(Section):
-    """Of what is not installed and not needed."""
+    """Options of an extension that is not installed and not needed."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 @dataclass(frozen=True)
 class Extensions:
-    """What may be named of one kind.
+    """Registry of one kind of extension.
 
     Attributes:
         kind: ``network``, ``loss`` or ``augmentation``.
-        group: of the entry points through which packages offer theirs.
-        own: names that come with Slicewise, with the section of their options; they cannot be
-            replaced.
+        group: of the entry points of other packages.
+        own: names of Slicewise with their sections of options; they cannot be replaced.
     """
 
     kind: str
@@ -53,22 +52,22 @@ class Extensions:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is installed."""
+        """Installed names."""
         return tuple(sorted({*self.own, *entry_points(group=self.group).names}))
 
     def is_installed(self, name: str) -> bool:
-        """Whether a name can be used."""
+        """Whether a name is installed."""
         return name in self.own or name in entry_points(group=self.group).names
 
     def package_of(self, name: str) -> str:
-        """The distribution that offers a name, with its version."""
+        """Name and version of the distribution of an extension."""
         if name in self.own:
             return OWN_PACKAGE
         distribution = self._entry(name).dist
         return "" if distribution is None else f"{distribution.name} {distribution.version}"
 
     def require(self, name: str) -> None:
-        """Refuse a name that is not installed, or that several packages claim.
+        """Require a name that exactly one installed package provides.
 
         Raises:
             PydanticCustomError: for a validator.
@@ -77,11 +76,11 @@ class Extensions:
             self._entry(name)
 
     def options(self, name: str, values: Any) -> Section:
-        """The options of a name, validated by the section that it asks for.
+        """Validate the options of an extension.
 
         Args:
-            name: is installed.
-            values: as YAML holds them; None for none.
+            name: of an installed extension.
+            values: from YAML; None if there are none.
 
         Raises:
             ValidationError, PydanticCustomError: for a validator.
@@ -96,14 +95,14 @@ class Extensions:
             raise ValidationError.from_exception_data(name, details) from None
 
     def build(self, name: str, options: Section, *arguments: object) -> Any:
-        """Call what another package offers under a name with its options and more.
+        """Call the factory of an extension with its options and further arguments.
 
         Raises:
             ConfigError: it raised an error.
         """
         try:
             return self._load(name)(options, *arguments)
-        except Exception as error:  # Code of others may raise anything.
+        except Exception as error:  # Code of other packages may raise anything.
             raise ConfigError(
                 f"{self.kind} {name}",
                 expected=f"options that {self.package_of(name)} accepts: {options!r}",
@@ -131,7 +130,7 @@ class Extensions:
         entry = self._entry(name)
         try:
             return entry.load()
-        except Exception as error:  # Importing code of others may raise anything.
+        except Exception as error:  # Code of other packages may raise anything.
             raise _refusal(
                 f"{_article(self.kind)} that can be imported",
                 f"{entry.value} of {self.package_of(name)}: {type(error).__name__}: {error}",
@@ -145,12 +144,12 @@ AUGMENTATIONS = Extensions("augmentation", "slicewise.augmentations", {})
 
 
 def _section_of(factory: Any, name: str) -> type[Section]:
-    """The section by which the first parameter of a factory is annotated."""
+    """Section in the annotation of the first parameter of a factory."""
     try:
         first = next(iter(inspect.signature(factory, eval_str=True).parameters.values()), None)
         section = None if first is None else first.annotation
     except (NameError, TypeError, ValueError) as error:
-        section = error  # An annotation that cannot be evaluated is none.
+        section = error  # An annotation that cannot be evaluated.
     if isinstance(section, type) and issubclass(section, Section):
         return section
     raise _refusal(
@@ -161,13 +160,13 @@ def _section_of(factory: Any, name: str) -> type[Section]:
 
 
 def _detail(item: Any, name: str, section: type[Section]) -> InitErrorDetails:
-    """One mistake about an option, which says whose options they are."""
+    """Detail of a mistake in an option, with the name of the extension."""
     kind, message, context = item["type"], item["msg"], {}
     if kind == "extra_forbidden":
         known = ", ".join(section.model_fields)
         kind, message = "unknown_option", f"an option of {name}: {known or 'it has none'}"
         context = {"found": repr(item["loc"][-1]), "remedy": "correct the name or leave it out"}
-    # Braces would be taken for places of values.
+    # pydantic formats braces.
     error = PydanticCustomError(kind, message.replace("{", "(").replace("}", ")"), context)
     return InitErrorDetails(type=error, loc=item["loc"], input=item["input"])
 
@@ -181,7 +180,7 @@ def _article(noun: str) -> str:
 
 
 def within(location: str, error: ValidationError) -> Iterator[InitErrorDetails]:
-    """The mistakes of a section, below the key that holds it."""
+    """Mistakes of a section with the location of its key."""
     for item in error.errors():
         context = item.get("ctx", {})
         kind = PydanticCustomError(item["type"], item["msg"], context)
@@ -189,6 +188,6 @@ def within(location: str, error: ValidationError) -> Iterator[InitErrorDetails]:
 
 
 def joined(details: Iterable[InitErrorDetails]) -> None:
-    """Raise all mistakes at once, if there are any."""
+    """Raise all mistakes together, if there are any."""
     if found := list(details):
         raise ValidationError.from_exception_data("options", found)

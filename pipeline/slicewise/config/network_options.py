@@ -1,4 +1,4 @@
-"""Options of the networks of MONAI that can be named, under MONAI's names."""
+"""Options of the networks of MONAI, with the names of MONAI."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class MonaiOptions(Section):
     @property
     @abstractmethod
     def size_divisor(self) -> int:
-        """What height and width of a slice must be a multiple of; slices are padded to it."""
+        """Height and width of slices are padded to a multiple of it."""
 
 
 class SegResNetOptions(MonaiOptions):
     """Residual encoder and decoder (Myronenko, BrainLes 2018), without its autoencoder."""
 
     init_filters: Positive = 32
-    """Channels of the first level; each further one has twice as many."""
+    """Channels of the first level; they double with each level."""
     blocks_down: Levels = (1, 2, 2, 4)
     """Residual blocks of each level of the encoder."""
     blocks_up: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 1, 1)
@@ -35,7 +35,7 @@ class SegResNetOptions(MonaiOptions):
     norm: Literal["group", "batch", "instance"] = "group"
     """Normalisation; ``group`` has 8 groups."""
     dropout_prob: Dropout = 0.0
-    """Share of channels silenced after the first convolution in training."""
+    """Dropout probability of channels after the first convolution."""
 
     @property
     def size_divisor(self) -> int:
@@ -57,7 +57,7 @@ class AttentionUnetOptions(MonaiOptions):
     channels: Levels = (32, 64, 128, 256, 512)
     """Channels of each level."""
     dropout: Dropout = 0.0
-    """Share of channels silenced after each convolution in training."""
+    """Dropout probability of channels after each convolution."""
 
     @property
     def size_divisor(self) -> int:
@@ -66,7 +66,7 @@ class AttentionUnetOptions(MonaiOptions):
 
 
 class FlexibleUNetOptions(MonaiOptions):
-    """U-Net whose encoder is an EfficientNet or a ResNet; begins with random weights."""
+    """U-Net with an EfficientNet or ResNet as encoder, without pretrained weights."""
 
     backbone: Literal[
         "efficientnet-b0",
@@ -97,7 +97,7 @@ class FlexibleUNetOptions(MonaiOptions):
     norm: Literal["batch", "instance"] = "batch"
     """Normalisation of the decoder."""
     dropout: Dropout = 0.0
-    """Share of channels silenced in the decoder in training."""
+    """Dropout probability of channels in the decoder."""
 
     @property
     def size_divisor(self) -> int:
@@ -119,11 +119,11 @@ class DynUNetOptions(MonaiOptions):
     norm_name: Literal["instance", "batch"] = "instance"
     """Normalisation after each convolution."""
     dropout: Dropout = 0.0
-    """Share of channels silenced after each convolution in training."""
+    """Dropout probability of channels after each convolution."""
     res_block: bool = False
     """Whether blocks add their input to their output."""
     deep_supervision: bool = False
-    """Whether training also learns from outputs of the levels between the first and the last."""
+    """Whether the loss includes auxiliary outputs of the levels between the first and the last."""
 
     @property
     def size_divisor(self) -> int:

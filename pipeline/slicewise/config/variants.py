@@ -1,4 +1,4 @@
-"""Variants of a configuration, which an ablation compares with it."""
+"""Variants of a configuration for ablation studies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slicewise.config.base import NAME
 from slicewise.errors import ConfigError, file_problem
 
 BASE = "base"
-"""The variant that changes nothing."""
+"""Name of the unchanged configuration."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Variants:
     """The variants of a configuration.
 
     Attributes:
-        changes: variant to what it changes, as ``--set`` takes it.
-        ensembles: name to the variants whose networks predict together.
+        changes: variant to its settings, ``section.key=value``.
+        ensembles: name to the variants whose networks are an ensemble.
     """
 
     changes: Mapping[str, tuple[str, ...]]
@@ -30,10 +30,10 @@ class Variants:
 
 
 def read_variants(path: Path) -> Variants:
-    """Read which variants there are; the base, which changes nothing, is added.
+    """Read the variants of a file, and add the unchanged configuration.
 
     Raises:
-        ConfigError: the file is missing, or says something else.
+        ConfigError: the file is missing or invalid.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -45,13 +45,13 @@ def read_variants(path: Path) -> Variants:
         raise _unreadable(path, "other keys")
     variants, ensembles = _lists(content, "variants", path), _lists(content, "ensembles", path)
     if BASE in variants:
-        raise _unreadable(path, f"changes of {BASE}, which is the configuration as it is")
+        raise _unreadable(path, f"settings of {BASE}, which is the unchanged configuration")
     changes = {BASE: (), **variants}
     for name, members in ensembles.items():
         if not members:
-            raise _unreadable(path, f"ensemble {name} of nothing")
+            raise _unreadable(path, f"ensemble {name} without members")
         if unknown := [member for member in members if member not in changes]:
-            raise _unreadable(path, f"ensemble {name} of {unknown}, which are no variants")
+            raise _unreadable(path, f"ensemble {name} of {unknown}, which are not variants")
         if name in changes:
             raise _unreadable(path, f"{name} twice")
     return Variants(changes, ensembles)
@@ -65,9 +65,9 @@ def _lists(content: Mapping[str, object], key: str, path: Path) -> dict[str, tup
     ):
         named = {str(name): tuple(items) for name, items in entries.items()}
         if foreign := [name for name in named if not re.match(NAME, name)]:
-            raise _unreadable(path, f"{foreign}: folders bear the names of variants")
+            raise _unreadable(path, f"{foreign}, which are not valid as names of folders")
         return named
-    raise _unreadable(path, f"{key} that are no lists of texts by name")
+    raise _unreadable(path, f"{key} that are not lists of texts by name")
 
 
 def _unreadable(path: Path, found: str) -> ConfigError:

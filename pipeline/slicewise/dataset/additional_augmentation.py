@@ -1,4 +1,4 @@
-"""Augmentations of other packages, which follow those of Slicewise."""
+"""Augmentations of other packages, which are applied after those of Slicewise."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class AdditionalAugmentation:
     """Applies the augmentations of ``augmentation.additional`` in their order.
 
     Args:
-        section: names them.
+        section: with their names and options.
 
     Raises:
-        ConfigError: one of them refuses its options.
+        ConfigError: an augmentation refuses its options.
     """
 
     def __init__(self, section: AugmentationSection) -> None:
@@ -26,7 +26,7 @@ class AdditionalAugmentation:
     def __call__(
         self, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change a batch at random.
+        """Augment a batch at random.
 
         Args:
             images: (N, C, H, W) normalised intensities.
@@ -34,7 +34,7 @@ class AdditionalAugmentation:
             generator: on the CPU; the only source of randomness.
 
         Raises:
-            ConfigError: one of them changes the shape of images or labels.
+            ConfigError: an augmentation changes the shape of images or labels.
         """
         expected = images.shape, labels.shape
         for name, augment in self.steps.items():
@@ -45,6 +45,6 @@ class AdditionalAugmentation:
                     expected="images and labels of shapes "
                     + " and ".join(str(tuple(shape)) for shape in expected),
                     found=f"{tuple(images.shape)} and {tuple(labels.shape)}",
-                    remedy="correct the augmentation; docs/extending.md says what it must return",
+                    remedy="correct the augmentation; docs/extending.md describes its result",
                 )
         return images, labels

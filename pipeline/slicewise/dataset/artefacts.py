@@ -102,10 +102,10 @@ def _moved_once(image: torch.Tensor, axis: int, moment: float, shift: torch.Tens
     height, width = image.shape[1:]
     rows = torch.fft.fftfreq(height)[:, None]
     columns = torch.fft.fftfreq(width)[None]
-    turned = torch.exp(-2j * math.pi * (rows * shift[0] + columns * shift[1])).to(image.device)
+    phase = torch.exp(-2j * math.pi * (rows * shift[0] + columns * shift[1])).to(image.device)
     spectrum = torch.fft.fft2(image)  # (C, H, W)
     along = torch.fft.fftfreq(image.shape[axis])  # from -0.5 to 0.5
     # Lines are acquired from one edge of k-space to the other; the centre is not shifted.
     late = along > _CENTRE / 2 + moment * (0.5 - _CENTRE / 2)
     late = (late[:, None] if axis == 1 else late[None]).to(image.device)
-    return torch.real(torch.fft.ifft2(torch.where(late, spectrum * turned, spectrum)))
+    return torch.real(torch.fft.ifft2(torch.where(late, spectrum * phase, spectrum)))

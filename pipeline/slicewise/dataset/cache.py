@@ -31,7 +31,7 @@ class CachedCase:
         name: of the case.
         patient: of the case.
         key: digest of sources, reading and preprocessing sections and format version.
-        folder: holds the arrays.
+        folder: of the arrays.
     """
 
     name: str

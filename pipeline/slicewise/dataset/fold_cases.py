@@ -1,4 +1,4 @@
-"""One fold with the cases of both sides: where their scans lie, and their prepared slices."""
+"""The training and held-out cases of a fold, with their preprocessed slices."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from slicewise.dataset.splits import Fold, shared_patients
 
 @dataclass(frozen=True)
 class FoldCases:
-    """A fold with the cases of both sides.
+    """A fold with its training and held-out cases.
 
     Attributes:
         fold: names of the cases.
-        catalogue: where their scans lie.
-        prepared: the slices of the usable ones.
+        catalogue: with the sources of the cases.
+        prepared: preprocessed slices of the usable cases.
     """
 
     fold: Fold
@@ -46,16 +46,16 @@ class FoldCases:
         return len(shared_patients(self.fold, self.cases))
 
     def source(self, cached: CachedCase) -> Case:
-        """Where the scans of a case lie."""
+        """Sources of a case."""
         return self.catalogue.case(cached.name)
 
     @property
     def held_out(self) -> list[Case]:
-        """Where the scans of the usable held-out cases lie."""
+        """Sources of the usable held-out cases."""
         return [self.source(case) for case in self.val]
 
     def summary(self) -> Iterator[str]:
-        """Sentences: how many cases there are, and whether patients are shared."""
+        """Sentences about the number of cases and shared patients."""
         fold = self.fold
         text = f"fold {fold.number} ({fold.kind}): {len(self.train)} training cases, "
         text += f"{len(self.val)} held out"

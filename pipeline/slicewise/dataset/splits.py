@@ -91,7 +91,7 @@ def inner_fold(
 
     Args:
         cases: of the whole data set, labelled.
-        data: says how its folds are made.
+        data: with the type of folds.
         volumes_ml: of the structures of each case, for folds that are stratified by them.
         numbers: of the fold, and of the division of its training cases.
 

@@ -154,8 +154,8 @@ def _only_scans(study: _Study, data: DataSection) -> Images | Lacking:
     if several:
         return Lacking(
             tuple(several),
-            f"one scan of {' and '.join(several)} a study",
-            "remove the others, or choose with a CSV manifest",
+            f"one scan of {' and '.join(several)} per study",
+            "remove the others, or choose one in a CSV manifest",
         )
     return in_order(only, data)
 
@@ -168,19 +168,19 @@ def _studies(root: Path, found: FoundScans, contrasts: Sequence[str]) -> Iterabl
     for name, source in found.sources.items():
         if isinstance(source, DicomSeries):
             study = studies.setdefault((source.patient, source.study_uid), _Study(""))
-            contrast, said = by_word.get(_plain(source.contrast)), source.contrast
+            contrast, word = by_word.get(_plain(source.contrast)), source.contrast
         else:
-            case, said = _split(PurePosixPath(name), by_word)
-            contrast = by_word.get(said)
+            case, word = _split(PurePosixPath(name), by_word)
+            contrast = by_word.get(word)
             if contrast is None:
                 others[name] = source
                 continue
             study = studies.setdefault(("", case), _Study(case or source_name(root)))
         if contrast is None:
-            study.others.append(said)
+            study.others.append(word)
         else:
             study.scans.setdefault(contrast, {})[name] = source
-    # Those of DICOM have no name of their own.
+    # DICOM studies have no name.
     named = {study.name: study for study in studies.values() if study.name}
     labels = filter(is_label_name, others)
     for label, name in images_of(labels, named, lambda _: False).items():

@@ -20,17 +20,17 @@ _HEADER_INDEX = "dicom-headers.sqlite"
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """Where Slicewise keeps what it makes of scans, below one path.
+    """Folder in which Slicewise stores what it derives from scans.
 
     Attributes:
-        path: of the folder; it is made when something is written there.
+        path: of the folder; created when something is written.
     """
 
     path: Path
 
     @property
     def private(self) -> Path:
-        """Folder of what may name patients; its owner alone can read it."""
+        """Folder of files that may name patients; only its owner can read it."""
         return private_folder(self.path / "private")
 
     @property
@@ -42,7 +42,7 @@ class WorkFolder:
         """A scanner of folders that remembers the DICOM headers it has read.
 
         Args:
-            reading: how unusual scans are read.
+            reading: error handling.
             progress: shows long searches.
         """
         return DicomScanner(reading, self.private / _HEADER_INDEX, self.pseudonyms, progress)
@@ -60,14 +60,14 @@ class WorkFolder:
 
 
 def require_outside(source: Path, folders: Mapping[str, Path]) -> None:
-    """Refuse to write into the input.
+    """Require that no output folder is inside of the input.
 
     Args:
         source: a file, or a folder of scans.
         folders: option to the folder that it names.
 
     Raises:
-        UsageError: a folder lies inside of the source.
+        UsageError: a folder is inside of the source.
     """
     for option, folder in folders.items():
         if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):

@@ -1,4 +1,4 @@
-"""Converts a scan of any format to NIfTI, with a JSON of how it was acquired next to it."""
+"""Converts scans of any format to NIfTI, with a JSON sidecar of acquisition parameters."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from slicewise.imaging.volume import Volume
 
 @dataclass(frozen=True)
 class Conversion:
-    """One volume that is to be converted.
+    """A volume to be converted.
 
     Attributes:
         name: of the scan, and of its files.
-        source: where it comes from.
-        folder: where ``NAME.nii.gz`` and ``NAME.json`` go.
-        reading: how unusual scans are read.
-        volumes_together: how many volumes its series, or its file, was split into.
+        source: of the scan.
+        folder: of ``NAME.nii.gz`` and ``NAME.json``.
+        reading: error handling.
+        volumes_together: number of volumes in its series or file.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Conversion:
 
     @property
     def targets(self) -> tuple[Path, Path]:
-        """The volume and its facts."""
+        """Paths of the volume and its sidecar."""
         return self.folder / f"{self.name}.nii.gz", self.folder / f"{self.name}.json"
 
 
 @dataclass(frozen=True)
 class ConvertedVolume:
-    """What a volume was found to be.
+    """Properties of a converted volume.
 
     Attributes:
         name: of the scan, and of its files.
         shape: voxels along each axis.
         spacing_mm: along each axis.
         orientation: of the axes, such as RAS.
-        voxel_type: numpy name of the type that is stored.
-        files: how many the volume was made from.
-        warnings: what was noticed or repaired.
-        volumes_together: how many volumes its series, or its file, was split into.
+        voxel_type: NumPy data type of the voxels.
+        files: number of source files.
+        warnings: from reading the scan.
+        volumes_together: number of volumes in its series or file.
     """
 
     name: str
@@ -81,10 +81,10 @@ def conversions(
 
 
 def convert_scan(conversion: Conversion) -> ConvertedVolume:
-    """Read one volume to its last voxel, write it and its facts.
+    """Read a volume, and write it with its sidecar.
 
     Raises:
-        ScanError: it cannot be read, or holds voxels that are no numbers.
+        ScanError: it cannot be read, or has NaN or infinite voxels.
         OutputError: a file cannot be written.
     """
     source = conversion.source
@@ -119,19 +119,19 @@ def _require_finite(volume: Volume, source: ScanSource) -> None:
             _files(source)[0],
             expected="finite voxels",
             found=f"{broken} NaN or infinite voxels",
-            remedy="export the scan again, or fill them: reading.non_finite=zero",
+            remedy="export the scan again, or set reading.non_finite to zero",
         )
 
 
 def _files(source: ScanSource) -> list[Path]:
-    """The files that a volume comes from, each once."""
+    """Source files of a volume, without repetition."""
     if isinstance(source, DicomSeries):
         return [source.folder / member for member in dict.fromkeys(source.members)]
     return [source.path if isinstance(source, NiftiVolume) else source]
 
 
 def _volumes_together(sources: Mapping[str, ScanSource]) -> dict[str, int]:
-    """Name to how many volumes its series, or its file, was split into."""
+    """Number of volumes in the series or file of each scan, by name."""
     whole: dict[object, list[str]] = {}
     for name, source in sources.items():
         if isinstance(source, DicomSeries):

@@ -24,7 +24,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     The temporary name keeps the suffix of ``path``, because writers choose the format by it.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: the folder cannot be created or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         if not private:
-            # mkstemp makes private files; results take the permissions of the user's umask.
+            # mkstemp creates private files; other files get permissions according to the umask.
             temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
@@ -49,7 +49,7 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Write a text file atomically; a private one is for its owner alone."""
+    """Write a text file atomically; only its owner can read a private one."""
     with atomic_file(path, private=private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -89,7 +89,7 @@ def _cell(value: object, digits: int) -> object:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner reads: it may name patients and source paths."""
+    """Create a folder that only its owner can read, for names of patients and source paths."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -110,7 +110,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _umask() -> int:
-    # Reading the umask means setting it; there is no other call.
+    # The umask can only be read by setting it.
     current = os.umask(0)
     os.umask(current)
     return current
@@ -119,7 +119,7 @@ def _umask() -> int:
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(
         path,
-        expected="a place that can be written",
+        expected="a writable path",
         found=file_problem(error),
         remedy="choose another folder, free space, or correct its permissions",
     )

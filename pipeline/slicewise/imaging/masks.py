@@ -1,4 +1,4 @@
-"""Writes masks in the format that their scan and their user ask for, never onto a scan."""
+"""Writes masks in the requested format, without overwriting a scan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slicewise.imaging.volume import Volume
 
 
 class MaskFormat(StrEnum):
-    """What a mask is written as; the mask of a picture is a picture in any case."""
+    """File format of masks; the mask of a picture is always a picture."""
 
     NIFTI = "nifti"
     SEG_NRRD = "seg-nrrd"
@@ -44,10 +44,10 @@ class MaskOutput:
     """How the masks of one run are written.
 
     Attributes:
-        format: of the masks of scans that are no pictures.
-        structures: what the values of the masks mean.
-        algorithm: what made the masks.
-        identity: what a DICOM SEG says about the patient.
+        format: of the masks, except those of pictures.
+        structures: of the values of the masks.
+        algorithm: that created the masks.
+        identity: how a DICOM SEG identifies the patient.
     """
 
     format: MaskFormat
@@ -56,11 +56,11 @@ class MaskOutput:
     identity: Identity
 
     def targets(self, scans: Mapping[str, ScanSource], out: Path) -> dict[str, Path]:
-        """Where each mask goes: into a folder, or the one file that is named; never onto a scan.
+        """Path of each mask: in a folder, or a single named file; never that of a scan.
 
         Raises:
-            UsageError: one file for several masks, a suffix that does not fit the format, or a
-                mask in the place of a scan.
+            UsageError: one file for several masks, a suffix of another format, or the path of a
+                scan.
         """
         named = _named_file(out)
         if named and len(scans) > 1:
@@ -85,10 +85,10 @@ class MaskOutput:
         return targets
 
     def require_writable(self, source: ScanSource) -> None:
-        """Refuse a scan whose mask could not be written, before anything is computed.
+        """Require that the mask of a scan can be written, before anything is computed.
 
         Raises:
-            ScanError: DICOM SEG is wanted, and the scan has no slices that one could refer to.
+            ScanError: a DICOM SEG is requested, and the scan has no slices that it can refer to.
         """
         if self.format is not MaskFormat.DICOM_SEG or _is_picture(source):
             return
@@ -97,13 +97,13 @@ class MaskOutput:
         elif isinstance(source, NiftiVolume) or is_nifti(source):
             raise ScanError(
                 path_of(source),
-                expected="a scan that came from DICOM, for the segmentation to refer to",
+                expected="a DICOM scan, which the segmentation can refer to",
                 found="NIfTI",
                 remedy=f"leave it out, or choose `format` {MaskFormat.SEG_NRRD}",
             )
 
     def write(self, mask: Volume, scan: Volume, source: ScanSource, target: Path) -> None:
-        """Write the mask of a scan, checked against it before it takes its place.
+        """Write the mask of a scan after checking its grid.
 
         Raises:
             GeometryError, LabelError, ScanError, OutputError: see the writers of the formats.
@@ -119,7 +119,7 @@ class MaskOutput:
             write_segmentation(mask, series, self.structures, self.algorithm, target, self.identity)
 
     def write_labels(self, out: Path) -> None:
-        """Write what the values mean beside masks that do not say it themselves."""
+        """Write a colour table next to masks whose format has no names."""
         if self.format is MaskFormat.NIFTI:
             table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / FOLDER_TABLE
             write_colour_table(self.structures, table)
@@ -156,14 +156,14 @@ def _require_no_scan(targets: Iterable[Path], sources: Iterable[ScanSource], out
         if target.resolve() in inputs:
             raise UsageError(
                 f"`out` {out}",
-                expected="another place than that of the scans",
+                expected="another path than that of the scans",
                 found=f"{target}, which is a scan",
                 remedy="choose another folder or file",
             )
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
-    """Name to path of each mask in a folder, as NIfTI or picture; maps next to them are left out.
+    """Paths of the NIfTI and picture masks in a folder by name, without their probability maps.
 
     Raises:
         DataError: two masks of one name.
@@ -186,17 +186,17 @@ def find_masks(folder: Path) -> dict[str, Path]:
 
 
 def probabilities_path(target: Path) -> Path:
-    """Where the probabilities behind a mask go."""
+    """Path of the probabilities of a mask."""
     return _next_to(target, _PROBABILITIES)
 
 
 def uncertainty_path(target: Path) -> Path:
-    """Where the map of uncertainty of a mask goes."""
+    """Path of the uncertainty map of a mask."""
     return _next_to(target, _UNCERTAINTY)
 
 
 def confidence_path(out: Path, *, wanted: bool) -> Path | None:
-    """Where the table of all scans goes: into a folder, or beside one named file if asked for."""
+    """Path of the table of all scans: in a folder, or next to a single file if requested."""
     if not _named_file(out):
         return out / "confidence.csv"
     return _next_to(out, "confidence.csv") if wanted else None

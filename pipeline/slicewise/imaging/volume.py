@@ -1,4 +1,4 @@
-"""A ``Volume``: voxels that never travel without the affine that places them in the world."""
+"""``Volume``: voxels with the affine that places them in the world."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slicewise.errors import GeometryError
 
 Affine = NDArray[np.float64]
 SAME_GRID_VOXELS = 0.01
-"""Grids whose corners are no further apart are taken for one."""
+"""Grids are equal if corresponding corners are at most this far apart."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Volume:
     Attributes:
         voxels: shape (X, Y, Z), indexed (i, j, k).
         affine: (4, 4), voxel indices to RAS+ millimetres.
-        name: how messages and results call it; never a patient's identity.
-        header: the NIfTI header it was read with, or None when it came from DICOM.
-        warnings: what was repaired or noticed on the way in.
+        name: for messages and results; never identifies a patient.
+        header: NIfTI header; None for other formats.
+        warnings: from reading.
     """
 
     voxels: NDArray[Any]
@@ -40,7 +40,7 @@ class Volume:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels along each axis."""
+        """Number of voxels along each axis."""
         i, j, k = self.voxels.shape
         return i, j, k
 
@@ -52,18 +52,18 @@ class Volume:
 
     @property
     def thickest_axis(self) -> int:
-        """Axis across the slices: that of the largest spacing, of equal ones the last.
+        """Axis normal to the slices: that with the largest spacing, the last of equal ones.
 
-        Spacings are compared within a rounding. A single slice is thin in its own direction,
-        however its spacing compares: where an axis has one voxel only, others are out of question.
+        Spacings are rounded for comparison. If there are axes with a single voxel, only these are
+        considered.
         """
         single = np.array(self.shape) == 1
-        asked = single if single.any() else np.ones(3, dtype=np.bool_)
-        return 2 - int(np.argmax(np.where(asked, np.round(self.spacing_mm, 3), -1)[::-1]))
+        candidates = single if single.any() else np.ones(3, dtype=np.bool_)
+        return 2 - int(np.argmax(np.where(candidates, np.round(self.spacing_mm, 3), -1)[::-1]))
 
     @property
     def voxel_volume_ml(self) -> float:
-        """Millilitres that one voxel fills."""
+        """Volume of a voxel in millilitres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
 
     @property
@@ -72,18 +72,18 @@ class Volume:
         return "".join(nib.orientations.aff2axcodes(self.affine))
 
     def with_voxels(self, voxels: NDArray[Any]) -> Volume:
-        """Other voxels on the same grid; always a plain ``Volume``."""
+        """A plain ``Volume`` with other voxels on the same grid."""
         if voxels.shape != self.shape:
             raise GeometryError(
                 self.name,
                 expected=f"voxels of shape {self.shape}",
                 found=f"shape {voxels.shape}",
-                remedy="resample onto this grid first",
+                remedy="resample them onto this grid first",
             )
         return Volume(voxels, self.affine, self.name, self.header, self.warnings)
 
     def reoriented(self, axis_codes: str) -> Volume:
-        """The same voxels in the same places, with axes flipped and swapped to ``axis_codes``."""
+        """The same volume with axes flipped and permuted to ``axis_codes``, such as ``RAS``."""
         start = nib.orientations.io_orientation(self.affine)
         end = nib.orientations.axcodes2ornt(tuple(axis_codes))
         change = nib.orientations.ornt_transform(start, end)
@@ -92,19 +92,19 @@ class Volume:
         return Volume(voxels, affine, self.name, self.header, self.warnings)
 
     def world_position_mm(self, index: NDArray[Any]) -> NDArray[np.float64]:
-        """RAS+ millimetres of voxel indices, shapes (..., 3) to (..., 3)."""
+        """Positions of voxel indices in RAS+ millimetres, shapes (..., 3) to (..., 3)."""
         return np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def grid_difference_voxels(self, other: Volume) -> float:
-        """Largest distance between corresponding voxel corners, in this volume's smallest voxel.
+        """Maximum distance between corresponding corners, in units of the smallest spacing.
 
-        Infinite when the shapes differ.
+        Infinite if the shapes differ.
         """
         if self.shape != other.shape:
             return float("inf")
         corners = np.array(np.meshgrid(*[(0, size - 1) for size in self.shape])).reshape(3, -1).T
-        apart = self.world_position_mm(corners) - other.world_position_mm(corners)
-        return float(np.linalg.norm(apart, axis=1).max() / min(self.spacing_mm))
+        difference = self.world_position_mm(corners) - other.world_position_mm(corners)
+        return float(np.linalg.norm(difference, axis=1).max() / min(self.spacing_mm))
 
 
 def require_same_grid(
@@ -113,13 +113,13 @@ def require_same_grid(
     tolerance_voxels: float = SAME_GRID_VOXELS,
     remedy: str = "resample one onto the grid of the other, or correct its header",
 ) -> None:
-    """Refuse two volumes whose voxels do not lie in the same places.
+    """Require that two volumes have the same grid.
 
     Args:
-        volume: with the grid that is expected.
-        other: that should lie on it.
-        tolerance_voxels: largest distance of corresponding corners that is still the same place.
-        remedy: what the user can do about it.
+        volume: with the expected grid.
+        other: to be checked.
+        tolerance_voxels: maximum distance of corresponding corners.
+        remedy: for the error message.
 
     Raises:
         GeometryError: shapes differ, or corners are further apart than the tolerance.
@@ -136,7 +136,7 @@ def require_same_grid(
 
 
 def grid_difference(volume: Volume, other: Volume) -> str:
-    """In what two grids differ, for messages."""
+    """Difference of two grids, for messages."""
     if volume.shape != other.shape:
         return f"shape {other.shape}"
     return f"corners {volume.grid_difference_voxels(other):.3g} voxels apart"

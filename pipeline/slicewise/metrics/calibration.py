@@ -1,4 +1,4 @@
-"""Calibration: whether a probability of 0.8 is right in 80 of 100 voxels."""
+"""Calibration: reliability bins and expected calibration error."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from slicewise.imaging.volume import Volume
 
 BINS = 15
 LEAST_PROBABILITY = 0.01
-"""Voxels below it are left out: air around a head would make every model look well calibrated.
+"""Voxels below it are excluded, because background makes every model look well calibrated.
 
-The truth has no say in this. Were missed voxels kept, and the background around them not, then a
-perfectly calibrated model would seem to be none.
+The reference must not decide about this: if false negatives were kept, but not the background
+around them, a perfectly calibrated model would appear to be miscalibrated.
 """
 
 
@@ -23,9 +23,9 @@ class Reliability:
     """Voxels in ``BINS`` equal ranges of probability.
 
     Attributes:
-        voxels: in each range.
+        voxels: number in each range.
         probability: sum of their probabilities.
-        positives: how many of them belong to the structure.
+        positives: number of them in the structure.
     """
 
     voxels: tuple[int, ...]

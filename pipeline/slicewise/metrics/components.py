@@ -1,4 +1,4 @@
-"""Counts how many connected components of a structure, such as lesions, were found."""
+"""Detection of connected components, such as lesions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ComponentCounts:
 
     Attributes:
         reference: components of the reference.
-        found: of these, those that the prediction touches.
+        found: number of these that overlap the prediction.
         predicted: components of the prediction.
-        false_positive: of these, those that touch nothing of the reference.
+        false_positive: number of these that do not overlap the reference.
     """
 
     reference: int
@@ -50,8 +50,8 @@ class ComponentCounts:
 def component_counts(pair: MaskPair) -> ComponentCounts:
     """Count the connected components of two masks on the same grid.
 
-    Voxels belong to one component when they share a face, an edge or a corner (26 neighbours, 8 in
-    a picture). A single common voxel counts as touching.
+    Voxels are connected if they share a face, an edge or a corner (26 neighbours, 8 in a picture).
+    A single common voxel counts as overlap.
     """
     ours, theirs = pair.predicted.voxels, pair.reference.voxels
     predicted, right = _connected_components(ours, theirs)

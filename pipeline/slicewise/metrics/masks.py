@@ -1,4 +1,4 @@
-"""Masks of one structure in two label maps, on one grid and cropped to where it lies."""
+"""Masks of one structure in two label maps, on one grid and cropped to its bounding box."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def on_one_grid(predicted: Volume, reference: Volume) -> tuple[Volume, Volume]:
     """Two label maps as whole numbers, both with the axes of the reference.
 
     Raises:
-        GeometryError: the two lie on different grids.
-        LabelError: one of them holds more than whole numbers.
+        GeometryError: they are on different grids.
+        LabelError: values that are not whole numbers.
     """
     predicted, reference = _whole_numbers(predicted), _whole_numbers(reference)
     return with_axes_of(predicted, reference), reference
@@ -42,7 +42,7 @@ def with_axes_of(volume: Volume, reference: Volume) -> Volume:
     """Reorient a prediction to the axes of its reference.
 
     Raises:
-        GeometryError: the two lie on different grids.
+        GeometryError: they are on different grids.
     """
     # Near 45 degrees the nearest anatomical axes of a grid are ambiguous.
     if volume.grid_difference_voxels(reference) > SAME_GRID_VOXELS:
@@ -54,8 +54,8 @@ def with_axes_of(volume: Volume, reference: Volume) -> Volume:
 def mask_pair(predicted: Volume, reference: Volume, value: int) -> MaskPair:
     """One structure in two label maps of the same grid, cropped to the box around both masks.
 
-    The box has a margin of one voxel where there is one: so an axis with a single voxel has no
-    more in the whole scan either.
+    The box has a margin of one voxel inside of the scan, so that an axis with a single voxel has
+    only one in the whole scan.
     """
     ours, theirs = predicted.voxels == value, reference.voxels == value
     box = box_around(ours | theirs)

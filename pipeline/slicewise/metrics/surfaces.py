@@ -1,11 +1,11 @@
 """Distances between the surfaces of two masks, and surface Dice.
 
-The surface of a mask are its voxels that touch a voxel outside of it with a face; at the border of
-the scan, outside is beyond it. A scan of one slice is a picture: its third axis has no outside.
-Distances are those of voxel centres in the world, so any spacing and obliqueness counts as it is.
+The surface of a mask consists of its voxels that share a face with a voxel outside of it; beyond
+the border of the scan is outside. In a scan of one slice, the third axis is ignored. Distances are
+between voxel centres in world coordinates, so that any spacing and orientation is correct.
 
-Where one mask is empty there is no distance, and surface Dice is 0; where both are, nothing is
-defined. Nothing here is infinite, and nothing takes the place of a distance.
+If one mask is empty, distances are undefined (NaN) and surface Dice is 0; if both are, all are
+undefined.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.metrics.masks import MaskPair
 
 ROUNDING_MM = 1e-3
-"""A distance of one voxel of 1 mm is within a tolerance of 1 mm, whatever a header rounds."""
+"""Allowance for rounding errors in headers when distances are compared with a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class SurfaceAgreement:
     """Distances between two surfaces.
 
     Attributes:
-        hd95_mm: of the 95th percentiles of the distances from either surface to the other, the
-            larger one; NaN unless both masks hold something.
-        distance_mm: mean over all distances from either surface to the other; NaN likewise.
+        hd95_mm: maximum of the 95th percentiles of the distances in both directions; NaN if a mask
+            is empty.
+        distance_mm: mean of the distances in both directions; NaN if a mask is empty.
         dice: share of the voxels of both surfaces that lie within a tolerance of the other; 0 when
             one mask is empty, NaN when both are.
 

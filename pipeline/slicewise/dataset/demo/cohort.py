@@ -17,7 +17,7 @@ from slicewise.dataset.demo.subject import (
     make_subject,
 )
 from slicewise.errors import DataError
-from slicewise.imaging.files import write_text
+from slicewise.imaging.files import write_table, write_text
 from slicewise.imaging.nifti.writing import write_volume
 
 __all__ = ["DEMO_CONFIG", "DEMO_LABELS", "make_demo_cohort"]
@@ -71,13 +71,13 @@ def make_demo_cohort(folder: Path, subjects: int = 24, seed: int = 0) -> Iterato
     _write_marker(folder, parameters, complete=False)
     write_text(folder / "README.txt", README)
     templates = load_templates()
-    rows = ["image,label,patient"]
+    rows = []
     for number in range(1, subjects + 1):
         name = f"DEMO-{number:03d}"
         image = _write_subject(folder, templates, number, seed, name)
-        rows.append(f"images/{image},labels/{name}.nii.gz,{name}")
+        rows.append((f"images/{image}", f"labels/{name}.nii.gz", name))
         yield name
-    write_text(folder / "dataset.csv", "\n".join(rows) + "\n")
+    write_table(folder / "dataset.csv", ("image", "label", "patient"), rows)
     _write_marker(folder, parameters, complete=True)
 
 

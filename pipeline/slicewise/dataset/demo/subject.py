@@ -1,4 +1,4 @@
-"""One synthetic subject: the templates and a random generator in, image and label map out."""
+"""Synthetic subjects: deformed templates, imaged with random contrast and noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUB_SLICES = 3
 HEAD_MM = {"R": 168.0, "A": 206.0, "S": 164.0}
 MOST_SLICES = 40
 LARGEST_LIPSCHITZ = 0.8
-# That of the template's ventricles.
+# Intensity of the ventricles in the template.
 CSF_INTENSITY = 0.27
 
 DIRECTIONS = {
@@ -36,7 +36,7 @@ FloatArray = NDArray[np.float32] | NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Templates:
-    """The mean anatomy that every subject is deformed from.
+    """Mean anatomy that is deformed into subjects.
 
     Attributes:
         maps: (4, X, Y, Z), in [0, 1]: T1 intensity, then the share of CSF, grey and white matter.
@@ -50,7 +50,7 @@ class Templates:
 
 
 def load_templates() -> Templates:
-    """Read the ICBM152 2009a T1, grey- and white-matter templates that nilearn carries.
+    """Read the ICBM152 2009a T1, grey- and white-matter templates of nilearn.
 
     The template's brain is cut out along its surface, without the fluid around it. A layer of
     fluid is put back: it fills the fissures and covers the brain some 3 mm thick.
@@ -58,7 +58,7 @@ def load_templates() -> Templates:
     Source:
         Fonov et al., NeuroImage 2011;54(1):313-327.
     """
-    # Importing nilearn takes seconds; only this function needs it.
+    # Importing nilearn takes seconds.
     from nilearn.datasets import (
         load_mni152_gm_template,
         load_mni152_template,
@@ -74,7 +74,7 @@ def load_templates() -> Templates:
     csf = np.clip((brain | inside) - grey - white, 0, 1)
     t1[inside & ~brain] = CSF_INTENSITY
     maps = np.stack([t1, csf, grey, white], axis=-1, dtype=np.float32)  # (X, Y, Z, 4)
-    # The four values of a voxel side by side in memory: sampling is twice as fast.
+    # With the four values of a voxel contiguous in memory, sampling is twice as fast.
     maps = np.moveaxis(np.ascontiguousarray(maps), -1, 0)  # (4, X, Y, Z)
     affine = np.asarray(image.affine, dtype=np.float64)
     (box,) = ndimage.find_objects(brain.astype(np.uint8))
@@ -84,7 +84,7 @@ def load_templates() -> Templates:
 
 @dataclass(frozen=True)
 class Deformation:
-    """An invertible map of the head's millimetres: ``pose @ (point + displacement(point))``.
+    """An invertible map of positions in millimetres: ``pose @ (point + displacement(point))``.
 
     Displacements are trilinear between nodes and constant beyond them.
 
@@ -107,7 +107,7 @@ class Deformation:
 
     @property
     def lipschitz(self) -> float:
-        """Bound on how fast the displacement changes; below 1 the map is invertible.
+        """Lipschitz bound of the displacement; the map is invertible below 1.
 
         Between nodes each partial derivative is a weighted mean of edge differences, so the
         largest edge difference along each axis bounds it.
@@ -116,13 +116,13 @@ class Deformation:
 
 
 def random_deformation(random: np.random.Generator) -> Deformation:
-    """Draw a head shape: smooth local displacements, then scale and pose."""
+    """Sample a head shape: smooth local displacements, then scale and pose."""
     node_spacing_mm = 10.0
     noise = random.standard_normal((3, 25, 27, 25))
     nodes = np.stack([ndimage.gaussian_filter(component, sigma=2.5) for component in noise])
     strength = random.uniform(0.6, 1.0) * LARGEST_LIPSCHITZ
     nodes *= strength / _lipschitz_bound(nodes, node_spacing_mm)
-    # Dividing by the subject's size: the map leads from the subject to the template.
+    # Divided by the size of the subject, because the map is from subject to template.
     scale = 1 / random.uniform(0.9, 1.05, size=3)
     pose = _rotation(random, largest_degrees=4) @ np.diag(scale)
     return Deformation(nodes, node_spacing_mm, pose)
@@ -130,7 +130,7 @@ def random_deformation(random: np.random.Generator) -> Deformation:
 
 @dataclass(frozen=True)
 class Storage:
-    """How a scan is cut and stored: the direction of each array axis, and the slice axis."""
+    """How a scan is stored: the direction of each array axis, and the slice axis."""
 
     codes: str
     slice_axis: int = 2
@@ -139,7 +139,7 @@ class Storage:
 def random_grid(
     random: np.random.Generator, storage: Storage, centre_mm: FloatArray
 ) -> tuple[tuple[int, int, int], Affine]:
-    """Draw shape and affine of an oblique grid of thick slices around the head.
+    """Sample shape and affine of an oblique grid of thick slices around the head.
 
     Args:
         random: the subject's generator.
@@ -209,7 +209,7 @@ def _acquire(signal: NDArray[np.float32], random: np.random.Generator) -> NDArra
 
 
 def _bias_field(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float32]:
-    """A positive quadratic polynomial's exponential, within some 20 % of one."""
+    """Exponential of a quadratic polynomial, between about 0.8 and 1.2."""
     axes = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij", sparse=True)
     logarithm = np.zeros(shape)
     for first in range(3):
@@ -232,7 +232,7 @@ def _interpolate(maps: FloatArray, index: FloatArray, beyond: str) -> NDArray[np
     """Trilinear values of maps (C, X, Y, Z) at voxel indices (3, N), shape (C, N)."""
     last = np.array(maps.shape[1:])[:, None] - 1
     position = index / last * 2 - 1
-    # grid_sample wants (x, y, z) last and counts x along the last axis of the maps.
+    # grid_sample expects (x, y, z), with x along the last axis of the maps.
     grid = torch.from_numpy(position[::-1].T.astype(np.float32))[None, None, None]
     volume = torch.from_numpy(np.asarray(maps, dtype=np.float32))[None]
     values = functional.grid_sample(volume, grid, padding_mode=beyond, align_corners=True)

@@ -174,5 +174,5 @@ def _folders(series: DicomSeries) -> set[Path]:
 
 
 def _warned(series: DicomSeries) -> DicomSeries:
-    text = "the folder holds unreadable files: slices may be missing at an end"
+    text = "the folder has unreadable files: slices may be missing at an end"
     return replace(series, warnings=(*series.warnings, text))

@@ -24,8 +24,7 @@ from slicewise.imaging.volume import Affine
 
 SECONDS_PER_FILE = 10.0
 CONTINUED = (
-    "a slice of this series with other facts lies where the next one would: it may belong to "
-    "this volume"
+    "a slice of this series with another contrast follows at an end: it may belong to this volume"
 )
 MAXIMUM_VOXELS = 2**30
 
@@ -36,7 +35,7 @@ class DicomSeries:
 
     Attributes:
         name: readable, safe as a file name, free of the patient's identity.
-        folder: holds the files, or the folders of the files.
+        folder: common folder of the files.
         members: path below the folder, one a slice, sorted along the normal of the slices; a file
             of many frames repeats.
         frames: index of the frame or mosaic tile of each slice in its file, from 0.

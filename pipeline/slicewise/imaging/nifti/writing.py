@@ -28,7 +28,7 @@ def write_mask(mask: Volume, source: Volume, path: Path) -> None:
     the smallest integer type. The file is read back before it replaces another one.
 
     Raises:
-        GeometryError: mask and source lie on different grids.
+        GeometryError: mask and source are on different grids.
         LabelError: labels that are not whole numbers.
         OutputError: the file cannot be written, or differs when it is read back.
     """
@@ -40,7 +40,7 @@ def write_probabilities(probabilities: Sequence[Volume], source: Volume, path: P
     """Write one float32 volume per class, stacked along the fourth dimension.
 
     Raises:
-        GeometryError: probabilities and source lie on different grids.
+        GeometryError: probabilities and source are on different grids.
         OutputError: the file cannot be written, or differs when it is read back.
     """
     for probability in probabilities:

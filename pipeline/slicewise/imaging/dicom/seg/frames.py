@@ -35,7 +35,7 @@ class SegmentationFrame:
         segment: number of its segment; None in a label map, which has all segments.
         affine: (4, 4), (column, row, 0) indices to RAS+ millimetres; None where the segmentation
             of a radiograph has no place in the patient.
-        reference: instance and frame of the slice that it was made from, where that is said.
+        reference: instance and frame of its source slice; None if unknown.
     """
 
     number: int
