@@ -73,9 +73,7 @@ def test_what_is_no_slice_is_named_or_ignored(phantom: Any, write_dicom: Write, 
     scan = find(folder)
     assert {Path(error.where).name for error in scan.set_aside} == {"garbage.dcm", "link"}
     (series,) = scan.series
-    assert series.warnings == (
-        "the folder has unreadable files: slices may be missing at an end",
-    )
+    assert series.warnings == ("the folder has unreadable files: slices may be missing at an end",)
 
 
 @pytest.mark.parametrize("storage", [ENHANCED_SR, PRESENTATION_STATE])
