@@ -79,7 +79,7 @@ def test_wrong_options_are_named_with_their_lines(offer: Offer) -> None:
     unknown = found["a.yaml:9: network.options.wdth"]
     assert (unknown.expected, unknown.found) == ("an option of theirs: width", "'wdth'")
     (mistake,) = mistakes(TEXT, "network.name=theirs", "network.options.width=-2").values()
-    assert mistake.where == "--set network.options.width=-2"
+    assert mistake.where == "`settings` network.options.width=-2"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_name_that_is_not_installed_lists_what_is(section: str, where: str, kn
 
 @pytest.mark.parametrize("name", ["os.system", "os:system", "slicewise.segmentation.unet:UNet"])
 def test_an_import_path_is_no_name(name: str) -> None:
-    assert set(mistakes(TEXT, f"network.name={name}")) == {f"--set network.name={name}"}
+    assert set(mistakes(TEXT, f"network.name={name}")) == {f"`settings` network.name={name}"}
 
 
 def test_packages_that_cannot_be_used_are_named(offer: Offer) -> None:

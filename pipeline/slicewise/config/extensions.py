@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from slicewise.config.base import Section
@@ -191,3 +191,23 @@ def joined(details: Iterable[InitErrorDetails]) -> None:
     """Raise all mistakes together, if there are any."""
     if found := list(details):
         raise ValidationError.from_exception_data("options", found)
+
+
+def options_of(extensions: Extensions, key: str, values: Any, info: ValidationInfo) -> Section:
+    """Options of what another key names; as they are where that name is refused already."""
+    if key not in info.data:
+        return NoOptions()
+    return validated(extensions, info.data[key], values, info)
+
+
+def validated(extensions: Extensions, name: str, values: Any, info: ValidationInfo) -> Section:
+    """Options of a name; unchecked where a trained model does without what it names."""
+    if is_spared(extensions, name, info):
+        return UncheckedOptions.model_validate({} if values is None else values)
+    return extensions.options(name, values)
+
+
+def is_spared(extensions: Extensions, name: str, info: ValidationInfo) -> bool:
+    """Whether a trained model does without what is not installed."""
+    is_trained = bool(info.context and info.context.get(TRAINED))
+    return is_trained and extensions is not NETWORKS and not extensions.is_installed(name)

@@ -30,11 +30,11 @@ from slicewise.config.extensions import (
     AUGMENTATIONS,
     LOSSES,
     NETWORKS,
-    TRAINED,
-    Extensions,
     NoOptions,
-    UncheckedOptions,
+    is_spared,
     joined,
+    options_of,
+    validated,
     within,
 )
 from slicewise.config.network_options import MonaiOptions
@@ -89,7 +89,7 @@ class NetworkSection(Section):
     @field_validator("options", mode="plain")
     @classmethod
     def _options_of_network(cls, values: Any, info: ValidationInfo) -> Any:
-        return _options(NETWORKS, "name", values, info)
+        return options_of(NETWORKS, "name", values, info)
 
     @model_validator(mode="after")
     def _no_key_is_ignored(self) -> Self:
@@ -198,14 +198,14 @@ class TrainingSection(Section):
     @field_validator("loss")
     @classmethod
     def _is_installed(cls, name: str, info: ValidationInfo) -> str:
-        if not _is_spared(LOSSES, name, info):
+        if not is_spared(LOSSES, name, info):
             LOSSES.require(name)
         return name
 
     @field_validator("loss_options", mode="plain")
     @classmethod
     def _options_of_loss(cls, values: Any, info: ValidationInfo) -> Any:
-        return _options(LOSSES, "loss", values, info)
+        return options_of(LOSSES, "loss", values, info)
 
     @field_validator("border_smoothing_pixels")
     @classmethod
@@ -285,7 +285,7 @@ class AugmentationSection(Section):
         mistakes: list[InitErrorDetails] = []
         for name, options in values.items():
             try:
-                found[str(name)] = _validated(AUGMENTATIONS, str(name), options, info)
+                found[str(name)] = validated(AUGMENTATIONS, str(name), options, info)
             except ValidationError as error:
                 mistakes.extend(within(str(name), error))
             except PydanticCustomError as error:
@@ -299,22 +299,3 @@ class AugmentationSection(Section):
         if bounds[0] > bounds[1]:
             raise ValueError("needs a first value that does not exceed the second")
         return bounds
-
-
-def _options(extensions: Extensions, key: str, values: Any, info: ValidationInfo) -> Any:
-    """Options of what another key names; as they are where that name is refused already."""
-    if key not in info.data:
-        return NoOptions()
-    return _validated(extensions, info.data[key], values, info)
-
-
-def _validated(extensions: Extensions, name: str, values: Any, info: ValidationInfo) -> Any:
-    if _is_spared(extensions, name, info):
-        return UncheckedOptions.model_validate({} if values is None else values)
-    return extensions.options(name, values)
-
-
-def _is_spared(extensions: Extensions, name: str, info: ValidationInfo) -> bool:
-    """Whether a trained model does without what is not installed."""
-    is_trained = bool(info.context and info.context.get(TRAINED))
-    return is_trained and extensions is not NETWORKS and not extensions.is_installed(name)
