@@ -233,7 +233,7 @@ def test_two_series_of_one_contrast_are_not_chosen_from(tmp_path: Path) -> None:
     assert [case.name for case in catalogue.cases] == ["t1post"]
     (item,) = catalogue.set_aside
     assert item.name == "dicom-study-1"
-    assert item.reason == "expected one scan of FLAIR a study, found 2 of FLAIR, t1post"
+    assert item.reason == "expected one scan of FLAIR per study, found 2 of FLAIR, t1post"
     assert "CSV manifest" in item.remedy
 
 
