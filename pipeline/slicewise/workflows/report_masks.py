@@ -113,7 +113,7 @@ def _no_mask(path: Path, found: str) -> UsageError:
         path.name,
         expected=f"a mask: at most {_MOST_VALUES} whole numbers, none of them negative",
         found=found,
-        remedy="give the folder of the masks as `run`, and that of the scans as `data`",
+        remedy="give the folder of the masks as `run`, and that of the scans by `data`",
     )
 
 
