@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -22,31 +23,25 @@ def demo(
     Example:
       slicewise demo --set training.steps=50
     """
-    from slicewise.cli.check import check
+    from slicewise.cli.check import show_check
     from slicewise.cli.console import PROGRESS, loading, note
-    from slicewise.cli.report import report
     from slicewise.cli.tables import SET_ASIDE
     from slicewise.cli.train import show_training
-    from slicewise.config import load_config
-    from slicewise.dataset.demo.cohort import DEMO_CONFIG
-    from slicewise.workflows.data import DemoDataOptions, make_demo_data
 
-    cohort = work / "demo" / "cohort"
-    config = load_config(DEMO_CONFIG, [f"data.root={cohort}", *(overrides or ())])
-    make_demo_data(DemoDataOptions(cohort, subjects, seed), PROGRESS)
-    page = work / "demo" / "check.html"
-    check(cohort, html_file=page, config_file=DEMO_CONFIG, work=work)
     with loading():
-        from slicewise.workflows.train import TrainOptions
-        from slicewise.workflows.train import train as train_model
-    model = work / "demo" / "model"
-    options = TrainOptions(config, 0, model, work, overwrite=True, config_file=DEMO_CONFIG)
-    result = train_model(options, PROGRESS)
-    show_training(result)
-    if not result.set_aside:
-        report(str(model), work=work)
+        from slicewise.workflows.demo import DemoOptions, run_demo
+    result = run_demo(DemoOptions(work, subjects, seed, tuple(overrides or ())), PROGRESS)
+    show_check(result.check)
+    show_training(result.training)
+    note(f"report: {result.report.page}")
     note("All of this is synthetic: good for a trial, not for accuracy claims.")
-    note("Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz, or make mlflow")
-    note("Would thresholds do? slicewise baseline configs/demo.yaml, then slicewise report again")
-    if result.set_aside:
+    place = "" if work == DEFAULT_WORK else f" --work {shlex.quote(str(work))}"
+    note(f"Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz{place}")
+    note(f"Look at the runs: slicewise mlflow{place}")
+    config, cohort = result.training.folds[0].folder.config, shlex.quote(str(result.cohort))
+    note(
+        f"Would thresholds do? slicewise baseline {shlex.quote(str(config))} "
+        f"--set data.root={cohort}{place}, then slicewise report again"
+    )
+    if result.training.set_aside or not result.check.is_sound:
         raise typer.Exit(SET_ASIDE)
