@@ -237,7 +237,7 @@ def test_a_long_list_is_cut(slicewise: Slicewise, tmp_path: Path) -> None:
     assert "... and 3 more" in checked.notes
     assert len(checked.findings["cases"]) == 23
     (warning,) = checked.case("scan07")["warnings"]
-    assert "filled with 0" in warning
+    assert "replaced by 0" in warning
 
 
 @pytest.mark.data

@@ -8,7 +8,6 @@ import pytest
 
 from slicewise.config import load_config
 from slicewise.errors import OutputError, UsageError
-from slicewise.planning.draft import GIVEN
 from slicewise.workflows.plan import PlanOptions, plan
 
 
@@ -20,7 +19,7 @@ def test_a_plan_says_why(scans: Path, tmp_path: Path) -> None:
     result = plan(options)
     assert load_config(result.path) == result.config
     assert (result.config.name, result.config.data.root) == ("own", scans)
-    assert result.table.loc["network.features", "reason"] == GIVEN
+    assert result.table.loc["network.features", "reason"] == "set by the user"
     assert result.table.loc["network.features", "value"] == "4, 8"
     assert dict(result.data_set)["cases"].startswith("6 with labels")
     assert result.set_aside == ()
