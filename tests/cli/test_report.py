@@ -17,6 +17,7 @@ import pytest
 from slicewise.evaluation.results import read_results, write_results
 from slicewise.imaging.masks import find_masks
 from slicewise.imaging.scan import read_scan
+from slicewise.quantities import millilitres
 from slicewise.reporting.report import case_choice
 from slicewise.tracking import open_store
 from slicewise.workflows import report_cases
@@ -185,7 +186,7 @@ def test_masks_alone(
     for path in find_masks(model / "masks").values():
         mask = read_scan(path)
         volume_ml = (mask.voxels == 3).sum() * mask.voxel_volume_ml
-        assert f"<td>label 3</td><td>predicted</td><td>{volume_ml:.3f}</td>" in page
+        assert f"<td>label 3</td><td>predicted</td><td>{millilitres(volume_ml)}</td>" in page
 
 
 def write_nifti(path: Path, voxels: Any) -> None:
@@ -210,7 +211,7 @@ def test_scans_are_not_taken_for_masks(
     done = slicewise("report", tmp_path / "scans", "--work", work)
     assert done.returncode == 2, done.stderr
     assert f"found:    {kind}" in done.stderr
-    assert "give the folder of the masks as RUN, and that of the scans by --data" in done.stderr
+    assert "give the folder of the masks as RUN, and that of the scans as --data" in done.stderr
 
 
 def test_labels_saved_as_floating_point_are_masks(
@@ -223,7 +224,7 @@ def test_labels_saved_as_floating_point_are_masks(
     done = slicewise("report", tmp_path / "masks", "--work", work)
     assert done.returncode == 0, done.stderr
     # 2 x 5 x 5 voxels of 1 mm.
-    found = "<td>label 3</td><td>predicted</td><td>0.050</td>"
+    found = "<td>label 3</td><td>predicted</td><td>0.05</td>"
     assert found in text_of(tmp_path / "masks" / "report")
 
 
@@ -330,7 +331,7 @@ def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path
         (["nowhere"], 1, "none of these"),
         (["RUN/scores.csv"], 2, "found:    a file"),
         (["RUN", "--data", "nowhere"], 2, "no such file or folder"),
-        (["RUN", "--out", "RUN"], 1, "an older report is replaced, and nothing else"),
+        (["RUN", "--out", "RUN"], 1, "only an older report is replaced"),
         (["RUN", "--against", "nowhere"], 1, "none of these"),
         (["RUN", "--baseline", "OTHER"], 2, "name any other run by --against"),
         (["RUN", "--baseline", "OTHER/scores.csv"], 2, "scores of unknown origin"),
