@@ -211,7 +211,7 @@ def test_scans_are_not_taken_for_masks(
     done = slicewise("report", tmp_path / "scans", "--work", work)
     assert done.returncode == 2, done.stderr
     assert f"found:    {kind}" in done.stderr
-    assert "give the folder of the masks as RUN, and that of the scans as --data" in done.stderr
+    assert "give the folder of the masks as RUN, and that of the scans by --data" in done.stderr
 
 
 def test_labels_saved_as_floating_point_are_masks(
