@@ -139,6 +139,27 @@ class InterruptedBySignal(SlicewiseError):
         return InterruptedBySignal, (self.signal_number, self.saved)
 
 
+class MissingPackageError(SlicewiseError, ImportError):
+    """A package that Slicewise builds on is not installed."""
+
+
+def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageError:
+    """Which package is missing, and how to get it.
+
+    Args:
+        where: what needs it.
+        error: of the import.
+    """
+    package = (error.name or "").partition(".")[0]
+    remedy = "pip install torch==2.13.0" if package == "torch" else "pip install slicewise"
+    return MissingPackageError(
+        where,
+        expected=f"the package {package}, which Slicewise builds on",
+        found="it is not installed in this environment",
+        remedy=f"{remedy}, or set up the environment with `make setup`",
+    )
+
+
 def file_problem(error: OSError) -> str:
     """The message of the operating system, without the path."""
     return error.strerror or type(error).__name__

@@ -39,7 +39,7 @@ def test_least_confident_first(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert [row["scan"] for row in rows] == ["empty", "poor", "predicted", "good"]
     assert rows[2]["predicted_dice"] == "0.5"
     assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
-    show_least_confident({"alone": [sure(0, 0)]})
+    show_least_confident([("alone", sure(0, 0))])
     assert "alone" in capsys.readouterr().out
 
 

@@ -56,11 +56,10 @@ def baseline(
 def _show(result: BaselineResult) -> None:
     from slicewise.cli.console import output
     from slicewise.cli.tables import show_places, show_summary
-    from slicewise.evaluation.statistics import mean_dice_interval, summarize
 
-    scores, cases, baseline = result.scored.scores, result.cases, result.baseline
+    cases, baseline = result.cases, result.baseline
     title = f"Classical baseline, held-out cases of fold {cases.fold.number} ({cases.fold.kind})"
-    show_summary(title, summarize(scores), mean_dice_interval(scores))
+    show_summary(title, result.summaries, result.mean_dice)
     searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
     output.print(f"chosen on {searched}:", markup=False, soft_wrap=True)
     show_places(baseline.descriptions())

@@ -33,7 +33,7 @@ from slicewise.cli import (
     view,
 )
 from slicewise.cli.flags import with_flags
-from slicewise.errors import SlicewiseError, file_problem
+from slicewise.errors import SlicewiseError, file_problem, missing_package
 
 app = typer.Typer(
     name="slicewise",
@@ -95,6 +95,11 @@ def main() -> None:
     except SlicewiseError as error:
         typer.echo(f"Error: {with_flags(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("slicewise"):
+            raise
+        typer.echo(f"Error: {missing_package('slicewise', error)}", err=True)
+        sys.exit(1)
     except OSError as error:
         # What no room has foreseen: a full disk, a folder that cannot be listed.
         typer.echo(f"Error: {_of_system(error)}", err=True)

@@ -12,7 +12,6 @@ from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slicewise.evaluation.confidence_table import Confidences
     from slicewise.segmentation.confidence import StructureConfidence
 
 _FIRST = 5
@@ -122,7 +121,7 @@ def predict(
         uncertainty,
     )
     result = predict_scans(options, PROGRESS)
-    show_least_confident(result.confidences)
+    show_least_confident(result.least_confident_first)
     note(f"{counted(len(result.masks), 'mask')} written to {out}")
     if result.set_aside:
         raise typer.Exit(SET_ASIDE if result.masks else 1)
@@ -143,10 +142,9 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
     return "" if endpoint else arguments[0], Path(arguments[-1])
 
 
-def show_least_confident(confidences: Confidences) -> None:
+def show_least_confident(ranked: Sequence[tuple[str, StructureConfidence]]) -> None:
     """Print what to check first; of a single scan, all of it."""
     from slicewise.cli.console import figure, show_table
-    from slicewise.evaluation.confidence_table import least_confident_first
     from slicewise.quantities import millilitres
 
     rows = [
@@ -158,12 +156,14 @@ def show_least_confident(confidences: Confidences) -> None:
             _with_error(item),
             figure(item.uncertainty, 3),
         )
-        for scan, item in least_confident_first(confidences)
+        for scan, item in ranked
     ]
     columns = ("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty")
     if rows:
-        title = "Confidence" if len(confidences) == 1 else "To check first"
-        show_table(title, columns, rows if len(confidences) == 1 else rows[:_FIRST])
+        alone = len({scan for scan, _ in ranked}) == 1
+        show_table(
+            "Confidence" if alone else "To check first", columns, rows if alone else rows[:_FIRST]
+        )
 
 
 def _with_error(item: StructureConfidence) -> str:

@@ -15,7 +15,8 @@ SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
 _LETTERS_OF_FIGURES = 56
 _FEWEST_LETTERS = 16
-_BESIDE = {"HD95 mm": "hd95_mm", "surface Dice": "surface_dice"}
+_OTHER_METRICS = {"HD95 mm": ("hd95_mm", 2), "surface Dice": ("surface_dice", 4)}
+"""Title to the key of the metric, and the digits that are worth showing."""
 
 
 def shortened(name: str) -> str:
@@ -41,7 +42,15 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
         overall: mean Dice over the structures.
     """
     rows = [_summary_row(item) for item in summaries]
-    columns = ("structure", "Dice", *_BESIDE, "cases", "false negative", "false positive", "empty")
+    columns = (
+        "structure",
+        "Dice",
+        *_OTHER_METRICS,
+        "cases",
+        "false negative",
+        "false positive",
+        "empty",
+    )
     show_table(
         title, columns, [*rows, ("mean", _with_interval(overall), *[""] * (len(columns) - 2))]
     )
@@ -78,9 +87,7 @@ def _with_interval(item: Distribution) -> str:
 
 
 def _summary_row(item: StructureSummary) -> tuple[str, ...]:
-    from slicewise.evaluation.statistics import METRICS
-
     dice = _with_interval(item.metrics["dice"])
-    others = (figure(item.metrics[key].mean, METRICS[key].digits) for key in _BESIDE.values())
+    others = (figure(item.metrics[key].mean, digits) for key, digits in _OTHER_METRICS.values())
     counts = (item.cases, item.false_negative, item.false_positive, item.undefined)
     return (item.structure, dice, *others, *map(str, counts))

@@ -43,7 +43,7 @@ def view(
     """
     from slicewise.cli.console import PROGRESS, note
     from slicewise.config import load_config
-    from slicewise.dataset.catalogue import listed
+    from slicewise.quantities import counted
     from slicewise.workflows.view import ViewOptions
     from slicewise.workflows.view import view as view_scan
 
@@ -51,9 +51,9 @@ def view(
     options = ViewOptions(scan, _named_masks(masks or []), out, config, work)
     result = view_scan(options, PROGRESS)
     size = result.size_bytes
-    note(f"{out}: {size / 1e6:.1f} MB, {listed(result.shown)}")
+    note(f"{out}: {size / 1e6:.1f} MB, {counted(len(result.shown), 'scan')}")
     if result.left_out:
-        note(f"left out, too large for one page: {listed(result.left_out)}")
+        note(f"left out, too large for one page: {', '.join(result.left_out)}")
     if size > _LARGE_BYTES:
         note("browsers open so large a page slowly; a cropped scan makes a smaller one")
     if open_page and not _opened(out):

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicewise.config import Config, as_yaml, without_places
 from slicewise.dataset.catalogue import SetAside
@@ -17,6 +18,14 @@ from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
 from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
 from slicewise.evaluation.results import write_results
+from slicewise.evaluation.scores import scores_table
+from slicewise.evaluation.statistics import (
+    Distribution,
+    StructureSummary,
+    mean_dice_interval,
+    summarize,
+)
+from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import write_text
 from slicewise.progress import SILENT, Progress
 from slicewise.segmentation.resuming import sole_user
@@ -29,6 +38,9 @@ from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PrepareOptions, prepare_data
 from slicewise.workflows.track_fold import log_cases, log_results, run_facts
 from slicewise.workflows.train import require_fold
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,26 @@ class BaselineResult:
     baseline: Baseline
     scored: ScoredCases
     run_id: str
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row a held-out case and structure, with the columns of ``scores.csv``."""
+        return scores_table(self.scored.scores)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row a structure: means over the held-out cases, 95 % intervals, counts."""
+        return summary_table(self.summaries)
+
+    @property
+    def summaries(self) -> list[StructureSummary]:
+        """A summary a structure, over the held-out cases."""
+        return summarize(self.scored.scores)
+
+    @property
+    def mean_dice(self) -> Distribution:
+        """Mean Dice over the structures, with its 95 % interval."""
+        return mean_dice_interval(self.scored.scores)
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:

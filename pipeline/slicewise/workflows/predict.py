@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from slicewise import __version__
 from slicewise.config import Config
@@ -16,7 +16,7 @@ from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.layouts import read_images
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.errors import ScanError, UsageError
-from slicewise.evaluation.confidence_table import write_confidences
+from slicewise.evaluation.confidence_table import least_confident_first, write_confidences
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
 from slicewise.imaging.dicom.seg.segments import Algorithm
 from slicewise.imaging.files import private_folder
@@ -37,6 +37,9 @@ from slicewise.segmentation.confidence import StructureConfidence, uncertainty
 from slicewise.segmentation.prediction import Prediction, Segmenter
 from slicewise.workflows.messages import report_set_aside, report_warnings
 from slicewise.workflows.models import ModelOptions, load_segmenter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Scans = dict[str, Images]
@@ -81,6 +84,19 @@ class PredictionResult:
     confidences: Mapping[str, tuple[StructureConfidence, ...]]
     confidence_table: Path | None
     set_aside: tuple[SetAside, ...]
+
+    @property
+    def least_confident_first(self) -> list[tuple[str, StructureConfidence]]:
+        """Name of the scan and confidence of each structure, in the order to check them."""
+        return least_confident_first(self.confidences)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a scan and structure, least confident first: volume in ml, Dice to expect."""
+        import pandas as pd
+
+        rows = [{"scan": scan, **asdict(item)} for scan, item in self.least_confident_first]
+        return pd.DataFrame(rows).set_index("scan") if rows else pd.DataFrame()
 
 
 @dataclass

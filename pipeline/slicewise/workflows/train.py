@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicewise.config import FOLD_KINDS, Config, load_config
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.evaluation.inference_tuning.tuning import TunedInference
-from slicewise.evaluation.scores import Score, write_scores
+from slicewise.evaluation.scores import Score, scores_table, write_scores
 from slicewise.evaluation.statistics import (
     Distribution,
     StructureSummary,
@@ -20,6 +21,7 @@ from slicewise.evaluation.statistics import (
     mean_dice_interval,
     summarize,
 )
+from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import sha256_of
 from slicewise.progress import SILENT, Progress
 from slicewise.tracking.overwriting import (
@@ -37,6 +39,9 @@ from slicewise.workflows.initial_model import find_initial_model, require_same_s
 from slicewise.workflows.prepare import PrepareOptions, prepare_data
 from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
 from slicewise.workflows.tune_ensemble import tune_ensemble
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -96,19 +101,34 @@ class TrainingResult:
     set_aside: tuple[SetAside, ...]
 
     @property
-    def scores(self) -> list[Score]:
-        """A row a held-out case and structure."""
+    def rows(self) -> list[Score]:
+        """A score a held-out case and structure."""
         return [score for fold in self.folds for score in fold.scored.scores]
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row a held-out case and structure, with the columns of ``scores.csv``."""
+        return scores_table(self.rows)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row a structure: means over the held-out cases, 95 % intervals, counts."""
+        return summary_table(self.summaries)
+
+    @property
+    def examples(self) -> Path:
+        """Picture of held-out cases of the first fold, from the worst to the best."""
+        return self.folds[0].folder.examples
 
     @property
     def summaries(self) -> list[StructureSummary]:
         """A summary a structure, over the held-out cases of all folds that were trained."""
-        return summarize(self.scores)
+        return summarize(self.rows)
 
     @property
     def mean_dice(self) -> Distribution:
         """Mean Dice over the structures, with its 95 % interval."""
-        return mean_dice_interval(self.scores)
+        return mean_dice_interval(self.rows)
 
 
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:

@@ -1,0 +1,1 @@
+"""The public functions: use cases with plain arguments; ``import slicewise`` offers them."""
