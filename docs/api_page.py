@@ -29,7 +29,7 @@ def api_page() -> str:
         SphinxError: a public name, or a public method of a class, without a docstring.
     """
     parts = [_INTRODUCTION]
-    for name in getattr(slicewise, "__all__", ()):
+    for name in slicewise.__all__:
         thing = getattr(slicewise, name)
         if name.startswith("__"):
             continue

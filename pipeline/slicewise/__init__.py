@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from slicewise.errors import SlicewiseError, missing_package
 
 if TYPE_CHECKING:
-    from slicewise.api.data_sets import check, convert, make_demo_data, plan, view
+    from slicewise.api.data_sets import check, convert, demo, make_demo_data, plan, view
     from slicewise.api.models import baseline, load_model, predict, prepare, train
     from slicewise.api.results import compare, evaluate, registered_models, report
     from slicewise.api.scans import read_mask, read_scan, write_mask
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from slicewise.imaging.volume import Volume
     from slicewise.progress import Progress
     from slicewise.segmentation.prediction import Prediction
-    from slicewise.workflows.models import Model
+    from slicewise.workflows.model import Model
 
 __version__ = "0.1.0"
 
@@ -45,6 +45,7 @@ __all__ = [
     "check",
     "compare",
     "convert",
+    "demo",
     "evaluate",
     "load_model",
     "make_demo_data",
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "slicewise.api.data_sets": ("check", "convert", "make_demo_data", "plan", "view"),
+    "slicewise.api.data_sets": ("check", "convert", "demo", "make_demo_data", "plan", "view"),
     "slicewise.api.models": ("baseline", "load_model", "predict", "prepare", "train"),
     "slicewise.api.results": ("compare", "evaluate", "registered_models", "report"),
     "slicewise.api.scans": ("read_mask", "read_scan", "write_mask"),
@@ -70,7 +71,7 @@ _HOMES = {
     "slicewise.imaging.volume": ("Volume",),
     "slicewise.progress": ("Progress",),
     "slicewise.segmentation.prediction": ("Prediction",),
-    "slicewise.workflows.models": ("Model",),
+    "slicewise.workflows.model": ("Model",),
 }
 
 

@@ -13,7 +13,7 @@ import slicewise
 ORDER = (
     *("read_scan", "read_mask", "check", "convert", "plan", "prepare", "train", "load_model"),
     *("Model", "write_mask", "predict", "evaluate", "baseline", "compare", "report", "view"),
-    *("registered_models",),
+    *("registered_models", "make_demo_data"),
 )
 
 
@@ -40,9 +40,9 @@ def test_the_examples_do_what_they_say(
 
 
 def test_every_public_function_with_an_example_is_run() -> None:
-    made_elsewhere = {"make_demo_data"}
+    # The demo has a test of its own.
     functions = {name for name in slicewise.__all__ if name[0].islower()}
-    assert functions - made_elsewhere <= set(ORDER)
+    assert functions - {"demo"} <= set(ORDER)
 
 
 def test_a_missing_folder_and_a_wrong_key_are_named_errors(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from slicewise import errors
 
 PROMISED = {
     *("check", "plan", "prepare", "train", "predict", "evaluate", "compare", "report", "view"),
-    *("convert", "baseline", "make_demo_data", "registered_models"),
+    *("convert", "baseline", "demo", "make_demo_data", "registered_models"),
     *("load_model", "read_scan", "read_mask", "write_mask"),
     *("Config", "ConsoleProgress", "Model", "Prediction", "Progress", "SlicewiseError", "Volume"),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.recorded_progress import RecordedProgress
 
-from slicewise.workflows.demo import DemoOptions, run_demo
+import slicewise
 
 pytestmark = pytest.mark.slow
 
@@ -15,13 +15,14 @@ pytestmark = pytest.mark.slow
 def test_the_whole_way(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     progress = RecordedProgress()
     capfd.readouterr()
-    result = run_demo(DemoOptions(tmp_path, 8, settings=("training.steps=5",)), progress)
+    result = slicewise.demo(
+        work=tmp_path, subjects=8, settings=["training.steps=5"], progress=progress
+    )
     assert capfd.readouterr() == ("", "")
     assert result.check.is_sound
     assert len(result.check.table) == 8
-    assert {score.structure for score in result.training.scores} == {
-        *("csf", "grey_matter", "white_matter")
-    }
+    assert set(result.training.scores["structure"]) == {"csf", "grey_matter", "white_matter"}
+    assert list(result.training.summary.index) == ["csf", "grey_matter", "white_matter"]
     assert result.report.page.exists()
     assert result.check.html is not None
     assert result.check.html.exists()

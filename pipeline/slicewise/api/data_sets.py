@@ -1,4 +1,4 @@
-"""Checks, plans, converts and views data sets and scans."""
+"""Checks, plans, converts and views data sets and scans; makes the demo."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from slicewise.progress import SILENT, Progress
 from slicewise.workflows import check as checking
 from slicewise.workflows import convert as converting
 from slicewise.workflows import data as data_sets
+from slicewise.workflows import demo as demonstrating
 from slicewise.workflows import plan as planning
 from slicewise.workflows import view as viewing
 from slicewise.workflows.check import CheckResult
 from slicewise.workflows.convert import ConvertResult
+from slicewise.workflows.demo import DemoResult
 from slicewise.workflows.plan import PlanResult
 from slicewise.workflows.view import ViewResult
 
@@ -231,3 +233,36 @@ def make_demo_data(
     """
     options = data_sets.DemoDataOptions(Path(folder), subjects, seed)
     return data_sets.make_demo_data(options, progress).folder
+
+
+def demo(
+    *,
+    work: AnyPath = "work",
+    subjects: int = 24,
+    seed: int = 0,
+    settings: Sequence[str] = (),
+    progress: Progress = SILENT,
+) -> DemoResult:
+    """Run the whole path on a synthetic cohort: check, train, predict, score, track and report.
+
+    The cohort is good for a trial, not for claims about accuracy. About five minutes on two cores.
+
+    Args:
+        work: folder of everything that it makes.
+        subjects: of the cohort; at least eight.
+        seed: of the cohort.
+        settings: changes of the configuration, such as ``training.steps=50``.
+        progress: receives the progress.
+
+    Raises:
+        ConfigErrors: unknown settings and wrong values.
+        DataError: the folder of the cohort holds something else.
+        OutputError: the work folder cannot be written.
+
+    Example:
+        >>> done = slicewise.demo(subjects=8, settings=["training.steps=5"])
+        >>> done.report.page.name
+        'report.html'
+    """
+    options = demonstrating.DemoOptions(Path(work), subjects, seed, tuple(settings))
+    return demonstrating.run_demo(options, progress)

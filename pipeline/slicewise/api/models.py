@@ -14,7 +14,7 @@ from slicewise.workflows import predict as predicting
 from slicewise.workflows import prepare as preparing
 from slicewise.workflows import train as training
 from slicewise.workflows.baseline import BaselineResult
-from slicewise.workflows.models import Model
+from slicewise.workflows.model import Model
 from slicewise.workflows.predict import PredictionResult
 from slicewise.workflows.prepare import PreparedData
 from slicewise.workflows.train import TrainingResult

@@ -1,4 +1,4 @@
-"""``slicewise predict``: a scan in, a mask out; a folder in, a folder out."""
+"""``slicewise predict``: masks of scans, on their own grids."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Any folder of scans in, cached slices and batches out."""
+"""Data sets: catalogue, folds, preprocessing, slice cache, sampling and augmentation."""

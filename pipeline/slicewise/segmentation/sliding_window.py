@@ -1,4 +1,4 @@
-"""A volume in, probabilities out: slices of its planes, windows of the slices, and blending."""
+"""Predicts the slices of a volume window by window, and blends the windows."""
 
 from __future__ import annotations
 

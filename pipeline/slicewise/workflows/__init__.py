@@ -1,1 +1,1 @@
-"""Use cases, one module each: typed options in, a result object out, nothing printed."""
+"""Use cases, one module each: they take typed options, return a result, and print nothing."""

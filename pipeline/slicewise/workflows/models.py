@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicewise.config import Config, as_yaml, parse_config
-from slicewise.dataset.contrasts import on_one_grid
 from slicewise.errors import ModelError, ScanError, UsageError
 from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
 from slicewise.evaluation.results import read_results
 from slicewise.imaging.files import sha256_of
-from slicewise.imaging.scan import read_scan
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.inference import Predictor
@@ -72,69 +69,6 @@ def load_segmenter(options: ModelOptions, progress: Progress = SILENT) -> Segmen
     if options.out_of_fold:
         return _out_of_fold(options, progress)
     return load_predictor(options, progress)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that segments scans, ready to use.
-
-    Attributes:
-        segmenter: makes the masks: networks of this process, of a cross-validation, or a service.
-    """
-
-    segmenter: Segmenter
-
-    @property
-    def config(self) -> Config:
-        """The configuration that the model was trained with."""
-        return self.segmenter.config
-
-    @property
-    def labels(self) -> Mapping[str, int]:
-        """Structure to its value in the masks."""
-        return self.config.data.labels
-
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """What the model wants to see, in this order."""
-        return tuple(self.config.data.contrasts)
-
-    def predict(
-        self, *scans: Volume | str | os.PathLike[str], case: str = "", progress: Progress = SILENT
-    ) -> Prediction:
-        """Segment one scan.
-
-        Args:
-            scans: the scan, or one a contrast in the order of ``contrasts``: volumes, or paths of
-                NIfTI files, DICOM folders or pictures.
-            case: name of the case, by which a cross-validation tells the network that has not seen
-                it; without one, the name of the first volume.
-            progress: receives the progress.
-
-        Returns:
-            Label values of shape (X, Y, Z) on the grid of the first scan, with ``probabilities``
-            (background, then each structure) and ``confidence`` (a table with a row a structure:
-            volume in ml, estimated Dice, and the Dice that a cross-validation predicts).
-
-        Raises:
-            ScanError: a scan that cannot be read, or another number of contrasts.
-            GeometryError: contrasts on different grids.
-
-        Example:
-            >>> model = slicewise.load_model("my_model")
-            >>> mask = model.predict("my_scans/images/case0.nii.gz")
-            >>> mask.voxels.dtype, mask.orientation
-            (dtype('uint8'), 'LPS')
-        """
-        reading = self.config.reading
-        volumes: Sequence[Volume] = [
-            scan if isinstance(scan, Volume) else read_scan(Path(scan), reading) for scan in scans
-        ]
-        if len(volumes) == len(self.contrasts):
-            volumes = on_one_grid(volumes, self.contrasts, reading)
-        with progress.task("predicting", 1) as task:
-            name = case or (volumes[0].name if volumes else "")
-            return self.segmenter.predict(*volumes, case=name, task=task)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun, start_run
 from slicewise.tracking.store import Store
+from slicewise.workflows.run_observer import RunObserver
 from slicewise.workflows.sweep_study import SweepStudy
-from slicewise.workflows.train_fold import RunObserver
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -26,12 +26,11 @@ from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import mean_dice, summarize
 from slicewise.imaging.files import write_text
 from slicewise.imaging.pseudonyms import Pseudonyms
-from slicewise.progress import Progress, Task
+from slicewise.progress import Progress
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.resuming import resume_training, sole_user
 from slicewise.segmentation.training import Training
-from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.model_card import model_card
 from slicewise.tracking.overwriting import clear_training, require_free
 from slicewise.tracking.packing import ModelFiles
@@ -42,11 +41,11 @@ from slicewise.tracking.store import Store
 from slicewise.workflows.initial_model import InitialModel, record_initial_model
 from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PreparedData
+from slicewise.workflows.run_observer import RunObserver
 from slicewise.workflows.track_fold import log_cases, log_results, run_facts
 
 GIVEN, SPLIT = "given.yaml", "split.json"
 """Of a tracked run: the configuration with its comments, and which cases were on which side."""
-_STEPS_BETWEEN_METRICS = 20
 
 
 @dataclass(frozen=True)
@@ -214,28 +213,6 @@ def register(
             "folds": folds[0].folds,
         },
     )
-
-
-class RunObserver:
-    """Shows a training as a task and writes it to the tracked run."""
-
-    def __init__(self, progress: Progress, task: Task, run: TrackedRun) -> None:
-        self._progress, self._task, self._run = progress, task, run
-        self._dice = ""
-
-    def on_step(self, step: int, values: dict[str, float]) -> None:
-        """Report the step; log its values now and then."""
-        self._task.update(step, detail=f"loss {values['loss']:.3f}{self._dice}")
-        if step % _STEPS_BETWEEN_METRICS == 0:
-            self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
-
-    def on_validation(self, step: int, score: ValidationScore) -> None:
-        """Report and log the Dice of each structure."""
-        self._dice = f", Dice {score.mean:.3f}"
-        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
-        self._progress.message(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
-        dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
-        self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
 
 
 def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Training:

@@ -1,1 +1,1 @@
-"""Runs and models of one store in, the same in another store out, by way of one file."""
+"""Carries runs and models from one store to another, in one file."""

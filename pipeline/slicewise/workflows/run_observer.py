@@ -1,0 +1,31 @@
+"""Shows a training as a task and writes its metrics to the tracked run."""
+
+from __future__ import annotations
+
+from slicewise.progress import Progress, Task
+from slicewise.segmentation.validation import ValidationScore
+from slicewise.tracking.runs import TrackedRun
+
+_STEPS_BETWEEN_METRICS = 20
+
+
+class RunObserver:
+    """Shows a training as a task and writes it to the tracked run."""
+
+    def __init__(self, progress: Progress, task: Task, run: TrackedRun) -> None:
+        self._progress, self._task, self._run = progress, task, run
+        self._dice = ""
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        """Report the step; log its values now and then."""
+        self._task.update(step, detail=f"loss {values['loss']:.3f}{self._dice}")
+        if step % _STEPS_BETWEEN_METRICS == 0:
+            self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        """Report and log the Dice of each structure."""
+        self._dice = f", Dice {score.mean:.3f}"
+        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
+        self._progress.message(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
+        dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
+        self._run.log_metrics(step, {"validation.dice": score.mean, **dice})
