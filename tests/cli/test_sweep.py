@@ -71,6 +71,8 @@ def test_trials_are_runs_below_one_and_the_best_trains(
     dice = [run.data.metrics["validation.dice"] for run in children]
     assert parent.data.metrics["dice"] == pytest.approx(max(dice))
     best = load_config(out / "best.yaml")
+    assert best.data.root == scans.absolute()
+    assert done.stderr.rstrip().endswith(f"slicewise train {out}/best.yaml --fold 0 --work {work}")
     rates = [
         float(run.data.params["training.learning_rate"])
         for run in children
@@ -87,8 +89,7 @@ def test_trials_are_runs_below_one_and_the_best_trains(
     assert again.returncode == 0
     assert len(trials_in(out)) == 4
     trained = slicewise(
-        *("train", out / "best.yaml", "--set", f"data.root={scans}", "--out", tmp_path / "model"),
-        *("--work", work),
+        *("train", out / "best.yaml", "--out", tmp_path / "model", "--work", work),
     )
     assert trained.returncode == 0, trained.stderr
 

@@ -190,6 +190,6 @@ def test_patients_are_numbered_not_named() -> None:
 
 
 def test_figures_are_short() -> None:
-    assert [rounded(value) for value in (0.012345, 3.0, 999.4, 1234.5)] == [
-        "0.0123", "3", "999", "1,234",
+    assert [rounded(value) for value in (0.012345, 3.0, 999.4, 999.7, 1234.5)] == [
+        "0.0123", "3", "999", "1,000", "1,234",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
+from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, work_option
 
 
 def demo(
@@ -35,7 +35,7 @@ def demo(
     show_training(result.training)
     note(f"report: {result.report.page}")
     note("All of this is synthetic: good for a trial, not for accuracy claims.")
-    place = "" if work == DEFAULT_WORK else f" --work {shlex.quote(str(work))}"
+    place = work_option(work)
     note(f"Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz{place}")
     note(f"Look at the runs: slicewise mlflow{place}")
     config, cohort = result.training.folds[0].folder.config, shlex.quote(str(result.cohort))

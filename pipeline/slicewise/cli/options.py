@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,11 @@ Workers = Annotated[
     typer.Option("--workers", min=1, metavar="N", help="Scans at a time; default: the cores."),
 ]
 DEFAULT_WORK = Path("work")
+
+
+def work_option(work: Path) -> str:
+    """What a command to be called next needs, to use the same work folder; begins with a space."""
+    return "" if work == DEFAULT_WORK else f" --work {shlex.quote(str(work))}"
 
 
 OuterFold = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, Workers
+from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, Workers, work_option
 
 if TYPE_CHECKING:
     from slicewise.workflows.plan import PlanResult
@@ -67,6 +67,4 @@ def _show(result: PlanResult, work: Path) -> None:
     for text in result.warnings:
         note(f"check: {text}")
     note(f"configuration: {result.path}")
-    # In the same work folder.
-    place = "" if work == DEFAULT_WORK else f" --work {shlex.quote(str(work))}"
-    note(f"Next: slicewise train {shlex.quote(str(result.path))}{place}")
+    note(f"Next: slicewise train {shlex.quote(str(result.path))}{work_option(work)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from slicewise.cli.options import (
     Overrides,
     Work,
     Workers,
+    work_option,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def sweep(
     sweep. The same command continues a sweep that was stopped; more trials in SWEEP
     prolong it.
 
-    It leaves best.yaml, a configuration for `slicewise train`, with trials.csv and sweep.png.
+    It writes best.yaml, a configuration for `slicewise train` as it stands, trials.csv and
+    sweep.png.
 
     Example:
       slicewise sweep configs/hippocampus.yaml configs/sweeps/hippocampus.yaml \
@@ -66,7 +69,8 @@ def sweep(
     result = search(options, PROGRESS)
     _show(result.trials, result.best)
     show_places({"best": result.config_file, "trials": result.table, "picture": result.chart})
-    note(f"Next: slicewise train {result.config_file} --fold {fold} --set data.root=...")
+    config_path = shlex.quote(str(result.config_file))
+    note(f"Next: slicewise train {config_path} --fold {fold}{work_option(work)}")
 
 
 def _show(trials: Sequence[Outcome], best: Outcome) -> None:

@@ -12,6 +12,7 @@ from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import listed
 from slicewise.dataset.patients import LikelyPatients, likely_patients
+from slicewise.quantities import millilitres
 
 FEWEST_CASES = 5
 """Minimum number of cases to detect outliers."""
@@ -20,6 +21,7 @@ ROBUST_Z = 3.5
 COMMON_FRACTION = 0.8
 """Minimum fraction of similar cases; with fewer, there are several kinds of scans."""
 _MAD_TO_DEVIATION = 1.4826
+_WHOLE_FROM = 999.5
 _AXES = ("R-L", "A-P", "I-S")
 
 
@@ -60,7 +62,11 @@ class Measure:
 
     def shown(self, value: float) -> str:
         """A value with its unit."""
-        return f"{rounded(value)} {self.unit}".rstrip()
+        return f"{self.number(value)} {self.unit}".rstrip()
+
+    def number(self, value: float) -> str:
+        """A value without its unit."""
+        return millilitres(value) if self.unit == "ml" else rounded(value)
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyP
 
 def rounded(value: float) -> str:
     """Three significant digits, or all integer digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.3g}"
 
 
 def unused_labels(cases: Iterable[CheckedCase], data: DataSection) -> list[int]:

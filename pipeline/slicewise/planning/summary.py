@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from slicewise.planning.draft import OVERRIDDEN, Draft
 from slicewise.planning.estimate import Estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts
 from slicewise.planning.machine import Machine
-from slicewise.quantities import counted
+from slicewise.quantities import counted, millilitres
 
 Row = tuple[str, str]
 """A property and its value, as text."""
@@ -126,17 +126,18 @@ def _structure(cases: Sequence[CaseFingerprint], facts: Sequence[StructureFacts]
     ]
     components = [one.components for one in facts]
     number = "1 component" if max(components) == 1 else f"{_range(components)} components"
-    return f"{_range(volumes)} ml, {_ranges([one.extent_mm for one in facts], ' x ')} mm, {number}"
+    extent = _ranges([one.extent_mm for one in facts], " x ")
+    return f"{_range(volumes, millilitres)} ml, {extent} mm, {number}"
 
 
 def _ranges(triples: Sequence[tuple[float, ...]], between: str) -> str:
     return between.join(_range(column) for column in zip(*triples, strict=True))
 
 
-def _range(values: Sequence[float]) -> str:
+def _range(values: Sequence[float], shown: Callable[[float], str] = rounded) -> str:
     """The median, and the range in brackets if values differ."""
     extremes = (min(values), float(np.median(values)), max(values))
-    low, middle, high = (rounded(value) for value in extremes)
+    low, middle, high = map(shown, extremes)
     return middle if low == high else f"{middle} [{low} to {high}]"
 
 

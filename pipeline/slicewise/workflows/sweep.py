@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slicewise.config import Config, Space, as_yaml, load_space, with_values, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.splits import inner_fold
 from slicewise.errors import TrainingError, UsageError
 from slicewise.imaging.files import private_folder, write_table, write_text
+from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
@@ -26,9 +26,6 @@ from slicewise.tracking.store import open_store
 from slicewise.workflows.prepare import PrepareOptions, prepare_data
 from slicewise.workflows.sweep_study import Outcome, SweepStudy
 from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
-
-if TYPE_CHECKING:
-    pass
 
 BEST, TRIALS, CHART = "best.yaml", "trials.csv", "sweep.png"
 
@@ -68,7 +65,7 @@ class SweepResult:
     Attributes:
         best: the complete trial with the highest Dice.
         trials: all that came to an end.
-        config_file: the configuration with the best values.
+        config_file: the configuration with the best values and the path of its data set.
         table: CSV of the trials.
         chart: picture of them.
     """
@@ -165,8 +162,7 @@ def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepR
             remedy="lower training.learning_rate in the sweep, or give it more trials",
         )
     result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / CHART)
-    config = with_values(sweep.config, best.values)
-    write_text(result.config_file, as_yaml(without_places(config)))
+    keep_best(with_values(sweep.config, best.values), result.config_file, parent)
     _write_trials(outcomes, list(sweep.space.sweep.parameters), result.table)
     draw_sweep(
         [(dict(item.values), item.state, item.dice) for item in outcomes],
@@ -176,10 +172,23 @@ def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepR
     dice = best.dice or 0.0
     parent.log_metrics(len(outcomes), {"dice": dice, "trials": len(outcomes)})
     parent.set_tag("slicewise.best_trial", str(best.number))
-    for path in (result.config_file, result.table, sweep_file):
+    for path in (result.table, sweep_file):
         parent.log_artifact(path)
     parent.log_figure(result.chart)
     return result
+
+
+def keep_best(config: Config, file: Path, run: TrackedRun) -> None:
+    """Write a configuration that trains as it stands.
+
+    Args:
+        config: of the best trial.
+        file: names the data set by its absolute path.
+        run: gets the same without paths of this machine.
+    """
+    assert config.data.root is not None
+    write_text(file, as_yaml(with_root(config, config.data.root)))
+    run.log_text(as_yaml(without_places(config)), file.name)
 
 
 def _write_trials(outcomes: Sequence[Outcome], keys: Sequence[str], path: Path) -> None:

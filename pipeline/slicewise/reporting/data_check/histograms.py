@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z, Measure, rounded
+from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z, Measure
 
 BINS = 16
 _WIDE = 30.0
@@ -79,8 +79,8 @@ def histogram(measure: Measure) -> Histogram | None:
     return Histogram(
         title=f"{measure.name}, {measure.unit}" if measure.unit else measure.name,
         bars=bars,
-        lowest=rounded(float(values.min())),
-        median=rounded(measure.median),
-        highest=rounded(float(values.max())),
+        lowest=measure.number(float(values.min())),
+        median=measure.number(measure.median),
+        highest=measure.number(float(values.max())),
         is_logarithmic=is_logarithmic,
     )
