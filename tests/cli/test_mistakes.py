@@ -253,7 +253,7 @@ def test_what_the_system_refuses_has_no_traceback(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr("slicewise.dataset.layouts.read_catalogue", refuse)
+    monkeypatch.setattr("slicewise.workflows.check.read_catalogue", refuse)
     expect(slicewise("check", tmp_path), 1, str(tmp_path), "Permission denied")
 
 

@@ -176,7 +176,7 @@ def test_mistakes_are_told_before_anything_is_read(
     done = slicewise("sweep", tiny, wrong, "--set", f"data.root={scans}")
     assert done.returncode == 2
     assert "wrong.yaml:3" in done.stderr
-    done = slicewise("sweep", tiny, tmp_path / "none.yaml", "--set", f"data.root={scans}")
+    done = slicewise("sweep", tiny, tmp_path / "unlike.yaml", "--set", f"data.root={scans}")
     assert done.returncode == 2
     assert "configs/sweeps/hippocampus.yaml" in done.stderr
 

@@ -67,7 +67,7 @@ def test_reasons_stand_above_their_keys() -> None:
 def test_other_keys_are_explained() -> None:
     lines = rendered()[1].splitlines()
     (line,) = [line for line in lines if line.lstrip().startswith("batch_size: 32")]
-    assert line.endswith("# Slices a step")
+    assert line.endswith("# Slices per step")
 
 
 def test_lines_are_short() -> None:

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.quantities import counted
 
 _LARGE_BYTES = 100_000_000
+_MOST_NAMES = 5
 
 
 def view(
@@ -43,7 +45,6 @@ def view(
     """
     from slicewise.cli.console import PROGRESS, note
     from slicewise.config import load_config
-    from slicewise.quantities import counted
     from slicewise.workflows.view import ViewOptions
     from slicewise.workflows.view import view as view_scan
 
@@ -51,13 +52,18 @@ def view(
     options = ViewOptions(scan, _named_masks(masks or []), out, config, work)
     result = view_scan(options, PROGRESS)
     size = result.size_bytes
-    note(f"{out}: {size / 1e6:.1f} MB, {counted(len(result.shown), 'scan')}")
+    note(f"{out}: {size / 1e6:.1f} MB, {_named(result.shown)}")
     if result.left_out:
-        note(f"left out, too large for one page: {', '.join(result.left_out)}")
+        note(f"left out, too large for one page: {_named(result.left_out)}")
     if size > _LARGE_BYTES:
         note("browsers open so large a page slowly; a cropped scan makes a smaller one")
     if open_page and not _opened(out):
         note(f"no browser was found; open {out} in one")
+
+
+def _named(scans: Sequence[str]) -> str:
+    """The names of a few scans, or how many there are."""
+    return ", ".join(scans) if len(scans) <= _MOST_NAMES else counted(len(scans), "scan")
 
 
 def _named_masks(arguments: Sequence[str]) -> dict[str, Path]:

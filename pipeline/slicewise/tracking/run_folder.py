@@ -135,9 +135,10 @@ class RunFolder:
         return (self.path / _FINISHED).is_file()
 
     @property
-    def has_network(self) -> bool:
-        """Whether a training left anything here, or in the folders of folds."""
-        return self.has_training or self.is_finished or bool(self.folds)
+    def network(self) -> Path | None:
+        """A file that a training left here, or in the folders of folds; None without one."""
+        files = [self.last, self.path / _FINISHED, *(fold.last for fold in self.folds)]
+        return next((path for path in files if path.exists()), None)
 
     @property
     def has_run(self) -> bool:
@@ -190,7 +191,7 @@ class RunFolder:
                     folder.path,
                     expected="a finished training",
                     found=f"no {_FINISHED}",
-                    remedy=f"resume the training, or give its {LAST} to use it as it is",
+                    remedy=f"continue it with `resume`, or give its {LAST} to use it as it is",
                 )
         return [folder.path / folder.finished_facts()["checkpoint"] for folder in begun]
 

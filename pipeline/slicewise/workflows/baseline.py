@@ -133,11 +133,11 @@ def fit_baseline(options: BaselineOptions, progress: Progress = SILENT) -> Basel
 
 
 def _require_no_network(folder: RunFolder) -> None:
-    if folder.has_network:
+    if folder.network is not None:
         raise OutputError(
             folder.path,
             expected="a folder without a network",
-            found="a training",
+            found=f"{folder.network.relative_to(folder.path)} of a training",
             remedy="choose another `out`; a baseline never replaces a training",
         )
 
