@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 def ablate(
     config_file: ConfigFile,
     variants: Annotated[
-        Path, typer.Argument(metavar="VARIANTS", help="YAML: each variant with its changes.")
+        Path, typer.Argument(metavar="VARIANTS", help="YAML file with the changes of each variant.")
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of results; default below --work."),
+        typer.Option("--out", metavar="DIR", help="Folder of results; default: in WORK/ablations."),
     ] = None,
     fold: OuterFold = 0,
     inner: InnerFold = 0,
@@ -42,17 +42,19 @@ def ablate(
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Train variants of a configuration on inner folds and compare them, patient by patient.
+    r"""Train variants of a configuration and compare them, paired by patient.
 
-    The training cases of --fold are divided once more; its held-out cases are neither trained on
-    nor scored, so that they can judge the recipe that is chosen here. Finished trainings are not
-    done again.
+    The training cases of --fold are split once more into inner folds. Its
+    held-out cases are neither trained on nor scored, so that they can judge the
+    recipe that is chosen here. Finished trainings are not repeated.
 
-    VARIANTS names changes as --set takes them, and ensembles of variants; see
-    configs/ablations/hippocampus.yaml.
+    VARIANTS lists the changes of each variant, in the syntax of --set, and
+    ensembles of variants; see configs/ablations/hippocampus.yaml.
 
     Example:
-      slicewise ablate configs/hippocampus.yaml configs/ablations/hippocampus.yaml --seeds 2
+      slicewise ablate configs/hippocampus.yaml \
+        configs/ablations/hippocampus.yaml \
+        --set data.root=data/Task04_Hippocampus --seeds 2
     """
     from slicewise.cli.console import PROGRESS, loading, output
 

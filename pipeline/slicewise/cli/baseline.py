@@ -1,4 +1,4 @@
-"""``slicewise baseline``: thresholds, morphology and a prior, scored where a network would be."""
+"""``slicewise baseline``: a classical method, scored like a network."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 def baseline(
     config_file: ConfigFile,
-    fold: Annotated[
-        int, typer.Option("--fold", min=0, metavar="K", help="Fold that is held out.")
-    ] = 0,
+    fold: Annotated[int, typer.Option("--fold", min=0, metavar="K", help="Held-out fold.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the results; default below --work."),
+        typer.Option("--out", metavar="DIR", help="Folder of results; default: in WORK/runs."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a baseline that lies in --out.")
+        bool, typer.Option("--overwrite", help="Replace an earlier baseline in --out.")
     ] = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Answer by measurement why a U-Net, when thresholds would do.
+    r"""Fit and score a classical baseline: would thresholds do?
 
-    Fits what OpenCV offers (k-means thresholds, morphology, watershed, template matching) and a
-    map of where structures were to the training cases, and scores it on the held-out cases of a
-    training, by the same code. `slicewise compare` compares the two.
+    K-means thresholds, morphology, watershed, template matching and a map of
+    where structures occur are fitted to the training cases of a fold and scored
+    on its held-out cases, by the same code as a network. `slicewise compare`
+    compares the two. Needs OpenCV: pip install 'slicewise[baseline]'.
 
     Example:
-      slicewise baseline configs/hippocampus.yaml --set data.root=Task04_Hippocampus
+      slicewise baseline configs/hippocampus.yaml \
+        --set data.root=data/Task04_Hippocampus
     """
     from slicewise.cli.console import PROGRESS, loading
     from slicewise.cli.tables import SET_ASIDE

@@ -1,4 +1,4 @@
-"""``slicewise bench``: throughput beside the rate that this machine reaches in the same run."""
+"""``slicewise bench``: throughput, and the matrix-multiply rate of the same run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from slicewise.cli.options import DEFAULT_WORK, Work
 
 def bench(
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Default: WORK/bench.json.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="File for the figures; default: WORK/bench.json."
+        ),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Measure reading, preprocessing, training, inference and the matrix-multiply rate.
+    """Measure the throughput of reading, preprocessing, training and inference.
 
-    Timings are noisy: compare shares of the rate within one run, not seconds between runs.
+    Training and inference are also shown as a share of the matrix-multiply rate
+    of the same run. Timings are noisy: compare these shares, not seconds between
+    runs.
 
     Example:
       slicewise bench --json bench.json

@@ -26,22 +26,33 @@ def check(
         typer.Option("--html", metavar="FILE", help="Write a page with a picture of each scan."),
     ] = None,
     config_file: Annotated[
-        Path | None, typer.Option("--config", metavar="CONFIG", help="Labels, patients, layout.")
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="CONFIG",
+            help="Configuration that names labels, patients and layout.",
+        ),
     ] = None,
     allow_unpaired: Annotated[
-        bool, typer.Option("--allow-unpaired", help="Go on without images or labels that miss.")
+        bool,
+        typer.Option(
+            "--allow-unpaired", help="Ignore images without label and labels without image."
+        ),
     ] = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Tell what a data set holds and what is wrong with it, before hours of work are lost.
+    """Check a data set: what it holds, and what is wrong with it.
 
-    Exit code 8: some scans are set aside or unusable. 1: the data set is unusable as it is.
-    Neither page nor JSON holds paths or patients; JSON begins with what its keys mean.
+    The page and the JSON file contain no paths and no names or ids of patients.
+    The JSON file begins with the meaning of its keys.
+
+    Exit code 8: some scans were set aside or cannot be used. 1: the data set
+    cannot be used as it is.
 
     Examples:
-      slicewise check Task04_Hippocampus --config configs/hippocampus.yaml
+      slicewise check data/Task04_Hippocampus --config configs/hippocampus.yaml
 
       slicewise check my_scans --html my_scans.html --json my_scans.json
     """

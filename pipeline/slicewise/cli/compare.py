@@ -26,23 +26,25 @@ _RUN = "Folder of a run, a run id, models:/name@alias, or a CSV of scores."
 
 def compare(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help=_RUN)],
-    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Likewise.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to compare with it.")],
     metric: Annotated[
         str,
         typer.Option("--metric", metavar="METRIC", help=f"One of {_METRICS}."),
     ] = "dice",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Differences; default compare below --work."),
+        typer.Option("--out", metavar="DIR", help="Folder of results; default: WORK/compare."),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Tell which of two runs is better on the cases that both have scored, and how sure that is.
+    """Compare two runs on the cases that both have scored.
 
-    Writes differences.csv and differences.png, case by case, B minus A.
+    Prints which run is better, and how sure that is: differences B minus A,
+    paired by patient, with confidence intervals and p-values. Writes
+    differences.csv and differences.png, case by case.
 
     Examples:
-      slicewise compare work/models/first work/models/second
+      slicewise compare work/runs/first/fold-0 work/runs/second/fold-0
 
       slicewise compare unet.csv baseline.csv --metric hd95_mm --out comparison
     """

@@ -24,7 +24,7 @@ def convert(
         Path, typer.Argument(metavar="INPUT", help="Scan, folder of scans or DICOM.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder of NAME.nii.gz and NAME.json.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for NAME.nii.gz and NAME.json.")
     ],
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the table as JSON.")
@@ -36,15 +36,18 @@ def convert(
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Write every volume of a file or folder as NIfTI, with how it was acquired as JSON.
+    r"""Convert DICOM, NIfTI and pictures to NIfTI with acquisition facts as JSON.
 
-    The JSON has BIDS names and nothing that tells who was scanned. Exit code 8: some files were
-    set aside; why, and where they lie, stands in WORK/convert/quarantine.jsonl, for you alone.
+    The JSON has BIDS names and contains nothing that identifies the patient.
+
+    Exit code 8: some files were set aside; their paths and the reasons are in
+    WORK/convert/quarantine.jsonl, which only you can read.
 
     Examples:
       slicewise convert dicom_folder --out nifti
 
-      slicewise convert dicom_folder --out nifti --set reading.irregular_slices=resample
+      slicewise convert dicom_folder --out nifti \
+        --set reading.irregular_slices=resample
     """
     from slicewise.cli.console import PROGRESS
     from slicewise.cli.tables import SET_ASIDE

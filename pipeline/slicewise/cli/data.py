@@ -17,8 +17,8 @@ class DataSet(StrEnum):
 
 
 def data(
-    name: Annotated[DataSet, typer.Argument(help="Which data set.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to put it in.")],
+    name: Annotated[DataSet, typer.Argument(help="Data set to download or to make.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the data set.")],
     url: Annotated[
         str | None, typer.Option("--url", help="Another address of the same archive.")
     ] = None,
@@ -30,7 +30,9 @@ def data(
         typer.Option("--subjects", min=3, help="Subjects of the demo cohort; default: 24."),
     ] = None,
 ) -> None:
-    """Download a public data set (checksum verified, broken downloads resume), or make the demo.
+    """Download a public data set, or make the synthetic demo cohort.
+
+    Downloads are verified by their checksum and resume after an interruption.
 
     Examples:
       slicewise data hippocampus --out data

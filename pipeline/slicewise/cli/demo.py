@@ -13,14 +13,18 @@ from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, work_option
 def demo(
     work: Work = DEFAULT_WORK,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the cohort.")] = 0,
-    subjects: Annotated[int, typer.Option("--subjects", min=8, help="Subjects to make.")] = 24,
+    subjects: Annotated[int, typer.Option("--subjects", min=8, help="Number of subjects.")] = 24,
     overrides: Overrides = None,
 ) -> None:
-    """Make a synthetic cohort, check it, train, predict, evaluate, track, register and report.
+    """Run the whole pipeline on a synthetic cohort, from scans to a report.
 
-    The cohort is good for a trial, not for accuracy claims. About five minutes on two cores.
+    Makes the cohort, checks it, trains a model, scores and registers it, and
+    writes a report; about five minutes on two cores. The cohort is good for a
+    trial, not for claims about accuracy.
 
-    Example:
+    Examples:
+      slicewise demo
+
       slicewise demo --set training.steps=50
     """
     from slicewise.cli.check import show_check

@@ -15,13 +15,13 @@ def describe(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="The figure of a U-Net, .svg or .png; default in --work."
+            "--out", metavar="FILE", help="Figure of a U-Net, .svg or .png; default: in WORK."
         ),
     ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Print the layers of the network with their shapes, and draw it if it is a U-Net.
+    """Print the layers of a network with their shapes; a U-Net is drawn, too.
 
     Example:
       slicewise describe configs/hippocampus.yaml --out unet.svg

@@ -14,33 +14,45 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="Mask or folder.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Reference or folder.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.csv", help="Row a case, structure.")],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Mask, or folder of masks.")
+    ],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="Reference, or folder of references.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.csv", help="One row per case and structure.")
+    ],
     config_file: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="CONFIG", help="Names and tolerances of structures; patients."
+            "--config",
+            metavar="CONFIG",
+            help="Configuration that names structures, tolerances and patients.",
         ),
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE.json", help="Means, intervals, quartiles, counts."),
+        typer.Option("--json", metavar="FILE.json", help="Means, intervals, quartiles and counts."),
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Score each case and structure on the grid of the reference.
+    r"""Score masks against reference labels, for each case and structure.
 
-    Dice, IoU, sensitivity, precision, HD95, average surface distance, surface Dice and volumes;
-    for structures with several_components, each connected component, too.
+    Dice, IoU, sensitivity, precision, HD95, average surface distance, surface
+    Dice and volumes are computed on the grid of the reference; for structures
+    with several_components, each connected component is scored, too.
 
-    A false-negative or false-positive structure scores 0 and has no distance; where both masks
-    are empty nothing is defined: the cell stays empty, and the case is counted.
+    A false-negative or false-positive structure scores 0 and has no distance.
+    Where both masks are empty, scores are undefined: the cell is empty, and the
+    case is counted and left out of the mean.
 
-    Intervals are for patients: without data.patient_pattern in CONFIG, each case counts as one.
+    Confidence intervals are by patient: without data.patient_pattern in CONFIG,
+    each case counts as one.
 
     Example:
-      slicewise evaluate masks labelsTr --out scores.csv --config configs/hippocampus.yaml
+      slicewise evaluate masks data/Task04_Hippocampus/labelsTr --out scores.csv \
+        --config configs/hippocampus.yaml
     """
     from slicewise.cli.console import PROGRESS, loading
     from slicewise.cli.tables import SET_ASIDE

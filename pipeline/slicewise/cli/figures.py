@@ -15,19 +15,23 @@ def figures(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias.",
+            help="Folder or checkpoint of `slicewise train`, run id, or models:/name@alias.",
         ),
     ],
     scan: Annotated[
-        Path, typer.Argument(metavar="SCAN", help="One scan; its slices exceed the window.")
+        Path, typer.Argument(metavar="SCAN", help="One scan, with slices larger than the window.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the pictures.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures.")],
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Draw the network, the scan next to its mask, and how windows of a slice are blended.
+    r"""Draw how a model works: its network, a scan with its mask, its windows.
+
+    The windows are those of one slice: what each predicts, and their weighted
+    mean.
 
     Example:
-      slicewise figures work/demo/model work/demo/cohort/images/DEMO-001.nii.gz --out figures
+      slicewise figures work/demo/model work/demo/cohort/images/DEMO-001.nii.gz \
+        --out figures
     """
     from slicewise.cli.console import PROGRESS, loading, note
 

@@ -37,8 +37,8 @@ from slicewise.errors import SlicewiseError, file_problem, missing_package
 
 app = typer.Typer(
     name="slicewise",
-    help="Scans in, slices through a 2D U-Net, masks out on the scan's own grid.",
-    epilog="Begin with: slicewise demo",
+    help="Train 2D U-Nets on MRI scans and images; predict masks on the scan's own grid.",
+    epilog="Start with: slicewise demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -16,19 +16,20 @@ def mlflow_server(
 ) -> None:
     """Serve the runs and models of a group until it is stopped with Ctrl-C.
 
-    Runs are kept in a PostgreSQL database and files in a folder or an S3 store; only the server
-    needs access to them. configs/mlflow-server.env explains every setting. Requests under a host
-    name that is not in the settings, or from a foreign web page, are refused.
+    Runs are stored in PostgreSQL, and files in a folder or an S3-compatible
+    store; only the server needs access to them. configs/mlflow-server.env
+    explains every setting. Requests for a host name that is not in the settings,
+    or from a foreign web page, are refused.
 
-    Clients set MLFLOW_TRACKING_URI=http://HOST:PORT, with MLFLOW_TRACKING_USERNAME and
-    MLFLOW_TRACKING_PASSWORD where the server asks for accounts.
+    Clients set MLFLOW_TRACKING_URI=http://HOST:PORT, and MLFLOW_TRACKING_USERNAME
+    and MLFLOW_TRACKING_PASSWORD where the server asks for accounts.
 
     Examples:
       install -m 600 configs/mlflow-server.env server.env
 
       slicewise mlflow-server server.env
 
-      MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise train configs/demo.yaml
+      MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise train mine.yaml
     """
     from slicewise.cli.console import PROGRESS, loading, note
 

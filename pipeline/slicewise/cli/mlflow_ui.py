@@ -14,7 +14,7 @@ def mlflow(
     work: Work = DEFAULT_WORK,
     port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = MLFLOW_UI_PORT,
 ) -> None:
-    """Serve the web interface of the tracked runs and registered models.
+    """Serve MLflow's web interface for tracked runs and registered models.
 
     Example:
       slicewise mlflow --port 5010

@@ -9,18 +9,21 @@ from typing import Annotated
 import typer
 
 ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="Experiment, such as configs/hippocampus.yaml.")
+    Path, typer.Argument(metavar="CONFIG", help="Configuration, such as configs/hippocampus.yaml.")
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override one key; repeatable."),
 ]
 Work = Annotated[
-    Path, typer.Option("--work", metavar="DIR", help="Place of slice cache, runs and MLflow store.")
+    Path,
+    typer.Option("--work", metavar="DIR", help="Folder of slice cache, runs and MLflow store."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, metavar="N", help="Scans at a time; default: the cores."),
+    typer.Option(
+        "--workers", min=1, metavar="N", help="Scans at a time; default: number of cores."
+    ),
 ]
 DEFAULT_WORK = Path("work")
 
@@ -31,8 +34,8 @@ def work_option(work: Path) -> str:
 
 
 OuterFold = Annotated[
-    int, typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases stay unseen.")
+    int, typer.Option("--fold", min=0, metavar="K", help="Fold whose held-out cases are not used.")
 ]
 InnerFold = Annotated[
-    int, typer.Option("--inner", min=0, metavar="K", help="Inner fold that is scored.")
+    int, typer.Option("--inner", min=0, metavar="K", help="Inner fold whose cases are scored.")
 ]

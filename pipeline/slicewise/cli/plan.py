@@ -17,33 +17,39 @@ if TYPE_CHECKING:
 def plan(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of scans or CSV manifest.")],
     out: Annotated[
-        Path, typer.Option("--out", metavar="CONFIG", help="The configuration that is written.")
+        Path, typer.Option("--out", metavar="CONFIG", help="Configuration file to write.")
     ],
     budget: Annotated[
         float | None,
-        typer.Option("--budget", metavar="MINUTES", min=0.1, help="Of a fold; default: 30."),
+        typer.Option(
+            "--budget", metavar="MINUTES", min=0.1, help="Training time of one fold; default: 30."
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="Of the configuration; default: the name of --out."),
+        typer.Option("--name", help="Name of the configuration; default: that of --out."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a configuration that lies in --out.")
+        bool, typer.Option("--overwrite", help="Replace an existing file in --out.")
     ] = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Read a data set's fingerprint and write a configuration that trains well as it stands.
+    r"""Write a configuration that fits a labelled data set and this machine.
 
-    Each chosen value stands there with its reason, next to what a training costs on this machine.
-    What is given with --set stays as it is, and the rest follows it. Exit code 8: some scans are
-    set aside.
+    Each planned value has its reason next to it. Values given with --set are
+    kept, and the rest is planned around them. The time, memory and disk space of
+    a training are estimated from a few steps on this machine. The configuration
+    names the data set, so that `slicewise train CONFIG` needs nothing else.
+
+    Exit code 8: some scans were set aside.
 
     Examples:
-      slicewise plan Task04_Hippocampus --out hippocampus.yaml
+      slicewise plan data/Task04_Hippocampus --out hippocampus.yaml
 
-      slicewise plan my_scans --out mine.yaml --budget 120 --set preprocessing.plane=axial
+      slicewise plan my_scans --out mine.yaml --budget 120 \
+        --set preprocessing.plane=axial
     """
     from slicewise.cli.console import PROGRESS, loading
     from slicewise.cli.tables import SET_ASIDE

@@ -22,20 +22,20 @@ def predict(
         list[str],
         typer.Argument(
             metavar="MODEL INPUT",
-            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias; none "
-            "with --endpoint. Then the scan, folder of scans or DICOM, or data set.",
+            help="MODEL: folder or checkpoint of `slicewise train`, run id, or models:/name@alias; "
+            "none with --endpoint. INPUT: scan, folder of scans or DICOM, or data set.",
         ),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="PATH", help="Folder of masks, or one file for one scan."),
+        typer.Option("--out", metavar="PATH", help="Folder for the masks, or a file for one mask."),
     ],
     mask_format: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="nifti, seg-nrrd (3D Slicer) or dicom-seg; pictures give pictures.",
+            help="nifti, seg-nrrd (3D Slicer) or dicom-seg; the mask of a picture is a picture.",
         ),
     ] = "nifti",
     identity: Annotated[
@@ -48,59 +48,63 @@ def predict(
     ] = None,
     probabilities: Annotated[
         bool,
-        typer.Option(
-            "--probabilities", help="Write probabilities, too: NAME_probabilities.nii.gz."
-        ),
+        typer.Option("--probabilities", help="Also write NAME_probabilities.nii.gz."),
     ] = False,
     uncertainty: Annotated[
         bool,
-        typer.Option("--uncertainty", help="Write a map, too: NAME_uncertainty.nii.gz, 0 to 1."),
+        typer.Option("--uncertainty", help="Also write NAME_uncertainty.nii.gz, 0 to 1."),
     ] = False,
     also: Annotated[
         list[str] | None,
-        typer.Option("--also", metavar="MODEL", help="Predict with this model, too; repeatable."),
+        typer.Option("--also", metavar="MODEL", help="Another model of the ensemble; repeatable."),
     ] = None,
     out_of_fold: Annotated[
         bool,
         typer.Option(
             "--out-of-fold",
-            help="Each case by the networks of the fold that held it out: masks of your own "
-            "training cases, by networks that have not seen them.",
+            help="Predict each training case by the networks of the fold that held it out.",
         ),
     ] = False,
     endpoint: Annotated[
         str | None,
         typer.Option(
-            "--endpoint", metavar="URL", help="Ask a model that `slicewise serve` serves."
+            "--endpoint", metavar="URL", help="Address of a model that `slicewise serve` serves."
         ),
     ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Write the mask of each scan on the scan's own grid.
+    r"""Predict a mask for each scan, on the scan's own grid.
 
-    The folder of `train --fold all` and models named by --also predict together: the mean of their
-    probabilities counts. They may see other planes, but name the same structures.
+    The folder of `train --fold all` and the models given with --also predict as
+    an ensemble: their probabilities are averaged. They may be trained on
+    different planes, but must have the same structures and contrasts.
 
-    With --out-of-fold, the tuned inference is not used: the held-out cases would have a say in
-    their own masks.
+    --out-of-fold does not use the tuned inference, which was chosen on the same
+    held-out cases.
 
-    Next to the masks lies confidence.csv: how sure the model is of each structure, the scans to
-    check first at the top. Next to a mask named by --out it is written with --uncertainty.
+    confidence.csv next to the masks tells how sure the model is of each
+    structure, with the scans to check first at the top. For a single mask, it is
+    written with --uncertainty only.
 
-    --set takes the keys of the section reading, such as reading.nifti_form=sform, and
-    inference.slice_exclusive: structures of which a slice holds one.
+    --set takes the keys of the section reading, such as reading.nifti_form=sform,
+    and inference.slice_exclusive: structures that never share a slice.
+
+    Exit code 8: some scans were set aside.
 
     Examples:
       slicewise predict model scan.nii.gz --out mask.nii.gz
 
-      slicewise predict models:/hippocampus@champion dicom_folder --out masks --format dicom-seg
+      slicewise predict models:/hippocampus@champion dicom_folder --out masks \
+        --format dicom-seg
 
       slicewise predict --endpoint http://127.0.0.1:5001 scans --out masks
 
-      slicewise predict axial scans --also coronal --also sagittal --out masks --uncertainty
+      slicewise predict axial scans --also coronal --also sagittal --out masks \
+        --uncertainty
 
-      slicewise predict folds data_set --also other_folds --out-of-fold --out masks
+      slicewise predict folds my_scans --also other_folds --out masks \
+        --out-of-fold
     """
     from slicewise.cli.console import PROGRESS, loading, note
     from slicewise.cli.tables import SET_ASIDE

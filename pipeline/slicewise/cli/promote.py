@@ -23,32 +23,36 @@ def promote(
         str,
         typer.Argument(
             metavar="RUN",
-            help="Folder of a run, a run id, models:/name@challenger, models:/name/3.",
+            help="Folder of a run, run id, models:/name@challenger or models:/name/3.",
         ),
     ],
     model_name: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="Which model, if the run registered several."),
+        typer.Option("--model", metavar="NAME", help="Registered model, if the run has several."),
     ] = None,
     force: Annotated[
         str | None,
-        typer.Option("--force", metavar="REASON", help="Promote regardless; it is recorded."),
+        typer.Option(
+            "--force", metavar="REASON", help="Promote in any case; the reason is recorded."
+        ),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Make a registered version the champion if it is not worse than the present champion.
+    r"""Make a model version the champion if it is not worse than the present one.
 
-    Both are compared on the held-out cases that they have in common. The rule (non-inferiority):
-    the lower end of the 95 % interval of the difference in Dice, by a patient-level bootstrap,
-    is above minus tracking.promotion_margin, for the mean over structures and for each structure,
-    with at least six patients in common. The former champion gets the alias previous.
+    Both are compared on the held-out cases that they have in common. The rule is
+    non-inferiority: the lower end of the 95 % interval of the difference in Dice
+    (patient-level bootstrap) is above minus tracking.promotion_margin, for the
+    mean over structures and for each structure, with at least six patients in
+    common. The former champion gets the alias previous.
 
-    Exit code 0: promoted; 9: not promoted by this rule.
+    Exit code 9: not promoted by this rule.
 
     Examples:
       slicewise promote models:/hippocampus@challenger
 
-      slicewise promote work/runs/hippocampus --force "the champion fails on the new scanner"
+      slicewise promote work/runs/hippocampus \
+        --force "the champion fails on the new scanner"
     """
     from slicewise.cli.console import PROGRESS, loading
 
@@ -68,10 +72,11 @@ def rollback(
     ],
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Make the previous champion the champion again; the present one remains a version.
+    r"""Make the previous champion the champion again; the present one is kept.
 
     Example:
-      slicewise rollback hippocampus --reason "misses the left side on 7 T scans"
+      slicewise rollback hippocampus \
+        --reason "misses the left side on 7 T scans"
     """
     from slicewise.cli.console import loading, output
 
@@ -90,7 +95,7 @@ def models(
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """List the versions of registered models with aliases, Dice of held-out cases and run.
+    """List registered model versions with aliases, Dice of held-out cases and run.
 
     Examples:
       slicewise models

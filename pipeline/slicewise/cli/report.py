@@ -20,7 +20,7 @@ def report(
     ],
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="RUN", help="What `slicewise baseline` left."),
+        typer.Option("--baseline", metavar="RUN", help="Result of `slicewise baseline`."),
     ] = None,
     against: Annotated[
         str | None,
@@ -28,7 +28,9 @@ def report(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="The data set; default: that of the run."),
+        typer.Option(
+            "--data", metavar="DIR", help="Folder of the data set; default: that of the run."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -37,22 +39,27 @@ def report(
     work: Work = DEFAULT_WORK,
     no_viewer: Annotated[
         bool,
-        typer.Option("--no-viewer", help="Leave the viewer out: the page is 3 to 10 MB smaller."),
+        typer.Option("--no-viewer", help="Leave out the viewer; the page is 3 to 10 MB smaller."),
     ] = False,
     attach: Annotated[
-        bool, typer.Option("--attach", help="Log page and PDF to the tracked run, too.")
+        bool, typer.Option("--attach", help="Also log page and PDF to the tracked run.")
     ] = False,
 ) -> None:
-    """Write one page: how good, where it fails, better than thresholds, better than another run.
+    r"""Write a report of a run, as a page, a PDF and slides.
 
-    The folder holds report.html, which needs no network, report.pdf and a PNG of each slide in
-    figures/. An older report in its place is replaced when the new one is complete. Without the
-    data set there are no pictures of cases; a folder that holds masks alone has no scores.
+    It shows how good the model is, where it fails, and whether it is better than
+    thresholds (--baseline) and than another run (--against).
+
+    The folder holds report.html, which works offline, report.pdf, and a PNG of
+    each slide in figures/. An older report in its place is replaced when the new
+    one is complete. Without the data set, there are no pictures of cases; a
+    folder of masks alone has no scores.
 
     Examples:
       slicewise report work/runs/hippocampus/fold-0
 
-      slicewise report model --baseline model-baseline --against old-model --out model-report
+      slicewise report model --baseline model-baseline --against old-model \
+        --out model-report
 
       slicewise report model --attach
 

@@ -11,7 +11,7 @@ from slicewise.cli.options import DEFAULT_WORK, Work
 
 runs = typer.Typer(
     name="runs",
-    help="List tracked runs; move runs and models from one store to another.",
+    help="List tracked runs; move runs and models between stores.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -21,7 +21,7 @@ runs = typer.Typer(
 def list_runs(
     experiment: Annotated[
         str | None,
-        typer.Option("--experiment", metavar="NAME", help="Only of this experiment."),
+        typer.Option("--experiment", metavar="NAME", help="Only runs of this experiment."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")
@@ -62,18 +62,21 @@ def export(
         list[str] | None, typer.Argument(metavar="[RUN...]", help="Ids of runs.")
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Ends in .tar, .tar.gz or .tgz.")
+        Path, typer.Option("--out", metavar="FILE", help="File to write: .tar, .tar.gz or .tgz.")
     ] = Path("runs.tar.gz"),
-    everything: Annotated[bool, typer.Option("--all", help="Every run of the store.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Export every run of the store.")
+    ] = False,
     model_name: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="The runs behind a registered model."),
+        typer.Option("--model", metavar="NAME", help="Export the runs of a registered model."),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Write runs and their models into one file: metrics, parameters, tags, files, versions.
+    """Export runs and their models to one file.
 
-    Child runs, such as the folds of a cross-validation, are included.
+    The file holds metrics, parameters, tags, files and registered versions. Child
+    runs, such as the folds of a cross-validation, are included.
 
     Examples:
       slicewise runs export --all --out everything.tar.gz
@@ -92,19 +95,24 @@ def export(
 
 @runs.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Of `slicewise runs export`.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File that `slicewise runs export` wrote.")
+    ],
     aliases: Annotated[
         bool,
-        typer.Option("--aliases", help="Move aliases that point at other versions."),
+        typer.Option("--aliases", help="Move aliases that point to other versions."),
     ] = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Import the runs and models of a file into the store of the work folder, or into a server.
+    r"""Import the runs and models of a file into the tracking store.
 
-    They get new ids and keep the old ones as tags. Runs that exist already are skipped.
+    The store is that of the work folder, or the server that MLFLOW_TRACKING_URI
+    names. Imported runs get new ids and keep the old ones as tags. Runs that
+    exist already are skipped.
 
     Example:
-      MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise runs import everything.tar.gz
+      MLFLOW_TRACKING_URI=http://127.0.0.1:5000 \
+        slicewise runs import everything.tar.gz
     """
     from slicewise.cli.console import PROGRESS, loading, note, output
     from slicewise.quantities import counted

@@ -16,18 +16,16 @@ def serve(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Folder or checkpoint of `slicewise train`, a run id, or models:/name@alias.",
+            help="Folder or checkpoint of `slicewise train`, run id, or models:/name@alias.",
         ),
     ],
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen at; by default only this machine.")
+        str, typer.Option("--host", help="Address to listen at; by default this machine only.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="Port to listen at.")] = SERVE_PORT,
     names: Annotated[
         list[str] | None,
-        typer.Option(
-            "--name", metavar="NAME", help="Name that clients may call it by; repeatable."
-        ),
+        typer.Option("--name", metavar="NAME", help="Host name that clients may use; repeatable."),
     ] = None,
     max_megabytes: Annotated[
         float, typer.Option("--max-megabytes", min=0.001, help="Largest request.")
@@ -41,24 +39,27 @@ def serve(
     allow_paths: Annotated[
         Path | None,
         typer.Option(
-            "--allow-paths", metavar="DIR", help="Requests may name files below it by path."
+            "--allow-paths", metavar="DIR", help="Let requests name files below DIR by path."
         ),
     ] = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Serve a model over HTTP until it is stopped with Ctrl-C.
+    r"""Serve a model over HTTP until it is stopped with Ctrl-C.
 
-    POST /invocations takes MLflow's JSON with one scan per row: the column nifti has a NIfTI file
-    in base64 (nifti_NAME for each of several contrasts). The answer has mask, volumes_ml and
-    confidence. A scan that cannot be used gets status 400 with the reason, too large a body 413,
-    a foreign Host or Origin 403, and a busy service answers 503.
+    POST /invocations takes MLflow's JSON with one scan per row: the column nifti
+    has a NIfTI file in base64 (nifti_NAME for each of several contrasts). The
+    answer has mask, volumes_ml and confidence.
+
+    Status 400: a scan cannot be used; the answer says why. 403: a foreign Host or
+    Origin. 413: too large a request. 503: the service is busy.
 
     There is no password: everyone who can reach the address can use the model.
 
     Examples:
       slicewise serve models:/hippocampus@champion
 
-      slicewise predict --endpoint http://127.0.0.1:5001 scan.nii.gz --out mask.nii.gz
+      slicewise predict --endpoint http://127.0.0.1:5001 scan.nii.gz \
+        --out mask.nii.gz
     """
     from slicewise.cli.console import PROGRESS, loading, note
 

@@ -30,11 +30,12 @@ _SHOWN = 10
 def sweep(
     config_file: ConfigFile,
     sweep_file: Annotated[
-        Path, typer.Argument(metavar="SWEEP", help="YAML: trials, and the values of each key.")
+        Path,
+        typer.Argument(metavar="SWEEP", help="YAML file with trials and the values of each key."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the sweep; default below --work."),
+        typer.Option("--out", metavar="DIR", help="Folder of the sweep; default: in WORK/sweeps."),
     ] = None,
     fold: OuterFold = 0,
     inner: InnerFold = 0,
@@ -42,20 +43,20 @@ def sweep(
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    r"""Train a configuration again and again with other values, and keep the best of them.
+    r"""Search for better values of a configuration with Optuna.
 
-    Every trial has the budget of CONFIG and is scored on an inner division of the training cases
-    of --fold; the held-out cases of that fold are neither trained on nor scored, so that they can
-    judge what is found. Trials that do badly end early. Each trial is a run below the run of the
-    sweep. The same command continues a sweep that was stopped; more trials in SWEEP
-    prolong it.
+    Each trial has the training budget of CONFIG and is scored on an inner split
+    of the training cases of --fold. The held-out cases of that fold are neither
+    trained on nor scored, so that they can judge the result. Trials that do badly
+    are ended early. Each trial is a child run of the run of the sweep. The same
+    command continues an interrupted sweep; more trials in SWEEP prolong it.
 
-    It writes best.yaml, a configuration for `slicewise train` as it stands, trials.csv and
-    sweep.png.
+    The results are best.yaml, a configuration for `slicewise train`, trials.csv
+    and sweep.png.
 
     Example:
       slicewise sweep configs/hippocampus.yaml configs/sweeps/hippocampus.yaml \
-        --set data.root=Task04_Hippocampus --set training.budget_minutes=2
+        --set data.root=data/Task04_Hippocampus --set training.budget_minutes=2
     """
     from slicewise.cli.console import PROGRESS, loading, note
     from slicewise.cli.tables import show_places

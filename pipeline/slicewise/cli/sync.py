@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def sync(work: Work = DEFAULT_WORK) -> None:
-    """Deliver to the tracking store what it could not receive while trainings ran.
+    """Deliver runs that wait in the work folder to the tracking store.
 
-    A store that is down or slow never stops a training: its runs are kept in the work folder until
-    this command, or the next training, delivers them. Runs whose process was killed are marked as
-    killed.
+    A store that is down or slow never stops a training: its run is kept in the
+    work folder until this command, or the next training, delivers it. Runs whose
+    process was killed are marked as killed.
 
     Example:
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise sync

@@ -22,10 +22,14 @@ def preprocess(
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Turn the scans of a data set into normalised slices; finished scans are never done twice.
+    r"""Preprocess the scans of a data set into the slice cache.
+
+    Scans that are in the cache are not processed again. `slicewise train`
+    preprocesses by itself what is missing.
 
     Example:
-      slicewise preprocess configs/hippocampus.yaml --set data.root=Task04_Hippocampus
+      slicewise preprocess configs/hippocampus.yaml \
+        --set data.root=data/Task04_Hippocampus
     """
     from slicewise.cli.console import PROGRESS, loading, note
     from slicewise.cli.tables import SET_ASIDE
@@ -44,43 +48,47 @@ def preprocess(
 def train(
     config_file: ConfigFile,
     fold: Annotated[
-        str, typer.Option("--fold", metavar="K|all", help="Fold that is held out.")
+        str, typer.Option("--fold", metavar="K|all", help="Held-out fold: a number or all.")
     ] = "0",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the model; default below --work."),
+        typer.Option("--out", metavar="DIR", help="Folder of the model; default: in WORK/runs."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the training in --out where it stopped.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a training that lies in --out.")
+        bool, typer.Option("--overwrite", help="Replace an earlier training in --out.")
     ] = False,
     initial: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Start from its weights: folder or checkpoint, run id, or models:/name@alias.",
+            help="Start from the weights of a folder, checkpoint, run id or models:/name@alias.",
         ),
     ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
-    """Train, score the held-out patients on their own grids, track the run, register the model.
+    r"""Train a model, score it on held-out cases, track the run and register it.
 
-    After --fold all, the inference is tuned on the held-out cases of all folds: the temperature of
-    the probabilities, and mirroring and post-processing where these significantly help; a
-    regression learns to predict the Dice of a case. `slicewise predict` follows what was tuned
-    when it is given the folder.
+    With --fold all, every fold is trained, and inference is tuned on the held-out
+    cases: the temperature of the probabilities, and mirroring and post-processing
+    where they help significantly. A regression learns to predict the Dice of a
+    case. `slicewise predict` uses the tuned inference when it is given the
+    folder.
+
+    Exit code 8: some scans were set aside.
 
     Examples:
-      slicewise train configs/hippocampus.yaml --set data.root=Task04_Hippocampus --out model
+      slicewise train configs/hippocampus.yaml --out model \
+        --set data.root=data/Task04_Hippocampus
 
-      slicewise train configs/hippocampus.yaml --fold all --set training.budget_minutes=5
+      slicewise train mine.yaml --fold all --out folds
 
-      slicewise train configs/hippocampus.yaml --out model --resume
+      slicewise train mine.yaml --fold all --out folds --resume
 
       slicewise train mine.yaml --from models:/hippocampus@champion --out tuned
     """

@@ -23,25 +23,27 @@ def view(
         list[str] | None,
         typer.Argument(metavar="MASKS", help="Masks of the scan, or NAME=PATH; four at most."),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The page.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="Page to write.")] = Path(
         "view.html"
     ),
     config_file: Annotated[
         Path | None,
         typer.Option("--config", metavar="CONFIG", help="Names and colours of the structures."),
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
-    """Write a page that shows all planes of a scan with its masks; it needs no network.
+    r"""Write a page that shows a scan with its masks in three planes.
 
-    Without --config, names and colours come from NAME.ctbl or labels.ctbl next to a mask. Of
-    several scans behind SCAN each can be chosen; masks are laid over all of them.
+    The page works offline. Without --config, names and colours are read from
+    NAME.ctbl or labels.ctbl next to a mask. If SCAN holds several scans, the page
+    lets you choose between them and shows the masks on each.
 
     Examples:
       slicewise view scan.nii.gz mask.nii.gz --out view.html --open
 
-      slicewise view dicom_folder prediction=masks/a.nii.gz reference=labels/a.nii.gz
+      slicewise view dicom_folder prediction=masks/a.nii.gz \
+        reference=labels/a.nii.gz
     """
     from slicewise.cli.console import PROGRESS, note
     from slicewise.config import load_config
