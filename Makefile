@@ -30,9 +30,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 SLICEWISE := $(BIN)/slicewise
-# A process a core, each with one thread. Files keep their order: the notebooks, then the command
+# One process per core, each with one thread. Files keep their order: the notebooks, then the command
 # line, which take longest, so that the processes end together.
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
 # uv, where it is installed, is faster than pip; UV= takes pip.
@@ -55,23 +55,23 @@ needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-url ADDRESS" takes another build.
+setup: $(READY) ## Build the environment in .venv; TORCH="torch==2.13.0 --index-url ADDRESS" installs another build.
 
-dev: $(READY_DEV) ## Add what tests, checks, documentation and notebooks need.
+dev: $(READY_DEV) ## Add the packages for tests, checks, documentation and notebooks.
 
 notebooks: $(READY_DEV) ## Open the notebooks in JupyterLab.
 	$(BIN)/jupyter lab --notebook-dir notebooks $(ARGS)
 
-data: $(READY) ## Fetch a public data set: NAME=hippocampus OUT=folder.
+data: $(READY) ## Download a public data set: NAME=hippocampus OUT=folder.
 	$(SLICEWISE) data $(NAME) --out "$(or $(OUT),$(WORK)/data)" $(ARGS)
 
-check: $(READY) ## Tell what a folder of scans holds and what is wrong with it: DATA=folder HTML=file.
+check: $(READY) ## Check a data set and report what is wrong with it: DATA=folder HTML=file.
 	$(SLICEWISE) check "$(call needed,DATA,folder)" --work "$(WORK)" $(if $(HTML),--html "$(HTML)") $(ARGS)
 
 plan: $(READY) ## Write a configuration that fits a data set and this machine: DATA=folder OUT=file.
 	$(SLICEWISE) plan "$(call needed,DATA,folder)" --out "$(call needed,OUT,file)" --work "$(WORK)" $(ARGS)
 
-convert: $(READY) ## Write DICOM as NIfTI with its acquisition facts: INPUT=path OUT=folder.
+convert: $(READY) ## Convert DICOM to NIfTI with acquisition facts as JSON: INPUT=path OUT=folder.
 	$(SLICEWISE) convert "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/nifti)" --work "$(WORK)" $(ARGS)
 
 preprocess: $(READY) ## Fill the slice cache: CONFIG=file DATA=folder.
@@ -80,25 +80,25 @@ preprocess: $(READY) ## Fill the slice cache: CONFIG=file DATA=folder.
 train: $(READY) ## Train and track a model: CONFIG=file DATA=folder FOLD=0 OUT=folder.
 	$(SLICEWISE) train "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
 
-baseline: $(READY) ## Score thresholds and a prior where a network would be: CONFIG=file DATA=folder FOLD=0 OUT=folder.
+baseline: $(READY) ## Fit and score a classical baseline: CONFIG=file DATA=folder FOLD=0 OUT=folder.
 	$(SLICEWISE) baseline "$(CONFIG)" --work "$(WORK)" $(FROM_DATA) $(if $(FOLD),--fold $(FOLD)) $(TO_OUT) $(ARGS)
 
-ablate: $(READY) ## Compare recipes inside the training cases: CONFIG=file VARIANTS=file DATA=folder OUT=folder.
+ablate: $(READY) ## Compare variants of a configuration on the training cases: CONFIG=file VARIANTS=file DATA=folder OUT=folder.
 	$(SLICEWISE) ablate "$(CONFIG)" "$(call needed,VARIANTS,file)" --work "$(WORK)" $(FROM_DATA) $(TO_OUT) $(ARGS)
 
-sweep: $(READY) ## Search for values that do well: CONFIG=file SWEEP=file DATA=folder OUT=folder.
+sweep: $(READY) ## Search for better values of a configuration: CONFIG=file SWEEP=file DATA=folder OUT=folder.
 	$(SLICEWISE) sweep "$(CONFIG)" "$(call needed,SWEEP,file)" --work "$(WORK)" $(FROM_DATA) $(TO_OUT) $(ARGS)
 
 evaluate: $(READY) ## Score masks against labels: PREDICTIONS=folder LABELS=folder OUT=file.csv.
 	$(SLICEWISE) evaluate "$(call needed,PREDICTIONS,folder)" "$(call needed,LABELS,folder)" --out "$(or $(OUT),$(WORK)/evaluation.csv)" $(ARGS)
 
-report: $(READY) ## Write a page and slides that tell how good a run is: RUN=run BASELINE=run AGAINST=run DATA=folder OUT=folder.
+report: $(READY) ## Write a report of a run, as a page, a PDF and slides: RUN=run BASELINE=run AGAINST=run DATA=folder OUT=folder.
 	$(SLICEWISE) report "$(call needed,RUN,run)" --work "$(WORK)" $(if $(BASELINE),--baseline "$(BASELINE)") $(if $(AGAINST),--against "$(AGAINST)") $(if $(DATA),--data "$(DATA)") $(TO_OUT) $(ARGS)
 
-compare: $(READY) ## Tell which of two runs is better, and how sure that is: A=run B=run OUT=folder.
+compare: $(READY) ## Compare two runs on the cases that both have scored: A=run B=run OUT=folder.
 	$(SLICEWISE) compare "$(call needed,A,run)" "$(call needed,B,run)" --work "$(WORK)" $(TO_OUT) $(ARGS)
 
-predict: $(READY) ## Write masks for a scan or a folder: MODEL=model INPUT=path OUT=path.
+predict: $(READY) ## Predict masks for a scan or a folder: MODEL=model INPUT=path OUT=path.
 	$(SLICEWISE) predict "$(call needed,MODEL,model)" "$(call needed,INPUT,path)" --out "$(or $(OUT),$(WORK)/predictions)" --work "$(WORK)" $(ARGS)
 
 figures: $(READY) ## Draw how a model works: MODEL=model INPUT=scan OUT=folder.
@@ -107,45 +107,45 @@ figures: $(READY) ## Draw how a model works: MODEL=model INPUT=scan OUT=folder.
 view: $(READY) ## Write a page that shows a scan with its masks: INPUT=path MASKS="paths" HTML=file.
 	$(SLICEWISE) view "$(call needed,INPUT,path)" $(MASKS) --out "$(or $(HTML),$(WORK)/view.html)" --work "$(WORK)" $(ARGS)
 
-demo: $(READY) ## Run the whole path on a synthetic cohort, from scans to masks and figures.
+demo: $(READY) ## Run the whole pipeline on a synthetic cohort, from scans to masks and a report.
 	$(SLICEWISE) demo --work "$(WORK)" $(ARGS)
 
-test: $(READY_DEV) ## Run the tests that need neither time nor real scans.
-	$(SIDE_BY_SIDE) -m "not slow and not data" $(ARGS)
+test: $(READY_DEV) ## Run the tests, without slow ones and real scans.
+	$(PYTEST) -m "not slow and not data" $(ARGS)
 
-test-all: $(READY_DEV) ## Run every test, slow ones, real scans and notebooks too.
-	$(SIDE_BY_SIDE) --durations=12 $(ARGS)
+test-all: $(READY_DEV) ## Run all tests, with slow ones, real scans and notebooks.
+	$(PYTEST) --durations=12 $(ARGS)
 
-coverage: $(READY_DEV) ## Run every test and tell which lines none of them reaches.
+coverage: $(READY_DEV) ## Run all tests and list the lines that none of them reaches.
 	$(MAKE) test-all ARGS="--cov --cov-report=term $(ARGS)"
 
-fuzz: $(READY_DEV) ## Damage 20,000 small DICOM files and read them; COUNT=number.
+fuzz: $(READY_DEV) ## Read 20,000 damaged DICOM files; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
 
 faults: $(READY_DEV) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
 	$(BIN)/python tests/faults_table.py
 
-lint: $(READY_DEV) ## Check format, style, types and the direction of imports.
+lint: $(READY_DEV) ## Check format, style, types and imports between rooms.
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-format: $(READY_DEV) ## Rewrite the code in the common format.
+format: $(READY_DEV) ## Format the code.
 	$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
 
 docs: $(READY_DEV) ## Build the documentation, build/docs/index.html; a broken link or an undocumented name fails.
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs $(ARGS)
 
-lock: ## Pin every version anew, with hashes, by uv: ARGS=--upgrade takes newer ones.
+lock: ## Pin all versions with hashes (needs uv); ARGS=--upgrade takes newer ones.
 	$(LOCK) --extra notebooks --group dev --output-file requirements-dev.txt $(ARGS)
 	cp requirements-dev.txt requirements.txt
 	$(LOCK) --output-file requirements.txt
 
-bench: $(READY) ## Measure throughput beside the rate that this machine reaches.
+bench: $(READY) ## Measure throughput, and the matrix-multiply rate of this machine.
 	$(SLICEWISE) bench --work "$(WORK)" $(ARGS)
 
-models: $(READY) ## List registered models with their aliases.
+models: $(READY) ## List registered model versions with their aliases.
 	$(SLICEWISE) models --work "$(WORK)" $(ARGS)
 
-promote: $(READY) ## Make a version the champion if it is not worse: RUN=run FORCE=reason.
+promote: $(READY) ## Make a model version the champion if it is not worse: RUN=run FORCE=reason.
 	$(SLICEWISE) promote "$(call needed,RUN,run)" --work "$(WORK)" $(if $(FORCE),--force "$(FORCE)") $(ARGS)
 
 rollback: $(READY) ## Make the previous champion the champion again: NAME=model REASON=text.
@@ -154,16 +154,16 @@ rollback: $(READY) ## Make the previous champion the champion again: NAME=model 
 serve: $(READY) ## Serve a model over HTTP: MODEL=model.
 	$(SLICEWISE) serve "$(call needed,MODEL,model)" --work "$(WORK)" $(ARGS)
 
-sync: $(READY) ## Deliver to the tracking store what waits for it.
+sync: $(READY) ## Deliver runs that wait in the work folder to the tracking store.
 	$(SLICEWISE) sync --work "$(WORK)" $(ARGS)
 
-mlflow: $(READY) ## Serve the web interface of runs and models.
+mlflow: $(READY) ## Serve MLflow's web interface for runs and models.
 	$(SLICEWISE) mlflow --work "$(WORK)" $(ARGS)
 
-mlflow-server: $(READY) ## Serve runs and models of a group from PostgreSQL: SETTINGS=file.
+mlflow-server: $(READY) ## Serve the runs and models of a group: SETTINGS=file.
 	$(SLICEWISE) mlflow-server "$(call needed,SETTINGS,file)" $(ARGS)
 
-clean: ## Remove caches of tools; the environment and the work folder stay.
+clean: ## Remove caches of tools; the environment and the work folder are kept.
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* build dist && find pipeline tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml requirements.txt
