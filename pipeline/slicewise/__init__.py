@@ -20,10 +20,14 @@ from typing import TYPE_CHECKING
 from slicewise.errors import SlicewiseError, missing_package
 
 if TYPE_CHECKING:
-    from slicewise.api.data_sets import check, convert, demo, make_demo_data, plan, view
-    from slicewise.api.models import baseline, load_model, predict, prepare, train
-    from slicewise.api.results import compare, evaluate, registered_models, report
+    from slicewise.api.baseline import fit_baseline
+    from slicewise.api.data_sets import check, convert, view
+    from slicewise.api.demo import make_demo_data, run_demo
+    from slicewise.api.evaluation import evaluate
+    from slicewise.api.models import list_models, load_model, predict
+    from slicewise.api.results import compare, report
     from slicewise.api.scans import read_mask, read_scan, write_mask
+    from slicewise.api.training import plan, prepare, train
     from slicewise.cli.console import ConsoleProgress
     from slicewise.config import Config
     from slicewise.imaging.volume import Volume
@@ -41,12 +45,12 @@ __all__ = [
     "Progress",
     "SlicewiseError",
     "Volume",
-    "baseline",
     "check",
     "compare",
     "convert",
-    "demo",
     "evaluate",
+    "fit_baseline",
+    "list_models",
     "load_model",
     "make_demo_data",
     "plan",
@@ -54,18 +58,22 @@ __all__ = [
     "prepare",
     "read_mask",
     "read_scan",
-    "registered_models",
     "report",
+    "run_demo",
     "train",
     "view",
     "write_mask",
 ]
 
 _HOMES = {
-    "slicewise.api.data_sets": ("check", "convert", "demo", "make_demo_data", "plan", "view"),
-    "slicewise.api.models": ("baseline", "load_model", "predict", "prepare", "train"),
-    "slicewise.api.results": ("compare", "evaluate", "registered_models", "report"),
+    "slicewise.api.baseline": ("fit_baseline",),
+    "slicewise.api.data_sets": ("check", "convert", "view"),
+    "slicewise.api.demo": ("make_demo_data", "run_demo"),
+    "slicewise.api.evaluation": ("evaluate",),
+    "slicewise.api.models": ("list_models", "load_model", "predict"),
+    "slicewise.api.results": ("compare", "report"),
     "slicewise.api.scans": ("read_mask", "read_scan", "write_mask"),
+    "slicewise.api.training": ("plan", "prepare", "train"),
     "slicewise.cli.console": ("ConsoleProgress",),
     "slicewise.config": ("Config",),
     "slicewise.imaging.volume": ("Volume",),

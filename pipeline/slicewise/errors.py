@@ -139,6 +139,14 @@ class InterruptedBySignal(SlicewiseError):
         return InterruptedBySignal, (self.signal_number, self.saved)
 
 
+_INSTALLATION = {
+    "torch": "pip install torch==2.13.0",
+    "cv2": "pip install 'slicewise[baseline]'",
+    "optuna": "pip install 'slicewise[sweep]'",
+}
+"""Package to the command that installs it, where `pip install slicewise` does not."""
+
+
 class MissingPackageError(SlicewiseError, ImportError):
     """A package that Slicewise builds on is not installed."""
 
@@ -151,7 +159,7 @@ def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageErr
         error: of the import.
     """
     package = (error.name or "").partition(".")[0]
-    remedy = "pip install torch==2.13.0" if package == "torch" else "pip install slicewise"
+    remedy = _INSTALLATION.get(package, "pip install slicewise")
     return MissingPackageError(
         where,
         expected=f"the package {package}, which Slicewise builds on",

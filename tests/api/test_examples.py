@@ -12,8 +12,8 @@ import slicewise
 # Later examples use what earlier ones have left.
 ORDER = (
     *("read_scan", "read_mask", "check", "convert", "plan", "prepare", "train", "load_model"),
-    *("Model", "write_mask", "predict", "evaluate", "baseline", "compare", "report", "view"),
-    *("registered_models", "make_demo_data"),
+    *("Model", "write_mask", "predict", "evaluate", "fit_baseline", "compare", "report", "view"),
+    *("list_models", "make_demo_data"),
 )
 
 
@@ -42,7 +42,7 @@ def test_the_examples_do_what_they_say(
 def test_every_public_function_with_an_example_is_run() -> None:
     # The demo has a test of its own.
     functions = {name for name in slicewise.__all__ if name[0].islower()}
-    assert functions - {"demo"} <= set(ORDER)
+    assert functions - {"run_demo"} <= set(ORDER)
 
 
 def test_a_missing_folder_and_a_wrong_key_are_named_errors(tmp_path: Path) -> None:

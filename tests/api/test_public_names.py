@@ -16,7 +16,7 @@ from slicewise import errors
 
 PROMISED = {
     *("check", "plan", "prepare", "train", "predict", "evaluate", "compare", "report", "view"),
-    *("convert", "baseline", "demo", "make_demo_data", "registered_models"),
+    *("convert", "fit_baseline", "run_demo", "make_demo_data", "list_models"),
     *("load_model", "read_scan", "read_mask", "write_mask"),
     *("Config", "ConsoleProgress", "Model", "Prediction", "Progress", "SlicewiseError", "Volume"),
 }
@@ -68,21 +68,53 @@ def test_importing_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-WITHOUT_TORCH = """
+def test_what_needs_no_network_loads_none() -> None:
+    done = run(
+        """
+        import sys, slicewise
+        for name in ("check", "convert", "evaluate", "read_scan", "view"):
+            getattr(slicewise, name)
+        print(sorted({"torch", "monai", "mlflow"} & set(sys.modules)))
+        """
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def without(package: str) -> str:
+    """Code after which a package cannot be imported."""
+    return f"""
 import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        if name.partition(".")[0] == "{package}":
+            raise ModuleNotFoundError("No module named '{package}'", name="{package}")
 
 sys.meta_path.insert(0, Missing())
 """
 
 
+def test_only_the_baseline_needs_opencv() -> None:
+    done = run(
+        without("cv2")
+        + textwrap.dedent(
+            """
+            import slicewise
+            print(slicewise.train.__name__)
+            try:
+                slicewise.fit_baseline
+            except slicewise.SlicewiseError as error:
+                print(error)
+            """
+        )
+    )
+    assert done.stdout.startswith("train"), done.stderr
+    assert "pip install 'slicewise[baseline]'" in done.stdout
+
+
 def test_without_torch_the_error_says_what_to_install() -> None:
     done = run(
-        WITHOUT_TORCH
+        without("torch")
         + textwrap.dedent(
             """
             import slicewise
@@ -102,7 +134,7 @@ def test_the_command_without_torch_shows_no_traceback(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("name: mine\ndata: {labels: {core: 1}}\ntraining: {steps: 1}\n")
     done = run(
-        WITHOUT_TORCH
+        without("torch")
         + textwrap.dedent(
             f"""
             sys.argv = ["slicewise", "train", {str(config)!r}]

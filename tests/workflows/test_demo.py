@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_the_whole_way(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     progress = RecordedProgress()
     capfd.readouterr()
-    result = slicewise.demo(
+    result = slicewise.run_demo(
         work=tmp_path, subjects=8, settings=["training.steps=5"], progress=progress
     )
     assert capfd.readouterr() == ("", "")

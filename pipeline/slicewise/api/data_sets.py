@@ -1,4 +1,4 @@
-"""Checks, plans, converts and views data sets and scans; makes the demo."""
+"""Checks, converts and views data sets and scans."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from slicewise.config import ReadingSection
 from slicewise.progress import SILENT, Progress
 from slicewise.workflows import check as checking
 from slicewise.workflows import convert as converting
-from slicewise.workflows import data as data_sets
-from slicewise.workflows import demo as demonstrating
-from slicewise.workflows import plan as planning
 from slicewise.workflows import view as viewing
 from slicewise.workflows.check import CheckResult
 from slicewise.workflows.convert import ConvertResult
-from slicewise.workflows.demo import DemoResult
-from slicewise.workflows.plan import PlanResult
 from slicewise.workflows.view import ViewResult
 
 
@@ -65,59 +60,6 @@ def check(
         workers,
     )
     return checking.check(options, progress)
-
-
-def plan(
-    data: AnyPath,
-    out: AnyPath,
-    *,
-    budget_minutes: float | None = None,
-    settings: Sequence[str] = (),
-    name: str | None = None,
-    overwrite: bool = False,
-    work: AnyPath = "work",
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> PlanResult:
-    """Write a configuration that fits a data set and this machine, each value with its reason.
-
-    Args:
-        data: folder of scans with labels, or a CSV manifest.
-        out: the configuration that is written, a YAML file.
-        budget_minutes: of the training of a fold; None takes 30.
-        settings: values that stay as they are, such as ``preprocessing.plane=axial``; the rest of
-            the plan follows them.
-        name: of the configuration; None takes that of ``out``.
-        overwrite: replace a configuration that lies in ``out``.
-        work: folder of private records and temporary files.
-        workers: scans at a time; None takes as many as there are cores.
-        progress: receives the progress.
-
-    Raises:
-        ConfigErrors, UsageError: settings that are wrong or contradict each other.
-        DataError: a data set that nothing can be learned from as it is.
-        OutputError: ``out`` exists.
-
-    Example:
-        >>> planned = slicewise.plan(
-        ...     "my_scans", "mine.yaml", budget_minutes=0.1, settings=["data.labels={core: 3}"]
-        ... )
-        >>> planned.config.data.labels
-        {'core': 3}
-        >>> planned.table.loc["preprocessing.plane", "value"]
-        'thickest'
-    """
-    options = planning.PlanOptions(
-        Path(data),
-        Path(out),
-        budget_minutes,
-        tuple(settings),
-        name,
-        overwrite,
-        Path(work),
-        workers,
-    )
-    return planning.plan(options, progress)
 
 
 def convert(
@@ -206,63 +148,3 @@ def view(
         Path(work),
     )
     return viewing.view(options, progress)
-
-
-def make_demo_data(
-    folder: AnyPath, *, subjects: int = 24, seed: int = 0, progress: Progress = SILENT
-) -> Path:
-    """Make the synthetic demo cohort: good for a trial, not for accuracy claims.
-
-    Args:
-        folder: takes ``images``, ``labels`` and the manifest ``dataset.csv``; every third subject
-            is a DICOM series. Subjects that lie there already are kept.
-        subjects: how many.
-        seed: of the cohort.
-        progress: receives the progress.
-
-    Returns:
-        The folder.
-
-    Raises:
-        DataError: the folder holds something else.
-        OutputError: the folder cannot be written.
-
-    Example:
-        >>> slicewise.make_demo_data("demo_cohort", subjects=3).name
-        'demo_cohort'
-    """
-    options = data_sets.DemoDataOptions(Path(folder), subjects, seed)
-    return data_sets.make_demo_data(options, progress).folder
-
-
-def demo(
-    *,
-    work: AnyPath = "work",
-    subjects: int = 24,
-    seed: int = 0,
-    settings: Sequence[str] = (),
-    progress: Progress = SILENT,
-) -> DemoResult:
-    """Run the whole path on a synthetic cohort: check, train, predict, score, track and report.
-
-    The cohort is good for a trial, not for claims about accuracy. About five minutes on two cores.
-
-    Args:
-        work: folder of everything that it makes.
-        subjects: of the cohort; at least eight.
-        seed: of the cohort.
-        settings: changes of the configuration, such as ``training.steps=50``.
-        progress: receives the progress.
-
-    Raises:
-        ConfigErrors: unknown settings and wrong values.
-        DataError: the folder of the cohort holds something else.
-        OutputError: the work folder cannot be written.
-
-    Example:
-        >>> done = slicewise.demo(subjects=8, settings=["training.steps=5"])
-        >>> done.report.page.name
-        'report.html'
-    """
-    options = demonstrating.DemoOptions(Path(work), subjects, seed, tuple(settings))
-    return demonstrating.run_demo(options, progress)

@@ -1,154 +1,22 @@
-"""Trains models, loads them, and predicts."""
+"""Loads and lists models, and predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from slicewise.api.configs import AnyPath, ConfigLike, as_config, file_of, optional_path
+from slicewise.api.configs import AnyPath
 from slicewise.progress import SILENT, Progress
-from slicewise.workflows import baseline as fitting
 from slicewise.workflows import models
 from slicewise.workflows import predict as predicting
-from slicewise.workflows import prepare as preparing
-from slicewise.workflows import train as training
-from slicewise.workflows.baseline import BaselineResult
+from slicewise.workflows import promote as promoting
 from slicewise.workflows.model import Model
 from slicewise.workflows.predict import PredictionResult
-from slicewise.workflows.prepare import PreparedData
-from slicewise.workflows.train import TrainingResult
 
-
-def prepare(
-    config: ConfigLike,
-    *,
-    settings: Sequence[str] = (),
-    work: AnyPath = "work",
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> PreparedData:
-    """Turn the scans of a data set into normalised slices; finished scans are never done twice.
-
-    ``train`` does the same where it is needed.
-
-    Args:
-        config: a configuration, or the path of a YAML file.
-        settings: changes of it, such as ``preprocessing.plane=axial``.
-        work: folder of the slice cache.
-        workers: scans at a time; None takes as many as there are cores.
-        progress: receives the progress.
-
-    Raises:
-        ConfigErrors: mistakes in the configuration, all at once.
-        DataError: the data set is unusable as a whole.
-
-    Example:
-        >>> data = slicewise.prepare("mine.yaml")
-        >>> len(data.cases), data.slices
-        (6, 30)
-    """
-    options = preparing.PrepareOptions(as_config(config, settings), Path(work), workers)
-    return preparing.prepare_data(options, progress)
-
-
-def train(
-    config: ConfigLike,
-    *,
-    out: AnyPath | None = None,
-    fold: int | Literal["all"] = 0,
-    settings: Sequence[str] = (),
-    resume: bool = False,
-    overwrite: bool = False,
-    initial: AnyPath | None = None,
-    work: AnyPath = "work",
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> TrainingResult:
-    """Train, score the held-out patients on their own grids, track the run, register the model.
-
-    Args:
-        config: a configuration, or the path of a YAML file.
-        out: folder of the model; None takes one below the work folder.
-        fold: number of the fold that is held out, or ``all`` to train every fold, after which the
-            inference of their ensemble is tuned on the held-out cases.
-        settings: changes of the configuration, such as ``training.budget_minutes=5``.
-        resume: continue the training that lies in ``out``.
-        overwrite: replace a training that lies in ``out``.
-        initial: model whose weights the training starts from: a folder or checkpoint, a run id or
-            ``models:/name@alias``.
-        work: folder of slice cache, private records and tracking store.
-        workers: scans at a time; None takes as many as there are cores.
-        progress: receives the progress.
-
-    Raises:
-        ConfigErrors: mistakes in the configuration, all at once.
-        UsageError: no such fold, or an initial model of several networks.
-        OutputError: ``out`` holds something else.
-        TrainingError: the training cannot go on; the last checkpoint is intact.
-        InterruptedBySignal: a signal ended the training after its state had been saved.
-
-    Example:
-        >>> run = slicewise.train("mine.yaml", out="my_model", settings=["training.steps=8"])
-        >>> 0 <= run.mean_dice.mean <= 1
-        True
-        >>> list(run.scores.columns[:3])
-        ['case', 'patient', 'structure']
-        >>> list(run.summary.index)
-        ['core']
-    """
-    options = training.TrainOptions(
-        as_config(config, settings),
-        None if fold == "all" else fold,
-        optional_path(out),
-        Path(work),
-        workers,
-        resume,
-        overwrite,
-        None if initial is None else str(initial),
-        file_of(config),
-    )
-    return training.train(options, progress)
-
-
-def baseline(
-    config: ConfigLike,
-    *,
-    out: AnyPath | None = None,
-    fold: int = 0,
-    settings: Sequence[str] = (),
-    overwrite: bool = False,
-    work: AnyPath = "work",
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> BaselineResult:
-    """Fit thresholds, morphology and a prior where a network would be, and score them alike.
-
-    It needs OpenCV, which the extra ``baseline`` brings.
-
-    Args:
-        config: contrasts, structures, preprocessing and folds; its network is not used.
-        out: folder of the results; None takes one below the work folder.
-        fold: number of the fold that is held out.
-        settings: changes of the configuration.
-        overwrite: replace a baseline that lies in ``out``.
-        work: folder of slice cache, private records and tracking store.
-        workers: processes; None takes as many as there are cores.
-        progress: receives the progress.
-
-    Raises:
-        OutputError: ``out`` holds a network or another baseline.
-        DataError: no usable case on one side of the fold.
-
-    Example:
-        >>> classical = slicewise.baseline("mine.yaml", out="my_baseline")
-        >>> list(classical.summary.index)
-        ['core']
-    """
-    options = fitting.BaselineOptions(
-        as_config(config, settings), fold, optional_path(out), Path(work), workers, overwrite
-    )
-    return fitting.fit_baseline(options, progress)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def load_model(
@@ -249,6 +117,31 @@ def predict(
         uncertainty,
     )
     return predicting.predict(options, progress)
+
+
+def list_models(model_name: str | None = None, *, work: AnyPath = "work") -> pd.DataFrame:
+    """The versions of registered models, the newest of each model first.
+
+    Args:
+        model_name: of a registered model; None lists all.
+        work: work folder whose store is asked.
+
+    Returns:
+        A row a version: ``name``, ``version``, ``aliases`` such as ``champion``, ``dice`` (mean
+        Dice of its held-out cases), ``folds``, the day it was ``registered``, and its ``run_id``.
+
+    Raises:
+        ModelError: no model of that name.
+
+    Example:
+        >>> versions = slicewise.list_models()
+        >>> versions.loc[0, "aliases"]
+        ('champion',)
+    """
+    import pandas as pd
+
+    rows = promoting.list_models(promoting.ListModelsOptions(model_name, work=Path(work)))
+    return pd.DataFrame([asdict(row) for row in rows])
 
 
 def _model_options(

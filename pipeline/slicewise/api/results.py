@@ -1,72 +1,15 @@
-"""Scores masks, compares runs, and reports how good a run is."""
+"""Compares runs, and reports how good a run is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from slicewise.api.configs import AnyPath, ConfigLike, as_config, optional_path
+from slicewise.api.configs import AnyPath, optional_path
 from slicewise.progress import SILENT, Progress
 from slicewise.workflows import compare as comparing
-from slicewise.workflows import evaluate as evaluating
-from slicewise.workflows import promote as promoting
 from slicewise.workflows import report as reporting
 from slicewise.workflows.compare import Comparison
-from slicewise.workflows.evaluate import Evaluation
 from slicewise.workflows.report import ReportResult
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-def evaluate(
-    predictions: AnyPath,
-    labels: AnyPath,
-    *,
-    out: AnyPath | None = None,
-    config: ConfigLike | None = None,
-    settings: Sequence[str] = (),
-    json: AnyPath | None = None,
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> Evaluation:
-    """Score masks from anywhere on the grid of their references.
-
-    A false-negative or false-positive structure scores 0 and has no distance; where both masks are
-    empty nothing is defined, and the case is counted.
-
-    Args:
-        predictions: a mask, or a folder of masks.
-        labels: its reference, or a folder of references with the names of their masks.
-        out: CSV of the scores to write.
-        config: names and tolerances of structures, and which cases share a patient; None names
-            structures after their values, and takes each case for a patient of its own.
-        settings: changes of the configuration.
-        json: file of the summary to write.
-        workers: pairs at a time; None takes as many as there are cores.
-        progress: receives the progress.
-
-    Raises:
-        DataError: no pair of a mask and its reference.
-        ScanError: the only pair cannot be scored; of several, those that cannot are in
-            ``set_aside``.
-
-    Example:
-        >>> found = slicewise.evaluate("my_scans/labels", "my_scans/labels")
-        >>> float(found.scores["dice"].min())
-        1.0
-    """
-    options = evaluating.EvaluateOptions(
-        Path(predictions),
-        Path(labels),
-        optional_path(out),
-        None if config is None else as_config(config, settings),
-        optional_path(json),
-        workers,
-    )
-    return evaluating.evaluate(options, progress)
 
 
 def compare(
@@ -147,28 +90,3 @@ def report(
         Path(work),
     )
     return reporting.report(options, progress)
-
-
-def registered_models(name: str | None = None, *, work: AnyPath = "work") -> pd.DataFrame:
-    """The versions of registered models, the newest of each model first.
-
-    Args:
-        name: of a model; None lists all.
-        work: work folder whose store is asked.
-
-    Returns:
-        A row a version: ``name``, ``version``, ``aliases`` such as ``champion``, ``dice`` (mean
-        Dice of its held-out cases), ``folds``, the day it was ``registered``, and its ``run_id``.
-
-    Raises:
-        ModelError: no model of that name.
-
-    Example:
-        >>> versions = slicewise.registered_models()
-        >>> versions.loc[0, "aliases"]
-        ('champion',)
-    """
-    import pandas as pd
-
-    rows = promoting.list_models(promoting.ListModelsOptions(name, work=Path(work)))
-    return pd.DataFrame([asdict(row) for row in rows])

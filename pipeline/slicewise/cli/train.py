@@ -38,8 +38,8 @@ def preprocess(
 
     config = load_config(config_file, overrides or ())
     with loading():
-        from slicewise.workflows.prepare import PrepareOptions, prepare_data
-    data = prepare_data(PrepareOptions(config, work, workers), PROGRESS)
+        from slicewise.workflows.prepare import PrepareOptions, prepare
+    data = prepare(PrepareOptions(config, work, workers), PROGRESS)
     note(f"{counted(len(data.cases), 'case')}, {counted(data.slices, 'slice')} in {data.cache}")
     if data.set_aside:
         raise typer.Exit(SET_ASIDE)

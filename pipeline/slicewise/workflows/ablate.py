@@ -31,7 +31,7 @@ from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.records import read_json
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.workflows.messages import report_set_aside
-from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare_data
+from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare
 
 _FINISHED = "finished.json"
 _WHO_IS_HELD_OUT = (
@@ -110,7 +110,7 @@ class _Job:
         if same not in self.known:
             # What variants share is prepared once.
             options = PrepareOptions(config, self.options.work, self.options.workers)
-            self.known[same] = prepare_data(options, self.progress)
+            self.known[same] = prepare(options, self.progress)
         data = self.known[same]
         labelled, volumes_ml = data.catalogue.labelled, data.prepared.structures_ml
         numbers = (self.options.fold, self.options.inner_fold)

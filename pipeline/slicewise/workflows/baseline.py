@@ -35,7 +35,7 @@ from slicewise.tracking.run_index import remember_run
 from slicewise.tracking.runs import start_run
 from slicewise.tracking.store import open_store
 from slicewise.workflows.messages import report_set_aside
-from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.track_fold import log_cases, log_results, run_facts
 from slicewise.workflows.train import require_fold
 
@@ -155,7 +155,7 @@ def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
 
 def _cases(options: BaselineOptions, progress: Progress) -> FoldCases:
     config = options.config
-    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    data = prepare(PrepareOptions(config, options.work, options.workers), progress)
     folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)
     fold = choose_fold(folds, options.fold)
     cases = FoldCases(fold, data.catalogue, data.prepared)

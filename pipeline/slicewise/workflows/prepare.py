@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.config import Config
-from slicewise.dataset.cache import CachedCase, Prepared, collect, prepare
+from slicewise.dataset.cache import CachedCase, Prepared, collect
+from slicewise.dataset.cache import prepare as prepare_cases
 from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder
@@ -61,7 +62,7 @@ class PreparedData:
         return tuple(self.prepared.set_aside)
 
 
-def prepare_data(options: PrepareOptions, progress: Progress = SILENT) -> PreparedData:
+def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedData:
     """Turn the scans of a data set into normalised slices; finished scans are never done twice.
 
     Raises:
@@ -71,7 +72,7 @@ def prepare_data(options: PrepareOptions, progress: Progress = SILENT) -> Prepar
     config, work = options.config, options.work
     scanner = WorkFolder(work).scanner(config.reading, progress)
     catalogue = read_catalogue(config.data, scanner)
-    done = prepare(catalogue, config, work, options.workers or default_workers())
+    done = prepare_cases(catalogue, config, work, options.workers or default_workers())
     results: dict[str, CachedCase | ScanError] = dict(
         tracked(done, progress, "preprocessing", len(catalogue.labelled))
     )

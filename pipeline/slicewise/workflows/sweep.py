@@ -23,7 +23,7 @@ from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
-from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.sweep_study import Outcome, SweepStudy
 from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
 
@@ -94,7 +94,7 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     config.require_structures()
     space = load_space(options.sweep_file, config)
     _require_optuna()
-    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    data = prepare(PrepareOptions(config, options.work, options.workers), progress)
     numbers = (options.fold, options.inner_fold)
     volumes_ml = data.prepared.structures_ml
     fold = inner_fold(data.catalogue.labelled, config.data, volumes_ml, numbers)

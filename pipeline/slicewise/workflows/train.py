@@ -36,7 +36,7 @@ from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
 from slicewise.workflows.initial_model import find_initial_model, require_same_start
-from slicewise.workflows.prepare import PrepareOptions, prepare_data
+from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
 from slicewise.workflows.tune_ensemble import tune_ensemble
 
@@ -151,7 +151,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     initial = None
     if options.initial is not None:
         initial = find_initial_model(options.initial, config, options.work)
-    data = prepare_data(PrepareOptions(config, options.work, options.workers), progress)
+    data = prepare(PrepareOptions(config, options.work, options.workers), progress)
     store = open_store(options.work, must_answer=False)
     tidy_up(store, progress)
     setup = TrainingSetup(
