@@ -49,7 +49,9 @@ def test_scores_of_masks(data: Path, run: RunFolder, tmp_path: Path) -> None:
     known = read_scores(run.scores)
     assert found.scores["dice"].to_list() == pytest.approx([row.dice for row in known])
     assert found.scores["dice"].max() == 1.0
-    assert found.summary.cases == CASES
+    assert found.totals.cases == CASES
+    assert list(found.summary.index) == [item.structure for item in found.summaries]
+    assert found.summary["dice"].mean() == pytest.approx(found.mean_dice.mean)
     assert not found.set_aside
     assert len(read_scores(tmp_path / "scores.csv")) == len(found.rows)
     assert (tmp_path / "summary.json").is_file()
@@ -75,8 +77,8 @@ def test_a_table_of_differences(run: RunFolder, tmp_path: Path) -> None:
     assert len(found.cases) == len(LABELS) * CASES
     assert all("both runs are equal" in text for text in found.verdicts)
     assert any("nothing is known about its training" in text for text in found.caveats)
-    assert found.differences == tmp_path / "out" / "differences.csv"
-    assert found.differences.is_file()
+    assert found.csv == tmp_path / "out" / "differences.csv"
+    assert found.csv.is_file()
     assert found.figure.is_file()
 
 

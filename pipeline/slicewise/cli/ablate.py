@@ -66,7 +66,7 @@ def ablate(
     )
     result = compare_variants(options, PROGRESS)
     _show(result.rows)
-    output.print(f"table: {result.table}", markup=False, soft_wrap=True)
+    output.print(f"table: {result.csv}", markup=False, soft_wrap=True)
 
 
 def _show(rows: Sequence[AblationRow]) -> None:

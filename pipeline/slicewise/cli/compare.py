@@ -57,7 +57,7 @@ def compare(
     _show(result)
     for text in result.caveats:
         note(text)
-    note(f"case by case: {result.differences}, {result.figure}")
+    note(f"case by case: {result.csv}, {result.figure}")
 
 
 def _show(result: Comparison) -> None:

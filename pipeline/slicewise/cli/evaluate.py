@@ -74,11 +74,11 @@ def _show(result: Evaluation, out: Path) -> None:
     from slicewise.cli.tables import show_summary
     from slicewise.quantities import counted
 
-    summary = result.summary
+    totals = result.totals
     if not result.rows:
         note("no voxel of any mask has a label: there is nothing to score")
         return
-    title = f"{counted(summary.cases, 'case')} of {counted(summary.patients, 'patient')}"
-    show_summary(f"{title}, rows in {out}", summary.structures, summary.mean_dice)
+    title = f"{counted(totals.cases, 'case')} of {counted(totals.patients, 'patient')}"
+    show_summary(f"{title}, rows in {out}", result.summaries, result.mean_dice)
     if all(row.patient == row.case for row in result.rows):
         note("each case counts as one patient; set data.patient_pattern if some share one")

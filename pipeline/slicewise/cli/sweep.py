@@ -69,7 +69,7 @@ def sweep(
     options = SweepOptions(config, sweep_file, out, fold, inner, work, workers)
     result = search(options, PROGRESS)
     _show(result.trials, result.best)
-    show_places({"best": result.config_file, "trials": result.table, "picture": result.chart})
+    show_places({"best": result.config_file, "trials": result.csv, "picture": result.figure})
     config_path = shlex.quote(str(result.config_file))
     note(f"Next: slicewise train {config_path} --fold {fold}{work_option(work)}")
 

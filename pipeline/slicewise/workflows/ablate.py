@@ -6,8 +6,9 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from slicewise.tracking.run_folder import RunFolder
 from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FINISHED = "finished.json"
 _WHO_IS_HELD_OUT = (
     *("root", "layout", "images", "labels_folder", "allow_unpaired"),
@@ -48,7 +52,7 @@ class AblateOptions:
 
     Attributes:
         config_file: of the base.
-        variants: YAML with the changes of each variant.
+        variants_file: YAML with the changes of each variant.
         settings: ``key=value`` changes of all variants.
         out: folder of the results, with a folder for each training; None takes one below the work
             folder.
@@ -60,7 +64,7 @@ class AblateOptions:
     """
 
     config_file: Path
-    variants: Path
+    variants_file: Path
     settings: tuple[str, ...] = ()
     out: Path | None = None
     fold: int = 0
@@ -76,11 +80,24 @@ class Ablation:
 
     Attributes:
         rows: one a variant, the base first.
-        table: CSV of these.
+        csv: file of these.
     """
 
     rows: tuple[AblationRow, ...]
-    table: Path
+    csv: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a variant: mean Dice, its difference to the base with interval and p-values."""
+        import pandas as pd
+
+        rows = []
+        for row in self.rows:
+            found = asdict(row)
+            difference = found.pop("difference")
+            found["difference"] = difference.pop("mean")
+            rows.append({**found, **difference})
+        return pd.DataFrame(rows).set_index("variant")
 
 
 @dataclass(frozen=True)
@@ -149,8 +166,8 @@ def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
     """
     base = load_config(options.config_file, list(options.settings))
     base.require_structures()
-    out = options.out or (options.work / "ablations" / f"{base.name}-{options.variants.stem}")
-    job = _Job(options, read_variants(options.variants), out, progress)
+    out = options.out or (options.work / "ablations" / f"{base.name}-{options.variants_file.stem}")
+    job = _Job(options, read_variants(options.variants_file), out, progress)
     configs = {
         (name, seed): job.config(name, seed)
         for seed in range(options.seeds)
@@ -166,9 +183,9 @@ def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
             _combine(job, name, members, seed)
     names = (*job.variants.changes, *job.variants.ensembles)
     rows = ablation_rows(BASE, {name: _measured(job, name) for name in names})
-    table = out / "ablation.csv"
-    write_ablation(rows, table)
-    return Ablation(tuple(rows), table)
+    csv = out / "ablation.csv"
+    write_ablation(rows, csv)
+    return Ablation(tuple(rows), csv)
 
 
 @dataclass(frozen=True)

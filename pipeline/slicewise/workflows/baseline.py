@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
 from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
 from slicewise.evaluation.results import write_results
-from slicewise.evaluation.scores import scores_table
+from slicewise.evaluation.scores import Score, scores_table
 from slicewise.evaluation.statistics import (
     Distribution,
     StructureSummary,
@@ -90,24 +91,29 @@ class BaselineResult:
     run_id: str
 
     @property
+    def rows(self) -> list[Score]:
+        """A score a held-out case and structure."""
+        return self.scored.scores
+
+    @property
     def scores(self) -> pd.DataFrame:
         """A row a held-out case and structure, with the columns of ``scores.csv``."""
-        return scores_table(self.scored.scores)
+        return scores_table(self.rows)
 
     @property
     def summary(self) -> pd.DataFrame:
         """A row a structure: means over the held-out cases, 95 % intervals, counts."""
         return summary_table(self.summaries)
 
-    @property
+    @cached_property
     def summaries(self) -> list[StructureSummary]:
         """A summary a structure, over the held-out cases."""
-        return summarize(self.scored.scores)
+        return summarize(self.rows)
 
-    @property
+    @cached_property
     def mean_dice(self) -> Distribution:
         """Mean Dice over the structures, with its 95 % interval."""
-        return mean_dice_interval(self.scored.scores)
+        return mean_dice_interval(self.rows)
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:

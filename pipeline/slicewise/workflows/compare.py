@@ -53,14 +53,14 @@ class Comparison:
         runs: names of both, the metric, and a row a structure.
         pairs: both values of each case and structure.
         caveats: sentences about what weakens the comparison.
-        differences: the CSV of the pairs.
+        csv: file of the pairs.
         figure: the same as PNG.
     """
 
     runs: RunComparison
     pairs: tuple[PairedScore, ...]
     caveats: tuple[str, ...]
-    differences: Path
+    csv: Path
     figure: Path
 
     @property

@@ -18,6 +18,8 @@ from slicewise.evaluation.pair_scoring import (
 )
 from slicewise.evaluation.pairing import pair_masks
 from slicewise.evaluation.scores import Score, scores_table, write_scores
+from slicewise.evaluation.statistics import Distribution, StructureSummary
+from slicewise.evaluation.summary_table import summary_table
 from slicewise.progress import SILENT, Progress
 from slicewise.workflows.messages import report_set_aside, report_warnings
 
@@ -53,13 +55,13 @@ class Evaluation:
 
     Attributes:
         rows: a score a case and structure.
-        summary: means with their 95 % intervals, quartiles and counts; what was left out.
+        totals: means with their 95 % intervals, quartiles and counts; what was left out.
         set_aside: masks that could not be scored, each with its reason.
         without_mask: references that no mask belongs to.
     """
 
     rows: tuple[Score, ...]
-    summary: EvaluationSummary
+    totals: EvaluationSummary
     set_aside: tuple[SetAside, ...]
     without_mask: tuple[str, ...]
 
@@ -67,6 +69,21 @@ class Evaluation:
     def scores(self) -> pd.DataFrame:
         """A row a case and structure, with the columns of the CSV; undefined figures are NaN."""
         return scores_table(self.rows)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row a structure: means over the cases, 95 % intervals, counts."""
+        return summary_table(self.summaries)
+
+    @property
+    def summaries(self) -> list[StructureSummary]:
+        """A summary a structure."""
+        return self.totals.structures
+
+    @property
+    def mean_dice(self) -> Distribution:
+        """Mean Dice over the structures, with its 95 % interval."""
+        return self.totals.mean_dice
 
 
 def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluation:
@@ -94,16 +111,16 @@ def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluatio
         *(_without_reference(options.predictions, name) for name in pairing.only_predicted),
         *(SetAside.from_error(name, error) for name, error in scored.failures.items()),
     )
-    summary = summarize_evaluation(scored.scores, set_aside, pairing.only_reference)
+    totals = summarize_evaluation(scored.scores, set_aside, pairing.only_reference)
     if options.out is not None:
         write_scores(scored.scores, options.out)
     if options.json is not None:
-        write_summary(summary, options.json)
+        write_summary(totals, options.json)
     report_warnings(progress, scored.warnings)
     report_set_aside(progress, set_aside)
     if pairing.only_reference:
         progress.message(f"not scored, no mask: {listed(pairing.only_reference)}")
-    return Evaluation(tuple(scored.scores), summary, set_aside, tuple(pairing.only_reference))
+    return Evaluation(tuple(scored.scores), totals, set_aside, tuple(pairing.only_reference))
 
 
 def _without_reference(predictions: Path, name: str) -> SetAside:

@@ -76,13 +76,13 @@ class PredictionResult:
     Attributes:
         masks: name of each scan to its mask.
         confidences: name of each scan to how sure the model is of its structures.
-        confidence_table: the CSV of these; None where none was written.
+        csv: file of these; None where none was written.
         set_aside: scans that could not be predicted.
     """
 
     masks: Mapping[str, Path]
     confidences: Mapping[str, tuple[StructureConfidence, ...]]
-    confidence_table: Path | None
+    csv: Path | None
     set_aside: tuple[SetAside, ...]
 
     @property

@@ -86,12 +86,12 @@ class ListModelsOptions:
 
     Attributes:
         model_name: only versions of this model; None lists all.
-        json_file: gets the rows as JSON; None writes none.
+        json: file of the rows to write; None writes none.
         work: whose store is asked.
     """
 
     model_name: str | None = None
-    json_file: Path | None = None
+    json: Path | None = None
     work: Path = Path("work")
 
 
@@ -154,8 +154,8 @@ def list_models(options: ListModelsOptions) -> list[ModelRow]:
         OutputError: the store refuses, or the file cannot be written.
     """
     rows = model_rows(open_store(options.work), options.model_name)
-    if options.json_file is not None:
-        write_rows(rows, options.json_file)
+    if options.json is not None:
+        write_rows(rows, options.json)
     return rows
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicewise.config import Config, Space, as_yaml, load_space, with_values, without_places
 from slicewise.dataset.cache import CachedCase
@@ -27,7 +28,10 @@ from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.sweep_study import Outcome, SweepStudy
 from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
 
-BEST, TRIALS, CHART = "best.yaml", "trials.csv", "sweep.png"
+if TYPE_CHECKING:
+    import pandas as pd
+
+BEST, TRIALS, FIGURE = "best.yaml", "trials.csv", "sweep.png"
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,27 @@ class SweepResult:
         best: the complete trial with the highest Dice.
         trials: all that came to an end.
         config_file: the configuration with the best values and the path of its data set.
-        table: CSV of the trials.
-        chart: picture of them.
+        csv: file of the trials.
+        figure: the same as PNG.
     """
 
     best: Outcome
     trials: tuple[Outcome, ...]
     config_file: Path
-    table: Path
-    chart: Path
+    csv: Path
+    figure: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a trial: how it ended, its Dice, its seconds, and the value of each key."""
+        import pandas as pd
+
+        rows = [
+            {"state": item.state, "dice": item.dice, "seconds": item.seconds, **item.values}
+            for item in self.trials
+        ]
+        numbers = pd.Index([item.number for item in self.trials], name="trial")
+        return pd.DataFrame(rows, index=numbers)
 
 
 def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
@@ -161,20 +177,20 @@ def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepR
             found=f"{len(outcomes)} trials, none of them complete",
             remedy="lower training.learning_rate in the sweep, or give it more trials",
         )
-    result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / CHART)
+    result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / FIGURE)
     keep_best(with_values(sweep.config, best.values), result.config_file, parent)
-    _write_trials(outcomes, list(sweep.space.sweep.parameters), result.table)
+    _write_trials(outcomes, list(sweep.space.sweep.parameters), result.csv)
     draw_sweep(
         [(dict(item.values), item.state, item.dice) for item in outcomes],
         _log_keys(sweep.space),
-        result.chart,
+        result.figure,
     )
     dice = best.dice or 0.0
     parent.log_metrics(len(outcomes), {"dice": dice, "trials": len(outcomes)})
     parent.set_tag("slicewise.best_trial", str(best.number))
-    for path in (result.table, sweep_file):
+    for path in (result.csv, sweep_file):
         parent.log_artifact(path)
-    parent.log_figure(result.chart)
+    parent.log_figure(result.figure)
     return result
 
 

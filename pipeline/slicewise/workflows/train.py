@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,12 +121,12 @@ class TrainingResult:
         """Picture of held-out cases of the first fold, from the worst to the best."""
         return self.folds[0].folder.examples
 
-    @property
+    @cached_property
     def summaries(self) -> list[StructureSummary]:
         """A summary a structure, over the held-out cases of all folds that were trained."""
         return summarize(self.rows)
 
-    @property
+    @cached_property
     def mean_dice(self) -> Distribution:
         """Mean Dice over the structures, with its 95 % interval."""
         return mean_dice_interval(self.rows)

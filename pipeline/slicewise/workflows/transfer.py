@@ -23,12 +23,12 @@ class ListRunsOptions:
 
     Attributes:
         experiment: only runs of this experiment; None lists all.
-        json_file: gets the rows as JSON; None writes none.
+        json: file of the rows to write; None writes none.
         work: whose store is asked.
     """
 
     experiment: str | None = None
-    json_file: Path | None = None
+    json: Path | None = None
     work: Path = Path("work")
 
 
@@ -87,8 +87,8 @@ def list_runs(options: ListRunsOptions) -> list[RunRow]:
         OutputError: the store refuses, or the file cannot be written.
     """
     rows = run_rows(open_store(options.work), options.experiment)
-    if options.json_file is not None:
-        write_rows(rows, options.json_file)
+    if options.json is not None:
+        write_rows(rows, options.json)
     return rows
 
 
