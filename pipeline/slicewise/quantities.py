@@ -1,4 +1,4 @@
-"""Writes counts and volumes for people."""
+"""Writes counts, figures and volumes for people."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def counted(number: int, noun: str) -> str:
 def noun_for(number: int, noun: str) -> str:
     """The noun that follows a count: case for 1, otherwise cases."""
     return noun if number == 1 else f"{noun}s"
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A figure with fixed decimals; a dash where it is undefined."""
+    return "-" if value != value else f"{value:.{digits}f}"
 
 
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:

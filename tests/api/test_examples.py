@@ -55,3 +55,18 @@ def test_a_missing_folder_and_a_wrong_key_are_named_errors(tmp_path: Path) -> No
         slicewise.train(config, settings=["training.stepz=3"])
     with pytest.raises(slicewise.SlicewiseError, match="nowhere"):
         slicewise.load_model(tmp_path / "nowhere", work=tmp_path / "work")
+
+
+def test_values_that_no_use_case_takes_are_named_errors(tmp_path: Path) -> None:
+    config, work = slicewise.Config.defaults("mine", labels={"core": 1}), tmp_path / "work"
+    with pytest.raises(slicewise.SlicewiseError, match="`model`"):
+        slicewise.load_model(work=work)
+    with pytest.raises(slicewise.SlicewiseError, match="`fold` -1"):
+        slicewise.train(config, fold=-1, work=work)
+    with pytest.raises(slicewise.SlicewiseError, match="`budget_minutes`"):
+        slicewise.plan(tmp_path, "mine.yaml", budget_minutes=0, work=work)
+    with pytest.raises(slicewise.SlicewiseError, match="`subjects`"):
+        slicewise.make_demo_data(tmp_path / "cohort", subjects=0)
+    with pytest.raises(slicewise.SlicewiseError, match="`subjects`"):
+        slicewise.run_demo(work=work, subjects=3)
+    assert not work.exists()

@@ -35,6 +35,16 @@ def test_a_task_within_a_task_joins_its_display(monkeypatch: pytest.MonkeyPatch)
     assert bar.tasks[1].fields["detail"] == "loss 0.5"
 
 
+def test_messages_name_options_to_python_and_flags_to_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(console, "note", shown.append)
+    for progress in (console.ConsoleProgress(), console.PROGRESS):
+        progress.message("predict it without `out_of_fold`")
+    assert shown == ["predict it without `out_of_fold`", "predict it without --out-of-fold"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -42,6 +52,7 @@ def test_a_task_within_a_task_joins_its_display(monkeypatch: pytest.MonkeyPatch)
         ("`out_of_fold` with `endpoint`", "--out-of-fold with --endpoint"),
         ("`settings` network.features=8", "--set network.features=8"),
         ("see `slicewise predict --help`", "see `slicewise predict --help`"),
+        ("`inner_fold` 7", "--inner 7"),
         ("the section `inference`", "the section `inference`"),
     ],
 )

@@ -162,6 +162,8 @@ def test_fold_out_of_range(number: int) -> None:
     assert choose_fold(folds, 1) is folds[1]
     with pytest.raises(UsageError, match="0 to 1"):
         choose_fold(folds, number)
+    with pytest.raises(UsageError, match="`inner_fold`"):
+        choose_fold(folds, number, "inner_fold")
 
 
 @pytest.mark.data

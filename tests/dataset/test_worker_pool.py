@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from slicewise.dataset.worker_pool import default_workers, run_on_all_scans, run_on_scans
-from slicewise.errors import ScanError
+from slicewise.dataset.worker_pool import (
+    chosen_workers,
+    default_workers,
+    run_on_all_scans,
+    run_on_scans,
+)
+from slicewise.errors import ScanError, UsageError
 from slicewise.progress import SILENT
 
 # Workers import what they run by name, and test modules have no name that they could import:
@@ -71,3 +76,11 @@ def test_number_of_workers_follows_the_cores(monkeypatch: pytest.MonkeyPatch) ->
     for cores, expected in ((1, 1), (3, 3), (64, 8)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
         assert default_workers() == expected
+
+
+def test_a_number_of_workers_is_at_least_one() -> None:
+    assert chosen_workers(None) == default_workers()
+    assert chosen_workers(3) == 3
+    for number in (0, -2):
+        with pytest.raises(UsageError, match="`workers`"):
+            chosen_workers(number)

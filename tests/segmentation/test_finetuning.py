@@ -146,10 +146,14 @@ def test_the_first_convolution_of_other_contrasts_starts_anew(make_config: MakeC
 @pytest.mark.parametrize(
     ("network", "found", "remedy"),
     [
-        ({"features": (4, 8, 16)}, "features [4,8]", "--set network.features=[4,8]"),
-        ({"normalization": "instance"}, "normalization batch", "--set network.normalization=batch"),
-        ({"activation": "gelu"}, "activation relu", "--set network.activation=relu"),
-        ({"residual": True}, "residual false", "--set network.residual=false"),
+        ({"features": (4, 8, 16)}, "features [4,8]", "network.features=[4,8]"),
+        (
+            {"normalization": "instance"},
+            "normalization batch",
+            "network.normalization=batch",
+        ),
+        ({"activation": "gelu"}, "activation relu", "network.activation=relu"),
+        ({"residual": True}, "residual false", "network.residual=false"),
     ],
 )
 def test_another_architecture_is_refused(

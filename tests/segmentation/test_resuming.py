@@ -59,7 +59,7 @@ def test_a_changed_configuration(
         resume_training(make_config(**change), cases[:-1], cases[-1:], "0", started)
     assert caught.value.where == str(started / "last.pt")
     assert caught.value.expected.startswith(f"{key}: ")
-    assert "--resume" in caught.value.remedy
+    assert "`resume`" in caught.value.remedy
 
 
 def test_all_changed_keys_are_named(make_config: MakeConfig, cases: Cases, started: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_state_of_another_version(
     save_checkpoint(saved, tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match="parameter groups") as caught:
         resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
-    assert f"--from {tmp_path / 'last.pt'}" in caught.value.remedy
+    assert f"`initial` {tmp_path / 'last.pt'}" in caught.value.remedy
 
 
 def use(folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_another_process_holds_the_folder(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(OutputError, match="choose another --out"):
+        with pytest.raises(OutputError, match="choose another `out`"):
             use(tmp_path)
         process.communicate("")
     use(tmp_path)

@@ -20,7 +20,7 @@ def make_demo_data(
     Args:
         folder: takes ``images``, ``labels`` and the manifest ``dataset.csv``; every third subject
             is a DICOM series. Subjects that lie there already are kept.
-        subjects: how many.
+        subjects: how many; at least three.
         seed: of the cohort.
         progress: receives the progress.
 
@@ -28,6 +28,7 @@ def make_demo_data(
         The folder.
 
     Raises:
+        UsageError: fewer subjects than three.
         DataError: the folder holds something else.
         OutputError: the folder cannot be written.
 
@@ -59,6 +60,7 @@ def run_demo(
         progress: receives the progress.
 
     Raises:
+        UsageError: fewer subjects than eight.
         ConfigErrors: unknown settings and wrong values.
         DataError: the folder of the cohort holds something else.
         OutputError: the work folder cannot be written.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    model: AnyPath = "",
+    model: AnyPath | None = None,
     *,
     also: Sequence[AnyPath] = (),
     settings: Sequence[str] = (),
@@ -32,7 +32,7 @@ def load_model(
     """Load a model that segments scans.
 
     Args:
-        model: folder or checkpoint of a training, a run id, or ``models:/name@alias``; empty with
+        model: folder or checkpoint of a training, a run id, or ``models:/name@alias``; None with
             an endpoint.
         also: further models; their probabilities are averaged.
         settings: changes of the section ``reading``, of ``data.missing_contrasts`` and
@@ -61,7 +61,7 @@ def load_model(
 
 
 def predict(
-    model: AnyPath,
+    model: AnyPath | None,
     source: AnyPath,
     out: AnyPath,
     *,
@@ -79,7 +79,7 @@ def predict(
     """Write the mask of each scan on the scan's own grid.
 
     Args:
-        model: see ``load_model``; empty with an endpoint.
+        model: see ``load_model``; None with an endpoint.
         source: a scan, a folder of scans or of DICOM, a data set.
         out: folder of the masks, or the one file for one scan.
         also: see ``load_model``.
@@ -145,14 +145,13 @@ def list_models(model_name: str | None = None, *, work: AnyPath = "work") -> pd.
 
 
 def _model_options(
-    model: AnyPath,
+    model: AnyPath | None,
     also: Sequence[AnyPath],
     settings: Sequence[str],
     out_of_fold: bool,
     endpoint: str | None,
     work: AnyPath,
 ) -> models.ModelOptions:
+    name = "" if model is None else str(model)
     others = tuple(str(other) for other in also)
-    return models.ModelOptions(
-        str(model), others, tuple(settings), out_of_fold, endpoint, Path(work)
-    )
+    return models.ModelOptions(name, others, tuple(settings), out_of_fold, endpoint, Path(work))

@@ -70,8 +70,9 @@ def ablate(
 
 
 def _show(rows: Sequence[AblationRow]) -> None:
-    from slicewise.cli.console import figure, show_table
+    from slicewise.cli.console import show_table
     from slicewise.config.variants import BASE
+    from slicewise.quantities import figure
 
     show_table(
         "Inner held-out cases: difference of the mean Dice to the base [95 %]",
@@ -90,7 +91,7 @@ def _show(rows: Sequence[AblationRow]) -> None:
 
 def _gain(found: PairedDifference) -> tuple[str, str]:
     """The difference with its interval, and its p-value."""
-    from slicewise.cli.console import figure
+    from slicewise.quantities import figure
 
     return (
         f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]",

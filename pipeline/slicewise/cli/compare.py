@@ -82,7 +82,7 @@ def _show(result: Comparison) -> None:
 
 
 def _cells(row: StructureComparison, digits: int) -> tuple[str, ...]:
-    from slicewise.cli.console import figure
+    from slicewise.quantities import figure
 
     return (
         row.structure,

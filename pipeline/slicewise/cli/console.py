@@ -66,10 +66,18 @@ class ConsoleProgress:
 
     def message(self, text: str) -> None:
         """A line next to the results."""
-        note(with_flags(text))
+        note(text)
 
 
-PROGRESS = ConsoleProgress()
+class _CommandProgress(ConsoleProgress):
+    """Progress of a command, whose messages name flags where Python has options."""
+
+    def message(self, text: str) -> None:
+        """A line next to the results."""
+        super().message(with_flags(text))
+
+
+PROGRESS = _CommandProgress()
 
 
 class _BarTask:
@@ -121,11 +129,6 @@ def show_texts(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     for row in rows:
         table.add_row(*(escape(_harmless(cell)) for cell in row))
     output.print(table)
-
-
-def figure(value: float, digits: int = 4) -> str:
-    """A figure for a table; a dash where it is undefined."""
-    return "-" if value != value else f"{value:.{digits}f}"
 
 
 def _harmless(text: str) -> str:

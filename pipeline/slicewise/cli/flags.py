@@ -8,7 +8,6 @@ _OTHER_NAMES = {
     "settings": "--set",
     "initial": "--from",
     "budget_minutes": "--budget",
-    "config": "--config",
     "model": "MODEL",
     "source": "INPUT",
     "everything": "--all",
@@ -16,6 +15,7 @@ _OTHER_NAMES = {
     "move_aliases": "--aliases",
     "masks": "MASKS",
     "run": "RUN",
+    "inner_fold": "--inner",
 }
 _NAMED = re.compile(r"`([a-z_]+)`")
 _OPTIONS = frozenset(
@@ -23,8 +23,8 @@ _OPTIONS = frozenset(
         *_OTHER_NAMES,
         *("out", "work", "fold", "resume", "overwrite", "workers", "also", "out_of_fold"),
         *("endpoint", "format", "identity", "probabilities", "uncertainty", "data", "baseline"),
-        *("against", "reason", "force", "seeds", "inner_fold", "html", "json", "allow_paths"),
-        *("host", "port", "attach", "metric", "name"),
+        *("against", "reason", "force", "seeds", "html", "json", "allow_paths", "config"),
+        *("host", "port", "attach", "metric", "name", "subjects"),
     )
 )
 

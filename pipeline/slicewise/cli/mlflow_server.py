@@ -34,7 +34,8 @@ def mlflow_server(
     from slicewise.cli.console import PROGRESS, loading, note
 
     with loading():
+        from slicewise.workflows.mlflow_servers import MlflowServerOptions
         from slicewise.workflows.mlflow_servers import mlflow_server as prepare_server
-    server = prepare_server(settings, PROGRESS)
+    server = prepare_server(MlflowServerOptions(settings), PROGRESS)
     note(f"{server.url} (stop it with Ctrl-C)")
     server.run()

@@ -148,8 +148,8 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
 
 def show_least_confident(ranked: Sequence[tuple[str, StructureConfidence]]) -> None:
     """Print what to check first; of a single scan, all of it."""
-    from slicewise.cli.console import figure, show_table
-    from slicewise.quantities import millilitres
+    from slicewise.cli.console import show_table
+    from slicewise.quantities import figure, millilitres
 
     rows = [
         (
@@ -171,7 +171,7 @@ def show_least_confident(ranked: Sequence[tuple[str, StructureConfidence]]) -> N
 
 
 def _with_error(item: StructureConfidence) -> str:
-    from slicewise.cli.console import figure
+    from slicewise.quantities import figure
 
     if item.predicted_dice != item.predicted_dice:
         return "-"

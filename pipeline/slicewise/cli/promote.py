@@ -102,7 +102,8 @@ def models(
 
       slicewise models hippocampus --json versions.json
     """
-    from slicewise.cli.console import figure, loading, note, show_table
+    from slicewise.cli.console import loading, note, show_table
+    from slicewise.quantities import figure
 
     with loading():
         from slicewise.workflows.promote import ListModelsOptions, list_models
@@ -147,7 +148,7 @@ def _show(result: Promotion) -> None:
 
 
 def _cells(row: DiceRow) -> tuple[str, ...]:
-    from slicewise.cli.console import figure
+    from slicewise.quantities import figure
 
     found = row.difference
     return (

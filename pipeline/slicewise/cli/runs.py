@@ -35,7 +35,8 @@ def list_runs(
 
       slicewise runs list --experiment hippocampus --json runs.json
     """
-    from slicewise.cli.console import figure, loading, note, show_table
+    from slicewise.cli.console import loading, note, show_table
+    from slicewise.quantities import figure
 
     with loading():
         from slicewise.workflows.transfer import ListRunsOptions

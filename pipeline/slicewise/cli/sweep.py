@@ -75,7 +75,8 @@ def sweep(
 
 
 def _show(trials: Sequence[Outcome], best: Outcome) -> None:
-    from slicewise.cli.console import figure, show_table
+    from slicewise.cli.console import show_table
+    from slicewise.quantities import figure
     from slicewise.workflows.sweep_trial import shown_value
 
     ranked = sorted(trials, key=lambda item: (item.state != "complete", -(item.dice or 0.0)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from slicewise.cli.console import figure, note, output, show_table
-from slicewise.quantities import counted
+from slicewise.cli.console import note, output, show_table
+from slicewise.quantities import counted, figure
 
 if TYPE_CHECKING:
     from slicewise.evaluation.statistics import Distribution, StructureSummary

@@ -161,7 +161,7 @@ def _show_tuning(trials: Sequence[Trial]) -> None:
 
 
 def _row(trial: Trial) -> tuple[str, ...]:
-    from slicewise.cli.console import figure
+    from slicewise.quantities import figure
 
     found = trial.gain
     interval = "" if found.low != found.low else f" [{found.low:+.4f}, {found.high:+.4f}]"

@@ -70,14 +70,19 @@ def make_folds(
     return folds
 
 
-def choose_fold(folds: Sequence[Fold], number: int) -> Fold:
+def choose_fold(folds: Sequence[Fold], number: int, option: str = "fold") -> Fold:
     """One fold by its number.
+
+    Args:
+        folds: all of them.
+        number: from 0.
+        option: that the number was given by, for the error.
 
     Raises:
         UsageError: there is no such fold.
     """
     if not 0 <= number < len(folds):
-        raise no_such_fold(number, len(folds))
+        raise no_such_fold(number, len(folds), option)
     return folds[number]
 
 
@@ -103,14 +108,14 @@ def inner_fold(
     training = set(outer.train)
     inside = [case for case in cases if case.name in training]
     by_patient = data.model_copy(update={"folds": "patient"})
-    return choose_fold(make_folds(inside, by_patient, volumes_ml), numbers[1])
+    return choose_fold(make_folds(inside, by_patient, volumes_ml), numbers[1], "inner_fold")
 
 
-def no_such_fold(number: int, count: int) -> UsageError:
+def no_such_fold(number: int, count: int, option: str = "fold") -> UsageError:
     """The error for a fold that does not exist."""
     return UsageError(
-        f"`fold` {number}",
-        expected=f"a fold from 0 to {count - 1}, or all",
+        f"`{option}` {number}",
+        expected=f"a fold from 0 to {count - 1}",
         found=str(number),
         remedy="choose one of these folds, or change data.fold_count",
     )

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from slicewise.errors import ScanError
+from slicewise.errors import ScanError, UsageError
 from slicewise.progress import Progress, tracked
 
 Item = TypeVar("Item")
@@ -24,6 +24,24 @@ Result = TypeVar("Result")
 def default_workers() -> int:
     """Number of worker processes for this machine."""
     return max(1, min(8, len(os.sched_getaffinity(0))))
+
+
+def chosen_workers(workers: int | None) -> int:
+    """The number of worker processes that was asked for; None takes as many as there are cores.
+
+    Raises:
+        UsageError: less than one.
+    """
+    if workers is None:
+        return default_workers()
+    if workers < 1:
+        raise UsageError(
+            "`workers`",
+            expected="at least 1, or None for as many as there are cores",
+            found=str(workers),
+            remedy="correct the number",
+        )
+    return workers
 
 
 def run_on_scans(

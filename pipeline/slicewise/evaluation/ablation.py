@@ -19,7 +19,7 @@ class AblationRow:
 
     Attributes:
         variant: its name.
-        changes: of the configuration, as ``--set`` takes them; or the members of an ensemble.
+        changes: of the configuration, ``key=value``; or the members of an ensemble.
         trainings: seeds that were trained.
         dice: mean over structures of the mean Dice over cases.
         difference: of the mean Dice to the base, on the cases that both scored, p-values corrected

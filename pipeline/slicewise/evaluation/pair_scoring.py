@@ -77,7 +77,7 @@ class ScoredPairs:
 
 @dataclass(frozen=True)
 class EvaluationSummary:
-    """An evaluation as a whole, as ``--json`` writes it; what is undefined is null.
+    """An evaluation as a whole, as its JSON file has it; what is undefined is null.
 
     Attributes:
         cases: that were scored.

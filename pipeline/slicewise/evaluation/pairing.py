@@ -91,7 +91,7 @@ def read_pair(
             pair.predicted,
             expected="masks of which one is NIfTI or a picture",
             found="two DICOM SEG objects, which leave out what is empty, and so the grid",
-            remedy="predict with --format nifti to compare with a DICOM SEG",
+            remedy="predict with `format` nifti to compare with a DICOM SEG",
         )
     if is_nifti(pair.reference) or is_picture(pair.reference):
         reference = _read_mask(pair.reference, reading)
@@ -164,5 +164,5 @@ def _require_known_format(files: Iterable[Path]) -> None:
             unknown,
             expected="masks as NIfTI, pictures or DICOM SEG",
             found="NRRD",
-            remedy="predict with --format nifti, or export the mask as NIfTI",
+            remedy="predict with `format` nifti, or export the mask as NIfTI",
         )

@@ -144,7 +144,7 @@ def read_results(run: Path) -> list[Results]:
             run,
             expected=f"the folder of a run, with {CONFIG}",
             found="no such folder" if not run.is_dir() else "none in it",
-            remedy="give what `slicewise train --out` or `slicewise baseline --out` left",
+            remedy="give the folder of a training or of a baseline",
         )
     return [_read_fold(folder) for folder in folders]
 

@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
             "training.device",
             expected="a GPU that torch can use",
             found="none",
-            remedy="say --set training.device=cpu, or install a CUDA build of torch",
+            remedy="give `settings` training.device=cpu, or install a CUDA build of torch",
         )
     return torch.device(name)
 

@@ -72,7 +72,7 @@ def _require_same_body(learned: NetworkSection, wanted: NetworkSection, where: s
         return
     found = (f"{name} {_shown(learned, name)}" for name in differing)
     expected = (f"{name} {_shown(wanted, name)}" for name in differing)
-    remedy = " ".join(f"--set network.{name}={_shown(learned, name)}" for name in differing)
+    remedy = " ".join(f"`settings` network.{name}={_shown(learned, name)}" for name in differing)
     raise CheckpointError(
         f"{where}: network",
         expected=f"the network of the configuration: {', '.join(expected)}",

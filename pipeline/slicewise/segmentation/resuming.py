@@ -45,14 +45,14 @@ def sole_user(folder: Path) -> Iterator[None]:
             folder,
             expected="a folder that no other training writes to",
             found="another process holds its lock",
-            remedy="wait for it to end, or choose another --out",
+            remedy="wait for it to end, or choose another `out`",
         ) from None
     except OSError as error:
         raise OutputError(
             folder,
             expected="a folder that can be written",
             found=file_problem(error),
-            remedy="choose another --out or correct its permissions",
+            remedy="choose another `out` or correct its permissions",
         ) from None
     try:
         yield
@@ -95,8 +95,8 @@ def resume_training(
             path,
             expected=f"the state of a training as Slicewise {__version__} keeps it",
             found=f"another one, as other versions may have kept it: {error}",
-            remedy="finish it with the version that began it, or train again in another --out; "
-            f"--from {path} starts from its weights",
+            remedy="finish it with the version that began it, or train again in another `out`; "
+            f"`initial` {path} starts from its weights",
         ) from error
     return training
 
@@ -127,5 +127,5 @@ def _changed(path: Path, expected: str, found: str) -> CheckpointError:
         path,
         expected=expected,
         found=found,
-        remedy="restore what has changed, or train from scratch in another --out without --resume",
+        remedy="restore what has changed, or train from scratch in another `out` without `resume`",
     )

@@ -18,6 +18,8 @@ from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.spool.spool import spool_ids
 from slicewise.tracking.store import open_store
 
+_REMEMBERED_AGAIN = "remove the file, and give the folder of the run itself"
+
 
 @dataclass(frozen=True)
 class RunPlace:
@@ -114,6 +116,6 @@ def _remembered(work: Path, run_id: str) -> RunPlace | None:
     path = work / "private" / "runs" / f"{run_id}.json"
     if not run_id or not path.is_file():
         return None
-    known = read_record(path, ("folder", "data_root"))
+    known = read_record(path, ("folder", "data_root"), remedy=_REMEMBERED_AGAIN)
     root = known["data_root"]
     return RunPlace(Path(known["folder"]), Path(root) if root else None)

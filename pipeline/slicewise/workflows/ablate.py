@@ -18,7 +18,7 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.splits import inner_fold
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.errors import UsageError
+from slicewise.errors import DataError, UsageError
 from slicewise.evaluation.ablation import AblationRow, Variant, ablation_rows, write_ablation
 from slicewise.evaluation.predict_and_score import predict_and_score
 from slicewise.evaluation.scores import Score, read_scores, write_scores
@@ -291,5 +291,8 @@ def _require_same_folds(name: str, config: Config, base: Config) -> None:
 
 def _is_finished(folder: RunFolder, key: str) -> bool:
     """Whether exactly this training came to its end here before."""
-    record = folder.path / _FINISHED
-    return record.is_file() and read_json(record).get("key") == key
+    try:
+        return read_json(folder.path / _FINISHED).get("key") == key
+    except DataError:
+        # None yet, or a damaged one: the training is done again.
+        return False

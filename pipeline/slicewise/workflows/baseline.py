@@ -14,7 +14,7 @@ from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.fold_cases import FoldCases
 from slicewise.dataset.splits import choose_fold, make_folds
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.dataset.worker_pool import default_workers
+from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
 from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
@@ -209,7 +209,7 @@ def _fit_and_score(
 def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> Baseline:
     """A baseline that has seen the training side alone."""
     training = [(cached, cases.source(cached)) for cached in cases.train]
-    workers = options.workers or default_workers()
+    workers = chosen_workers(options.workers)
     baseline = Baseline.fitted(training, options.config, workers=workers, progress=progress)
     if baseline.is_of_one_patient:
         progress.message(

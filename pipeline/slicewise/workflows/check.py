@@ -14,7 +14,7 @@ from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
 from slicewise.dataset.findings import write_findings
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import default_workers, run_on_scans
+from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress, tracked
@@ -110,7 +110,7 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
     done = check_cases(
         catalogue,
         config,
-        options.workers or default_workers(),
+        chosen_workers(options.workers),
         with_thumbnails=options.html is not None,
     )
     drawn = sorted(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slicewise.config import ReadingSection
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import default_workers, run_on_scans
+from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversions, convert_scan
 from slicewise.imaging.files import write_text
@@ -102,7 +102,7 @@ def convert(options: ConvertOptions, progress: Progress = SILENT) -> ConvertResu
         SetAside.from_error(f"dicom-{number}", error)
         for number, error in enumerate(found.set_aside, start=1)
     ]
-    done = run_on_scans(convert_scan, tasks, options.workers or default_workers())
+    done = run_on_scans(convert_scan, tasks, chosen_workers(options.workers))
     for task, result in tracked(done, progress, "converting", len(tasks)):
         if isinstance(result, ScanError):
             set_aside.append(SetAside.from_error(task.name, result))

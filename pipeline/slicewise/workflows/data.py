@@ -7,7 +7,11 @@ from pathlib import Path
 
 from slicewise.dataset.demo.cohort import make_demo_cohort
 from slicewise.dataset.downloads import download_hippocampus
+from slicewise.errors import UsageError
 from slicewise.progress import SILENT, Progress, tracked
+
+FEWEST_SUBJECTS = 3
+"""Of a cohort with scans of every kind."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,31 @@ def make_demo_data(options: DemoDataOptions, progress: Progress = SILENT) -> Dat
     """Make the demo cohort: synthetic, good for a trial and not for claims about accuracy.
 
     Raises:
+        UsageError: fewer subjects than three.
         DataError: the folder holds something else.
         OutputError: the folder cannot be written.
     """
+    require_subjects(options.subjects, FEWEST_SUBJECTS)
     progress.message("The demo cohort is synthetic: good for a trial, not for accuracy claims.")
     made = make_demo_cohort(options.out, options.subjects, options.seed)
     for _ in tracked(made, progress, "making the cohort", options.subjects):
         pass
     return DataSetFolder(options.out)
+
+
+def require_subjects(subjects: int, fewest: int) -> None:
+    """Refuse a cohort that is too small.
+
+    Raises:
+        UsageError: fewer subjects than that.
+    """
+    if subjects < fewest:
+        raise UsageError(
+            "`subjects`",
+            expected=f"at least {fewest}",
+            found=str(subjects),
+            remedy="give more",
+        )
 
 
 def download_data(options: DownloadOptions, progress: Progress = SILENT) -> DataSetFolder:

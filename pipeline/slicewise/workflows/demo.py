@@ -9,9 +9,12 @@ from slicewise.config import load_config
 from slicewise.dataset.demo.cohort import DEMO_CONFIG
 from slicewise.progress import SILENT, Progress
 from slicewise.workflows.check import CheckOptions, CheckResult, check
-from slicewise.workflows.data import DemoDataOptions, make_demo_data
+from slicewise.workflows.data import DemoDataOptions, make_demo_data, require_subjects
 from slicewise.workflows.report import ReportOptions, ReportResult, report
 from slicewise.workflows.train import TrainingResult, TrainOptions, train
+
+FEWEST_SUBJECTS = 8
+"""Of a cohort with held-out cases of every kind."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,12 @@ def run_demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
     The cohort is good for a trial, not for claims about accuracy. About five minutes on two cores.
 
     Raises:
+        UsageError: fewer subjects than eight.
         ConfigErrors: unknown settings and wrong values.
         DataError: the cohort's folder holds something else.
         OutputError: the work folder cannot be written.
     """
+    require_subjects(options.subjects, FEWEST_SUBJECTS)
     folder = options.cohort.parent
     config = load_config(DEMO_CONFIG, [f"data.root={options.cohort}", *options.settings])
     make_demo_data(DemoDataOptions(options.cohort, options.subjects, options.seed), progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slicewise.config import Config
 from slicewise.dataset.catalogue import SetAside, listed
-from slicewise.dataset.worker_pool import default_workers
+from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.evaluation.pair_scoring import (
     EvaluationSummary,
     pair_tasks,
@@ -102,7 +102,7 @@ def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluatio
         OutputError: a file cannot be written.
     """
     pairing = pair_masks(options.predictions, options.labels)
-    workers = options.workers or default_workers()
+    workers = chosen_workers(options.workers)
     tasks = pair_tasks(pairing.pairs, options.config, workers, progress)
     scored = score_pairs(tasks, workers, progress)
     if len(scored.failures) == len(tasks) == 1:

@@ -59,21 +59,32 @@ def mlflow_ui(options: MlflowUiOptions) -> ServerCommand:
     return ServerCommand(tuple(command), dict(os.environ), f"http://{_LOOPBACK}:{options.port}")
 
 
-def mlflow_server(settings: Path, progress: Progress = SILENT) -> ServerCommand:
+@dataclass(frozen=True)
+class MlflowServerOptions:
+    """Which server to prepare.
+
+    Attributes:
+        settings_file: ``NAME=value`` lines; ``configs/mlflow-server.env`` explains each.
+    """
+
+    settings_file: Path
+
+
+def mlflow_server(options: MlflowServerOptions, progress: Progress = SILENT) -> ServerCommand:
     """Prepare the tracking server of a group.
 
     Args:
-        settings: file of ``NAME=value`` lines; ``configs/mlflow-server.env`` explains each.
+        options: which server.
         progress: receives where runs and files are kept, and a warning about missing accounts.
 
     Raises:
         UsageError: a mistake in the settings, or the port is taken.
         OutputError: the database does not open, or a package is missing.
     """
-    server = read_server(settings)
+    server = read_server(options.settings_file)
     require_parts(server)
     server.open()
-    require_free_port(server.host, server.port, f"{PORT_SETTING} in {settings}")
+    require_free_port(server.host, server.port, f"{PORT_SETTING} in {options.settings_file}")
     progress.message(server.shown_places)
     if not server.has_accounts:
         progress.message("no accounts: everyone who can reach the address may read and delete runs")

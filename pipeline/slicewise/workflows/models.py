@@ -57,14 +57,21 @@ def load_segmenter(options: ModelOptions, progress: Progress = SILENT) -> Segmen
         progress: receives sentences about what makes masks worse.
 
     Raises:
-        UsageError: a setting of another key, one network named twice, or an option that a served
-            model cannot follow.
+        UsageError: no model is named, a setting of another key, one network named twice, or an
+            option that a served model cannot follow.
         ModelError, CheckpointError: no such model, a damaged one, or one of another task.
         ConfigErrors: the tuned inference is damaged, or about other structures.
     """
     if options.endpoint is not None:
         _require_followed(options)
         return RemoteModel(options.endpoint)
+    if not options.model:
+        raise UsageError(
+            "`model`",
+            expected="a folder or checkpoint of a training, a run id, or models:/name@alias",
+            found="neither a model nor an `endpoint`",
+            remedy="name one of them",
+        )
     _require_open(options.settings)
     if options.out_of_fold:
         return _out_of_fold(options, progress)
@@ -172,12 +179,17 @@ def _require_followed(options: ModelOptions) -> None:
     }
     for name, value in asked.items():
         if value:
-            raise UsageError(
-                f"`{name}` with `endpoint`",
-                expected="options that a served model follows: `out`, `format`, `identity`",
-                found=f"`{name}`",
-                remedy="leave it out, or predict with the model itself",
-            )
+            raise not_followed(name)
+
+
+def not_followed(option: str) -> UsageError:
+    """The error for an option that a served model cannot follow."""
+    return UsageError(
+        f"`{option}` with `endpoint`",
+        expected="options that a served model follows: `out`, `format`, `identity`",
+        found=f"`{option}`",
+        remedy="leave it out, or predict with the model itself",
+    )
 
 
 def _require_open(settings: Sequence[str]) -> None:

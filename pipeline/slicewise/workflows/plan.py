@@ -18,7 +18,7 @@ from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
 from slicewise.dataset.description import read_description, with_description
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import default_workers
+from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.planning.budget_fitting import FittedPlan, fit_to_budget
@@ -128,7 +128,7 @@ def plan(options: PlanOptions, progress: Progress = SILENT) -> PlanResult:
     catalogue, fingerprint, set_aside = _read(options, config, described.labels, progress)
     # Names that were given replace those of the data set.
     warnings = sanity_checks(fingerprint, {} if config.data.labels else described.labels)
-    budget = options.budget_minutes or BUDGET_MINUTES
+    budget = BUDGET_MINUTES if options.budget_minutes is None else options.budget_minutes
     values = overridden_values(options.given)
     draft = draft_plan(_name(options), fingerprint, machine, values, budget)
     fitted = _fitted(options, draft, fingerprint, catalogue, progress)
@@ -172,6 +172,13 @@ def _given(options: PlanOptions) -> Config:
             found=f"`settings` {budgets[0]} as well",
             remedy="leave one of the two out",
         )
+    if options.budget_minutes is not None and options.budget_minutes <= 0:
+        raise UsageError(
+            "`budget_minutes`",
+            expected="more than 0 minutes",
+            found=f"{options.budget_minutes:g}",
+            remedy="give the minutes that the training of a fold may take",
+        )
     given = overridden_config(options.given)
     if given.data.root is not None:
         raise UsageError(
@@ -202,7 +209,7 @@ def _read(
         config = config.model_copy(update={"reading": reading})
     catalogue = read_catalogue(config.data, work.scanner(reading, progress))
     require_labels(catalogue)
-    done = measure_cases(catalogue, config, options.workers or default_workers())
+    done = measure_cases(catalogue, config, chosen_workers(options.workers))
     measured = list(tracked(done, progress, "reading", len(catalogue.labelled)))
     set_aside = [*catalogue.set_aside, *unusable_cases(measured)]
     report_set_aside(progress, set_aside, work.write_quarantine("plan", set_aside))
@@ -223,7 +230,7 @@ def _fitted(
         text = yaml.safe_dump(planned.values(), sort_keys=False)
         return parse_config(text, "plan", options.given)
 
-    workers = min(options.workers or default_workers(), SAMPLED_CASES)
+    workers = min(chosen_workers(options.workers), SAMPLED_CASES)
     with _scratch(options.work) as scratch:
         with progress.task("preparing a few scans"):
             sample = prepare_sample(catalogue, fingerprint, build(draft), scratch, workers)

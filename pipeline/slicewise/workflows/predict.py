@@ -36,7 +36,7 @@ from slicewise.progress import SILENT, PartOfTask, Progress, Task
 from slicewise.segmentation.confidence import StructureConfidence, uncertainty
 from slicewise.segmentation.prediction import Prediction, Segmenter
 from slicewise.workflows.messages import report_set_aside, report_warnings
-from slicewise.workflows.models import ModelOptions, load_segmenter
+from slicewise.workflows.models import ModelOptions, load_segmenter, not_followed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,17 +245,10 @@ def _mask_output(config: Config, options: PredictOptions, work: WorkFolder) -> M
 
 def _require_followed(options: PredictOptions) -> None:
     """A served model answers with a mask and confidences alone."""
-    for name, asked in (
-        ("probabilities", options.probabilities),
-        ("uncertainty", options.uncertainty),
-    ):
-        if asked:
-            raise UsageError(
-                f"`{name}` with `endpoint`",
-                expected="options that a served model follows: `out`, `format`, `identity`",
-                found=f"`{name}`",
-                remedy="leave it out, or predict with the model itself",
-            )
+    if options.probabilities:
+        raise not_followed("probabilities")
+    if options.uncertainty:
+        raise not_followed("uncertainty")
 
 
 def _write_sources(path: Path, scans: Scans, targets: Mapping[str, Path]) -> None:

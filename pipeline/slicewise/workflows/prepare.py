@@ -11,7 +11,7 @@ from slicewise.dataset.cache import prepare as prepare_cases
 from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.dataset.worker_pool import default_workers
+from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.workflows.messages import report_set_aside, report_warnings
@@ -72,7 +72,7 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
     config, work = options.config, options.work
     scanner = WorkFolder(work).scanner(config.reading, progress)
     catalogue = read_catalogue(config.data, scanner)
-    done = prepare_cases(catalogue, config, work, options.workers or default_workers())
+    done = prepare_cases(catalogue, config, work, chosen_workers(options.workers))
     results: dict[str, CachedCase | ScanError] = dict(
         tracked(done, progress, "preprocessing", len(catalogue.labelled))
     )

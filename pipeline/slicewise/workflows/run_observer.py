@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slicewise.progress import Progress, Task
+from slicewise.quantities import figure
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun
 
@@ -25,7 +26,7 @@ class RunObserver:
     def on_validation(self, step: int, score: ValidationScore) -> None:
         """Report and log the Dice of each structure."""
         self._dice = f", Dice {score.mean:.3f}"
-        parts = ", ".join(f"{name} {value:.4f}" for name, value in score.dice.items())
-        self._progress.message(f"step {step}: validation Dice {score.mean:.4f} ({parts})")
+        parts = ", ".join(f"{name} {figure(value)}" for name, value in score.dice.items())
+        self._progress.message(f"step {step}: validation Dice {figure(score.mean)} ({parts})")
         dice = {f"validation.dice.{name}": value for name, value in score.dice.items()}
         self._run.log_metrics(step, {"validation.dice": score.mean, **dice})

@@ -34,7 +34,7 @@ def find_scores(run: str | Path, work: Path) -> ScoredRun:
             run,
             expected="scores of held-out cases",
             found="none",
-            remedy="let the run come to its end (train --resume), or give a CSV of `evaluate`",
+            remedy="finish the training with `resume`, or give a CSV of scores",
         )
     return found
 

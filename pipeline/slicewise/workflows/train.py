@@ -25,6 +25,7 @@ from slicewise.evaluation.statistics import (
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import sha256_of
 from slicewise.progress import SILENT, Progress
+from slicewise.quantities import figure
 from slicewise.tracking.overwriting import (
     clear_folds,
     clear_inference_tuning,
@@ -184,7 +185,7 @@ def require_fold(config: Config, number: int) -> None:
         UsageError: no such fold.
     """
     data = config.data
-    if data.folds in FOLD_KINDS and number >= data.fold_count:
+    if data.folds in FOLD_KINDS and not 0 <= number < data.fold_count:
         raise no_such_fold(number, data.fold_count)
 
 
@@ -204,7 +205,7 @@ def _train_all(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -
             results.append(train_fold(of_fold, fold, own, parent))
             dice = mean_dice(summarize(results[-1].scored.scores))
             setup.progress.message(
-                f"fold {fold.number} done, {len(results)} of {len(folds)}: Dice {dice:.4f}"
+                f"fold {fold.number} done, {len(results)} of {len(folds)}: Dice {figure(dice)}"
             )
         scores = [score for result in results for score in result.scored.scores]
         write_scores(scores, folder.scores)

@@ -27,6 +27,7 @@ from slicewise.evaluation.statistics import mean_dice, summarize
 from slicewise.imaging.files import write_text
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
+from slicewise.quantities import figure
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.resuming import resume_training, sole_user
@@ -208,7 +209,7 @@ def register(
         card=model_card(config, folds, scores),
         contrasts=config.data.contrasts,
         tags={
-            "dice": f"{mean_dice(summarize(scores)):.4f}",
+            "dice": figure(mean_dice(summarize(scores))),
             "fold": ", ".join(str(fold.fold) for fold in folds),
             "folds": folds[0].folds,
         },

@@ -89,7 +89,7 @@ def test_damaged_evidence(make_case: MakeCase, tmp_path: Path, fault: str, text:
     with pytest.raises(DataError, match=text) as caught:
         read_evidence(tmp_path, ["core"])
     assert "line 2" in str(caught.value)
-    assert "--resume" in caught.value.remedy
+    assert "`resume`" in caught.value.remedy
 
 
 def test_evidence_that_is_no_text(tmp_path: Path) -> None:

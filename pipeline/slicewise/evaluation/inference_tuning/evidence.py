@@ -132,6 +132,6 @@ def _damaged(path: Path, found: str) -> DataError:
         path,
         expected=f"a line of JSON a held-out case, format {FORMAT}, as training writes it",
         found=found,
-        remedy="remove the file and go on with `slicewise train --fold all --resume`: the "
+        remedy="remove the file and continue the training of all folds with `resume`: the "
         "held-out cases of this fold are predicted once more",
     )
