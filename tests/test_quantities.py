@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from slicewise.quantities import counted, millilitres
+from slicewise.quantities import counted, figure, millilitres
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,8 @@ def test_differences_show_their_sign() -> None:
 
 def test_one_is_singular() -> None:
     assert [counted(number, "case") for number in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
+
+
+def test_an_undefined_figure_is_a_dash() -> None:
+    assert figure(0.51239) == "0.5124"
+    assert figure(math.nan) == "-"

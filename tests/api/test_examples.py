@@ -64,7 +64,7 @@ def test_values_that_no_use_case_takes_are_named_errors(tmp_path: Path) -> None:
     with pytest.raises(slicewise.SlicewiseError, match="`fold` -1"):
         slicewise.train(config, fold=-1, work=work)
     with pytest.raises(slicewise.SlicewiseError, match="`budget_minutes`"):
-        slicewise.plan(tmp_path, "mine.yaml", budget_minutes=0, work=work)
+        slicewise.plan(tmp_path / "scans", "mine.yaml", budget_minutes=0, work=work)
     with pytest.raises(slicewise.SlicewiseError, match="`subjects`"):
         slicewise.make_demo_data(tmp_path / "cohort", subjects=0)
     with pytest.raises(slicewise.SlicewiseError, match="`subjects`"):
