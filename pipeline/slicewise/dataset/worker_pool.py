@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, UsageError
+from slicewise.imaging.child_processes import ForkedChildren
 from slicewise.progress import Progress, tracked
 
 Item = TypeVar("Item")
@@ -62,7 +62,7 @@ def run_on_scans(
         return
     # Workers are forked from a clean server process: they inherit no threads or locks, and modules
     # are imported only once.
-    context = multiprocessing.get_context("forkserver")
+    context = ForkedChildren()
     context.set_forkserver_preload([function.__module__])
     with ProcessPool(
         max_workers=min(workers, len(items)),

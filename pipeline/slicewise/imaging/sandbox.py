@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from typing import ParamSpec, Self, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, Where
+from slicewise.imaging.child_processes import SpawnedChildren
 
 GIBIBYTE = 1024**3
 DEFAULT_MEMORY_BYTES = GIBIBYTE
@@ -129,7 +129,7 @@ class Sandbox:
                     initializer=_prepare_child,
                     initargs=(self._memory_bytes,),
                     # A fork would copy the locks of threads and all memory of this process.
-                    context=multiprocessing.get_context("spawn"),
+                    context=SpawnedChildren(),
                 )
                 # Unlike atexit, this also runs when a worker of another pool ends.
                 Finalize(self, self.close, exitpriority=100)

@@ -1,0 +1,45 @@
+"""Children of a plain script do their work and do not run the script again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import slicewise
+
+SCRIPT = """
+import sys
+from slicewise.dataset.worker_pool import run_on_scans
+from slicewise.imaging.files import sha256_of
+from slicewise.imaging.sandbox import Sandbox
+from pathlib import Path
+
+print("the script runs")
+path = Path(sys.argv[1])
+with Sandbox() as sandbox:
+    print("sandbox", sandbox.call(sha256_of, path, where=path)[:8])
+for item, digest in run_on_scans(sha256_of, [path], 2):
+    print("workers", digest[:8])
+"""
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    script, data = tmp_path / "analysis.py", tmp_path / "data.txt"
+    script.write_text(SCRIPT)
+    data.write_text("voxels")
+    done = subprocess.run(
+        [sys.executable, script, data],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(slicewise.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first == "the script runs"
+    assert [line.split()[0] for line in rest] == ["sandbox", "workers"]
+    assert len({line.split()[1] for line in rest}) == 1
