@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from slicewise.config import Config, as_yaml, load_config, parse_config
+from slicewise.config import Config, load_config, with_overrides
 
 AnyPath = str | os.PathLike[str]
 ConfigLike = Config | AnyPath
@@ -24,10 +24,8 @@ def as_config(config: ConfigLike, settings: Sequence[str] = ()) -> Config:
         ConfigErrors: the file is missing, or keys or values are wrong; all mistakes at once.
     """
     if isinstance(config, Config):
-        if not settings:
-            return config
-        return parse_config(as_yaml(config), config.name, list(settings))
-    return load_config(Path(config), list(settings))
+        return with_overrides(config, settings) if settings else config
+    return load_config(Path(config), settings)
 
 
 def file_of(config: ConfigLike) -> Path | None:

@@ -57,13 +57,13 @@ def ablate(
         --set data.root=data/Task04_Hippocampus --seeds 2
     """
     from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.config import load_config
 
+    config = load_config(config_file, overrides or ())
     with loading():
         from slicewise.workflows.ablate import AblateOptions
         from slicewise.workflows.ablate import ablate as compare_variants
-    options = AblateOptions(
-        config_file, variants, tuple(overrides or ()), out, fold, inner, seeds, work, workers
-    )
+    options = AblateOptions(config, variants, out, fold, inner, seeds, work, workers)
     result = compare_variants(options, PROGRESS)
     _show(result.rows)
     output.print(f"table: {result.csv}", markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicewise.config import Config, as_yaml, load_config, without_places
+from slicewise.config import Config, as_yaml, with_overrides, without_places
 from slicewise.config.variants import BASE, Variants, read_variants
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
@@ -51,9 +51,8 @@ class AblateOptions:
     """What to compare.
 
     Attributes:
-        config_file: of the base.
+        config: the base.
         variants_file: YAML with the changes of each variant.
-        settings: ``key=value`` changes of all variants.
         out: folder of the results, with a folder for each training; None takes one below the work
             folder.
         fold: number of the fold whose held-out cases stay unseen.
@@ -63,9 +62,8 @@ class AblateOptions:
         workers: scans at a time; None takes as many as there are cores.
     """
 
-    config_file: Path
+    config: Config
     variants_file: Path
-    settings: tuple[str, ...] = ()
     out: Path | None = None
     fold: int = 0
     inner_fold: int = 0
@@ -101,7 +99,7 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Setup:
     """What the trainings of an ablation share."""
 
     options: AblateOptions
@@ -112,9 +110,7 @@ class _Job:
 
     def config(self, variant: str, seed: int) -> Config:
         """The configuration of one training."""
-        changes = self.variants.changes[variant]
-        settings = [*self.options.settings, *changes]
-        config = load_config(self.options.config_file, settings)
+        config = with_overrides(self.options.config, self.variants.changes[variant])
         return config.model_copy(update={"seed": config.seed + seed})
 
     def folder(self, variant: str, seed: int) -> RunFolder:
@@ -164,25 +160,25 @@ def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
         SlicewiseError: a change that the configuration refuses; all are checked before the first
             training.
     """
-    base = load_config(options.config_file, list(options.settings))
+    base = options.config
     base.require_structures()
     out = options.out or (options.work / "ablations" / f"{base.name}-{options.variants_file.stem}")
-    job = _Job(options, read_variants(options.variants_file), out, progress)
+    setup = _Setup(options, read_variants(options.variants_file), out, progress)
     configs = {
-        (name, seed): job.config(name, seed)
+        (name, seed): setup.config(name, seed)
         for seed in range(options.seeds)
-        for name in job.variants.changes
+        for name in setup.variants.changes
     }
     for (name, _), config in configs.items():
         _require_same_folds(name, config, configs[BASE, 0])
     private_folder(out)
     for (name, seed), config in configs.items():
-        _train(config, job.folder(name, seed), job)
-    for name, members in job.variants.ensembles.items():
+        _train(config, setup.folder(name, seed), setup)
+    for name, members in setup.variants.ensembles.items():
         for seed in range(options.seeds):
-            _combine(job, name, members, seed)
-    names = (*job.variants.changes, *job.variants.ensembles)
-    rows = ablation_rows(BASE, {name: _measured(job, name) for name in names})
+            _combine(setup, name, members, seed)
+    names = (*setup.variants.changes, *setup.variants.ensembles)
+    rows = ablation_rows(BASE, {name: _measured(setup, name) for name in names})
     csv = out / "ablation.csv"
     write_ablation(rows, csv)
     return Ablation(tuple(rows), csv)
@@ -218,48 +214,48 @@ class _Split:
         return hashlib.sha256("\n".join(known).encode()).hexdigest()
 
 
-def _train(config: Config, folder: RunFolder, job: _Job) -> None:
+def _train(config: Config, folder: RunFolder, setup: _Setup) -> None:
     config = _without_validations(config)
-    split = job.split(config)
+    split = setup.split(config)
     key = split.key(config)
     if _is_finished(folder, key):
         return
-    job.progress.message(f"{folder.path.parent.name}, {folder.path.name}")
+    setup.progress.message(f"{folder.path.parent.name}, {folder.path.name}")
     with sole_user(folder.path):
         (folder.path / _FINISHED).unlink(missing_ok=True)
         plan = plan_run(config, split.train, ())
         write_text(folder.config, as_yaml(without_places(plan.config)))
         training = Training(plan.config, split.train, (), str(split.number))
         started = time.process_time()
-        with job.progress.task("training", plan.config.training.steps) as task:
+        with setup.progress.task("training", plan.config.training.steps) as task:
             training.run(folder.path, _StepObserver(task))
         training.save(folder.last)
         cpu_seconds = time.process_time() - started
-        job.score(Predictor.from_checkpoint(folder.last), split, folder)
+        setup.score(Predictor.from_checkpoint(folder.last), split, folder)
         facts = {"key": key, "cpu_seconds": cpu_seconds, "steps": training.progress.step}
         write_text(folder.path / _FINISHED, json.dumps(facts) + "\n")
 
 
-def _combine(job: _Job, name: str, members: Sequence[str], seed: int) -> None:
-    folder = job.folder(name, seed)
-    trained = [job.folder(member, seed) for member in members]
+def _combine(setup: _Setup, name: str, members: Sequence[str], seed: int) -> None:
+    folder = setup.folder(name, seed)
+    trained = [setup.folder(member, seed) for member in members]
     facts = [read_json(item.path / _FINISHED) for item in trained]
     key = hashlib.sha256("".join(str(item["key"]) for item in facts).encode()).hexdigest()
     if _is_finished(folder, key):
         return
-    job.progress.message(f"{name}, {folder.path.name}")
+    setup.progress.message(f"{name}, {folder.path.name}")
     with sole_user(folder.path):
         predictor = Predictor.from_checkpoint(*(item.last for item in trained))
-        job.score(predictor, job.split(job.config(members[0], seed)), folder)
+        setup.score(predictor, setup.split(setup.config(members[0], seed)), folder)
         together = {"key": key, "cpu_seconds": sum(map(_cpu_seconds, trained))}
         write_text(folder.path / _FINISHED, json.dumps(together) + "\n")
 
 
-def _measured(job: _Job, name: str) -> Variant:
-    folders = [job.folder(name, seed) for seed in range(job.options.seeds)]
+def _measured(setup: _Setup, name: str) -> Variant:
+    folders = [setup.folder(name, seed) for seed in range(setup.options.seeds)]
     scores: list[Score] = [score for folder in folders for score in read_scores(folder.scores)]
-    members = job.variants.ensembles.get(name)
-    changes = job.variants.changes[name] if members is None else members
+    members = setup.variants.ensembles.get(name)
+    changes = setup.variants.changes[name] if members is None else members
     seconds = float(np.mean([_cpu_seconds(folder) for folder in folders]))
     return Variant(changes, scores, len(folders), seconds)
 
