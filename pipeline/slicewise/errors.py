@@ -162,7 +162,7 @@ def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageErr
     remedy = _INSTALLATION.get(package, "pip install slicewise")
     return MissingPackageError(
         where,
-        expected=f"the package {package}, which Slicewise builds on",
+        expected=f"the package {package}, which Slicewise requires",
         found="it is not installed in this environment",
         remedy=f"{remedy}, or set up the environment with `make setup`",
     )

@@ -68,7 +68,7 @@ def test_what_was_chosen_is_printed_and_kept(baseline: tuple[Path, str]) -> None
     words = content["structures"]["core"]["words"]
     assert any(step in words for step in ("k-means class", "normalised", "prior"))
     assert f"core: {words}" in printed
-    assert "chosen on 3 of 3 training cases" in printed
+    assert "selected on 3 of 3 training cases" in printed
     assert content["judged_by_other_patients"] is True
 
 

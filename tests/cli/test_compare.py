@@ -148,7 +148,7 @@ def test_what_weakens_a_comparison_is_said(a_run: Callable[..., Path], compare: 
         "left out, as only old has scored them: c0\n",
         "left out, as only new has scored them: c8\n",
         "left out, as only old has them: rim",
-        "new: 3 patients in training and validation both, so its scores are optimistically biased",
+        "new: 3 patients in both training and validation, so its scores are optimistically biased",
         "the folds differ, so the runs learned from different cases: "
         "old fold 0 (by patient); new fold 1 (by case)",
     ):

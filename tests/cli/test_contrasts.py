@@ -79,8 +79,8 @@ def pair_model(slicewise: Callable[..., Any], manifest: Path, pairs: Path, pair_
         "--out", out, "--work", pair_work,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "noticed: T2 is missing and replaced by zeros: case3" in done.stderr
-    assert "noticed: T2 was resampled from 2.1 x 1.56 x 4.8 mm onto 1.5 x 1.2 x 4 mm" in done.stderr
+    assert "warning: T2 is missing and replaced by zeros: case3" in done.stderr
+    assert "warning: T2 was resampled from 2.1 x 1.56 x 4.8 mm onto 1.5 x 1.2 x 4 mm" in done.stderr
     return out
 
 
@@ -107,7 +107,7 @@ def test_a_folder_of_studies_is_predicted(
     out = tmp_path / "masks"
     done = slicewise("predict", pair_model, manifest.parent, "--out", out, "--work", pair_work)
     assert done.returncode == 0, done.stderr
-    assert "noticed: T2 is missing and replaced by zeros: case3" in done.stderr
+    assert "warning: T2 is missing and replaced by zeros: case3" in done.stderr
     for number in range(4):
         mask = read_nifti(out / f"case{number}.nii.gz")
         first = read_nifti(manifest.parent / f"case{number}" / "T1.nii.gz")

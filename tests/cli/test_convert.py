@@ -223,7 +223,10 @@ def test_nothing_is_written_into_the_input(
 
 @pytest.mark.parametrize(
     ("override", "text"),
-    [("training.steps=3", "nothing else matters"), ("reading.non_finit=zero", "non_finite")],
+    [
+        ("training.steps=3", "no other section affects a conversion"),
+        ("reading.non_finit=zero", "non_finite"),
+    ],
 )
 def test_only_reading_can_be_set(
     slicewise: Slicewise, study: Path, tmp_path: Path, override: str, text: str

@@ -190,7 +190,7 @@ def test_finished_folds_are_chosen_from_again(
     lost.unlink()
     done = again(slicewise, mirrored, scans, folds, work)
     assert done.returncode == 0, done.stderr
-    assert "predicting its held-out cases once more" in done.stderr
+    assert "predicting its held-out cases again" in done.stderr
     assert lost.read_text() == gathered
     assert {name: (folds / name).read_text() for name in before} == before
 
@@ -225,7 +225,7 @@ def test_folds_of_other_machines_name_patients_alike(
     assert slicewise("train", mirrored, "--fold", "1", *alone).returncode == 0
     done = again(slicewise, mirrored, scans, folds, work)
     assert done.returncode == 0, done.stderr
-    assert "names patients by the key of another work folder" in done.stderr
+    assert "has pseudonyms of patients by the key of another work folder" in done.stderr
     now = patients(folds)
     assert now == patients(folds / "fold-0") | patients(folds / "fold-1")
     assert all(now[case] != before[case] for case in now)
@@ -250,7 +250,7 @@ def test_what_the_configuration_decides_is_not_chosen(
     arguments = ("--set", f"data.root={scans}", "--fold", "all", "--out", out, "--work", work)
     done = slicewise("train", tiny, *arguments, "--set", "inference.temperature=1.5")
     assert done.returncode == 0, done.stderr
-    assert "the section inference of the configuration has decided" in done.stderr
+    assert "the configuration sets the section inference" in done.stderr
     assert not (out / "inference.yaml").exists()
     assert not list(out.rglob("evidence.jsonl"))
 

@@ -372,7 +372,7 @@ def test_a_damaged_run(slicewise: Slicewise, run: Path, work: Path) -> None:
     (run / "results.json").write_text(json.dumps({"facts": {}}))
     done = slicewise("report", run, "--work", work)
     assert done.returncode == 1
-    assert "what the run wrote" in done.stderr
+    assert "an intact file of the run" in done.stderr
 
 
 def test_a_report_is_attached_to_its_run(

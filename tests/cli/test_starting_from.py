@@ -169,7 +169,7 @@ def test_starts_that_are_none(
     assert "features" in refused(slicewise, 1, *arguments, *other)
     for number in range(2):
         shutil.copytree(model, tmp_path / "all" / f"fold-{number}")
-    assert "2, one a fold" in refused(slicewise, 2, *arguments, "--from", tmp_path / "all")
+    assert "2, one per fold" in refused(slicewise, 2, *arguments, "--from", tmp_path / "all")
 
 
 def test_a_damaged_note_of_the_start(

@@ -117,7 +117,7 @@ def test_the_report_of_masks(data: Path, run: RunFolder, tmp_path: Path) -> None
     [
         ({"data": Path("nowhere")}, "`data` nowhere"),
         ({"attach": True}, "the folder of a run"),
-        ({"baseline": "run"}, "name any other run by `against`"),
+        ({"baseline": "run"}, "give any other run with `against`"),
     ],
 )
 def test_errors_name_options(

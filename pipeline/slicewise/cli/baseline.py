@@ -61,7 +61,7 @@ def _show(result: BaselineResult) -> None:
     title = f"Classical baseline, held-out cases of fold {cases.fold.number} ({cases.fold.kind})"
     show_summary(title, result.summaries, result.mean_dice)
     searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
-    output.print(f"chosen on {searched}:", markup=False, soft_wrap=True)
+    output.print(f"selected on {searched}:", markup=False, soft_wrap=True)
     show_places(baseline.descriptions())
     show_places(
         {

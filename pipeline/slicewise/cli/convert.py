@@ -70,7 +70,7 @@ def _reading(overrides: Sequence[str]) -> ReadingSection:
         if not override.startswith("reading."):
             raise UsageError(
                 f"--set {override}",
-                expected="reading.KEY=VALUE: nothing else matters to a conversion",
+                expected="reading.KEY=VALUE: no other section affects a conversion",
                 found=override.partition("=")[0],
                 remedy="leave it out",
             )

@@ -38,7 +38,7 @@ def demo(
     show_check(result.check)
     show_training(result.training)
     note(f"report: {result.report.page}")
-    note("All of this is synthetic: good for a trial, not for accuracy claims.")
+    note("The demo is synthetic: good for a trial, not for claims about accuracy.")
     place = work_option(work)
     note(f"Next: slicewise predict models:/demo@champion SCAN --out mask.nii.gz{place}")
     note(f"Look at the runs: slicewise mlflow{place}")

@@ -34,12 +34,12 @@ def sync(work: Work = DEFAULT_WORK) -> None:
     if result.problem:
         raise OutputError(
             result.store,
-            expected="a store that takes what waits",
+            expected="a store that accepts the waiting runs",
             found=result.problem,
-            remedy="nothing is lost; call `slicewise sync` again when the store answers",
+            remedy="nothing is lost; run `slicewise sync` again when the store answers",
         )
     if not result.runs:
-        output.print("nothing waits")
+        output.print("no run waits for delivery")
 
 
 def _line(run: Synced) -> str:

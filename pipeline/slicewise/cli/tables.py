@@ -56,8 +56,8 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
     )
     note(
         "Means over cases; in brackets their 95 % interval (patient-level "
-        "bootstrap). False negatives and false positives count as 0 and have no distance; both "
-        "empty is left out."
+        "bootstrap). False negatives and false positives count as 0 and have no distance; "
+        "cases where both masks are empty are left out."
     )
 
 

@@ -125,7 +125,7 @@ def show_training(result: TrainingResult) -> None:
     report_never_found(summaries)
     if result.tuning is not None:
         _show_tuning(result.tuning.trials)
-        note(f"`slicewise predict {result.folder}` follows what was chosen")
+        note(f"`slicewise predict {result.folder}` uses the tuned inference")
     places: dict[str, object] = {"model": result.folder}
     if not together:
         places |= {
@@ -143,7 +143,9 @@ def _fold(text: str) -> int | None:
         return None
     if text.isdigit():
         return int(text)
-    raise UsageError(f"--fold {text}", expected="a number or all", found=text, remedy="correct it")
+    raise UsageError(
+        f"--fold {text}", expected="a number or all", found=text, remedy="give one of the two"
+    )
 
 
 def _show_tuning(trials: Sequence[Trial]) -> None:

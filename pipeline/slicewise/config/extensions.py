@@ -107,7 +107,7 @@ class Extensions:
                 f"{self.kind} {name}",
                 expected=f"options that {self.package_of(name)} accepts: {options!r}",
                 found=f"{type(error).__name__}: {error}",
-                remedy=f"correct the options of the {self.kind}, or ask who maintains the package",
+                remedy=f"correct the options of the {self.kind}, or ask its maintainer",
             ) from error
 
     def _entry(self, name: str) -> EntryPoint:

@@ -118,7 +118,7 @@ def _receive_with_retries(transfer: _Transfer) -> None:
             failures = 1 if transfer.received_bytes > before else failures + 1
             if failures == ATTEMPTS:
                 raise transfer.failure(
-                    expected="a connection that lasts",
+                    expected="an uninterrupted download",
                     found=f"{error}, {ATTEMPTS} times",
                     remedy="start the download again later: it resumes where it stopped",
                 ) from error

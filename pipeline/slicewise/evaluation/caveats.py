@@ -73,11 +73,11 @@ def _about_folds(runs: dict[str, ScoredRun]) -> Iterator[str]:
         if shared := sum(facts.shared_patients for facts in run.facts):
             patients = counted(shared, "patient")
             yield (
-                f"{name}: {patients} in training and validation both, so its scores are "
+                f"{name}: {patients} in both training and validation, so its scores are "
                 "optimistically biased"
             )
         if not run.facts:
-            yield f"{name}: nothing is known about its training; it must not have seen these cases"
+            yield f"{name}: nothing is known about its training; it must not include these cases"
     folds = [{(facts.folds, facts.fold) for facts in run.facts} for run in runs.values()]
     if all(folds) and folds[0] != folds[1]:
         texts = (f"{name} {_listed_folds(run)}" for name, run in runs.items())

@@ -107,7 +107,7 @@ def metric_of(key: str) -> Metric:
             f"`metric` {key}",
             expected=f"one of {', '.join(METRICS)}",
             found=key,
-            remedy="take one of these",
+            remedy="choose one of these",
         )
     return METRICS[key]
 

@@ -66,7 +66,7 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
             references,
             expected=f"names as in {predictions}: {', '.join(list(ours)[:3])}",
             found=", ".join(list(theirs)[:3]) or "none",
-            remedy="give the folders so that the names of the files agree",
+            remedy="give folders in which the names of the files agree",
         )
     return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
 
@@ -89,8 +89,8 @@ def read_pair(
     if _is_segmentation(pair.predicted) and _is_segmentation(pair.reference):
         raise ScanError(
             pair.predicted,
-            expected="masks of which one is NIfTI or a picture",
-            found="two DICOM SEG objects, which leave out what is empty, and so the grid",
+            expected="at least one of the two as NIfTI or a picture",
+            found="two DICOM SEG objects, which omit empty slices and so the grid",
             remedy="predict with `format` nifti to compare with a DICOM SEG",
         )
     if is_nifti(pair.reference) or is_picture(pair.reference):

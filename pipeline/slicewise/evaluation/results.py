@@ -183,7 +183,7 @@ def _whole(path: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             path,
-            expected="what the run wrote",
+            expected="an intact file of the run",
             found=f"{type(error).__name__}: {error}",
             remedy="restore the file, or train again",
         ) from error

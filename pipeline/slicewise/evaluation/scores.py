@@ -236,7 +236,7 @@ def read_scores(path: Path) -> list[Score]:
         found = str(error)
     raise DataError(
         path,
-        expected="scores, a row a case and structure, as slicewise writes them",
+        expected="scores of slicewise, one row per case and structure",
         found=found,
         remedy="score again with `slicewise evaluate`, or train again",
     )

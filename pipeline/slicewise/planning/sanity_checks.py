@@ -37,7 +37,7 @@ def sanity_checks(fingerprint: Fingerprint, described: Mapping[str, int]) -> lis
 def _labels(fingerprint: Fingerprint, described: Mapping[str, int]) -> Iterator[str]:
     empty = [case.name for case in fingerprint.cases if not case.structures]
     if empty:
-        yield f"empty label maps, to be removed if something is there: {listed(empty)}"
+        yield f"empty label maps; remove them if the image shows a structure: {listed(empty)}"
     for name, value in fingerprint.labels.items():
         having = [case for case in fingerprint.cases if value in case.structures]
         if not having:

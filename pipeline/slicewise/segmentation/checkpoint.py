@@ -251,7 +251,7 @@ def _require_network(checkpoint: Checkpoint, path: Path) -> None:
     package = checkpoint.facts["network_package"]
     raise CheckpointError(
         path,
-        expected=f"its network {name} to be installed, which {package} offered in its training",
+        expected=f"the network {name}, which {package} provided for its training",
         found=f"only {', '.join(NETWORKS.names)}",
         remedy=f"install {package} in this environment",
     )

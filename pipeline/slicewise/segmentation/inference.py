@@ -124,7 +124,7 @@ class Predictor:
                 scan.name,
                 expected=f"{len(expected)} contrasts: {', '.join(expected)}",
                 found=str(len(contrasts)),
-                remedy="give one volume a contrast, in this order",
+                remedy="give one volume per contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels
         seen = self._probabilities(contrasts, _Work(len(self.members), task))  # (K, X, Y, Z)
@@ -233,5 +233,5 @@ def _require_same_task(first: Config, other: Config, path: Path) -> None:
                 f"{path}: {name}",
                 expected=f"the same as in the first checkpoint: {ours}",
                 found=str(theirs),
-                remedy="ensembles are made of checkpoints of one task; leave this one out",
+                remedy="leave this one out: an ensemble has checkpoints of one task",
             )

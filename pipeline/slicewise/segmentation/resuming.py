@@ -93,9 +93,9 @@ def resume_training(
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             path,
-            expected=f"the state of a training as Slicewise {__version__} keeps it",
-            found=f"another one, as other versions may have kept it: {error}",
-            remedy="finish it with the version that began it, or train again in another `out`; "
+            expected=f"the training state of Slicewise {__version__}",
+            found=f"another one, perhaps of another version: {error}",
+            remedy="finish it with the version that started it, or train again in another `out`; "
             f"`initial` {path} starts from its weights",
         ) from error
     return training

@@ -297,8 +297,8 @@ class Training:
             f"step {self.progress.step + 1}",
             expected=f"a finite {what}",
             found=f"{value} on the batch of {', '.join(sorted(set(batch.cases)))}",
-            remedy="look at these cases with `slicewise check`, lower training.learning_rate or "
-            "say training.precision=float32; the last checkpoint is intact",
+            remedy="check these cases with `slicewise check`, lower training.learning_rate or "
+            "set training.precision to float32; the last checkpoint is intact",
         )
 
 
@@ -320,7 +320,7 @@ def _oom_as_error(config: Config) -> Iterator[None]:
         raise TrainingError(
             "training.batch_size, network.window",
             expected="batches that fit into the memory of the GPU",
-            found=f"{config.training.batch_size} windows of {height} x {width}, which do not",
+            found=f"{config.training.batch_size} windows of {height} x {width}, which do not fit",
             remedy="lower one of the two; the last checkpoint is intact",
         ) from error
 

@@ -23,7 +23,7 @@ def require_free(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
             folder.path,
             expected="a folder for one fold",
             found="the folders of all folds",
-            remedy="choose another `out`; the two would be taken for one model",
+            remedy="choose another `out`, or the two are mistaken for one model",
         )
     if (folder.path / RESULTS).is_file() and not folder.has_training:
         raise OutputError(
@@ -53,7 +53,7 @@ def require_free_folds(folder: RunFolder, *, resume: bool, overwrite: bool) -> N
             folder.path,
             expected="a folder for the folders of all folds",
             found=f"{LAST} of a training of one fold",
-            remedy="choose another `out`; the two would be taken for one model",
+            remedy="choose another `out`, or the two are mistaken for one model",
         )
     for path in sorted(folder.path.glob("fold-*")):
         require_free(RunFolder(path), resume=resume, overwrite=overwrite)

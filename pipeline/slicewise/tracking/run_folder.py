@@ -181,7 +181,7 @@ class RunFolder:
             names = sorted(path.name for path in self.path.iterdir())[:_MOST_NAMES]
             raise ModelError(
                 self.path,
-                expected="a model, as `slicewise train` leaves it",
+                expected="a model that `slicewise train` wrote",
                 found=", ".join(names) or "an empty folder",
                 remedy="give the folder of a training",
             )

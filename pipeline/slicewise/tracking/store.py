@@ -124,7 +124,7 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
             return Store(uri, folder, MlflowClient(tracking_uri=uri, registry_uri=uri), False)
         raise OutputError(
             shown(uri),
-            expected="a store of runs that opens",
+            expected="a tracking store that can be opened",
             found=str(error).splitlines()[0],
             remedy=_upgrade(uri, error)
             or f"correct or unset {_SERVER_VARIABLE}, or name another work folder",
@@ -152,7 +152,7 @@ def open_database(uri: str) -> None:
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise OutputError(
             shown(uri),
-            expected="a database that opens",
+            expected="a database that can be opened",
             found=str(error).splitlines()[0],
             remedy=_upgrade(uri, error) or "correct its address, or start the database",
         ) from error

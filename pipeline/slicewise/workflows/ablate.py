@@ -279,7 +279,7 @@ def _require_same_folds(name: str, config: Config, base: Config) -> None:
         if found != wanted:
             raise UsageError(
                 f"variant {name}",
-                expected=f"data.{key}: {wanted}, as all others: they are compared case by case",
+                expected=f"data.{key}: {wanted}, as in the other variants, for the same cases",
                 found=str(found),
                 remedy=f"leave it out; `settings` data.{key} changes it for all",
             )

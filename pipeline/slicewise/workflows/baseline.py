@@ -213,7 +213,7 @@ def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> B
     baseline = Baseline.fitted(training, options.config, workers=workers, progress=progress)
     if baseline.is_of_one_patient:
         progress.message(
-            "one training patient only: the search is judged on the labels that made the prior"
+            "only one training patient: the search is scored on the labels that made the prior"
         )
     return baseline
 

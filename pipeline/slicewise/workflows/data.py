@@ -62,7 +62,9 @@ def make_demo_data(options: DemoDataOptions, progress: Progress = SILENT) -> Dat
         OutputError: the folder cannot be written.
     """
     require_subjects(options.subjects, FEWEST_SUBJECTS)
-    progress.message("The demo cohort is synthetic: good for a trial, not for accuracy claims.")
+    progress.message(
+        "The demo cohort is synthetic: good for a trial, not for claims about accuracy."
+    )
     made = make_demo_cohort(options.out, options.subjects, options.seed)
     for _ in tracked(made, progress, "making the cohort", options.subjects):
         pass

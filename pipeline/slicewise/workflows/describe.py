@@ -78,7 +78,7 @@ def describe(options: DescribeOptions, progress: Progress = SILENT) -> NetworkDe
     if options.out is not None and not is_drawn:
         raise UsageError(
             f"`out` {options.out}",
-            expected=f"network.name: {UNET}, which alone is drawn",
+            expected=f"network.name: {UNET}, the only network that is drawn",
             found=config.network.name,
             remedy="leave `out` out; the layers are listed",
         )

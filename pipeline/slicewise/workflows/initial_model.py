@@ -72,7 +72,7 @@ def find_initial_model(model: str, config: Config, work: Path) -> InitialModel:
         raise UsageError(
             f"`initial` {model}",
             expected="one network to start from",
-            found=f"{len(paths)}, one a fold",
+            found=f"{len(paths)}, one per fold",
             remedy=f"name the folder of one fold, such as {paths[0].parent}",
         )
     (path,) = paths

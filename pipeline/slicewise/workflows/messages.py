@@ -22,7 +22,9 @@ def report_set_aside(
     for item in items:
         progress.message(f"set aside: {item.name}: {item.reason} ({item.remedy})")
     if items and quarantine is not None:
-        progress.message(f"their paths: {quarantine} (may name patients; only you can read it)")
+        progress.message(
+            f"their paths and reasons: {quarantine} (may name patients; only you can read it)"
+        )
 
 
 def report_warnings(progress: Progress, noticed: Mapping[str, Sequence[str]]) -> None:
@@ -38,4 +40,4 @@ def report_warnings(progress: Progress, noticed: Mapping[str, Sequence[str]]) ->
             scans.setdefault(text, []).append(name)
     for text, names in scans.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        progress.message(f"noticed: {text}: {names[0]}{more}")
+        progress.message(f"warning: {text}: {names[0]}{more}")

@@ -108,7 +108,7 @@ class OutOfFoldModel:
                 case,
                 expected="a case that every model held out in a fold",
                 found=f"none of these {len(self.networks)}",
-                remedy="no network was trained on other scans: predict it without `out_of_fold`",
+                remedy="predict it without `out_of_fold`: no network was trained on it",
             )
         return self._of(self.networks[case]).predict(*contrasts, case=case, task=task)
 
@@ -129,7 +129,7 @@ def load_predictor(options: ModelOptions, progress: Progress = SILENT) -> Predic
     for name, item in files[1:]:
         if item.inference is not None:
             progress.message(
-                f"{INFERENCE} of {name} is not used: {options.model} decides for the ensemble"
+                f"{INFERENCE} of {name} is not used: the ensemble uses that of {options.model}"
             )
     _warn_of_mirroring(predictor, progress)
     return _with_settings(predictor, options, progress)
@@ -163,8 +163,8 @@ def _held_out(folder: Path, progress: Progress) -> dict[str, Path]:
         known |= {score.case: checkpoint for score in fold.scores}
         if fold.facts and fold.facts.shared_patients:
             progress.message(
-                f"{fold.folder}: {fold.facts.folds}; {fold.facts.shared_patients} patients on both "
-                "sides: scores of these masks are optimistically biased"
+                f"{fold.folder}: {fold.facts.folds}; {fold.facts.shared_patients} patients in both "
+                "training and held-out cases: scores of these masks are optimistically biased"
             )
     return known
 
@@ -241,7 +241,7 @@ def _require_different(paths: Sequence[tuple[str, Path]]) -> None:
             raise UsageError(
                 f"`also` {name}",
                 expected="networks that differ from one another",
-                found=f"one that {known[digest]} holds, too",
+                found=f"one that {known[digest]} contains, too",
                 remedy="leave it out; it would count twice",
             )
         known[digest] = name

@@ -149,7 +149,7 @@ def _content(options: ReportOptions, place: RunPlace, progress: Progress) -> Rep
             raise UsageError(
                 f"`{name}` {run}",
                 expected="a run with scores",
-                found=f"{place.folder}, which holds masks alone",
+                found=f"{place.folder}, which holds only masks",
                 remedy="score them first: `slicewise evaluate`, then `slicewise compare`",
             )
     return report_of_masks(place, options.work, progress, viewer=options.viewer)

@@ -149,4 +149,4 @@ def _images(
         progress.message(f"the scans cannot be read: {error}")
         return {}, f"No pictures of cases: the scans cannot be read. {again}"
     found = {name: listing.images[name][0] for name in names if name in listing.images}
-    return found, "" if found else f"No pictures of cases: no scan is called like a mask. {again}"
+    return found, "" if found else f"No pictures of cases: no scan has the name of a mask. {again}"

@@ -85,8 +85,8 @@ def _compared(options: ReportOptions, folds: Sequence[Results]) -> Iterator[Comp
             raise UsageError(
                 options.run,
                 expected="a run with scores, to be compared",
-                found="one that did not come to its scores",
-                remedy="let the run come to its end, or leave the other run out",
+                found="an unfinished run without scores",
+                remedy="finish the run, or leave it out",
             )
         other = find_scores(run, options.work)
         if kind == "baseline":
@@ -113,9 +113,9 @@ def _require_baseline(run: str | Path, other: ScoredRun) -> None:
     if kinds != ["baseline"]:
         raise UsageError(
             f"`baseline` {run}",
-            expected="a classical baseline, as `slicewise baseline` leaves it",
+            expected="a classical baseline that `slicewise baseline` wrote",
             found=f"a {' and a '.join(kinds)}" if kinds else "scores of unknown origin",
-            remedy="name any other run by `against`",
+            remedy="give any other run with `against`",
         )
 
 

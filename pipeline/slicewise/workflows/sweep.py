@@ -130,8 +130,8 @@ def _require_optuna() -> None:
     if find_spec("optuna") is None:
         raise UsageError(
             "sweep",
-            expected="Optuna, which draws the values",
-            found="none in this environment",
+            expected="Optuna, which chooses the values",
+            found="not installed in this environment",
             remedy="pip install 'slicewise[sweep]'",
         )
 
@@ -156,7 +156,7 @@ def _announce(sweep: RunningSweep) -> None:
     """How long it will take, before hours are spent."""
     section, done = sweep.space.sweep, len(sweep.study.outcomes)
     sweep.progress.message(
-        f"{len(sweep.train)} cases train, {len(sweep.val)} are scored; {done} trials are done"
+        f"{len(sweep.train)} training cases, {len(sweep.val)} scored cases, {done} trials done"
     )
     left = None if section.trials is None else section.trials - done
     if section.minutes is not None:
@@ -173,9 +173,9 @@ def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepR
     if best is None:
         raise TrainingError(
             folder,
-            expected="a trial that came to its end",
+            expected="at least one complete trial",
             found=f"{len(outcomes)} trials, none of them complete",
-            remedy="lower training.learning_rate in the sweep, or give it more trials",
+            remedy="lower training.learning_rate in the sweep, or allow more trials",
         )
     result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / FIGURE)
     keep_best(with_values(sweep.config, best.values), result.config_file, parent)

@@ -70,7 +70,7 @@ class SweepStudy:
         if known != key:
             raise OutputError(
                 folder,
-                expected="the sweep that was begun there",
+                expected="the sweep that was started there",
                 found="another configuration, other values or other cases",
                 remedy="choose another `out`",
             )

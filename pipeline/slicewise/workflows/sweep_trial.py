@@ -91,7 +91,9 @@ def run_trial(sweep: RunningSweep, parent: TrackedRun) -> None:
         plan = plan_run(config, sweep.train, sweep.val)
     except ConfigErrors as error:
         # Values that each are fine, but not together.
-        sweep.progress.message(f"left out: {error.mistakes[0].expected}")
+        sweep.progress.message(
+            f"skipped: values that do not fit together: {error.mistakes[0].expected}"
+        )
         sweep.study.tell(trial, "failed", None, time.monotonic() - begun)
         return
     tags = {"slicewise.kind": "trial", "slicewise.trial": str(trial.number)}
@@ -118,7 +120,7 @@ def _trained(
         try:
             training.run(Path(folder), observer)
         except _Pruned:
-            sweep.progress.message("ended early: others did better by then")
+            sweep.progress.message("ended early: earlier trials were better at this point")
             return "pruned", observer.dice
         except TrainingError as error:
             # A learning rate that is too high, for instance: worth knowing, no reason to stop.

@@ -286,8 +286,8 @@ def _finished(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> FoldResult
     scores = [replace(score, patient=setup.patient_of(score.case)) for score in results.scores]
     if any(ours.patient != was.patient for ours, was in zip(scores, results.scores, strict=True)):
         setup.progress.message(
-            f"{folder.path} names patients by the key of another work folder; "
-            f"now by that of {setup.work.path}"
+            f"{folder.path} has pseudonyms of patients by the key of another work folder; "
+            f"they are replaced by those of {setup.work.path}"
         )
         write_scores(scores, folder.scores)
     scored = ScoredCases(scores, {}, [])

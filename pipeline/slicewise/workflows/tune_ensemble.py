@@ -38,13 +38,11 @@ def tune_ensemble(
     """
     section = setup.config.inference
     if is_configured(section):
-        setup.progress.message(
-            "no inference tuning: the section inference of the configuration decides"
-        )
+        setup.progress.message("no inference tuning: the configuration sets the section inference")
         return None
     cases = [case for fold in folds for case in _evidence(setup, fold, folder)]
     if len({case.fold for case in cases}) < 2:
-        setup.progress.message("no inference tuning: it takes held-out cases of two folds")
+        setup.progress.message("no inference tuning: it needs held-out cases of two folds")
         return None
     tuned = tune_inference(cases, section)
     write_inference(tuned.inference, folder.inference)
@@ -59,7 +57,7 @@ def _evidence(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> list[CaseE
     own = folder.fold(fold.number)
     if not own.evidence.is_file():
         setup.progress.message(
-            f"{own.path} has no {own.evidence.name}: predicting its held-out cases once more"
+            f"{own.path} has no {own.evidence.name}: predicting its held-out cases again"
         )
         predict_held_out(setup, setup.cases_of(fold), own)
     found = read_evidence(own.path, setup.config.data.labels)

@@ -130,7 +130,7 @@ def _misfit(case: CaseEvidence, structures: Collection[str]) -> str:
 def _damaged(path: Path, found: str) -> DataError:
     return DataError(
         path,
-        expected=f"a line of JSON a held-out case, format {FORMAT}, as training writes it",
+        expected=f"one line of JSON per held-out case, format {FORMAT}, as training writes it",
         found=found,
         remedy="remove the file and continue the training of all folds with `resume`: the "
         "held-out cases of this fold are predicted once more",

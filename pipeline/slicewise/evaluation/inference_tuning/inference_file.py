@@ -58,6 +58,6 @@ def _foreign(path: Path, found: str) -> ConfigErrors:
         path,
         expected=f"the section {_KEY}, as `slicewise train --fold all` writes it",
         found=found,
-        remedy="restore the file; or remove it, then inference is not tuned",
+        remedy="restore the file, or remove it to predict without tuned inference",
     )
     return ConfigErrors([mistake])

@@ -228,7 +228,7 @@ def _mlflow_error(response: Response) -> SlicewiseError:
         return SlicewiseError(
             "request",
             expected="an answer",
-            found="a fault of the service",
+            found="an internal error of the service",
             remedy="its log says more; report it with the version",
         )
     content = bytes(response.body)

@@ -67,7 +67,7 @@ def tidy_up(store: Store, progress: Progress = SILENT) -> None:
     """Mark killed runs and deliver the spools of earlier runs, before a new run starts."""
     if not store.answers:
         progress.message(
-            "the store does not answer; the run stays in the work folder until `slicewise sync`"
+            "the store does not answer; the run waits in the work folder for `slicewise sync`"
         )
         return
     for name in mark_killed(store):
