@@ -127,7 +127,7 @@ def list_models(model_name: str | None = None, *, work: AnyPath = "work") -> pd.
         work: work folder whose store is asked.
 
     Returns:
-        A row a version: ``name``, ``version``, ``aliases`` such as ``champion``, ``dice`` (mean
+        One row per version: ``name``, ``version``, ``aliases`` such as ``champion``, ``dice`` (mean
         Dice of its held-out cases), ``folds``, the day it was ``registered``, and its ``run_id``.
 
     Raises:

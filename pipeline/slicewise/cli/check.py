@@ -72,7 +72,7 @@ def check(
 
 
 def show_check(result: CheckResult) -> None:
-    """Print a row a case, the worst first, and each finding."""
+    """Print one row per case, the worst first, and each finding."""
     from slicewise.cli.console import note, show_table
     from slicewise.quantities import counted
 
@@ -132,7 +132,7 @@ def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
 
 
 def _print_findings(case: CheckedCase) -> None:
-    """A line a finding: in the table there is no room for sentences."""
+    """One line per finding: in the table there is no room for sentences."""
     from slicewise.cli.console import output
 
     for kind, texts in _findings(case):

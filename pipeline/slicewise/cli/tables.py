@@ -74,7 +74,7 @@ def report_never_found(summaries: Sequence[StructureSummary]) -> None:
 
 
 def show_places(places: Mapping[str, object]) -> None:
-    """Print a line a place; what is empty is left out."""
+    """Print one line per place; what is empty is left out."""
     for name, place in places.items():
         if place:
             output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)

@@ -79,7 +79,7 @@ def _row(name: str, variant: Variant, base: Variant, seed: int) -> AblationRow:
 
 
 def write_ablation(rows: Sequence[AblationRow], path: Path) -> None:
-    """Write a row a variant as CSV; what is undefined is empty.
+    """Write one row per variant as CSV; what is undefined is empty.
 
     Raises:
         OutputError: the file cannot be written.

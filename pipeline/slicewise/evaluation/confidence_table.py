@@ -18,7 +18,7 @@ Confidences = Mapping[str, Sequence[StructureConfidence]]
 
 
 def write_confidences(confidences: Confidences, path: Path) -> None:
-    """Write a row a scan and structure, least confident first; what is undefined is empty.
+    """Write one row per scan and structure, least confident first; what is undefined is empty.
 
     Raises:
         OutputError: the file cannot be written.

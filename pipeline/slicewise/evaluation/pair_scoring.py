@@ -52,7 +52,7 @@ class ScoredPair:
     """What a worker hands back.
 
     Attributes:
-        scores: a row a structure.
+        scores: one row per structure.
         warnings: what was noticed about both masks.
     """
 
@@ -65,7 +65,7 @@ class ScoredPairs:
     """What came of all pairs.
 
     Attributes:
-        scores: a row a case and structure, in the order of the pairs.
+        scores: one row per case and structure, in the order of the pairs.
         warnings: case to what was noticed about its masks.
         failures: case to the reason why it has no scores.
     """

@@ -60,7 +60,7 @@ def paired_difference(
     """Average paired differences, with interval, effect size and tests.
 
     Args:
-        differences: one a case and structure; undefined ones (NaN) do not count.
+        differences: one per case and structure; undefined ones (NaN) do not count.
         patients: whose each one is.
         cases: name of the case of each one; None where each is of a case of its own.
         structures: of each one; None where all are of the same.

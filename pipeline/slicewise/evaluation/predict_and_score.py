@@ -28,7 +28,7 @@ class ScoredCases:
     """Predicted cases and how good their masks are.
 
     Attributes:
-        scores: a row a case and structure.
+        scores: one row per case and structure.
         reliability: structure to its probabilities against the truth, over all cases.
         set_aside: cases that could not be predicted or scored.
         evidence: of each case, where it was asked for: what other masks would have scored.

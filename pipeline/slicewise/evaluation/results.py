@@ -73,7 +73,7 @@ class Results:
         folder: where it lies; masks are in ``masks`` below.
         facts: about the fold; None where the run did not come to its scores.
         config: complete, without folders of the machine it ran on.
-        scores: a row a held-out case and structure; empty where the run did not come so far.
+        scores: one row per held-out case and structure; empty where the run did not come so far.
         reliability: structure to its probabilities against the truth; empty without any.
         validations: rows of step, mean Dice and Dice of each structure.
         losses: rows of step and mean loss since the row before.

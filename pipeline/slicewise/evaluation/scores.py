@@ -1,4 +1,4 @@
-"""Scores of masks against their references, a row a case and structure, and their CSV file.
+"""Scores of masks against their references, one row per case and structure, and their CSV file.
 
 Policy for empty masks: a structure that is only in the reference, or only predicted, has Dice, IoU
 and surface Dice 0 and no distance. Where reference and prediction are both empty the scores are
@@ -108,7 +108,7 @@ class CaseScores:
     """A case as a whole.
 
     Attributes:
-        scores: a row a structure.
+        scores: one row per structure.
         reliability: structure to its probabilities against the truth; empty without any.
     """
 

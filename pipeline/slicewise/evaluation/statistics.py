@@ -201,7 +201,7 @@ def case_values(
 def patient_sums(
     structures: Sequence[str], patients: Sequence[str], values: Sequence[float]
 ) -> tuple[Floats, Floats]:
-    """Add up values, a row a structure and a column a patient, both in alphabetical order.
+    """Add up values, one row per structure and one column per patient, both in alphabetical order.
 
     Args:
         structures: of each value.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summary_table(summaries: Sequence[StructureSummary]) -> pd.DataFrame:
-    """A row a structure: the mean of each metric, its 95 % interval, and counts of cases.
+    """One row per structure: the mean of each metric, its 95 % interval, and counts of cases.
 
     The columns of a metric are its key, and the key with ``_low`` and ``_high`` for the interval;
     metrics that are defined for no structure are left out. Undefined figures are NaN.

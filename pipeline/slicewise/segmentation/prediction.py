@@ -50,7 +50,7 @@ class Prediction(Volume):
 
     @property
     def confidence(self) -> pd.DataFrame:
-        """A row a structure: volume in ml, estimated and predicted Dice, uncertainty."""
+        """One row per structure: volume in ml, estimated and predicted Dice, uncertainty."""
         import pandas as pd
 
         rows = [asdict(item) for item in self.confidences]

@@ -63,7 +63,7 @@ class TrainingProgress:
         seconds: spent on steps and validations, over all sessions.
         step_seconds: of these, spent on steps.
         data_seconds: of these, spent on sampling and augmentation.
-        history: a row a validation.
+        history: one row per validation.
         losses: of each step.
     """
 

@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def scores(self) -> Path:
-        """A row a held-out case and structure."""
+        """One row per held-out case and structure."""
         return self.path / SCORES
 
     @property

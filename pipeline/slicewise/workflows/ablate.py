@@ -86,7 +86,7 @@ class Ablation:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a variant: mean Dice, its difference to the base with interval and p-values."""
+        """One row per variant: mean Dice, its difference to the base with interval and p-values."""
         import pandas as pd
 
         rows = []

@@ -97,12 +97,12 @@ class BaselineResult:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """A row a held-out case and structure, with the columns of ``scores.csv``."""
+        """One row per held-out case and structure, with the columns of ``scores.csv``."""
         return scores_table(self.rows)
 
     @property
     def summary(self) -> pd.DataFrame:
-        """A row a structure: means over the held-out cases, 95 % intervals, counts."""
+        """One row per structure: means over the held-out cases, 95 % intervals, counts."""
         return summary_table(self.summaries)
 
     @cached_property

@@ -76,7 +76,7 @@ class CheckResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a case: its patient as a number, geometry, and findings as text."""
+        """One row per case: its patient as a number, geometry, and findings as text."""
         import pandas as pd
 
         cases, patients = self.cases, patient_numbers(self.cases)

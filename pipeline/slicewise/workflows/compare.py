@@ -50,7 +50,7 @@ class Comparison:
     """Two runs side by side.
 
     Attributes:
-        runs: names of both, the metric, and a row a structure.
+        runs: names of both, the metric, and one row per structure.
         pairs: both values of each case and structure.
         caveats: sentences about what weakens the comparison.
         csv: file of the pairs.
@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a structure: means of both runs, their difference with interval and p-values."""
+        """One row per structure: means of both runs, difference with interval and p-values."""
         import pandas as pd
 
         rows = []
@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def cases(self) -> pd.DataFrame:
-        """A row a case and structure: both values and their difference."""
+        """One row per case and structure: both values and their difference."""
         import pandas as pd
 
         return pd.DataFrame(

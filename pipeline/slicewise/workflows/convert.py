@@ -66,7 +66,7 @@ class ConvertResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a volume: its file, geometry, type, and what was noticed."""
+        """One row per volume: its file, geometry, type, and what was noticed."""
         import pandas as pd
 
         columns = {

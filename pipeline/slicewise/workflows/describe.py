@@ -52,7 +52,7 @@ class NetworkDescription:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a layer: kind, shape of its output as (C, H, W), number of parameters."""
+        """One row per layer: kind, shape of its output as (C, H, W), number of parameters."""
         import pandas as pd
 
         columns = {

@@ -1,4 +1,4 @@
-"""Scores masks against references: a row a case and structure, on the grid of the reference."""
+"""Scores masks against references: one row per case and structure, on the grid of the reference."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Evaluation:
     """Masks that were scored.
 
     Attributes:
-        rows: a score a case and structure.
+        rows: one score per case and structure.
         totals: means with their 95 % intervals, quartiles and counts; what was left out.
         set_aside: masks that could not be scored, each with its reason.
         without_mask: references that no mask belongs to.
@@ -67,12 +67,12 @@ class Evaluation:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """A row a case and structure, with the columns of the CSV; undefined figures are NaN."""
+        """One row per case and structure, with the columns of the CSV; undefined ones are NaN."""
         return scores_table(self.rows)
 
     @property
     def summary(self) -> pd.DataFrame:
-        """A row a structure: means over the cases, 95 % intervals, counts."""
+        """One row per structure: means over the cases, 95 % intervals, counts."""
         return summary_table(self.summaries)
 
     @property

@@ -15,7 +15,7 @@ def report_set_aside(
     """Name the scans that the work goes on without.
 
     Args:
-        progress: receives a sentence a scan.
+        progress: receives one sentence per scan.
         items: scans that are left out.
         quarantine: the private list of where they lie, where there is one.
     """
@@ -31,7 +31,7 @@ def report_warnings(progress: Progress, noticed: Mapping[str, Sequence[str]]) ->
     """Report what was noticed when scans were read, each text once with the scans it is about.
 
     Args:
-        progress: receives a sentence a text.
+        progress: receives one sentence per text.
         noticed: name of each scan to the texts.
     """
     scans: dict[str, list[str]] = {}

@@ -55,7 +55,7 @@ class Model:
 
         Returns:
             Label values of shape (X, Y, Z) on the grid of the first scan, with ``probabilities``
-            (background, then each structure) and ``confidence`` (a table with a row a structure:
+            (background, then each structure) and ``confidence`` (one row per structure:
             volume in ml, estimated Dice, and the Dice that a cross-validation predicts).
 
         Raises:

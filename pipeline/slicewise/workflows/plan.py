@@ -102,7 +102,7 @@ class PlanResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a choice: its key, value and reason."""
+        """One row per choice: its key, value and reason."""
         import pandas as pd
 
         columns = ["key", "value", "reason"]

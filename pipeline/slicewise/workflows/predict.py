@@ -92,7 +92,7 @@ class PredictionResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a scan and structure, least confident first: volume in ml, Dice to expect."""
+        """One row per scan and structure, least confident first: volume in ml and estimated Dice."""
         import pandas as pd
 
         rows = [{"scan": scan, **asdict(item)} for scan, item in self.least_confident_first]

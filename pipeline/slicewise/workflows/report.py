@@ -86,12 +86,12 @@ class ReportResult:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """A row a held-out case and structure; empty for masks without scores."""
+        """One row per held-out case and structure; empty for masks without scores."""
         return scores_table(self.content.scores)
 
     @property
     def volumes_ml(self) -> pd.DataFrame:
-        """Predicted volume of masks without scores, a row a case, a column a structure."""
+        """Predicted volume of masks without scores, one row per case, one column per structure."""
         import pandas as pd
 
         return pd.DataFrame(self.content.volumes_ml).rename_axis("case")

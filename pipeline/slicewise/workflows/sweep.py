@@ -82,7 +82,7 @@ class SweepResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a trial: how it ended, its Dice, its seconds, and the value of each key."""
+        """One row per trial: how it ended, its Dice, its seconds, and the value of each key."""
         import pandas as pd
 
         rows = [

@@ -73,7 +73,7 @@ _LINE = TypeAdapter(CaseEvidence)
 
 
 def write_evidence(folder: Path, cases: Sequence[CaseEvidence]) -> None:
-    """Write a line a case into the folder of a fold.
+    """Write one line per case into the folder of a fold.
 
     Raises:
         OutputError: the folder cannot be written.
