@@ -92,7 +92,7 @@ class PredictionResult:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per scan and structure, least confident first: volume in ml and estimated Dice."""
+        """One row per scan and structure, least confident first: volume in ml, estimated Dice."""
         import pandas as pd
 
         rows = [{"scan": scan, **asdict(item)} for scan, item in self.least_confident_first]
