@@ -89,7 +89,7 @@ app.command("mlflow-server")(mlflow_server.mlflow_server)
 
 
 def main() -> None:
-    """Run the command line; exit with 0, 1, 2, 8 or 128 + signal, as docs/training.md says."""
+    """Run the command line; exit with 0, 1, 2, 8, 9 or 128 + signal, as docs/training.md says."""
     try:
         app()
     except SlicewiseError as error:
