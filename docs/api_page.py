@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 
 from sphinx.errors import SphinxError
 
@@ -20,6 +21,11 @@ These names are the public ones; everything else may change without notice. What
 raised as a `slicewise.errors.SlicewiseError`, whose message says where, what was expected, what was
 found and what to do.
 """
+_RESULTS = """\
+## Results
+
+What the functions return. Tables are made by pandas when they are asked for.
+"""
 
 
 def api_page() -> str:
@@ -29,13 +35,36 @@ def api_page() -> str:
         SphinxError: a public name, or a public method of a class, without a docstring.
     """
     parts = [_INTRODUCTION]
-    for name in slicewise.__all__:
-        thing = getattr(slicewise, name)
-        if name.startswith("__"):
-            continue
+    public = {name: getattr(slicewise, name) for name in slicewise.__all__}
+    for name, thing in public.items():
         _require_docstrings(name, thing)
-        parts.append(f"## {name}\n\n```{{eval-rst}}\n{_directive(name, thing)}\n```\n")
+        parts.append(_entry(name, _directive(name, thing)))
+    parts.append(_RESULTS)
+    for result in _results(public.values()):
+        _require_docstrings(result.__name__, result)
+        place = f"{result.__module__}.{result.__qualname__}"
+        parts.append(_entry(result.__name__, f".. autoclass:: {place}()\n   :members:", level=3))
     return "\n".join(parts)
+
+
+def _entry(name: str, directive: str, level: int = 2) -> str:
+    return f"{'#' * level} {name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def _results(public: Iterable[object]) -> list[type]:
+    """Classes of what the public functions return, that are not public names themselves."""
+    public = list(public)
+    returned = [
+        thing.__globals__.get(thing.__annotations__["return"])
+        for thing in public
+        if inspect.isfunction(thing)
+    ]
+    ours = [
+        found
+        for found in returned
+        if inspect.isclass(found) and found.__module__.startswith("slicewise.")
+    ]
+    return [found for found in dict.fromkeys(ours) if found not in public]
 
 
 def _directive(name: str, thing: object) -> str:
