@@ -239,7 +239,7 @@ def test_mistakes(a_run: Callable[..., Path], compare: Slicewise, tmp_path: Path
     for arguments, code, text in (
         ((run, run, "--metric", "dise"), 2, "one of dice, iou"),
         ((run, other), 1, "cases and structures that both have scored"),
-        ((run, silent), 1, "let the run come to its end"),
+        ((run, silent), 1, "finish the training with --resume"),
         ((run, tmp_path / "absent.csv"), 1, "No such file"),
         ((run, tmp_path / "foreign.csv"), 1, "no column case"),
         ((run, tmp_path / "absent"), 1, "the folder of a run, a run id"),
