@@ -37,7 +37,8 @@ FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
 # uv, where it is installed, is faster than pip; UV= takes pip.
 UV ?= $(shell command -v uv)
-INSTALL = $(FROM_PIP) $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/pip install --disable-pip-version-check)
+INSTALL = $(FROM_PIP) $(if $(UV),$(UV) pip install --compile-bytecode --python $(BIN)/python,$(BIN)/pip install --disable-pip-version-check)
+# Compiled once: where Python may not write bytecode, each process would compile every import again.
 # uv does not read the settings of pip, which may name a mirror or a folder of wheels.
 FROM_PIP = $(if $(UV),eval "$$($(PYTHON) -m pip config list 2>/dev/null | sort -r | sed -nE \
 	-e "s/^[^=]*\.index-url=/export UV_DEFAULT_INDEX=/p" -e "s/^[^=]*\.extra-index-url=/export UV_INDEX=/p" \
