@@ -333,11 +333,11 @@ def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path
         (["RUN", "--data", "nowhere"], 2, "no such file or folder"),
         (["RUN", "--out", "RUN"], 1, "only an older report is replaced"),
         (["RUN", "--against", "nowhere"], 1, "none of these"),
-        (["RUN", "--baseline", "OTHER"], 2, "name any other run by --against"),
+        (["RUN", "--baseline", "OTHER"], 2, "give any other run with --against"),
         (["RUN", "--baseline", "OTHER/scores.csv"], 2, "scores of unknown origin"),
         (["RUN", "--baseline", "BEGUN"], 1, "found:    none"),
         (["RUN", "--against", "OTHER"], 1, "cases and structures that both have scored"),
-        (["RUN/masks", "--against", "RUN"], 2, "which holds masks alone"),
+        (["RUN/masks", "--against", "RUN"], 2, "which holds only masks"),
         (["EMPTY"], 1, "the folder of a run"),
     ],
 )

@@ -70,9 +70,9 @@ def test_known_held_out_cases_are_named(
     arguments = (*place, *STILL, "--fold", "1", "--out", tmp_path / "m")
     done = slicewise("train", tiny, *arguments, "--from", model)
     assert done.returncode == 0, done.stderr
-    assert "the score is then optimistically biased" in done.stderr
+    assert "the scores are then optimistically biased" in done.stderr
     assert (
-        "the score is then optimistically biased"
+        "the scores are then optimistically biased"
         not in slicewise(
             "train", tiny, *place, *STILL, "--from", model, "--out", tmp_path / "other"
         ).stderr
