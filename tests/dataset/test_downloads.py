@@ -66,10 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.server.drop_after:
             body = body[: self.server.drop_after.pop(0)]
+        # Noted first: the client may finish before this thread runs again.
+        self.server.sent.append(len(body))
         # A client with a full disk hangs up early.
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body)
-        self.server.sent.append(len(body))
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
