@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -32,8 +35,14 @@ from slicewise.cli import (
     train,
     view,
 )
+from slicewise.cli.crash import describe_crash
 from slicewise.cli.flags import with_flags
 from slicewise.errors import SlicewiseError, file_problem, missing_package
+
+_INTERRUPTED = 128 + 2
+"""Exit code after Ctrl-C (SIGINT), as shells expect it."""
+_NOBODY_READS = 128 + 13
+"""Exit code after SIGPIPE."""
 
 app = typer.Typer(
     name="slicewise",
@@ -91,19 +100,49 @@ app.command("mlflow-server")(mlflow_server.mlflow_server)
 def main() -> None:
     """Run the command line; exit with 0, 1, 2, 8, 9 or 128 + signal, as docs/training.md says."""
     try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        _leave_quietly()
+    except SystemExit as leaving:
+        # Typer and rich turn a broken pipe into exit code 1.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            _leave_quietly()
+        raise
+
+
+def _run() -> None:
+    try:
         app()
     except SlicewiseError as error:
-        typer.echo(f"Error: {with_flags(str(error))}", err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except BrokenPipeError:
+        raise
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("slicewise"):
-            raise
-        typer.echo(f"Error: {missing_package('slicewise', error)}", err=True)
-        sys.exit(1)
+        own = (error.name or "").startswith("slicewise")
+        _fail(describe_crash(error) if own else missing_package("slicewise", error))
     except OSError as error:
         # What no room has foreseen: a full disk, a folder that cannot be listed.
-        typer.echo(f"Error: {_of_system(error)}", err=True)
-        sys.exit(1)
+        _fail(_of_system(error))
+    except Exception as error:
+        _fail(describe_crash(error))
+
+
+def _fail(error: SlicewiseError) -> NoReturn:
+    typer.echo(f"Error: {with_flags(str(error))}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _leave_quietly() -> NoReturn:
+    """Whoever reads the output has seen enough: ``slicewise runs list | head``."""
+    # Python flushes its streams once more at the end, which would fail again, and say so.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_NOBODY_READS)
 
 
 def _of_system(error: OSError) -> SlicewiseError:
