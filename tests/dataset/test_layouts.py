@@ -344,6 +344,19 @@ def test_manifest_with_a_mistake(tmp_path: Path, lines: list[str], problem: str)
     assert "dataset.csv" in caught.value.where
 
 
+@pytest.mark.fault(98, "E")
+@pytest.mark.parametrize(
+    "case",
+    ["../labels/S01", "/tmp/S01", "a/b", ".", "..", ".hidden", '"a\nb"', "x" * 300, "a\0b", "A"],
+)
+def test_a_case_that_files_cannot_be_called_after(tmp_path: Path, case: str) -> None:
+    touch(tmp_path, "a.nii.gz", "b.nii.gz")
+    with pytest.raises(DataError) as caught:
+        read(manifest(tmp_path, "image,case", "a.nii.gz,a", f"b.nii.gz,{case}"))
+    line = 4 if "\n" in case else 3
+    assert caught.value.where == f"{tmp_path / 'dataset.csv'}:{line}, column case"
+
+
 def test_equally_named_labels_never_merge_two_cases(tmp_path: Path) -> None:
     touch(tmp_path, "1/t1.nii", "1/seg.nii", "2/t2.nii", "2/seg.nii")
     manifest(tmp_path, "image,label,contrast", "1/t1.nii,1/seg.nii,T1", "2/t2.nii,2/seg.nii,T2")

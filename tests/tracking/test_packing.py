@@ -58,6 +58,17 @@ def test_a_changed_byte_is_named(packed: Path) -> None:
     assert caught.value.where == "models:/toy/1"
 
 
+@pytest.mark.fault(99, "E")
+@pytest.mark.parametrize("name", ["../1.pt", "/1.pt", "members/../../1.pt", "a\0b", ".pt"])
+def test_the_index_never_leads_out_of_the_model(packed: Path, name: str) -> None:
+    index = packed / "format.json"
+    content = json.loads(index.read_text())
+    content["sha256"][name] = "0" * 64
+    index.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"format\.json"):
+        unpack_model(packed, "models:/toy/1")
+
+
 @pytest.mark.parametrize("name", ["members/0.pt", "inference.yaml", "MODEL_CARD.md"])
 def test_a_missing_file_is_named(packed: Path, name: str) -> None:
     (packed / name).unlink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from slicewise.imaging.files import sha256_of
 from slicewise.tracking import Store, open_store, resolve_model, start_run
 from slicewise.tracking.listing import all_runs
 from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.run_folder import RunFolder
+from slicewise.tracking.run_index import find_run
 from slicewise.tracking.transfer.exporting import chosen_runs, export_runs
 from slicewise.tracking.transfer.importing import Imported, exported_runs, import_runs
 from slicewise.tracking.transfer.package import opened, pack
@@ -230,6 +234,41 @@ def test_a_damaged_package_is_refused_before_anything_is_written(
     with pytest.raises(DataError, match=found):
         carry(file, target)
     assert len(all_runs(target)) == before
+
+
+@pytest.mark.fault(99, "E")
+@pytest.mark.parametrize("name", ["../../artifacts", "/tmp", "a/b", "", "..", "x\0"])
+def test_ids_of_a_package_never_lead_out_of_it(
+    small_package: Path, tmp_path: Path, name: str
+) -> None:
+    for change in ({"run_id": name}, {"outputs": [{"model_id": name, "step": 0}]}):
+        file = rewritten(small_package, partial(_with_run, change), tmp_path)
+        with opened(file) as folder, pytest.raises(DataError, match="in the package"):
+            exported_runs(folder)
+
+
+def _with_run(change: dict[str, Any], members: dict[str, bytes]) -> None:
+    (key,) = (key for key in members if key.endswith("/run.json"))
+    members[key] = json.dumps(json.loads(members[key]) | change).encode()
+    manifest = json.loads(members["manifest.json"])
+    manifest["sha256"][key] = hashlib.sha256(members[key]).hexdigest()
+    members["manifest.json"] = json.dumps(manifest).encode()
+
+
+@pytest.mark.fault(99, "E")
+@pytest.mark.parametrize("run", ["../../secret", "a/b", ".", "x\0"])
+def test_the_record_of_a_folder_never_leads_out_of_the_work_folder(
+    tmp_path: Path, run: str
+) -> None:
+    RunFolder(tmp_path / "run").write_run_id(run)
+    with pytest.raises(DataError, match="run id"):
+        find_run(tmp_path / "run", tmp_path / "work")
+
+
+@pytest.mark.fault(99, "E")
+def test_a_run_is_not_called_by_a_path(store: Store) -> None:
+    with pytest.raises(ModelError, match="not a path"):
+        chosen_runs(store, ["../../secret"], None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])

@@ -17,6 +17,7 @@ import requests
 
 from slicewise.dataset.archives import cannot_write, require_space, unpack_tar
 from slicewise.errors import DataError, DownloadError, OutputError, file_problem
+from slicewise.file_names import file_name
 from slicewise.progress import SILENT, Progress, Task
 
 __all__ = ["download_hippocampus", "fetch_archive", "unpack_tar"]
@@ -78,13 +79,7 @@ def fetch_archive(url: str, md5: str, folder: Path, progress: Progress = SILENT)
         OutputError: no space, or no permission to write.
     """
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if name in ("", ".."):
-        raise DownloadError(
-            url,
-            expected="a URL that ends in a file name",
-            found="none",
-            remedy="correct the URL",
-        )
+    file_name(name, url, suffix=".part", kind=DownloadError, remedy="correct the URL")
     target = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)

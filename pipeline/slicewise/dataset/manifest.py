@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from slicewise.dataset.catalogue import Listing
 from slicewise.dataset.contrasts import all_in_order
 from slicewise.dataset.sources import without_dicom_names
 from slicewise.errors import DataError
+from slicewise.file_names import file_name
 from slicewise.imaging.scan import ScanSource, source_name
 
 COLUMNS = ("image", "label", "patient", "contrast", "case")
@@ -42,7 +43,8 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
     """Read a manifest, or the ``dataset.csv`` of a folder; paths are relative to the file.
 
     Raises:
-        DataError: unreadable, unknown columns, missing files, or contradicting lines.
+        DataError: unreadable, unknown columns, missing files, contradicting lines, or a case that
+            no file can be called after.
     """
     path = root / "dataset.csv" if root.is_dir() else root
     columns, lines = _read(path)
@@ -53,6 +55,7 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
         cases.setdefault(row.case, []).append(row)
     for of_case in cases.values():
         _require_agreement(of_case)
+    _require_distinct(cases)
     found = {case: _by_contrast(data, path, of_case) for case, of_case in cases.items()}
     images = all_in_order(found, data, path)
     labels: dict[str, ScanSource] = {
@@ -93,11 +96,14 @@ def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _R
             found="none",
             remedy="fill the column, or delete the line",
         )
+    if case := line.get("case") or "":
+        # Masks and tables are called after it.
+        file_name(case, f"{where}, column case", remedy="correct the column")
     image = path.parent / line["image"]
     label = path.parent / line["label"] if line.get("label") else None
     return _Row(
         where,
-        line.get("case") or source_name(label or image),
+        case or source_name(label or image),
         line.get("contrast") or data.contrasts[0],
         image,
         label,
@@ -141,6 +147,20 @@ def _require_agreement(rows: list[_Row]) -> None:
             found=found,
             remedy="correct the line, or add a column case",
         )
+
+
+def _require_distinct(cases: Mapping[str, list[_Row]]) -> None:
+    """Refuse cases whose masks would be one file where upper and lower case are the same."""
+    known: dict[str, str] = {}
+    for case, rows in cases.items():
+        other = known.setdefault(case.casefold(), case)
+        if other != case:
+            raise DataError(
+                f"{rows[0].where}, column case",
+                expected="cases that differ by more than upper and lower case",
+                found=f"{case} and {other}",
+                remedy="correct the column; the same case has the same name in all of its lines",
+            )
 
 
 def _by_contrast(data: DataSection, path: Path, rows: list[_Row]) -> dict[str, ScanSource]:

@@ -12,6 +12,7 @@ from slicewise.errors import ScanError
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
 from slicewise.evaluation.scores import Score, score_case
+from slicewise.file_names import require_short_name
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from slicewise.imaging.pseudonyms import Pseudonyms
@@ -69,6 +70,7 @@ def predict_and_score(
         try:
             contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
             assert case.label is not None
+            require_short_name(mask_path(masks, case))
             prediction = segmenter.predict(*contrasts, case=case.name)
             _write_mask(prediction, contrasts[0], mask_path(masks, case))
             reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
@@ -102,9 +104,8 @@ def shown_patient(case: Case, pseudonyms: Pseudonyms) -> str:
 def mask_path(folder: Path, case: Case) -> Path:
     """Where the mask of a case lies; that of a picture is a picture."""
     scan = case.images[0]
-    if isinstance(scan, Path) and is_picture(scan):
-        return folder / f"{case.name}{mask_suffix(scan)}"
-    return folder / f"{case.name}.nii.gz"
+    suffix = mask_suffix(scan) if isinstance(scan, Path) and is_picture(scan) else ".nii.gz"
+    return folder / f"{case.name}{suffix}"
 
 
 def _write_mask(mask: Volume, scan: Volume, path: Path) -> None:

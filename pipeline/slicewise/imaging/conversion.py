@@ -12,6 +12,7 @@ import numpy as np
 from slicewise import __version__
 from slicewise.config import ReadingSection
 from slicewise.errors import ScanError
+from slicewise.file_names import require_short_name
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.files import write_text
@@ -88,6 +89,8 @@ def convert_scan(conversion: Conversion) -> ConvertedVolume:
         OutputError: a file cannot be written.
     """
     source = conversion.source
+    for path in conversion.targets:
+        require_short_name(path)
     volume = read_scan(source, conversion.reading)
     _require_finite(volume, source)
     facts = acquisition_facts(source) if isinstance(source, DicomSeries) else {}

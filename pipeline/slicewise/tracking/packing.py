@@ -15,6 +15,7 @@ from pathlib import Path
 from slicewise.config import OWN_PACKAGE
 from slicewise.errors import ModelError, file_problem
 from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, read_inference
+from slicewise.file_names import file_name
 from slicewise.imaging.files import sha256_of, write_text
 from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from slicewise.segmentation.inference import Predictor
@@ -99,6 +100,8 @@ def unpack_model(folder: Path, where: str) -> ModelFiles:
     if not (folder / _INDEX).is_file():
         return ModelFiles((_sole_checkpoint(folder, where),))
     for name, digest in _digests(folder, where).items():
+        for part in name.split("/"):
+            file_name(part, f"{where}: {_INDEX}", kind=ModelError, remedy="do not use this model")
         path = folder / name
         found = sha256_of(path) if path.is_file() else "no such file"
         if found != digest:

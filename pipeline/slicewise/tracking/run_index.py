@@ -10,6 +10,7 @@ from pathlib import Path
 
 from slicewise.config import Config
 from slicewise.errors import DataError, ModelError
+from slicewise.file_names import file_name
 from slicewise.imaging.files import private_folder
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.records import read_record, write_record
@@ -44,7 +45,8 @@ def remember_run(work: Path, run_id: str, folder: RunFolder, config: Config) -> 
     root = "" if config.data.root is None else str(config.data.root.resolve())
     content = {"folder": str(folder.path.resolve()), "data_root": root}
     private_folder(work / "private")
-    path = private_folder(work / "private" / "runs") / f"{run_id}.json"
+    path = _record(work, run_id)
+    private_folder(path.parent)
     write_record(path, content, private=True)
 
 
@@ -113,9 +115,14 @@ def find_model(model: str | Path, work: Path) -> ModelFiles:
 
 
 def _remembered(work: Path, run_id: str) -> RunPlace | None:
-    path = work / "private" / "runs" / f"{run_id}.json"
-    if not run_id or not path.is_file():
+    if not run_id or not (path := _record(work, run_id)).is_file():
         return None
     known = read_record(path, ("folder", "data_root"), remedy=_REMEMBERED_AGAIN)
     root = known["data_root"]
     return RunPlace(Path(known["folder"]), Path(root) if root else None)
+
+
+def _record(work: Path, run_id: str) -> Path:
+    """The file about a run; its id may come from the record of a folder, or from a server."""
+    name = file_name(run_id, "run id", suffix=".json", remedy="train again, or remove its run.json")
+    return work / "private" / "runs" / f"{name}.json"

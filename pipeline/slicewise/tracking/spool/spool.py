@@ -19,7 +19,8 @@ from typing import Any, Self
 
 from filelock import FileLock
 
-from slicewise.errors import OutputError, file_problem
+from slicewise.errors import ModelError, OutputError, file_problem
+from slicewise.file_names import file_name
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.tracking.processes import is_running, own_start
 from slicewise.tracking.store import Store
@@ -180,6 +181,8 @@ def remember_id(store: Store, spool_id: str, run_id: str) -> None:
 
 def known_id(store: Store, text: str) -> str:
     """MLflow's id of a run that may be named by the id of its spool."""
+    remedy = "list the runs with `slicewise runs list`"
+    file_name(text, f"run {text}", suffix=".json", kind=ModelError, remedy=remedy)
     path = store.folder / "spooled" / f"{text}.json"
     if not path.is_file():
         return text

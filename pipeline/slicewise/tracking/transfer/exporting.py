@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from slicewise.errors import ModelError
+from slicewise.file_names import file_name
 from slicewise.tracking.listing import search_runs
 from slicewise.tracking.spool.spool import known_id
 from slicewise.tracking.store import Store, answering
@@ -74,14 +75,14 @@ def export_runs(store: Store, runs: Sequence[Run], folder: Path) -> Iterator[str
     # A version names the location of its files, not the logged model.
     models: dict[str, str] = {}
     for run in runs:
-        place = folder / RUNS / run.info.run_id
+        place = folder / RUNS / _folder_name(run.info.run_id)
         with answering(store, f"run {run.info.run_id}"):
             experiment = experiments[run.info.experiment_id]
             write_json(place / RUN, _described(run, experiment.name, dict(experiment.tags)))
             _write_metrics(store, run, place / METRICS)
             _fetch(store, run.info.artifact_uri, place / ARTIFACTS)
             for model_id in _logged_models(run):
-                location = _export_model(store, model_id, folder / MODELS / model_id)
+                location = _export_model(store, model_id, folder / MODELS / _folder_name(model_id))
                 models[location] = model_id
         yield run.info.run_name or run.info.run_id
     with answering(store, "the registry"):
@@ -192,6 +193,12 @@ def _version(version: ModelVersion, models: Mapping[str, str]) -> dict[str, Any]
         "description": version.description or "",
         "tags": dict(version.tags or {}),
     }
+
+
+def _folder_name(text: str) -> str:
+    """An id of the store, as the name of a folder of the package."""
+    remedy = "the store may be damaged; export the other runs"
+    return file_name(text, "id in the store", suffix="", kind=ModelError, remedy=remedy)
 
 
 def _unknown(store: Store, what: str) -> ModelError:

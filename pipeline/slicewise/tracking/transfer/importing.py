@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slicewise.file_names import file_name
 from slicewise.tracking.store import Store, answering
 from slicewise.tracking.transfer.exporting import PARENT_TAG
 from slicewise.tracking.transfer.package import (
@@ -25,6 +26,7 @@ OLD_RUN_TAG = "slicewise.imported_from.run_id"
 OLD_MODEL_TAG = "slicewise.imported_from.model_id"
 OLD_VERSION_TAG = "slicewise.imported_from.version"
 _COMPLETE_TAG = "slicewise.import_complete"
+_NOT_OURS = "do not use this file; export the runs again"
 _POINTS_AT_ONCE, _PARAMETERS_AT_ONCE = 1000, 100
 
 
@@ -48,8 +50,16 @@ class Imported:
 
 
 def exported_runs(folder: Path) -> list[dict[str, Any]]:
-    """The runs of a package, parents before their children."""
+    """The runs of a package, parents before their children.
+
+    Raises:
+        DataError: an id that does not stand for a folder of the package.
+    """
     runs = [read_json(path) for path in sorted((folder / RUNS).glob(f"*/{RUN}"))]
+    for run in runs:
+        # Folders of the package are found by them.
+        for name in (run["run_id"], *(output["model_id"] for output in run["outputs"])):
+            file_name(str(name), f"{RUN} in the package", suffix="", remedy=_NOT_OURS)
     return sorted(runs, key=lambda run: (PARENT_TAG in run["tags"], run["start_time"]))
 
 
