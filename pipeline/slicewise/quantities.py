@@ -1,4 +1,4 @@
-"""Writes counts, figures and volumes for people."""
+"""Writes counts, figures, durations and volumes for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 _LEAST_ML = 0.0005
 _WHOLE_FROM_ML = 999.5
+_SECONDS_UP_TO, _MINUTES_UP_TO = 99.5, 99.95
 
 
 def counted(number: int, noun: str) -> str:
@@ -21,6 +22,14 @@ def noun_for(number: int, noun: str) -> str:
 def figure(value: float, digits: int = 4) -> str:
     """A figure with fixed decimals; a dash where it is undefined."""
     return "-" if value != value else f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """A duration in seconds, minutes or hours, whichever is readable: 45 s, 3.1 min, 2.5 h."""
+    if seconds < _SECONDS_UP_TO:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < _MINUTES_UP_TO else f"{minutes / 60:.1f} h"
 
 
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:

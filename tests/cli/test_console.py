@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from rich.progress import Progress as RichProgress
 
 from slicewise.cli import console
 from slicewise.cli.flags import with_flags
 from slicewise.progress import PartOfTask
 
 
-def test_a_bar_moves_within_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bar(monkeypatch: pytest.MonkeyPatch) -> RichProgress:
+    """The bar of a terminal."""
     bar = console.progress_bar()
     monkeypatch.setattr(console, "progress_bar", lambda: bar)
+    monkeypatch.setattr(console, "shows_bars", lambda: True)
+    return bar
+
+
+def test_a_bar_moves_within_an_item(bar: RichProgress) -> None:
     seen = []
     with console.ConsoleProgress().task("predicting", 2) as task:
         for number in range(2):
@@ -22,9 +30,7 @@ def test_a_bar_moves_within_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bar.tasks[0].completed == bar.tasks[0].total == 2
 
 
-def test_a_task_within_a_task_joins_its_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    bar = console.progress_bar()
-    monkeypatch.setattr(console, "progress_bar", lambda: bar)
+def test_a_task_within_a_task_joins_its_display(bar: RichProgress) -> None:
     progress = console.ConsoleProgress()
     with progress.task("folds", 5), progress.task("training", 100, completed=20) as inner:
         inner.update(30, detail="loss 0.5")
@@ -58,3 +64,17 @@ def test_messages_name_options_to_python_and_flags_to_the_command_line(
 )
 def test_options_become_flags(text: str, shown: str) -> None:
     assert with_flags(text) == shown
+
+
+@pytest.mark.fault(138, "OK")
+def test_without_a_terminal_there_are_lines_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(console.notes, "print", lambda text, **_: shown.append(text))
+    progress = console.ConsoleProgress()
+    assert not console.shows_bars()
+    with progress.task("training", 4, completed=1) as task:
+        task.update(3, detail="loss 0.5")
+        progress.message("validation Dice 0.9")
+        task.update(4)
+    progress.message("done")
+    assert shown == ["validation Dice 0.9", "training: 4 of 4 (100 %), 0 s, loss 0.5", "done"]

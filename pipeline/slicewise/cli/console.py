@@ -22,11 +22,17 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from slicewise.cli.flags import with_flags
+from slicewise.cli.plain_progress import PlainProgress
 from slicewise.progress import Task
 
 _WIDTH_OF_FILES = 140
 output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 notes = Console(stderr=True, highlight=False)
+
+
+def note(text: str) -> None:
+    """A line next to the results."""
+    notes.print(_harmless(text), markup=False, soft_wrap=True)
 
 
 def progress_bar() -> RichProgress:
@@ -43,17 +49,30 @@ def progress_bar() -> RichProgress:
     )
 
 
+def shows_bars() -> bool:
+    """Whether bars can move here; a log file or a pipe gets lines instead."""
+    return notes.is_interactive or notes.is_jupyter
+
+
 class ConsoleProgress:
-    """Shows the progress of use cases as bars, and their messages as notes."""
+    """Shows the progress of use cases as bars or lines, and their messages as notes."""
 
     def __init__(self) -> None:
         self._bar: RichProgress | None = None
+        self._lines = PlainProgress(note)
 
     @contextmanager
     def task(
         self, description: str, total: float | None = None, *, completed: float = 0
     ) -> Iterator[Task]:
-        """A bar with counts and the remaining time; tasks within a task join its display."""
+        """A bar with counts and the remaining time; tasks within a task join its display.
+
+        Without a terminal, a line at least every 30 seconds.
+        """
+        if not shows_bars():
+            with self._lines.task(description, total, completed=completed) as task:
+                yield task
+            return
         if self._bar is not None:
             yield _begun(self._bar, description, total, completed)
             return
@@ -102,11 +121,6 @@ def _begun(bar: RichProgress, description: str, total: float | None, completed: 
 def loading() -> AbstractContextManager[object]:
     """A sign of life while the libraries load, which takes seconds."""
     return notes.status("loading the libraries")
-
-
-def note(text: str) -> None:
-    """A line next to the results."""
-    notes.print(_harmless(text), markup=False, soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
