@@ -116,6 +116,10 @@ class TrainingError(SlicewiseError):
     """Training cannot continue."""
 
 
+class WorkerError(SlicewiseError):
+    """Child processes cannot be started."""
+
+
 class DownloadError(SlicewiseError):
     """A download failed, or does not match its checksum."""
 

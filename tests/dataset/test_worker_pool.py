@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import os
+import sys
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +20,7 @@ from slicewise.dataset.worker_pool import (
     run_on_all_scans,
     run_on_scans,
 )
-from slicewise.errors import ScanError, UsageError
+from slicewise.errors import ScanError, UsageError, WorkerError
 from slicewise.progress import SILENT
 
 # Workers import what they run by name, and test modules have no name that they could import:
@@ -24,12 +31,28 @@ MISSING = (
     ".read_nifti(__import__('pathlib').Path('absent.nii'))"
 )
 
+FRAGILE = """
+import os
+from pathlib import Path
+
+left = Path(__file__).with_name("left")
+if deaths := int(left.read_text()):
+    left.write_text(str(deaths - 1))
+    os.kill(os.getpid(), 9)
+
+
+def double(item):
+    return 2 * item
+"""
+
 
 def counted(path: Path, expression: str) -> str:
     """The expression, with a mark in a file each time that it is begun."""
-    return f"(open({str(path)!r}, 'a').write('x'), {expression})[1]"
+    opened = f"__import__('os').open({str(path)!r}, 1025 | 64)"
+    return f"(__import__('os').write({opened}, b'x'), {expression})[1]"
 
 
+@pytest.mark.fault(74, "Q")
 def test_faults_stay_with_their_items(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     first = f"({DIE} if len(open({str(tmp_path / 'once')!r}).read()) < 2 else 'survived')"
@@ -44,8 +67,70 @@ def test_faults_stay_with_their_items(tmp_path: Path) -> None:
     assert error.where == "absent.nii"
     death = results[always]
     assert isinstance(death, ScanError)
-    assert "died twice (exit code -9)" in death.found
+    assert "SIGKILL" in death.found
     assert marks.read_text() == "xx"
+
+
+@pytest.mark.fault(109, "Q")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_does_not_fit_into_memory_is_tried_again_by_itself(
+    tmp_path: Path, workers: int
+) -> None:
+    marks = tmp_path / "marks"
+    results = dict(run_on_scans(eval, [counted(marks, "bytearray(2**60)"), "1 + 1"], workers))
+    assert results.pop("1 + 1") == 2
+    (error,) = results.values()
+    assert isinstance(error, ScanError)
+    assert "memory" in error.found
+    assert marks.read_text() == ("xx" if workers else "x")
+
+
+@pytest.fixture
+def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """File with the number of processes that a kill still ends while they import `fragile`."""
+    monkeypatch.setattr("slicewise.dataset.worker_pool.START_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.syspath_prepend(tmp_path)
+    left = tmp_path / "left"
+    left.write_text("0")
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    yield left
+    sys.modules.pop("fragile", None)
+
+
+@pytest.mark.fault(110, "E")
+@pytest.mark.parametrize("deaths", [1, 100])
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(
+    fragile: Path, deaths: int
+) -> None:
+    function = importlib.import_module("fragile").double
+    fragile.write_text(str(deaths))
+    items = list(range(40))
+    if deaths == 1:
+        assert dict(run_on_scans(function, items, 2)) == {item: 2 * item for item in items}
+        return
+    with pytest.raises(WorkerError, match="3 tries") as caught:
+        list(run_on_scans(function, items, 2))
+    assert "ulimit -u" in caught.value.remedy
+
+
+@pytest.mark.fault(110, "E")
+@pytest.mark.parametrize("failures", [1, 100])
+def test_a_system_that_is_out_of_processes(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    monkeypatch.setattr("slicewise.dataset.worker_pool.START_PAUSES_SECONDS", (0.0, 0.0))
+    start, left = ForkServerProcess._Popen, [None] * failures
+
+    def short(process: BaseProcess) -> Any:
+        if left:
+            left.pop()
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "_Popen", staticmethod(short))
+    if failures == 1:
+        assert list(run_on_scans(eval, ["3"], 2)) == [("3", 3)]
+        return
+    with pytest.raises(WorkerError, match="Resource temporarily unavailable"):
+        list(run_on_scans(eval, ["3"], 2))
 
 
 def test_our_own_mistakes_are_not_swallowed() -> None:

@@ -6,19 +6,34 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.util import Finalize
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, UsageError
-from slicewise.imaging.child_processes import ForkedChildren
+from slicewise.imaging.child_processes import (
+    START_PAUSES_SECONDS,
+    ForkedChildren,
+    how_it_ended,
+    not_started,
+)
+from slicewise.imaging.memory import MemoryShortageError, be_ended_first, within_memory
 from slicewise.progress import Progress, tracked
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_SCHEDULED_PER_WORKER = 2
+
+
+class _PoolBrokenError(Exception):
+    """The processes of a pool ended while they started, or could not be started."""
 
 
 def default_workers() -> int:
@@ -51,44 +66,26 @@ def run_on_scans(
 
     ``workers`` is the number of processes; with 0, the work is done in this process.
 
-    A ``ScanError`` is the result of its item. An item whose process dies is tried once more, then
-    its result is a ``ScanError`` as well. All other exceptions, such as a full disk, are raised.
+    A ``ScanError`` is the result of its item. An item whose process dies, or that does not fit
+    into memory next to others, is tried once more by itself; then its result is a ``ScanError`` as
+    well. All other exceptions, such as a full disk, are raised.
+
+    Raises:
+        WorkerError: the processes cannot be started.
     """
     items = list(items)
-    if not items:
-        return
     if not workers:
-        yield from _in_this_process(function, items)
+        for item in items:
+            yield item, _or_error(function, item)
         return
-    # Workers are forked from a clean server process: they inherit no threads or locks, and modules
-    # are imported only once.
-    context = ForkedChildren()
-    context.set_forkserver_preload([function.__module__])
-    with ProcessPool(
-        max_workers=min(workers, len(items)),
-        initializer=_prepare_worker,
-        initargs=(function.__module__,),
-        context=context,
-    ) as pool:
-        waiting: dict[Future[Result], Item] = {
-            pool.schedule(function, args=(item,)): item for item in items
-        }
-        again: dict[Future[Result], Item] = {}
-        try:
-            for future in as_completed(waiting):
-                item = waiting[future]
-                if isinstance(future.exception(), ProcessExpired):
-                    again[pool.schedule(function, args=(item,))] = item
-                else:
-                    outcome = _result(future, item)
-                    yield item, outcome
-            for future in as_completed(again):
-                outcome = _result(future, again[future])
-                yield again[future], outcome
-        except BaseException:
-            # A caller that stops early does not wait for the rest.
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
+    alone: list[Item] = []
+    for item, result in _in_processes(function, items, workers):
+        if isinstance(result, ProcessExpired | MemoryShortageError):
+            alone.append(item)
+        else:
+            yield item, result
+    for item, result in _in_processes(function, alone, 1):
+        yield item, _died(item, result) if isinstance(result, ProcessExpired) else result
 
 
 def run_on_all_scans(
@@ -110,29 +107,84 @@ def run_on_all_scans(
         yield item, result
 
 
-def _in_this_process(
-    function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[tuple[Item, Result | ScanError]]:
-    for item in items:
+def _in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Result | ScanError | ProcessExpired]]:
+    """Results of all items; pools whose processes die at their start are replaced."""
+    left = dict(enumerate(items))
+    pauses = iter(START_PAUSES_SECONDS)
+    while left:
         try:
-            result: Result | ScanError = function(item)
-        except ScanError as error:
-            result = error
-        yield item, result
+            for number, result in _in_pool(function, left, min(workers, len(left))):
+                pauses = iter(START_PAUSES_SECONDS)
+                yield left.pop(number), result
+        except _PoolBrokenError as error:
+            pause = next(pauses, None)
+            if pause is None:
+                raise not_started(error) from error
+            time.sleep(pause)
 
 
-def _result(future: Future[Result], item: object) -> Result | ScanError:
+def _in_pool(
+    function: Callable[[Item], Result], items: Mapping[int, Item], workers: int
+) -> Iterator[tuple[int, Result | ScanError | ProcessExpired]]:
+    # Workers are forked from a clean server process: they inherit no threads or locks, and modules
+    # are imported only once.
+    context = ForkedChildren()
+    context.set_forkserver_preload([function.__module__])
+    with ProcessPool(
+        max_workers=workers,
+        initializer=_prepare_worker,
+        initargs=(function.__module__,),
+        context=context,
+    ) as pool:
+        try:
+            queue = iter(tuple(items.items()))
+            waiting: dict[Future[Result | ScanError], int] = {}
+            while True:
+                # Pebble forgets tasks that it has not sent when its processes cannot be started.
+                for number, item in islice(queue, _SCHEDULED_PER_WORKER * workers - len(waiting)):
+                    waiting[_scheduled(pool, function, item)] = number
+                if not waiting:
+                    return
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), _result(future)
+        except BaseException:
+            # A caller that stops early does not wait for the rest.
+            pool.stop()  # type: ignore[no-untyped-call]
+            raise
+
+
+def _scheduled(
+    pool: ProcessPool, function: Callable[[Item], Result], item: Item
+) -> Future[Result | ScanError]:
+    try:
+        return pool.schedule(_or_error, args=(function, item))
+    except (BrokenProcessPool, RuntimeError, OSError) as error:
+        raise _PoolBrokenError from error
+
+
+def _result(future: Future[Any]) -> Any:
     try:
         return future.result()
+    except ProcessExpired as death:
+        return death
+    except BrokenProcessPool as error:
+        raise _PoolBrokenError from error
+
+
+def _or_error(function: Callable[[Item], Result], item: Item) -> Result | ScanError:
+    try:
+        with within_memory(_name(item)):
+            return function(item)
     except ScanError as error:
         return error
-    except ProcessExpired as death:
-        return _died(item, death)
 
 
 def _prepare_worker(module: str) -> None:
     # The server process may have been started for another function.
     importlib.import_module(module)
+    be_ended_first()
     # Functions without torch must not wait for its import.
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -142,10 +194,14 @@ def _prepare_worker(module: str) -> None:
     Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=1000)
 
 
+def _name(item: object) -> str:
+    return str(getattr(item, "name", item))
+
+
 def _died(item: object, death: ProcessExpired) -> ScanError:
     return ScanError(
-        str(getattr(item, "name", item)),
+        _name(item),
         expected="a worker process that finishes",
-        found=f"a process that died twice (exit code {death.exitcode})",
-        remedy="check that the scan fits into memory, or use fewer `workers`",
+        found=f"two that {how_it_ended(death.exitcode)}",
+        remedy="check the file and that the scan fits into memory, or leave the scan out",
     )

@@ -11,8 +11,9 @@ from slicewise.dataset.contrasts import read_contrasts
 from slicewise.errors import ScanError
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
-from slicewise.evaluation.scores import Score, score_case
+from slicewise.evaluation.scores import CaseScores, Score, score_case
 from slicewise.file_names import require_short_name
+from slicewise.imaging.memory import within_memory
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from slicewise.imaging.pseudonyms import Pseudonyms
@@ -63,37 +64,49 @@ def predict_and_score(
     Raises:
         OutputError: a mask cannot be written.
     """
-    config = segmenter.config
-    structures = structures_of(config.data.labels, config.structures)
     found = ScoredCases([], {}, [])
     for case in tracked(cases, progress, "predicting", len(cases)):
         try:
-            contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
-            assert case.label is not None
-            require_short_name(mask_path(masks, case))
-            prediction = segmenter.predict(*contrasts, case=case.name)
-            _write_mask(prediction, contrasts[0], mask_path(masks, case))
-            reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
-            patient = shown_patient(case, pseudonyms)
-            scored = score_case(
-                case.name,
-                prediction,
-                reference,
-                structures,
-                patient=patient,
-                probabilities=prediction.probabilities,
-            )
-            if collector is not None:
-                held_out = HeldOutCase(case.name, patient, contrasts, reference)
-                found.evidence.append(collector.evidence(held_out, prediction))
+            with within_memory(case.name):
+                scored, evidence = _score_one(segmenter, case, masks, pseudonyms, collector)
         except ScanError as error:
             found.set_aside.append(SetAside.from_error(case.name, error))
             continue
+        found.evidence.extend(evidence)
         found.scores.extend(scored.scores)
         for name, bins in scored.reliability.items():
             known = found.reliability.get(name)
             found.reliability[name] = bins if known is None else known + bins
     return found
+
+
+def _score_one(
+    segmenter: Segmenter,
+    case: Case,
+    masks: Path,
+    pseudonyms: Pseudonyms,
+    collector: EvidenceCollector | None,
+) -> tuple[CaseScores, list[CaseEvidence]]:
+    config = segmenter.config
+    contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
+    assert case.label is not None
+    require_short_name(mask_path(masks, case))
+    prediction = segmenter.predict(*contrasts, case=case.name)
+    _write_mask(prediction, contrasts[0], mask_path(masks, case))
+    reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
+    patient = shown_patient(case, pseudonyms)
+    scored = score_case(
+        case.name,
+        prediction,
+        reference,
+        structures_of(config.data.labels, config.structures),
+        patient=patient,
+        probabilities=prediction.probabilities,
+    )
+    if collector is None:
+        return scored, []
+    held_out = HeldOutCase(case.name, patient, contrasts, reference)
+    return scored, [collector.evidence(held_out, prediction)]
 
 
 def shown_patient(case: Case, pseudonyms: Pseudonyms) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -21,9 +21,14 @@ from typing import ParamSpec, Self, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, Where
-from slicewise.imaging.child_processes import SpawnedChildren
+from slicewise.imaging.child_processes import (
+    START_PAUSES_SECONDS,
+    SpawnedChildren,
+    how_it_ended,
+    not_started,
+)
+from slicewise.imaging.memory import GIBIBYTE, be_ended_first, is_out_of_memory
 
-GIBIBYTE = 1024**3
 DEFAULT_MEMORY_BYTES = GIBIBYTE
 DEFAULT_TIMEOUT_SECONDS = 60.0
 WARM_IMPORTS = ("numpy", "pydicom.pixels")
@@ -35,6 +40,10 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
+
+
+class _NotStartedError(Exception):
+    """The children ended before they took the call."""
 
 
 class ChildDiedError(ScanError):
@@ -88,29 +97,49 @@ class Sandbox:
 
         Raises:
             ChildDiedError: a signal or a limit ended the child.
+            WorkerError: no child can be started.
             SlicewiseError: raised by the function itself.
         """
-        for last_try in (False, True):
+        for pause in (*START_PAUSES_SECONDS, None):
+            try:
+                return self._call_once(function, arguments, where, timeout_seconds)
+            except _NotStartedError as error:
+                # The first thread to notice has closed the pool for all threads.
+                self.close()
+                if pause is None:
+                    raise not_started(error) from error
+                time.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _call_once(
+        self,
+        function: Callable[..., Result],
+        arguments: tuple[object, ...],
+        where: Where,
+        timeout_seconds: float,
+    ) -> Result:
+        try:
             pool = self._running_pool()
             future = pool.schedule(function, args=arguments, timeout=timeout_seconds)
-            try:
-                return future.result(timeout_seconds + GRACE_SECONDS)
-            except (BrokenProcessPool, CancelledError) as error:
-                # A child died between two calls, or before it had taken one; the first thread to
-                # notice has closed the pool for all threads.
+        except (BrokenProcessPool, RuntimeError, OSError) as error:
+            raise _NotStartedError from error
+        try:
+            return future.result(timeout_seconds + GRACE_SECONDS)
+        except (BrokenProcessPool, CancelledError) as error:
+            # A child died between two calls, or before it had taken one.
+            raise _NotStartedError from error
+        except ProcessExpired as error:
+            found = f"a child process that {how_it_ended(error.exitcode)}"
+            raise _child_died(where, found) from error
+        except FutureTimeoutError as error:
+            if not future.done():
                 self.close()
-                if last_try:
-                    raise _child_did_not_start(where) from error
-            except ProcessExpired as error:
-                raise _child_died(where, _cause_of_death(error.exitcode)) from error
-            except MemoryError as error:
-                found = f"more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory in use"
-                raise _child_died(where, found) from error
-            except FutureTimeoutError as error:
-                if not future.done():
-                    self.close()
-                raise _child_died(where, f"no result after {timeout_seconds:g} s") from error
-        raise AssertionError("the last try returns or raises")
+            raise _child_died(where, f"no result after {timeout_seconds:g} s") from error
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            found = f"more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory in use"
+            raise _child_died(where, found) from error
 
     def close(self) -> None:
         """Stop the children; a later call starts new ones."""
@@ -150,6 +179,7 @@ def shared_sandbox(children: int = 1) -> Sandbox:
 
 def _prepare_child(memory_bytes: int) -> None:
     _silence()
+    be_ended_first()
     for name in WARM_IMPORTS:
         importlib.import_module(name)
     if sys.platform != "win32":
@@ -177,22 +207,6 @@ def _address_space_bytes() -> int | None:
     if not status.exists():
         return None
     return int(status.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cause_of_death(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"a child process that ended with status {exit_code}"
-    return f"a child process that died of {signal.Signals(-exit_code).name}"
-
-
-def _child_did_not_start(where: Where) -> ChildDiedError:
-    return ChildDiedError(
-        where,
-        expected="a running child process",
-        found="a child process that ended at its start",
-        remedy="guard the main code of your script with if __name__ == '__main__'; otherwise the "
-        "file is damaged or malicious",
-    )
 
 
 def _child_died(where: Where, found: str) -> ChildDiedError:

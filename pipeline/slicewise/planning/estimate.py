@@ -23,6 +23,7 @@ from slicewise.segmentation.device import (
     resolve_precision,
 )
 from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.networks import build_network
 from slicewise.segmentation.training import Training
 
@@ -97,7 +98,7 @@ def estimate(fingerprint: Fingerprint, config: Config, sample: Sample) -> Estima
     precision = resolve_precision(config.training, device)
     training = config.training.model_copy(update={"precision": precision})
     config = config.model_copy(update={"training": training})
-    with peak_memory(device) as memory:
+    with peak_memory(device) as memory, memory_for_training(config):
         step_seconds = _step_seconds(config, sample, timing)
     preprocessing, folds = config.preprocessing, config.data.fold_count
     views = views_of(fingerprint.cases, preprocessing.plane, preprocessing.spacing_mm)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from slicewise import __version__
@@ -14,6 +13,7 @@ from slicewise.config import Config, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import CheckpointError, OutputError, file_problem
+from slicewise.imaging.memory import is_out_of_memory
 from slicewise.segmentation.checkpoint import LAST, load_checkpoint
 from slicewise.segmentation.training import Training
 
@@ -87,10 +87,10 @@ def resume_training(
     assert checkpoint.training_state is not None
     try:
         training.restore(checkpoint.training_state)
-    except torch.OutOfMemoryError:
-        # A RuntimeError too, which says nothing about the checkpoint.
-        raise
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            # It says nothing about the checkpoint.
+            raise
         raise CheckpointError(
             path,
             expected=f"the training state of Slicewise {__version__}",

@@ -33,6 +33,7 @@ from slicewise.segmentation.device import (
 from slicewise.segmentation.finetuning import start_from
 from slicewise.segmentation.interruption import SignalWatch
 from slicewise.segmentation.losses import SegmentationLoss
+from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.networks import build_network, init_output_bias
 from slicewise.segmentation.optimization import RunningAverage, build_optimizer, build_schedule
 from slicewise.segmentation.validation import ValidationScore, validate
@@ -154,7 +155,7 @@ class Training:
         steps = self.config.training.steps
         assert steps is not None, "resolve the budget first"
         saved_at = time.monotonic()
-        with SignalWatch() as signals, _oom_as_error(self.config):
+        with SignalWatch() as signals, memory_for_training(self.config):
             while self.progress.step < steps and not self._out_of_patience():
                 observer.on_step(self.progress.step + 1, self.step())
                 if self._validation_is_due(steps):
@@ -309,20 +310,6 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _oom_as_error(config: Config) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        height, width = config.network.window
-        raise TrainingError(
-            "training.batch_size, network.window",
-            expected="batches that fit into the memory of the GPU",
-            found=f"{config.training.batch_size} windows of {height} x {width}, which do not fit",
-            remedy="lower one of the two; the last checkpoint is intact",
-        ) from error
 
 
 def _mixed(seed: int, step: int) -> int:

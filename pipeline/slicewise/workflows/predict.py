@@ -28,6 +28,7 @@ from slicewise.imaging.masks import (
     probabilities_path,
     uncertainty_path,
 )
+from slicewise.imaging.memory import within_memory
 from slicewise.imaging.nifti.writing import write_probabilities, write_volume
 from slicewise.imaging.scan import ScanSource, find_scans, read_scan
 from slicewise.imaging.structures import structures_of
@@ -129,9 +130,10 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
     with progress.task("predicting", len(scans)) as task:
         for number, (name, sources) in enumerate(scans.items()):
             try:
-                part = PartOfTask(task, number)
-                found, volumes = _segment(segmenter, output, name, sources, part)
-                _write(found, volumes[0], output, sources[0], targets[name], options)
+                with within_memory(name):
+                    part = PartOfTask(task, number)
+                    found, volumes = _segment(segmenter, output, name, sources, part)
+                    _write(found, volumes[0], output, sources[0], targets[name], options)
             except ScanError as error:
                 done.failures[name] = error
                 set_aside.append(SetAside.from_error(name, error))
@@ -140,6 +142,8 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
                 done.confidences[name] = found.confidences
                 texts = (text for volume in volumes for text in volume.warnings)
                 done.warnings[name] = tuple(texts)
+                # The next scan needs the memory.
+                del found, volumes
             task.update(number + 1)
     _write_sources(private_folder(work.path / "predictions") / "sources.jsonl", scans, targets)
     if len(done.failures) == len(scans) == 1:

@@ -14,6 +14,7 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import ScanError, SlicewiseError
 from slicewise.evaluation.predict_and_score import mask_path
 from slicewise.evaluation.results import Results
+from slicewise.imaging.memory import within_memory
 from slicewise.imaging.scan import ScanSource, read_label, read_scan
 from slicewise.imaging.structures import Structure
 from slicewise.progress import Progress, tracked
@@ -124,8 +125,9 @@ def _draw(chosen: Sequence[Choice], reader: CaseReader, progress: Progress) -> _
     done = _Drawn()
     for choice in tracked(chosen, progress, "drawing cases", len(chosen)):
         try:
-            shown = reader.read(choice.name)
-            done.cases.append(_reported(choice, shown, reader.config))
+            with within_memory(choice.name):
+                shown = reader.read(choice.name)
+                done.cases.append(_reported(choice, shown, reader.config))
         except ScanError as error:
             done.failed.append(choice.name)
             progress.message(f"no picture of {choice.name}: {error.reason}")

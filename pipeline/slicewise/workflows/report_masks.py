@@ -14,6 +14,7 @@ from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, U
 from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.masks import find_masks
+from slicewise.imaging.memory import within_memory
 from slicewise.imaging.pictures import is_picture, read_picture_mask
 from slicewise.imaging.scan import ScanSource, read_scan
 from slicewise.imaging.structures import COLOURS, Structure
@@ -46,7 +47,8 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
     masks: dict[str, dict[int, float]] = {}
     for name, path in tracked(paths.items(), progress, "reading masks", len(paths)):
         try:
-            masks[name] = _volumes_ml(path)
+            with within_memory(path):
+                masks[name] = _volumes_ml(path)
         except ScanError as error:
             progress.message(f"left out: {name}: {error.reason}")
     if not masks:

@@ -30,6 +30,7 @@ from slicewise.progress import Progress
 from slicewise.quantities import figure
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.resuming import resume_training, sole_user
 from slicewise.segmentation.training import Training
 from slicewise.tracking.model_card import model_card
@@ -143,7 +144,8 @@ def train_fold(
         record_initial_model(setup.initial, folder, resume=setup.resume)
         for text in cases.summary():
             progress.message(text)
-        training = _training(setup, cases, folder)
+        with memory_for_training(config):
+            training = _training(setup, cases, folder)
         if setup.resume and folder.is_finished:
             progress.message(f"{folder.path} is finished already")
             return _finished(setup, fold, folder)
