@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +11,9 @@ import pytest
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
-from slicewise.errors import CheckpointError, ModelError, OutputError
+from slicewise.errors import CheckpointError, ModelError
 from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
-from slicewise.segmentation.resuming import resume_training, sole_user
+from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
 
 MakeConfig = Callable[..., Config]
@@ -151,53 +149,3 @@ def test_the_state_of_another_version(
     with pytest.raises(CheckpointError, match="parameter groups") as caught:
         resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
     assert f"`initial` {tmp_path / 'last.pt'}" in caught.value.remedy
-
-
-def use(folder: Path) -> None:
-    with sole_user(folder):
-        pass
-
-
-def test_one_folder_one_user(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "out"
-    with sole_user(folder), pytest.raises(OutputError, match="another process") as caught:
-        use(folder)
-    assert caught.value.where == str(folder)
-    use(folder)  # free again
-
-
-def test_another_process_holds_the_folder(tmp_path: Path) -> None:
-    code = (
-        "import sys, filelock\n"
-        "with filelock.FileLock(sys.argv[1]):\n"
-        "    print('held', flush=True)\n"
-        "    sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / ".lock")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(OutputError, match="choose another `out`"):
-            use(tmp_path)
-        process.communicate("")
-    use(tmp_path)
-
-
-def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
-    def fail() -> None:
-        with sole_user(tmp_path):
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    use(tmp_path)
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="a folder that can be written"):
-        use(tmp_path / "file" / "out")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.errors import OutputError, file_problem
+from slicewise.imaging.files import part_prefix
 
 _ARRAYS = ("image.npy", "label.npy", "points.npy")
 _FACTS = "facts.json"
@@ -60,7 +61,7 @@ def store(
     """Write an entry atomically, by renaming its folder."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(".part", part_prefix(folder.parent), folder.parent))
         try:
             arrays: tuple[NDArray[Any], ...] = (
                 np.ascontiguousarray(image),

@@ -7,7 +7,6 @@ connection breaks.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ import requests
 from slicewise.dataset.archives import cannot_write, require_space, unpack_tar
 from slicewise.errors import DataError, DownloadError, OutputError, file_problem
 from slicewise.file_names import file_name
+from slicewise.imaging.files import part_folder
 from slicewise.progress import SILENT, Progress, Task
 
 __all__ = ["download_hippocampus", "fetch_archive", "unpack_tar"]
@@ -254,15 +254,14 @@ def _published(task: str) -> tuple[str, str]:
 
 def _unpack_data_set(archive: Path, target: Path) -> None:
     """Unpack next to the target and rename, so that an interruption leaves no partial data set."""
-    with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=target.parent) as temporary:
-        unpack_tar(archive, Path(temporary))
-        unpacked = Path(temporary) / target.name
+    with part_folder(target.parent) as temporary:
+        unpack_tar(archive, temporary)
+        unpacked = temporary / target.name
         if not (unpacked / "dataset.json").is_file():
             raise DataError(
                 archive,
                 expected=f"{target.name}/dataset.json in the archive",
-                found=", ".join(sorted(item.name for item in Path(temporary).iterdir()))
-                or "nothing",
+                found=", ".join(sorted(item.name for item in temporary.iterdir())) or "nothing",
                 remedy="give the URL of the archive of this data set",
             )
         try:

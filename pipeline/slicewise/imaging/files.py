@@ -7,14 +7,72 @@ import hashlib
 import io
 import math
 import os
+import platform
+import re
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from slicewise.errors import OutputError, file_problem
+
+BeforeRename = Callable[[Path, Path], None]
+"""Is handed the complete temporary file, and the path that it is about to get."""
+_before_rename: list[BeforeRename] = []
+_tidied: set[Path] = set()
+"""Folders without temporary files of killed processes."""
+
+
+@contextmanager
+def before_rename(action: BeforeRename) -> Iterator[None]:
+    """Do something for each file of this process that is complete, before it is in its place."""
+    _before_rename.append(action)
+    try:
+        yield
+    finally:
+        _before_rename.remove(action)
+
+
+def part_prefix(folder: Path) -> str:
+    """Begins the names of temporary files and folders of this process.
+
+    Those that killed processes of this machine have left in the folder are removed first.
+    """
+    if folder not in _tidied:
+        _tidied.add(folder)
+        _remove_left_parts(folder)
+    return f".{platform.node()}.{os.getpid()}."
+
+
+@contextmanager
+def part_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder in another one, from where its content is moved to where it belongs.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    prefix = part_prefix(parent)
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, suffix=".part", dir=parent, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
+
+
+def _remove_left_parts(folder: Path) -> None:
+    pattern = re.compile(rf"\.{re.escape(platform.node())}\.(\d+)\..*\.part(\.|$)")
+    for path in folder.iterdir():
+        known = pattern.match(path.name)
+        if known is None or psutil.pid_exists(int(known.group(1))):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -29,7 +87,8 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         suffix = ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix
-        handle, name = tempfile.mkstemp(prefix=".", suffix=f".part{suffix}", dir=path.parent)
+        prefix = part_prefix(path.parent)
+        handle, name = tempfile.mkstemp(f".part{suffix}", prefix, path.parent)
         os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -41,6 +100,8 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         if not private:
             # mkstemp creates private files; other files get permissions according to the umask.
             temporary.chmod(0o666 & ~_umask())
+        for action in _before_rename:
+            action(temporary, path)
         temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error

@@ -15,6 +15,7 @@ from typing import Self
 
 from slicewise.errors import OutputError, SlicewiseError, file_problem
 from slicewise.imaging.dicom.uids import uid_of
+from slicewise.imaging.files import part_prefix
 
 KEY_FILE = "pseudonym.key"
 KEY_BYTES = 32
@@ -80,7 +81,7 @@ def _make_key_once(path: Path) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         # mkstemp creates files that only their owner can read.
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(".part", part_prefix(path.parent), path.parent)
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(secrets.token_hex(KEY_BYTES) + "\n")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from slicewise import __version__
 from slicewise.config import Config, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import listed
-from slicewise.errors import CheckpointError, OutputError, file_problem
+from slicewise.errors import CheckpointError
 from slicewise.imaging.memory import is_out_of_memory
 from slicewise.segmentation.checkpoint import LAST, load_checkpoint
 from slicewise.segmentation.training import Training
@@ -27,37 +24,6 @@ _MAY_DIFFER = (
     "tracking.experiment",
     "tracking.model_name",
 )
-
-
-@contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
-    """Hold a folder for one process.
-
-    Raises:
-        OutputError: another process writes there, or it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise OutputError(
-            folder,
-            expected="a folder that no other training writes to",
-            found="another process holds its lock",
-            remedy="wait for it to end, or choose another `out`",
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            folder,
-            expected="a folder that can be written",
-            found=file_problem(error),
-            remedy="choose another `out` or correct its permissions",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def resume_training(

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from slicewise.errors import OutputError
 from slicewise.evaluation.results import RESULTS
+from slicewise.imaging.locking import sole_user
 from slicewise.segmentation.checkpoint import LAST
-from slicewise.segmentation.resuming import sole_user
 from slicewise.tracking.run_folder import BASELINE_FILES, TRAINING_FILES, RunFolder
 
 

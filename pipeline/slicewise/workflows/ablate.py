@@ -23,10 +23,10 @@ from slicewise.evaluation.ablation import AblationRow, Variant, ablation_rows, w
 from slicewise.evaluation.predict_and_score import predict_and_score
 from slicewise.evaluation.scores import Score, read_scores, write_scores
 from slicewise.imaging.files import private_folder, write_text
+from slicewise.imaging.locking import sole_user
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.inference import Predictor
-from slicewise.segmentation.resuming import sole_user
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.records import read_json

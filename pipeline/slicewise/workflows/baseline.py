@@ -28,8 +28,8 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import write_text
+from slicewise.imaging.locking import sole_user
 from slicewise.progress import SILENT, Progress
-from slicewise.segmentation.resuming import sole_user
 from slicewise.tracking.overwriting import clear_baseline
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run

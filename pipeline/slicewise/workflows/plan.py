@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import OutputError, UsageError
-from slicewise.imaging.files import private_folder, write_text
+from slicewise.imaging.files import part_folder, private_folder, write_text
 from slicewise.planning.budget_fitting import FittedPlan, fit_to_budget
 from slicewise.planning.case_fingerprint import measure_cases
 from slicewise.planning.cohort_fingerprint import (
@@ -245,8 +244,8 @@ def _fitted(
 @contextmanager
 def _scratch(work: Path) -> Iterator[Path]:
     """A folder for slices, which are private, that is gone afterwards."""
-    with tempfile.TemporaryDirectory(dir=private_folder(work / "plan")) as folder:
-        yield Path(folder)
+    with part_folder(private_folder(work / "plan")) as folder:
+        yield folder
 
 
 def _command(options: PlanOptions) -> str:

@@ -15,11 +15,11 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.splits import inner_fold
 from slicewise.errors import TrainingError, UsageError
 from slicewise.imaging.files import private_folder, write_table, write_text
+from slicewise.imaging.locking import sole_user
 from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
-from slicewise.segmentation.resuming import sole_user
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up

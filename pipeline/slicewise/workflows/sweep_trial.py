@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slicewise.config import Config, Space, with_values
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import ConfigErrors, TrainingError
+from slicewise.imaging.files import part_folder
 from slicewise.progress import Progress, Task
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.training import Training
@@ -113,12 +113,12 @@ def _trained(
     """How a trial ended, and with which Dice."""
     training = Training(config, sweep.train, sweep.val, f"trial {trial.number}")
     with (
-        tempfile.TemporaryDirectory(dir=sweep.folder) as folder,
+        part_folder(sweep.folder) as folder,
         sweep.progress.task("training", config.training.steps) as task,
     ):
         observer = _TrialObserver(sweep.progress, task, run, trial)
         try:
-            training.run(Path(folder), observer)
+            training.run(folder, observer)
         except _Pruned:
             sweep.progress.message("ended early: earlier trials were better at this point")
             return "pruned", observer.dice

@@ -25,13 +25,14 @@ from slicewise.evaluation.results import (
 from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import mean_dice, summarize
 from slicewise.imaging.files import write_text
+from slicewise.imaging.locking import sole_user
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
 from slicewise.quantities import figure
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.memory import memory_for_training
-from slicewise.segmentation.resuming import resume_training, sole_user
+from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
 from slicewise.tracking.model_card import model_card
 from slicewise.tracking.overwriting import clear_training, require_free

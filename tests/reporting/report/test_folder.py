@@ -56,7 +56,7 @@ def test_an_interrupted_report_leaves_the_old_one(
 
     def interrupted(*_: Any) -> None:
         # The new page is there by now, and another.
-        pages = [path.read_bytes() for path in tmp_path.glob(f".report.*.part/new/{PAGE}")]
+        pages = [path.read_bytes() for path in tmp_path.glob(f".*.part/new/{PAGE}")]
         assert pages
         raise error(**_texts(error))
 

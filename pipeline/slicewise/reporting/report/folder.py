@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from slicewise.errors import OutputError, file_problem
+from slicewise.imaging.files import part_folder
 from slicewise.reporting.report.contents import Report
 from slicewise.reporting.report.page import GENERATOR, write_report_page
 from slicewise.reporting.report.slides import write_slides
@@ -42,11 +42,8 @@ def write_report(report: Report, out: Path) -> None:
     """
     require_replaceable(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=".report.", suffix=".part", dir=out.parent, ignore_cleanup_errors=True
-        ) as name:
-            fresh, old = Path(name) / "new", Path(name) / "old"
+        with part_folder(out.parent) as folder:
+            fresh, old = folder / "new", folder / "old"
             fresh.mkdir()
             write_report_page(report, fresh / PAGE)
             write_slides(report, fresh / SLIDES, fresh / FIGURES)
