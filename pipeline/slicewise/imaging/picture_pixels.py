@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from slicewise.errors import LabelError, ScanError
+from slicewise.imaging.content import with_actual_format
 
 FORMATS = ("PNG", "JPEG", "TIFF")
+_FORMAT_OF = {
+    ".png": ("PNG",),
+    ".jpg": ("JPEG",),
+    ".jpeg": ("JPEG",),
+    ".tif": ("TIFF",),
+    ".tiff": ("TIFF",),
+}
 MAXIMUM_PIXELS = 2**26
 """As for a DICOM slice; more is a decompression bomb, or a mistake."""
 
@@ -58,7 +66,11 @@ def stored_values(path: Path, *, as_labels: bool = False) -> tuple[NDArray[Any],
                 remedy="export the mask as PNG or TIFF",
             )
         values = _values(path, picture, sample_layout, as_labels=as_labels)
-        return values, (_LOSSY,) if is_lossy else ()
+        notes = (_LOSSY,) if is_lossy else ()
+        if picture.format not in _FORMAT_OF.get(path.suffix.lower(), FORMATS):
+            name = f"a {picture.format} picture, although its name ends in {path.suffix}"
+            notes = (*notes, name)
+        return values, notes
 
 
 def _values(
@@ -93,7 +105,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(path, f"more than {Image.MAX_IMAGE_PIXELS}") from None
     except UnidentifiedImageError:
-        raise _damaged(path, "another format, or a damaged header") from None
+        error = _damaged(path, "another format, or a damaged header")
+        raise with_actual_format(error, path) from None
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
     except Exception as error:  # Pillow raises many types for damaged and malicious files

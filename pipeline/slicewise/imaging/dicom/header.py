@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicewise.errors import GeometryError, ScanError
+from slicewise.imaging.content import with_actual_format
 from slicewise.imaging.dicom.contrast import contrast_of
 from slicewise.imaging.dicom.frames import (
     PER_FRAME,
@@ -129,7 +130,7 @@ def _scan(path: Path) -> FileContents:
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
             return FileContents()
-        return _rejected(path, unreadable(path, "a DICOM file", error))
+        return _rejected(path, with_actual_format(unreadable(path, "a DICOM file", error), path))
     except OSError as error:
         rejection = Rejection.of(path, cannot_open(path, error), may_pass=True)
         return FileContents(rejection=rejection)

@@ -15,6 +15,10 @@ from slicewise.imaging.nifti.skew import Affine, corners_apart_mm, straightened
 from slicewise.imaging.volume import Volume
 
 MAXIMUM_FORM_DISAGREEMENT_MM = 0.1
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}
+"""Of metres and microns in ``xyzt_units``; any other code means millimetres."""
+_LARGEST_SPACING_MM = 100.0
+_UNIT_NAMES = {1: "metres", 3: "microns"}
 NO_FORM = "no orientation in the header (sform and qform codes are 0)"
 _FORMS = ("sform", "qform")
 _FLOAT32_STEP = float(np.finfo(np.float32).eps)
@@ -44,8 +48,9 @@ def affine_of(
             chosen.
     """
     affine, form_warnings = _placed(path, header, shape, choice)
+    unit_warnings = _unit_warnings(path, header, affine)
     affine, skew_warnings = straightened(affine, shape)
-    return affine, (*form_warnings, *skew_warnings)
+    return affine, (*form_warnings, *unit_warnings, *skew_warnings)
 
 
 def places(header: Header, volume: Volume) -> bool:
@@ -114,20 +119,55 @@ def _form(path: Path, name: str, header: Header) -> Affine:
         affine = _matrix(name, header)
     except (ValueError, nib.spatialimages.HeaderDataError) as error:
         raise _unusable(path, name, str(error)) from None
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    # Relative to the voxels, which may be measured in microns.
+    box = float(np.prod(np.linalg.norm(affine[:3, :3], axis=0)))
+    singular = not box or abs(np.linalg.det(affine[:3, :3])) < 1e-9 * box
+    if not np.isfinite(affine).all() or singular:
         raise _unusable(path, name, f"rows {affine[:3].tolist()}")
     return affine
 
 
 def _matrix(name: str, header: Header) -> Affine:
+    """A form in millimetres, whatever the unit of the header is."""
+    affine = _stored_matrix(name, header)
+    affine[:3] *= _MM_PER_UNIT.get(_unit(header), 1.0)
+    return affine
+
+
+def _unit(header: Header) -> int:
+    return int(header["xyzt_units"]) & 7
+
+
+def _unit_warnings(path: Path, header: Header, affine: Affine) -> tuple[str, ...]:
+    """What to know about a file that is not in millimetres.
+
+    Raises:
+        GeometryError: the voxels would be absurdly large, so that the unit must be wrong.
+    """
+    unit = _UNIT_NAMES.get(_unit(header))
+    if unit is None:
+        return ()
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    if spacing_mm.max() > _LARGEST_SPACING_MM:
+        raise GeometryError(
+            f"{path}: xyzt_units",
+            expected=f"voxels of at most {_LARGEST_SPACING_MM:g} mm",
+            found=f"{' x '.join(f'{size:g}' for size in spacing_mm)} mm, because the header says "
+            f"that they are measured in {unit}",
+            remedy="correct the unit in the header to millimetres (xyzt_units 2)",
+        )
+    return (f"measured in {unit} (xyzt_units), read in millimetres",)
+
+
+def _stored_matrix(name: str, header: Header) -> Affine:
     if name == "sform":
-        return np.asarray(header.get_sform(), dtype=np.float64)
+        return np.array(header.get_sform(), dtype=np.float64)
     if name == "pixdim":
-        return np.asarray(header.get_base_affine(), dtype=np.float64)
+        return np.array(header.get_base_affine(), dtype=np.float64)
     # The reference library treats any non-negative qfac as 1; nibabel refuses it.
     tolerant = header.copy()
     tolerant["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
-    return np.asarray(tolerant.get_qform(), dtype=np.float64)
+    return np.array(tolerant.get_qform(), dtype=np.float64)
 
 
 def _unusable(path: Path, form: str, found: str) -> GeometryError:
@@ -169,7 +209,7 @@ def _allowed_mm(header: Header, shape: tuple[int, int, int]) -> float:
     rounding = 3 * _FLOAT32_STEP
     root = float(header.get_qform_quaternion()[0])
     turn_radians = 2 * min(math.sqrt(rounding), rounding / max(root, rounding))
-    spacing_mm = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
+    spacing_mm = np.linalg.norm(_matrix("sform", header)[:3, :3], axis=0)
     farthest_mm = float(np.linalg.norm(np.multiply(shape, spacing_mm)))
     return MAXIMUM_FORM_DISAGREEMENT_MM + turn_radians * farthest_mm
 

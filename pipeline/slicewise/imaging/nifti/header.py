@@ -9,7 +9,8 @@ from typing import Any
 import nibabel as nib
 
 from slicewise.errors import ScanError
-from slicewise.imaging.nifti.stream import damaged, read_start
+from slicewise.imaging.content import GZIP, NIFTI, NIFTI_GZ, with_actual_format
+from slicewise.imaging.nifti.stream import damaged, is_compressed, read_start
 
 MAXIMUM_BYTES = 8 * 2**30
 MAXIMUM_OFFSET_BYTES = 64 * 2**20
@@ -26,6 +27,14 @@ def nifti_header(path: Path) -> Header:
     Raises:
         ScanError: the file does not start with the header of a single-file NIfTI.
     """
+    try:
+        return _header(path)
+    except ScanError as error:
+        promised = (NIFTI_GZ, GZIP) if is_compressed(path) else (NIFTI,)
+        raise with_actual_format(error, path, promised) from None
+
+
+def _header(path: Path) -> Header:
     start = read_start(path, _LARGEST_HEADER_BYTES)
     kind: Any = nib.Nifti2Header if start[:4] in _NIFTI_2_STARTS else Header
     if len(start) < kind.sizeof_hdr:

@@ -66,7 +66,7 @@ def read_range(path: Path, start: int, size: int, end: int) -> bytes:
 @contextmanager
 def _content_of(path: Path) -> Iterator[Any]:
     try:
-        with gzip.open(path, "rb") if _is_compressed(path) else path.open("rb") as stream:
+        with gzip.open(path, "rb") if is_compressed(path) else path.open("rb") as stream:
             yield stream
     except EOFError:
         raise damaged(path, "a complete gzip stream", "a truncated one") from None
@@ -76,17 +76,18 @@ def _content_of(path: Path) -> Iterator[Any]:
         raise damaged(path, "a readable file", file_problem(error)) from None
 
 
-def _is_compressed(path: Path) -> bool:
+def is_compressed(path: Path) -> bool:
+    """Whether the suffix says that a file is compressed."""
     return path.name.lower().endswith(".gz")
 
 
 def _require_plausible(path: Path, end: int) -> None:
     """Compare the size in the header with the file, before memory is allocated."""
     stored = path.stat().st_size
-    if end > stored * (_DEFLATE_LIMIT if _is_compressed(path) else 1):
+    if end > stored * (_DEFLATE_LIMIT if is_compressed(path) else 1):
         found = f"{stored} on the disk (truncated)"
         raise damaged(path, f"{end} bytes of header and voxels", found)
-    if _is_compressed(path) and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
+    if is_compressed(path) and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
         raise ScanError(
             path,
             expected=f"a compression ratio of at most {MAXIMUM_GROWTH}, or at most "
