@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.tags import unreadable
 
 KEYWORDS = [
@@ -29,14 +30,13 @@ def pixel_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
     Raises:
         ScanError: the pixel data of a file cannot be read.
     """
-    import pydicom
     from pydicom.encaps import get_frame
     from pydicom.pixels import pixel_array
 
     digests = []
     for path, run in groupby(frames, key=lambda frame: frame[0]):
         try:
-            dataset = pydicom.dcmread(path, specific_tags=KEYWORDS)
+            dataset = open_dicom(path, specific_tags=KEYWORDS)
             stored = dataset.PixelData
             count = int(dataset.get("NumberOfFrames") or 1)
             for _, number in run:

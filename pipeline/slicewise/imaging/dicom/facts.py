@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from slicewise.imaging.dicom.frames import PER_FRAME, SHARED
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.dicom.tags import unreadable
 from slicewise.imaging.sandbox import Sandbox, shared_sandbox
@@ -120,12 +121,10 @@ def read_facts(path: Path, frame: int) -> dict[str, object]:
         path: DICOM.
         frame: index of the frame whose functional groups are read in an enhanced object.
     """
-    import pydicom
-
     keywords = {name for number in NUMBERS.values() for name in number.keywords}
     wanted = [*keywords, *DEFINED_TERMS, *_TEXTS, SHARED, PER_FRAME]
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+        dataset = open_dicom(path, stop_before_pixels=True, specific_tags=wanted)
         sources = list(_sources(dataset, frame))
         return {**_coded(sources), **_numbers(sources)}
     except Exception as error:  # a malicious file can make the parser raise anything

@@ -24,6 +24,7 @@ from slicewise.imaging.dicom.mosaic import (
     is_mosaic,
     tiles_of,
 )
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.pixel_header import (
     pixel_notes,
     require_grey_image,
@@ -106,7 +107,6 @@ KEYWORDS = (
     SHARED,
     PER_FRAME,
 )
-META_LENGTH = b"\x02\0\0\0"
 FARTHEST_MM = 1e6
 LEAST_PIXEL_MM, LARGEST_PIXEL_MM = 1e-4, 1e3
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -119,14 +119,12 @@ def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
 
 
 def _scan(path: Path) -> FileContents:
-    import pydicom
     from pydicom.errors import InvalidDicomError
     from pydicom.tag import Tag
 
     wanted = [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
     try:
-        _require_sound_start(path)
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+        dataset = open_dicom(path, stop_before_pixels=True, specific_tags=wanted)
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
             return FileContents()
@@ -137,14 +135,6 @@ def _scan(path: Path) -> FileContents:
     except Exception as error:  # a malicious file can make the parser raise anything
         return _rejected(path, unreadable(path, "a DICOM header", error))
     return _slices_or_rejection(path, dataset)
-
-
-def _require_sound_start(path: Path) -> None:
-    """Refuse file meta information without a numeric length, which pydicom would print."""
-    with path.open("rb") as file:
-        start = file.read(138)
-    if start[128:136] == b"DICM" + META_LENGTH and start[136:138] != b"UL":
-        raise ValueError("file meta information without a length")
 
 
 def _rejected(path: Path, error: ScanError, series_uid: str = "") -> FileContents:

@@ -17,7 +17,7 @@ from slicewise.errors import OutputError
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
 from slicewise.imaging.dicom.walk import FileState
 
-VERSION = 4
+VERSION = 5
 """Increase it when the content of ``SliceHeader`` changes: it invalidates every index."""
 
 NEVER = -1

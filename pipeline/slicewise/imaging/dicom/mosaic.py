@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slicewise.errors import GeometryError
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.slice_header import SliceHeader
 from slicewise.imaging.dicom.tags import private_text
 
@@ -85,10 +86,9 @@ def tiles_of(image: SliceHeader, path: Path) -> list[SliceHeader]:
 
 
 def _csa_facts(path: Path) -> tuple[int, np.ndarray]:
-    import pydicom
     from nibabel.nicom import csareader
 
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset = open_dicom(path, stop_before_pixels=True)
     csa = csareader.get_csa_header(dataset, "image")
     count = csareader.get_n_mosaic(csa) if csa else None
     normal = csareader.get_slice_normal(csa) if csa else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from slicewise.errors import ScanError
 from slicewise.imaging.dicom.frames import flat_frame, is_multi_frame
 from slicewise.imaging.dicom.mosaic import tiles_per_side
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.pixel_header import rescale_of
 
 if TYPE_CHECKING:
@@ -119,10 +120,8 @@ def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pix
 def _values_of(
     path: Path, slices: Sequence[Slice], scratch: Path
 ) -> Iterator[tuple[Slice, Pixels, bool]]:
-    import pydicom
-
     # Large values, such as the pixels of many frames, are read when they are needed.
-    dataset = pydicom.dcmread(path, defer_size=DEFERRED_BYTES)
+    dataset = open_dicom(path, defer_size=DEFERRED_BYTES)
     if slices[0].tiles:
         stored = _frame(path, dataset, 0, scratch)
         image, is_padding = _rescaled(path, dataset, stored), _is_padding(dataset, stored)

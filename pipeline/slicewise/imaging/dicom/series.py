@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from slicewise.config import ReadingSection
 from slicewise.errors import ScanError
+from slicewise.imaging.dicom.copies import originals_and_copies
 from slicewise.imaging.dicom.digests import pixel_digests
 from slicewise.imaging.dicom.grid import Grid, regular_grid
+from slicewise.imaging.dicom.interlocking import with_interlocking_joined
 from slicewise.imaging.dicom.projection import RADIOGRAPH
 from slicewise.imaging.dicom.resampling import Resampling
 from slicewise.imaging.dicom.slice_header import FileContents, Rejection, SliceHeader
-from slicewise.imaging.dicom.splitting import Stack, by_size, stacks, volumes_of
+from slicewise.imaging.dicom.splitting import Digests, Stack, by_size, stacks, volumes_of
 from slicewise.imaging.sandbox import Sandbox
 from slicewise.imaging.volume import Affine
 
@@ -94,12 +96,23 @@ def series_in(
             rejections.append(contents.rejection)
     found: list[DicomSeries] = []
     set_aside = merged(rejections)
-    for copy in _copies(slices):
-        of_copy = stacks(copy)
+    digests = partial(
+        sandbox.call,
+        pixel_digests,
+        where=slices[0].path if slices else "",
+        timeout_seconds=SECONDS_PER_FILE * len(slices),
+    )
+    try:
+        copies = originals_and_copies(slices, digests)
+    except ScanError as error:
+        copies = []
+        set_aside.append(error)
+    for copy in copies:
+        of_copy = with_interlocking_joined(stacks(copy), digests)
         for stack in of_copy:
             try:
                 _require_whole(stack, rejections)
-                found += _volumes(stack, reading, sandbox, is_alone=len(of_copy) == 1)
+                found += _volumes(stack, reading, digests, is_alone=len(of_copy) == 1)
             except ScanError as error:
                 set_aside.append(error)
     return _uniquely_named(_warned_of_neighbours(found)), set_aside
@@ -119,36 +132,10 @@ def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
     return errors
 
 
-def _copies(slices: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """The slices of all folders except copies, and those of each complete copy."""
-    folders: dict[Path, list[SliceHeader]] = defaultdict(list)
-    for one in slices:
-        folders[one.path.parent].append(one)
-    held = {folder: {one.instance_uid for one in many} - {""} for folder, many in folders.items()}
-    originals, copies = list[Path](), list[Path]()
-    # Largest first: a folder is a copy if a larger one contains all of its slices.
-    for folder in sorted(folders, key=lambda folder: (-len(held[folder]), folder)):
-        is_copy = held[folder] and any(held[folder] <= held[other] for other in originals)
-        (copies if is_copy else originals).append(folder)
-    whole = set().union(*(held[folder] for folder in originals))
-    # A complete copy is a volume as well; a partial copy would be an incomplete one.
-    alike = [folder for folder in copies if held[folder] == whole]
-    return [
-        [one for folder in sorted(originals) for one in folders[folder]],
-        *(folders[folder] for folder in sorted(alike)),
-    ]
-
-
 def _volumes(
-    stack: Stack, reading: ReadingSection, sandbox: Sandbox, *, is_alone: bool
+    stack: Stack, reading: ReadingSection, digests: Digests, *, is_alone: bool
 ) -> list[DicomSeries]:
     found = []
-    digests = partial(
-        sandbox.call,
-        pixel_digests,
-        where=stack[0].path,
-        timeout_seconds=SECONDS_PER_FILE * len(stack),
-    )
     for same_size in by_size(stack):
         volumes, warnings = volumes_of(same_size, digests)
         grids = [regular_grid(volume, reading) for volume in volumes]

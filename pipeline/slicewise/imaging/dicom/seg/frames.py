@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.dicom.frames import PER_FRAME, SHARED, flat_frame
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.seg.source_slices import plane_affine
 from slicewise.imaging.dicom.tags import text, unreadable
 from slicewise.imaging.volume import Affine
@@ -52,10 +53,9 @@ def open_segmentation(path: Path) -> Segmentation:
         LabelError: fractions instead of labels.
     """
     import highdicom
-    import pydicom
 
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = open_dicom(path)
         _require_labels(path, dataset)
         return highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
     except (ScanError, OSError, MemoryError):

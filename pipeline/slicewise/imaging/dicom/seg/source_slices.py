@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from slicewise.errors import GeometryError, ScanError, file_problem
 from slicewise.imaging.dicom.frames import flat_frame, is_multi_frame
 from slicewise.imaging.dicom.grid import LPS_TO_RAS
+from slicewise.imaging.dicom.opening import open_dicom
 from slicewise.imaging.dicom.projection import is_projection
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.dicom.tags import finite_numbers, integer, text, unreadable
@@ -89,10 +90,8 @@ def read_header(path: Path) -> Dataset:
     Raises:
         ScanError: the file cannot be read or parsed.
     """
-    import pydicom
-
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True)
+        return open_dicom(path, stop_before_pixels=True)
     except OSError as error:
         raise ScanError(
             path,
