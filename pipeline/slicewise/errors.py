@@ -33,10 +33,10 @@ class SlicewiseError(Exception):
 
     def __str__(self) -> str:
         return (
-            f"{self.where}\n"
-            f"  expected: {self.expected}\n"
-            f"  found:    {self.found}\n"
-            f"  remedy:   {self.remedy}"
+            f"{printable(self.where)}\n"
+            f"  expected: {printable(self.expected)}\n"
+            f"  found:    {printable(self.found)}\n"
+            f"  remedy:   {printable(self.remedy)}"
         )
 
     @property
@@ -170,6 +170,11 @@ def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageErr
         found="it is not installed in this environment",
         remedy=f"{remedy}, or set up the environment with `make setup`",
     )
+
+
+def printable(text: str) -> str:
+    """A text that may have a file name in another encoding than UTF-8, with its bytes escaped."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def file_problem(error: OSError) -> str:

@@ -174,8 +174,8 @@ class GivenScanner(DicomScanner):
 
     found: SeriesScan = NOTHING
 
-    def find(self, path: Path) -> SeriesScan:
-        del path
+    def find_among(self, path: Path, walked: object) -> SeriesScan:
+        del path, walked
         return self.found
 
 

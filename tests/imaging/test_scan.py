@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,9 @@ from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.errors import GeometryError, LabelError, ScanError
 from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
 from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.finding import find_scans
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import (
-    find_scans,
     is_scan,
     is_scan_file,
     read_label,
@@ -129,8 +130,8 @@ class GivenScanner(DicomScanner):
 
     found: SeriesScan = NOTHING
 
-    def find(self, path: Path) -> SeriesScan:
-        del path
+    def find_among(self, path: Path, walked: object) -> SeriesScan:
+        del path, walked
         return self.found
 
 
@@ -166,6 +167,60 @@ def test_a_link_loop_ends(tmp_path: Path) -> None:
     assert find_scans(tmp_path).sources == {"sub/a": path}
 
 
+@pytest.mark.fault(121, "OK")
+def test_folders_of_patients_that_are_links_are_followed_once(tmp_path: Path) -> None:
+    nifti(tmp_path / "store" / "one" / "t1.nii")
+    dicom(tmp_path / "store" / "two", "two")
+    root = tmp_path / "set"
+    root.mkdir()
+    for name in ("one", "two"):
+        (root / name).symlink_to(tmp_path / "store" / name)
+    (root / "once-more").symlink_to(root)
+    found = find_scans(root)
+    assert len(found.sources) == 2
+    assert found.sources["one/t1"] == root / "one" / "t1.nii"
+    assert found.set_aside == ()
+
+
+@pytest.mark.fault(67, "Q")
+def test_broken_links_among_scans_are_set_aside(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii")
+    (tmp_path / "b.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    (tmp_path / "c").symlink_to(tmp_path / "nowhere")
+    found = find_scans(tmp_path)
+    assert list(found.sources) == ["a"]
+    assert sorted(Path(error.where).name for error in found.set_aside) == ["b.nii.gz", "c"]
+
+
+@pytest.mark.fault(129, "W")
+@pytest.mark.fault(130, "W")
+def test_files_that_are_not_read_are_counted_in_a_note(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii")
+    for name in ("b.mha", "c.mha", "d.mgz", "notes.txt", "a.json", "preview.png", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"no scan")
+    expected = "not read, because they are no scans: 2 files .mha, 1 file .mgz and 1 file .png"
+    assert find_scans(tmp_path).notes == (expected,)
+
+
+def test_a_folder_of_other_files_names_them(tmp_path: Path) -> None:
+    (tmp_path / "b.mha").write_bytes(b"no scan")
+    with pytest.raises(ScanError, match=r"1 file \.mha"):
+        find_scans(tmp_path)
+
+
+@pytest.mark.fault(127, "Q")
+def test_names_of_another_encoding_are_set_aside(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii")
+    nifti(Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller/b.nii")))
+    dicom(Path(os.fsdecode(os.fsencode(tmp_path) + b"/J\xf6rg")), "one")
+    found = find_scans(tmp_path)
+    # Names of DICOM files are never names of cases.
+    assert [name for name in found.sources if "axial" not in name] == ["a"]
+    assert len(found.sources) == 2
+    (error,) = found.set_aside
+    assert "UTF-8" in error.expected
+
+
 def test_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="no such file or folder") as caught:
         find_scans(tmp_path / "nothing")
@@ -179,7 +234,7 @@ def test_a_broken_link(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(ScanError, match="NIfTI files, DICOM images or pictures") as caught:
+    with pytest.raises(ScanError, match="NIfTI or NRRD files, DICOM images") as caught:
         find_scans(tmp_path)
     assert caught.value.where == str(tmp_path)
 
@@ -244,11 +299,11 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
 def test_what_looks_like_a_scan(tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     (tmp_path / ".hidden").mkdir()
-    for name in ("a.txt", "a.png", "._a.png", "a.DCM", "a.seg.dcm", "._a.dcm"):
+    for name in ("a.txt", "a.png", "._a.png", "a.DCM", "a.seg.dcm", "._a.dcm", "a.nrrd"):
         (tmp_path / name).write_text("")
     nifti(tmp_path / "a.nii.gz")
     looks = {path.name for path in tmp_path.iterdir() if is_scan(path)}
-    assert looks == {"series", "a.png", "a.DCM", "a.seg.dcm", "a.nii.gz"}
+    assert looks == {"series", "a.png", "a.DCM", "a.seg.dcm", "a.nii.gz", "a.nrrd"}
     assert not is_scan_file(tmp_path / "series")
 
 
@@ -262,6 +317,9 @@ def test_what_looks_like_a_scan(tmp_path: Path) -> None:
         ("a.b.dcm", "a.b"),
         ("a.seg.dcm", "a"),
         ("A.SEG.DCM", "A"),
+        ("a.IMA", "a"),
+        ("a.b.nrrd", "a.b"),
+        ("a.seg.nrrd", "a.seg"),
         ("a.b", "a.b"),
     ],
 )

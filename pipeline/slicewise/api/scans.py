@@ -12,7 +12,7 @@ from slicewise.imaging import scan as scans
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.nifti import writing
 from slicewise.imaging.nifti.reading import is_nifti
-from slicewise.imaging.nrrd import write_segmentation_nrrd
+from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
 from slicewise.imaging.pictures import is_picture, read_picture_mask, write_picture_mask
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume

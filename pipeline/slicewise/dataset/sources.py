@@ -13,6 +13,7 @@ from slicewise.dataset.label_names import label_name
 from slicewise.errors import DataError, ScanError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.nifti.reading import is_nifti
+from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, is_scan, source_name, volumes_in
 
@@ -161,7 +162,7 @@ def _is_dicom(source: ScanSource) -> bool:
     """Whether a source is a DICOM file or folder."""
     if not isinstance(source, Path):
         return False
-    return source.is_dir() or not (is_nifti(source) or is_picture(source))
+    return source.is_dir() or not (is_nifti(source) or is_nrrd(source) or is_picture(source))
 
 
 def _neutral_names(taken: Collection[str]) -> Iterator[str]:

@@ -17,8 +17,9 @@ from slicewise.dataset.label_names import images_of, is_label_name
 from slicewise.errors import DataError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.series import DicomSeries
+from slicewise.imaging.finding import FoundScans, find_scans
 from slicewise.imaging.nifti.reading import NiftiVolume
-from slicewise.imaging.scan import FoundScans, ScanSource, find_scans, source_name
+from slicewise.imaging.scan import ScanSource, source_name
 
 _WORD = re.compile(r"[^\W_]+")
 _LabelsOf = dict[str, dict[str, ScanSource]]

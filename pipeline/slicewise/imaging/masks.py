@@ -15,7 +15,8 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.label_table import FOLDER_TABLE, write_colour_table
 from slicewise.imaging.nifti.reading import NiftiVolume, is_nifti, stem
 from slicewise.imaging.nifti.writing import write_mask
-from slicewise.imaging.nrrd import write_segmentation_nrrd
+from slicewise.imaging.nrrd.reading import is_nrrd
+from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
 from slicewise.imaging.scan import ScanSource, only_series, source_name
 from slicewise.imaging.structures import Structure
@@ -94,11 +95,11 @@ class MaskOutput:
             return
         if isinstance(source, DicomSeries):
             require_referable(source)
-        elif isinstance(source, NiftiVolume) or is_nifti(source):
+        elif isinstance(source, NiftiVolume) or is_nifti(source) or is_nrrd(source):
             raise ScanError(
                 path_of(source),
                 expected="a DICOM scan, which the segmentation can refer to",
-                found="NIfTI",
+                found="NIfTI or NRRD",
                 remedy=f"leave it out, or choose `format` {MaskFormat.SEG_NRRD}",
             )
 

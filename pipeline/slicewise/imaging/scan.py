@@ -1,17 +1,15 @@
-"""Finds and reads scans and label maps of all supported formats."""
+"""Reads scans and label maps of all supported formats."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slicewise.config import ReadingSection
-from slicewise.errors import GeometryError, ScanError, SlicewiseError
+from slicewise.errors import GeometryError, ScanError
 from slicewise.imaging.dicom.reading import read_series
-from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.seg.reading import NO_NAMES, read_segmentation
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.labels import INTEGER_TOLERANCE, whole_numbers
@@ -21,6 +19,13 @@ from slicewise.imaging.nifti.reading import (
     read_nifti,
     stem,
     volume_count,
+)
+from slicewise.imaging.nrrd.reading import (
+    is_nrrd,
+    is_nrrd_segmentation,
+    nrrd_stem,
+    read_nrrd,
+    read_nrrd_segmentation,
 )
 from slicewise.imaging.pictures import is_picture, read_picture, read_picture_mask
 from slicewise.imaging.volume import Volume, require_same_grid
@@ -33,75 +38,16 @@ MAXIMUM_VOLUMES = 10_000
 """Maximum number of volumes in a file; a header with more is damaged."""
 NOTICED_VOXELS = 1e-3
 """Larger differences of grids are not due to rounding, and lead to a warning."""
-_DICOM_SUFFIXES = (".seg.dcm", ".dcm")
-_PLAIN_SCANNER = DicomScanner()
-
-
-@dataclass(frozen=True)
-class FoundScans:
-    """The scans at a path.
-
-    Attributes:
-        sources: name to source; a name is a relative path without suffix, or that of a series.
-        set_aside: errors of files that are not usable.
-        labels: name of a series to its DICOM SEG, if there is exactly one.
-        loose_labels: other DICOM SEG files: of no series here, of several, or one of several of
-            the same series.
-    """
-
-    sources: dict[str, ScanSource]
-    set_aside: tuple[SlicewiseError, ...] = ()
-    labels: dict[str, ScanSource] = field(default_factory=dict)
-    loose_labels: tuple[Path, ...] = ()
-
-
-def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans:
-    """Find all scans at a path: a file, or the files below a folder.
-
-    Each volume of a NIfTI file with several is a scan, ``NAME_v001`` and so on. Pictures are
-    ignored if there are NIfTI files or DICOM volumes, because they may be screenshots.
-
-    Raises:
-        ScanError: the path does not exist, or has no scans.
-    """
-    if not path.exists():
-        raise ScanError(
-            path,
-            expected="a scan or a folder of scans",
-            found="no such file or folder",
-            remedy="correct the path",
-        )
-    sources: dict[str, ScanSource] = {}
-    for folder, file in _files(path, is_nifti):
-        for volume in volumes_in(file) or [file]:
-            # A scan may be there twice, as .nii and as .nii.gz.
-            sources[_unused(str(folder / source_name(volume)), sources)] = volume
-    dicom = scanner.find(path)
-    series: dict[str, DicomSeries] = {}
-    for one in dicom.series:
-        # Names of folders may be those of patients; names of series are not.
-        series[_unused(one.name, {**sources, **series})] = one
-    sources.update(series)
-    if not sources:
-        for folder, file in _files(path, is_picture):
-            sources[_unused(str(folder / source_name(file)), sources)] = file
-    if not sources and not dicom.set_aside:
-        raise ScanError(
-            path,
-            expected="NIfTI files, DICOM images or pictures",
-            found="none",
-            remedy="give a scan, or a folder with scans",
-        )
-    labels = _labels(series, dicom)
-    loose = tuple(label.path for label in dicom.labels if label.path not in labels.values())
-    return FoundScans(sources, dicom.set_aside, labels, loose)
+_DICOM_SUFFIXES = (".seg.dcm", ".dcm", ".dicom", ".ima")
 
 
 def volumes_in(path: Path) -> Sequence[Path | NiftiVolume]:
-    """A NIfTI file, or each of its volumes if it has several.
+    """A file, or each of its volumes if it is NIfTI with several.
 
     Empty for a damaged file, whose error is raised when it is read.
     """
+    if not is_nifti(path):
+        return [path]
     try:
         volumes = volume_count(path)
     except ScanError:
@@ -127,6 +73,10 @@ def read_scan(source: ScanSource, reading: ReadingSection = ReadingSection()) ->
         raise ScanError(source, expected="a scan", found="no such file", remedy="correct the path")
     if source.is_file() and is_nifti(source):
         return read_nifti(source, reading)
+    if source.is_file() and is_nrrd_segmentation(source):
+        return read_nrrd_segmentation(source, {})
+    if source.is_file() and is_nrrd(source):
+        return read_nrrd(source, reading)
     if source.is_file() and is_picture(source):
         return read_picture(source, reading)
     return read_series(only_series(source, reading), reading=reading)
@@ -184,7 +134,7 @@ def is_scan(path: Path) -> bool:
 def is_scan_file(path: Path) -> bool:
     """Whether a path has the suffix of NIfTI, a picture or DICOM."""
     is_dicom = path.name.lower().endswith(_DICOM_SUFFIXES) and not path.name.startswith(".")
-    return is_nifti(path) or is_picture(path) or is_dicom
+    return is_nifti(path) or is_nrrd(path) or is_picture(path) or is_dicom
 
 
 def source_name(source: Path | NiftiVolume) -> str:
@@ -193,39 +143,12 @@ def source_name(source: Path | NiftiVolume) -> str:
         return source.name
     if is_picture(source):
         return source.stem
+    if is_nrrd(source):
+        return nrrd_stem(source)
     for suffix in _DICOM_SUFFIXES:
         if source.name.lower().endswith(suffix):
             return source.name[: -len(suffix)]
     return stem(source)
-
-
-def _files(path: Path, is_wanted: Callable[[Path], bool]) -> Iterator[tuple[Path, Path]]:
-    """Matching files with their folders relative to the path."""
-    if path.is_file() and is_wanted(path):
-        yield Path(), path
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if is_wanted(file) and file.is_file() and not hidden:
-            yield relative.parent, file
-
-
-def _labels(series: dict[str, DicomSeries], found: SeriesScan) -> dict[str, ScanSource]:
-    """The DICOM SEG of each series that has exactly one."""
-    by_uid = Counter(one.series_uid for one in series.values())
-    labelled = Counter(uid for label in found.labels for uid in label.series_uids)
-    path_of = {uid: label.path for label in found.labels for uid in label.series_uids}
-    return {
-        name: path_of[one.series_uid]
-        for name, one in series.items()
-        if one.series_uid and by_uid[one.series_uid] == labelled[one.series_uid] == 1
-    }
-
-
-def _unused(name: str, taken: Container[str]) -> str:
-    if name not in taken:
-        return name
-    return next(other for n in count(2) if (other := f"{name}-{n}") not in taken)
 
 
 def _stored_label(
@@ -234,7 +157,9 @@ def _stored_label(
     if isinstance(source, Path) and source.is_file():
         if is_picture(source):
             return _picture_label(source, image)
-        if not is_nifti(source):
+        if is_nrrd_segmentation(source):
+            return read_nrrd_segmentation(source, names, onto=image)
+        if not (is_nifti(source) or is_nrrd(source)):
             return read_segmentation(source, onto=image, names=names)
     # Interpolated labels may be whole numbers, but wrong.
     return read_scan(source, reading.model_copy(update={"irregular_slices": "refuse"}))
@@ -275,7 +200,7 @@ def only_series(path: Path, reading: ReadingSection = ReadingSection()) -> Dicom
         is_folder = path.is_dir()
         raise ScanError(
             path,
-            expected="a NIfTI file, a picture, a DICOM file, or a folder with one DICOM series",
+            expected="a file of NIfTI, NRRD or DICOM, a picture, or a folder with one DICOM series",
             found="a folder without DICOM images" if is_folder else "another file",
             remedy="give one of the files in the folder" if is_folder else "give another file",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class Structure:
         """Red, green and blue, 0 to 255."""
         red, green, blue = bytes.fromhex(self.colour.removeprefix("#"))
         return red, green, blue
+
+
+def plain_name(name: str) -> str:
+    """A name for comparison, ignoring case, repeated spaces and underscores."""
+    return re.sub(r"[\s_]+", " ", name).strip().casefold()
 
 
 def structures_of(

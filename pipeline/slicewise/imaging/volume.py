@@ -95,6 +95,12 @@ class Volume:
         """Positions of voxel indices in RAS+ millimetres, shapes (..., 3) to (..., 3)."""
         return np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
+    def voxel_index(self, positions_mm: NDArray[Any]) -> NDArray[np.float64]:
+        """Voxel indices, with fractions, of positions in RAS+ millimetres, (..., 3) to (..., 3)."""
+        inverse = np.linalg.inv(self.affine)
+        indices: NDArray[np.float64] = np.asarray(positions_mm) @ inverse[:3, :3].T
+        return indices + inverse[:3, 3]
+
     def grid_difference_voxels(self, other: Volume) -> float:
         """Maximum distance between corresponding corners, in units of the smallest spacing.
 

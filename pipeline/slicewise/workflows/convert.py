@@ -15,7 +15,7 @@ from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversions, convert_scan
 from slicewise.imaging.files import write_text
-from slicewise.imaging.scan import find_scans
+from slicewise.imaging.finding import find_scans
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.workflows.messages import report_set_aside, report_warnings
 

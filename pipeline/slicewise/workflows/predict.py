@@ -20,6 +20,7 @@ from slicewise.evaluation.confidence_table import least_confident_first, write_c
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
 from slicewise.imaging.dicom.seg.segments import Algorithm
 from slicewise.imaging.files import private_folder
+from slicewise.imaging.finding import find_scans
 from slicewise.imaging.masks import (
     MaskFormat,
     MaskOutput,
@@ -30,7 +31,7 @@ from slicewise.imaging.masks import (
 )
 from slicewise.imaging.memory import within_memory
 from slicewise.imaging.nifti.writing import write_probabilities, write_volume
-from slicewise.imaging.scan import ScanSource, find_scans, read_scan
+from slicewise.imaging.scan import ScanSource, read_scan
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, PartOfTask, Progress, Task

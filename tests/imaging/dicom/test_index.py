@@ -18,8 +18,8 @@ from slicewise.imaging.dicom import index as index_module
 from slicewise.imaging.dicom.index import HeaderIndex
 from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
 from slicewise.imaging.dicom.slice_header import FileContents
-from slicewise.imaging.dicom.walk import FileState, walk
 from slicewise.imaging.sandbox import ChildDiedError, Sandbox
+from slicewise.imaging.walk import FileState, walk
 
 Write = Callable[[list[FileDataset]], Path]
 

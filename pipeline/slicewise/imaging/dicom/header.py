@@ -41,7 +41,7 @@ from slicewise.imaging.dicom.tags import (
     text,
     unreadable,
 )
-from slicewise.imaging.dicom.walk import cannot_open
+from slicewise.imaging.walk import cannot_open
 
 if TYPE_CHECKING:
     # Imported inside the functions at run time, because the main process does not need it.
@@ -127,7 +127,7 @@ def _scan(path: Path) -> FileContents:
         dataset = open_dicom(path, stop_before_pixels=True, specific_tags=wanted)
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
-            return FileContents()
+            return FileContents(is_dicom=False)
         return _rejected(path, with_actual_format(unreadable(path, "a DICOM file", error), path))
     except OSError as error:
         rejection = Rejection.of(path, cannot_open(path, error), may_pass=True)

@@ -15,12 +15,14 @@ from typing import Any, Self
 
 from slicewise.errors import OutputError
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection, SliceHeader
-from slicewise.imaging.dicom.walk import FileState
+from slicewise.imaging.walk import FileState
 
 VERSION = 5
 """Increase it when the content of ``SliceHeader`` changes: it invalidates every index."""
 
 NEVER = -1
+_NO_IMAGE, _NO_DICOM = "", "-"
+"""Contents of files without an image."""
 _SLICE = [field.name for field in fields(SliceHeader)][1:]
 _REJECTION = [field.name for field in fields(Rejection)][1:]
 
@@ -113,7 +115,8 @@ class HeaderIndex:
         # Copied first, because an open query blocks other processes from writing.
         self._store.execute(
             "CREATE TEMP TABLE found AS SELECT files.series_uid, path, files.content "
-            "FROM walked JOIN files USING (path) WHERE files.content != ''"
+            "FROM walked JOIN files USING (path) WHERE files.content NOT IN (?, ?)",
+            (_NO_IMAGE, _NO_DICOM),
         )
         query = "SELECT series_uid, path, content FROM found ORDER BY series_uid, path"
         with closing(self._store.execute(query)) as rows:
@@ -123,6 +126,12 @@ class HeaderIndex:
                 except (ValueError, TypeError) as error:
                     raise self._unusable(error) from error
                 yield series_uid.decode(errors="surrogatepass"), held
+
+    def others(self) -> list[Path]:
+        """Files of this search that are not DICOM, in order."""
+        query = "SELECT path FROM walked JOIN files USING (path) WHERE files.content = ?"
+        rows = self._store.execute(f"{query} ORDER BY path", (_NO_DICOM,))
+        return [Path(os.fsdecode(path)) for (path,) in rows]
 
     def _unusable(self, error: Exception) -> OutputError:
         return OutputError(
@@ -148,8 +157,8 @@ class HeaderIndex:
 
 
 def _as_text(held: FileContents) -> str:
-    if held == FileContents():
-        return ""
+    if not (held.slices or held.rejection or held.labels):
+        return _NO_IMAGE if held.is_dicom else _NO_DICOM
     return json.dumps(
         [
             [[getattr(one, name) for name in _SLICE] for one in held.slices],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +17,8 @@ from slicewise.imaging.dicom.header import scan_headers
 from slicewise.imaging.dicom.index import HeaderIndex
 from slicewise.imaging.dicom.series import SECONDS_PER_FILE, DicomSeries, series_in
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection
-from slicewise.imaging.dicom.walk import FileState, walk
 from slicewise.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
+from slicewise.imaging.walk import FileState, walk
 from slicewise.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -28,17 +28,30 @@ FILES_PER_CALL = 64
 CALLS_PER_WRITE = 16
 
 Batch = list[FileState]
+OTHER_SUFFIXES = (
+    *(".nii", ".nii.gz", ".nrrd", ".json", ".csv", ".txt"),
+    *(".png", ".jpg", ".jpeg", ".tif"),
+)
+"""Suffixes of files that are not DICOM; all others are identified by their content."""
 _FILES_WORTH_A_BAR = 500
 """Fewer files are read in a moment, without a progress task."""
 
 
 @dataclass(frozen=True)
 class SeriesScan:
-    """Volumes and labels in a folder tree, and the errors of unusable files."""
+    """Volumes and labels in a folder tree.
+
+    Attributes:
+        series: the volumes.
+        set_aside: errors of unusable files.
+        labels: DICOM SEG files.
+        others: files that may be DICOM by their name, but are not.
+    """
 
     series: tuple[DicomSeries, ...]
     set_aside: tuple[ScanError, ...]
     labels: tuple[LabelFile, ...] = ()
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,22 @@ class DicomScanner:
             ScanError: the folder cannot be listed.
             OutputError: the index cannot be written.
         """
+        return self.find_among(path, walk(path.absolute()))
+
+    def find_among(self, path: Path, walked: Iterable[FileState | ScanError]) -> SeriesScan:
+        """Find all volumes among the files below a folder.
+
+        Args:
+            path: file or folder.
+            walked: what ``walk`` found below its absolute path.
+
+        Raises:
+            ScanError, OutputError: as ``find``.
+        """
         problems: list[ScanError] = []
         with HeaderIndex(self.index) as index:
             root = path.absolute()
-            pending = index.outdated(root, _files(root, problems))
+            pending = index.outdated(root, _files(root, walked, problems))
             sandbox = self.sandbox or _children_for(len(pending))
             self._scan(pending, index, sandbox)
             return self._volumes(index, problems, sandbox)
@@ -111,7 +136,12 @@ class DicomScanner:
             problems += set_aside
         found = [_warned(one) if _folders(one) & unreadable else one for one in found]
         found.sort(key=lambda one: (one.name, one.series_uid, str(one.folder)))
-        return SeriesScan(tuple(self._with_unique_names(found)), tuple(problems), tuple(labels))
+        return SeriesScan(
+            tuple(self._with_unique_names(found)),
+            tuple(problems),
+            tuple(labels),
+            tuple(index.others()),
+        )
 
     def _named(self, series: DicomSeries, held: Sequence[FileContents]) -> DicomSeries:
         if self.pseudonyms is None:
@@ -141,14 +171,21 @@ def _children_for(files: int) -> Sandbox:
     return shared_sandbox(len(os.sched_getaffinity(0))) if children > 1 else shared_sandbox()
 
 
-def _files(root: Path, problems: list[ScanError]) -> Iterator[FileState]:
-    for item in walk(root):
+def _files(
+    root: Path, walked: Iterable[FileState | ScanError], problems: list[ScanError]
+) -> Iterator[FileState]:
+    for item in walked:
         if isinstance(item, FileState):
-            yield item
+            if not _is_other(item.path.name.lower()):
+                yield item
         elif item.where == str(root):
             raise item
         else:
             problems.append(item)
+
+
+def _is_other(name: str) -> bool:
+    return name == "dicomdir" or name.endswith(OTHER_SUFFIXES)
 
 
 def _batches(files: Batch) -> list[Batch]:

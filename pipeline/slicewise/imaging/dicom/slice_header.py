@@ -110,17 +110,19 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True)
 class FileContents:
-    """Contents of a file; empty if it is not a DICOM image.
+    """Contents of a file; empty if it has no image.
 
     Attributes:
         slices: one, or one per frame or tile.
         rejection: why an image has no usable slice.
         labels: set if the file is a DICOM SEG.
+        is_dicom: whether it is a DICOM file at all.
     """
 
     slices: tuple[SliceHeader, ...] = ()
     rejection: Rejection | None = None
     labels: LabelFile | None = None
+    is_dicom: bool = True
 
     @property
     def series_uid(self) -> str:

@@ -51,7 +51,7 @@ def read_range(path: Path, start: int, size: int, end: int) -> bytes:
         ScanError: too short, too long, damaged, or a decompression bomb.
     """
     with _content_of(path) as stream:
-        _require_plausible(path, end)
+        _require_plausible(path, end, compressed=is_compressed(path))
         before = _skip(stream, start)
         content = bytes(stream.read(size))
         length = before + len(content) + _skip(stream, end - start - size)
@@ -63,11 +63,45 @@ def read_range(path: Path, start: int, size: int, end: int) -> bytes:
     return content
 
 
+def read_from(path: Path, offset: int, size: int, *, compressed: bool) -> bytes:
+    """Read all ``size`` bytes after an uncompressed header, and verify the end of the file.
+
+    Args:
+        path: of the file.
+        offset: byte at which the content starts.
+        size: of the content in bytes.
+        compressed: whether the content is a gzip stream.
+
+    Raises:
+        ScanError: as ``read_range``.
+    """
+    with _named_errors(path), path.open("rb") as file:
+        _require_plausible(path, size, compressed=compressed)
+        file.seek(offset)
+        stream: Any = gzip.GzipFile(fileobj=file) if compressed else file
+        content = bytes(stream.read(size))
+        if len(content) < size:
+            raise damaged(path, f"{size} bytes of voxels", f"{len(content)} (truncated)")
+        # Reading to the end verifies the checksum of a gzip stream.
+        if len(stream.read(MAXIMUM_PADDING_BYTES)) == MAXIMUM_PADDING_BYTES:
+            found = f"more than {MAXIMUM_PADDING_BYTES} bytes after it"
+            raise damaged(path, "an end after the last voxel", found)
+    return content
+
+
 @contextmanager
 def _content_of(path: Path) -> Iterator[Any]:
+    with (
+        _named_errors(path),
+        gzip.open(path, "rb") if is_compressed(path) else path.open("rb") as stream,
+    ):
+        yield stream
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
     try:
-        with gzip.open(path, "rb") if is_compressed(path) else path.open("rb") as stream:
-            yield stream
+        yield
     except EOFError:
         raise damaged(path, "a complete gzip stream", "a truncated one") from None
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -81,13 +115,13 @@ def is_compressed(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
 
 
-def _require_plausible(path: Path, end: int) -> None:
+def _require_plausible(path: Path, end: int, *, compressed: bool) -> None:
     """Compare the size in the header with the file, before memory is allocated."""
     stored = path.stat().st_size
-    if end > stored * (_DEFLATE_LIMIT if is_compressed(path) else 1):
+    if end > stored * (_DEFLATE_LIMIT if compressed else 1):
         found = f"{stored} on the disk (truncated)"
         raise damaged(path, f"{end} bytes of header and voxels", found)
-    if is_compressed(path) and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
+    if compressed and end > max(MAXIMUM_GROWN_BYTES, stored * MAXIMUM_GROWTH):
         raise ScanError(
             path,
             expected=f"a compression ratio of at most {MAXIMUM_GROWTH}, or at most "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slicewise.config import CodedTerm
 from slicewise.errors import LabelError
-from slicewise.imaging.structures import Structure
+from slicewise.imaging.structures import Structure, plain_name
 
 if TYPE_CHECKING:
     # Imported inside the functions at run time, because the main process does not need them.
@@ -141,9 +141,9 @@ def label_values(
     values = [int(one[1]) for one in stored if one]
     if len(set(values)) == len(segments):
         return dict(zip(segments, values, strict=True)), ()
-    by_name = {_plain(name): value for name, value in names.items()}
+    by_name = {plain_name(name): value for name, value in names.items()}
     labels = {int(one.SegmentNumber): one.SegmentLabel for one in segmentation.SegmentSequence}
-    named = {number: by_name.get(_plain(str(labels[number]))) for number in segments}
+    named = {number: by_name.get(plain_name(str(labels[number]))) for number in segments}
     unnamed = [number for number, value in named.items() if value is None]
     if not unnamed:
         return {number: value for number, value in named.items() if value is not None}, ()
@@ -162,10 +162,6 @@ def is_automatic(segmentation: Dataset) -> bool:
     """Whether all segments were created without a person."""
     kinds = {one.get("SegmentAlgorithmType") for one in segmentation.SegmentSequence}
     return kinds == {"AUTOMATIC"}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_]+", " ", name).strip().casefold()
 
 
 def _code(term: CodedTerm) -> Code:

@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from slicewise.errors import ScanError
-from slicewise.imaging.dicom.walk import FileState, walk
+from slicewise.imaging.walk import FileState, entries, not_read, undecodable_name, walk
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
@@ -61,12 +61,52 @@ def test_a_single_file(tree: Path) -> None:
     ]
 
 
-def test_what_is_certainly_no_dicom(tree: Path) -> None:
-    for name in ("x.nii", "x.nii.gz", "x.JSON", "x.txt", "x.png", ".hidden", ".git/x", "a/.x.dcm"):
+def test_hidden_files_and_leftovers_are_skipped(tree: Path) -> None:
+    leftovers = (".hidden", ".git/x", "a/.x.dcm", "._four", ".DS_Store", "Thumbs.db", "desktop.ini")
+    for name in (*leftovers, "__MACOSX/._four", "__MACOSX/four"):
         path = tree / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
     assert found(tree) == (ALL, [])
+    assert [path.name for path in entries(tree)] == ["a", "b", "four"]
+
+
+def test_entries_are_followed_links_and_errors(tree: Path) -> None:
+    (tree / "broken").symlink_to(tree / "nowhere")
+    (tree / "link").symlink_to(tree / "a")
+    folders = [item.name for item in entries(tree) if isinstance(item, Path)]
+    assert folders == ["a", "b", "four", "link"]
+    (error,) = (item for item in entries(tree) if isinstance(item, ScanError))
+    assert error.where == str(tree / "broken")
+    (absent,) = entries(tree / "absent")
+    assert isinstance(absent, ScanError)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a.seg.nrrd", "B.SEG.NRRD", "c"], "2 files .seg.nrrd and 1 file without suffix"),
+        (["a.mha", "b.mgz", "b.mgz"], "2 files .mgz and 1 file .mha"),
+        (["1.2.840.10008", "IM0001"], "2 files without suffix"),
+        (["a.hdr", "a.img", "x.b"], "1 file .b, 1 file .hdr and 1 file .img"),
+        (["README", "a.json", "LICENSE", "participants.tsv", "a.ctbl"], ""),
+        ([], ""),
+    ],
+)
+def test_files_that_are_not_read_are_counted(names: list[str], text: str) -> None:
+    assert not_read(Path(name) for name in names) == text
+
+
+@pytest.mark.fault(127, "Q")
+def test_a_name_of_another_encoding_is_refused_and_can_be_printed(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller/a.nii"))
+    error = undecodable_name(path)
+    assert error is not None
+    assert "M\\xfcller" in str(error)
+    assert "convmv" in error.remedy
+    str(error).encode()
+    assert undecodable_name(path, below=path.parent) is None
+    assert undecodable_name(tmp_path / "Müller") is None
 
 
 @pytest.mark.fault(67, "Q")

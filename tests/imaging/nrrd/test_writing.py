@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from slicewise.config import CodedTerm
 from slicewise.errors import LabelError, OutputError
-from slicewise.imaging.nrrd import write_segmentation_nrrd
+from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 

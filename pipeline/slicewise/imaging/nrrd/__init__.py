@@ -1,0 +1,1 @@
+"""Reading of NRRD scans and segmentations, and writing of segmentations."""

@@ -1,0 +1,142 @@
+"""Finds the files below a folder; the only walker of folders of scans.
+
+Hidden files, leftovers of operating systems and special files such as pipes are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicewise.errors import ScanError, file_problem, printable
+
+_LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "$recycle.bin")
+_DOCUMENT_SUFFIXES = (
+    *(".json", ".jsonl", ".csv", ".tsv", ".xls", ".xlsx", ".txt", ".md", ".rst", ".pdf", ".doc"),
+    *(".docx", ".html", ".htm", ".xml", ".yaml", ".yml", ".toml", ".log", ".bval", ".bvec"),
+    *(".ctbl", ".py", ".sh", ".ipynb", ".sqlite", ".md5", ".sha256", ".lnk", ".part"),
+)
+"""Suffixes of files that nobody expects to be read as a scan."""
+_DOCUMENT_NAMES = ("dicomdir", "readme", "license", "licence", "changes", "copying", "version")
+_COMPOUND_SUFFIXES = (".seg.nrrd", ".nii.gz", ".tar.gz", ".nii.zip")
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file, with its size and modification time to detect changes."""
+
+    path: Path
+    size: int
+    modified_ns: int
+
+
+def walk(root: Path) -> Iterator[FileState | ScanError]:
+    """Yield every file, in any order, and an error for everything that cannot be opened.
+
+    Links to folders are followed, except to folders that are searched anyway.
+    """
+    waiting, searched = [root], set[tuple[int, int]]()
+    while waiting:
+        path = waiting.pop()
+        try:
+            state = path.stat()
+            place = state.st_dev, state.st_ino
+            if stat.S_ISDIR(state.st_mode) and place not in searched:
+                searched.add(place)
+                # A stack: the last is searched first. Links come last, so that a folder is found
+                # under its own name.
+                inside = _inside(path)[::-1]
+                waiting[:0] = [entry for entry in inside if entry.is_symlink()]
+                waiting += [entry for entry in inside if not entry.is_symlink()]
+            elif stat.S_ISREG(state.st_mode):
+                yield FileState(path, state.st_size, state.st_mtime_ns)
+        except OSError as error:
+            yield cannot_open(path, error)
+
+
+def entries(folder: Path) -> Iterator[Path | ScanError]:
+    """Yield the files and folders directly in a folder, by name, and errors as ``walk``."""
+    try:
+        inside = _inside(folder)
+    except OSError as error:
+        yield cannot_open(folder, error)
+        return
+    for path in inside:
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+                yield path
+        except OSError as error:
+            yield cannot_open(path, error)
+
+
+def _inside(folder: Path) -> list[Path]:
+    names = (entry.name for entry in os.scandir(folder))
+    return sorted(folder / name for name in names if not _is_leftover(name))
+
+
+def _is_leftover(name: str) -> bool:
+    # Files of macOS begin with a dot, too.
+    return name.startswith(".") or name.lower() in _LEFTOVERS
+
+
+def cannot_open(path: Path, error: OSError) -> ScanError:
+    """The error for a file or folder that cannot be opened."""
+    return ScanError(
+        path,
+        expected="a readable file or folder",
+        found=file_problem(error),
+        remedy="correct its permissions, restore it, or remove the broken link",
+    )
+
+
+def undecodable_name(path: Path, below: Path | None = None) -> ScanError | None:
+    """The error for a path that cannot be the name of a case; None for any other path.
+
+    Args:
+        path: of a file or folder.
+        below: folder from which the name of the case is formed; None takes the whole path.
+    """
+    relative = path if below is None else path.relative_to(below)
+    try:
+        str(relative).encode()
+    except UnicodeEncodeError:
+        return ScanError(
+            printable(str(path)),
+            expected="a name in UTF-8, because it is written to tables and results",
+            found=f"bytes of another encoding: {printable(str(relative))}",
+            remedy="rename it, for example with: convmv -r -f latin1 -t utf8 --notest FOLDER",
+        )
+    return None
+
+
+def not_read(files: Iterable[Path]) -> str:
+    """Files that are no scans, counted by suffix, for a message; documents are left out.
+
+    Returns:
+        Such as ``14 files .seg.nrrd and 1 file without suffix``; empty if there are none.
+    """
+    counts = Counter(_suffix(path.name) for path in files if not _is_document(path.name))
+    texts = [
+        f"{count} {'file' if count == 1 else 'files'} {suffix or 'without suffix'}"
+        for suffix, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    *first, last = texts or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _suffix(name: str) -> str:
+    lower = name.lower()
+    compound = next((suffix for suffix in _COMPOUND_SUFFIXES if lower.endswith(suffix)), None)
+    # Names of DICOM files are often identifiers, with dots between numbers.
+    found = re.search(r"\.[a-z][a-z0-9_+-]{0,11}$", lower)
+    return compound or (found[0] if found else "")
+
+
+def _is_document(name: str) -> bool:
+    return name.lower().endswith(_DOCUMENT_SUFFIXES) or name.lower() in _DOCUMENT_NAMES
