@@ -319,7 +319,7 @@ def test_what_looks_like_a_scan(tmp_path: Path) -> None:
         ("A.SEG.DCM", "A"),
         ("a.IMA", "a"),
         ("a.b.nrrd", "a.b"),
-        ("a.seg.nrrd", "a.seg"),
+        ("a.SEG.nrrd", "a"),
         ("a.b", "a.b"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from slicewise.config import DataSection
+from slicewise.dataset.manifest import COLUMNS
+from slicewise.errors import DataError
+from slicewise.imaging.tables import read_table
 
 _PLAIN_CONTRASTS = ("image",)
 
@@ -102,9 +104,8 @@ def _plain(name: str) -> str:
 def _contrasts_of(manifest: Path) -> tuple[str, ...]:
     """Values of the column ``contrast``, in the order of the rows."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        rows = read_table(manifest, COLUMNS).rows
+    except DataError:
         return _PLAIN_CONTRASTS
-    named = dict.fromkeys(row["contrast"] for row in rows if row.get("contrast"))
+    named = dict.fromkeys(row.cells["contrast"] for row in rows if row.cells.get("contrast"))
     return tuple(named) or _PLAIN_CONTRASTS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from slicewise.dataset.sources import without_dicom_names
 from slicewise.errors import DataError
 from slicewise.file_names import file_name
 from slicewise.imaging.scan import ScanSource, source_name
+from slicewise.imaging.tables import Table, read_table
 
 COLUMNS = ("image", "label", "patient", "contrast", "case")
 
@@ -47,8 +47,8 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
             no file can be called after.
     """
     path = root / "dataset.csv" if root.is_dir() else root
-    columns, lines = _read(path)
-    rows = [_row(data, path, number, line) for number, line in lines]
+    table = _read(path)
+    rows = [_row(data, path, row.line, row.cells) for row in table.rows]
     _require_files(path, rows)
     cases: dict[str, list[_Row]] = {}
     for row in rows:
@@ -62,29 +62,21 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
         case: of_case[0].label for case, of_case in cases.items() if of_case[0].label is not None
     }
     patients = {case: of_case[0].patient for case, of_case in cases.items()}
-    listing = Listing(path, images, labels, patients if "patient" in columns else None)
-    return without_dicom_names(listing, {line["case"] for _, line in lines if line.get("case")})
+    listing = Listing(path, images, labels, patients if "patient" in table.columns else None)
+    return without_dicom_names(listing, {row.cells.get("case", "") for row in table.rows} - {""})
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            lines = [(reader.line_num, line) for line in reader]
-            columns = list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            path, expected="a CSV manifest", found=str(error), remedy="correct the file"
-        ) from None
+def _read(path: Path) -> Table:
+    table = read_table(path, COLUMNS)
     # A column with another name, such as "subject", would be ignored silently.
-    if "image" not in columns or not set(columns) <= set(COLUMNS):
+    if "image" not in table.columns or not set(table.columns) <= set(COLUMNS):
         raise DataError(
             path,
             expected="a header with image and, as needed, label, patient, contrast and case",
-            found=",".join(columns) or "an empty file",
+            found=",".join(table.columns) or "an empty file",
             remedy="rename the columns, or delete those that are not needed",
         )
-    return columns, lines
+    return table
 
 
 def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _Row:
@@ -119,8 +111,12 @@ def _require_files(path: Path, rows: Iterable[_Row]) -> None:
         if file is not None and not file.exists()
     ]
     if missing:
+        windows = any("\\" in text for text in missing)
         raise DataError(
-            path, expected="every listed file", found="; ".join(missing), remedy="correct the paths"
+            path,
+            expected="every listed file, relative to the folder of the manifest",
+            found="; ".join(missing),
+            remedy="write / instead of \\ in the paths" if windows else "correct the paths",
         )
 
 

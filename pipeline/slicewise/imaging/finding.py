@@ -12,7 +12,7 @@ from slicewise.errors import ScanError, SlicewiseError
 from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import is_nifti
-from slicewise.imaging.nrrd.reading import is_nrrd
+from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, source_name, volumes_in
 from slicewise.imaging.walk import FileState, not_read, undecodable_name, walk
@@ -107,7 +107,9 @@ def _volumes(
         folder = file.relative_to(root).parent
         for volume in volumes_in(file) or [file]:
             # A scan may be there twice, as .nii and as .nii.gz.
-            sources[_unused(str(folder / source_name(volume)), sources)] = volume
+            # A segmentation of 3D Slicer often has the name of its image.
+            name = source_name(volume) + (".seg" if is_nrrd_segmentation(file) else "")
+            sources[_unused(str(folder / name), sources)] = volume
     return sources, errors
 
 

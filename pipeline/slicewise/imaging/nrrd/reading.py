@@ -34,8 +34,9 @@ def is_nrrd_segmentation(path: Path) -> bool:
 
 
 def nrrd_stem(path: Path) -> str:
-    """File name without its suffix; a segmentation keeps the ending ``.seg`` of label maps."""
-    return path.name[: -len(_SUFFIX)]
+    """File name without its suffix."""
+    suffix = SEGMENTATION_SUFFIX if is_nrrd_segmentation(path) else _SUFFIX
+    return path.name[: -len(suffix)]
 
 
 def read_nrrd(path: Path, reading: ReadingSection = ReadingSection()) -> Volume:
