@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from slicewise.config import DataSection
-from slicewise.dataset.description import Description, read_description, with_description
+from slicewise.dataset.description import (
+    Description,
+    read_description,
+    require_none_ignored,
+    with_description,
+)
+from slicewise.errors import DataError
 
 
 def described(folder: Path, content: object) -> Description:
@@ -31,8 +37,23 @@ def test_nnunet_gives_names_values(tmp_path: Path) -> None:
         "labels": {"background": 0, "zone": 3, "whole": [1, 3]},
     }
     # Two channels of one name are told apart; a region is no value.
-    expected = Description(("T2_0", "T2_1", "ADC"), {"zone": 3})
+    expected = Description(("T2_0", "T2_1", "ADC"), {"zone": 3}, regions=("whole",))
     assert described(tmp_path, content) == expected
+
+
+@pytest.mark.fault(123, "E")
+@pytest.mark.parametrize("name", ["ignore", "Ignore"])
+def test_voxels_to_ignore_are_no_structure(tmp_path: Path, name: str) -> None:
+    description = described(tmp_path, {"labels": {"background": 0, "zone": 1, name: 2}})
+    assert description.labels == {"zone": 1}
+    assert description.ignored == 2
+    data = DataSection(root=tmp_path)
+    require_none_ignored(description, data, {"a": {1: 0.5}})
+    with pytest.raises(DataError, match=r"which dataset\.json calls ignore") as caught:
+        require_none_ignored(description, data, {"a": {1: 0.5}, "b": {1: 0.5, 2: 0.1}})
+    assert caught.value.where == f"{tmp_path}: b"
+    on_purpose = DataSection(root=tmp_path, labels={"zone": 1, "rest": 2})
+    require_none_ignored(description, on_purpose, {"b": {1: 0.5, 2: 0.1}})
 
 
 @pytest.mark.parametrize("content", [[], {}, {"labels": 3, "modality": "MRI"}])

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from slicewise.dataset.label_names import images_of, is_label_name, label_name, without_label_word
+from slicewise.dataset.label_names import (
+    images_of,
+    is_label_name,
+    is_label_path,
+    label_name,
+    without_label_word,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +26,12 @@ from slicewise.dataset.label_names import images_of, is_label_name, label_name, 
         ("p1/scan_GroundTruth", "p1/scan"),
         ("a__segmentation", "a"),
         ("seg", ""),
+        ("sub-01_T1w_dseg", "sub-01_T1w"),
+        ("sub-01_T1w_seg-manual", "sub-01_T1w"),
+        ("sub-01_T1w_lesion-manual", "sub-01_T1w"),
+        ("sub-01_T2w_labels-disc-manual", "sub-01_T2w"),
+        ("sub-01_label-GM_mask", "sub-01_label-GM"),
+        ("lesion-manual", ""),
     ],
 )
 def test_names_of_label_maps(name: str, bare: str) -> None:
@@ -31,6 +43,13 @@ def test_names_of_label_maps(name: str, bare: str) -> None:
 def test_other_names(name: str) -> None:
     assert not is_label_name(name)
     assert without_label_word(name) == name
+
+
+def test_folders_of_label_maps() -> None:
+    for name in ("labels/a", "Masks/p1/a", "p1/Segmentations/a", "labelsTr/a", "gt/a", "a_seg"):
+        assert is_label_path(name)
+    for name in ("images/a", "p1/a", "label_study/a", "a"):
+        assert not is_label_path(name)
 
 
 def test_the_very_name_comes_first() -> None:
@@ -49,6 +68,24 @@ def test_the_very_name_comes_first() -> None:
         ("p1/p1_seg", ["p1/p1_T1", "p1/p1_FLAIR"], "p1/p1_FLAIR"),
         ("seg", ["T1"], "T1"),
         ("p1/seg", ["p1"], "p1"),
+        ("labels/p1/a", ["images/p1/a", "images/p2/a"], "images/p1/a"),
+        ("masks/a", ["a", "b"], "a"),
+        ("p1/segmentations/a_mask", ["p1/a"], "p1/a"),
+        (
+            "derivatives/labels/sub-1/anat/sub-1_T1w_dseg",
+            ["sub-1/anat/sub-1_T1w"],
+            "sub-1/anat/sub-1_T1w",
+        ),
+        (
+            "derivatives/labels/sub-1/sub-1_T1w_seg-manual",
+            ["sub-1/anat/sub-1_T1w"],
+            "sub-1/anat/sub-1_T1w",
+        ),
+        (
+            "derivatives/manual/sub-1/anat/sub-1_space-orig_label-GM_mask",
+            ["sub-1/anat/sub-1_T1w", "sub-10/anat/sub-10_T1w"],
+            "sub-1/anat/sub-1_T1w",
+        ),
     ],
 )
 def test_the_image_of_a_label_map(label: str, images: list[str], image: str) -> None:
@@ -61,6 +98,8 @@ def test_the_image_of_a_label_map(label: str, images: list[str], image: str) -> 
         ("p1/p1_seg", ["p1/p1_T1", "p1/p1_T2"]),
         ("p1/a_seg", ["p1/b", "p2/a"]),
         ("a_seg", []),
+        ("labels/p1/a", ["images/p2/a"]),
+        ("derivatives/x/sub-1_dseg", ["sub-1_T1w", "sub-1_T2w"]),
     ],
 )
 def test_a_label_map_of_nothing_here(label: str, images: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from slicewise.config import DataSection
 from slicewise.dataset.catalogue import Catalogue
-from slicewise.dataset.layouts import read_catalogue
-from slicewise.errors import DataError, UsageError
+from slicewise.dataset.layouts import read_catalogue, read_images
+from slicewise.errors import DataError, ScanError, UsageError
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.scan import read_scan
 
@@ -164,7 +165,156 @@ def test_nnunet_name_without_channel(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.mark.fault(122, "OK")
+@pytest.mark.parametrize("channels", [1, 2])
+def test_nnunet_version_1_lists_files_without_channel(tmp_path: Path, channels: int) -> None:
+    cases = ("c_000", "c_001")
+    nnunet(tmp_path, *(f"{case}_{number:04d}" for case in cases for number in range(channels)))
+    entries = [
+        {"image": f"./imagesTr/{case}.nii.gz", "label": f"./labelsTr/{case}.nii.gz"}
+        for case in cases
+    ]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
+    catalogue = read(tmp_path, contrasts=("T1", "T2")[:channels])
+    assert names(catalogue) == list(cases)
+    expected = [tmp_path / f"imagesTr/c_000_{n:04d}.nii.gz" for n in range(channels)]
+    assert catalogue.case("c_000").images == tuple(expected)
+    assert catalogue.case("c_000").label == tmp_path / "labelsTr/c_000.nii.gz"
+
+
+@pytest.mark.fault(122, "OK")
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".png"])
+def test_nnunet_version_2(tmp_path: Path, ending: str) -> None:
+    channels = {"channel_names": {"0": "T1"}, "file_ending": ending, "labels": {"background": 0}}
+    touch(tmp_path, f"imagesTr/c_000_0000{ending}", f"labelsTr/c_000{ending}")
+    (tmp_path / "dataset.json").write_text(json.dumps(channels))
+    (case,) = read(tmp_path).cases
+    assert case.name == "c_000"
+    assert case.label == tmp_path / f"labelsTr/c_000{ending}"
+
+
+@pytest.mark.fault(122, "OK")
+def test_nnunet_version_2_with_a_list_of_files(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii.gz", "b.nii.gz", "c.nii.gz")
+    entry = {"images": ["a.nii.gz", "b.nii.gz"], "label": "c.nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"dataset": {"case": entry}}))
+    (case,) = read(tmp_path, contrasts=("T1", "T2")).cases
+    assert case.images == (tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    assert case.label == tmp_path / "c.nii.gz"
+    entry["images"] = ["a.nii.gz", "gone.nii.gz"]
+    (tmp_path / "dataset.json").write_text(json.dumps({"dataset": {"case": entry}}))
+    with pytest.raises(DataError, match=r"missing: gone\.nii\.gz"):
+        read(tmp_path, contrasts=("T1", "T2"))
+
+
+@pytest.mark.fault(122, "OK")
+def test_nnunet_without_description(tmp_path: Path) -> None:
+    nnunet(tmp_path, "a_0000", "b_0000")
+    (tmp_path / "dataset.json").unlink()
+    assert names(read(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.fault(122, "E")
+def test_nnunet_of_a_format_that_is_not_read(tmp_path: Path) -> None:
+    touch(tmp_path, "imagesTr/c_000_0000.mha", "labelsTr/c_000.mha")
+    content = {"channel_names": {"0": "T1"}, "file_ending": ".mha"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'dataset.json'}: file_ending"
+    assert caught.value.found == ".mha"
+
+
+def test_two_files_for_one_channel(tmp_path: Path) -> None:
+    touch(nnunet(tmp_path, "a_0000"), "imagesTr/a_0000.nii")
+    with pytest.raises(DataError, match="one file for channel 0 of a"):
+        read(tmp_path)
+
+
+def test_decathlon_with_two_images_of_one_name(tmp_path: Path) -> None:
+    entries = [{"image": f"{case}/t1.nii.gz", "label": f"{case}/seg.nii.gz"} for case in "ab"]
+    touch(tmp_path, *(file for entry in entries for file in entry.values()))
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
+    with pytest.raises(DataError, match=r"a/t1\.nii\.gz and b/t1\.nii\.gz"):
+        read(tmp_path)
+
+
 # Two folders
+
+
+@pytest.mark.fault(130, "E")
+@pytest.mark.parametrize("allow_unpaired", [True, False])
+def test_labels_of_which_none_is_read(tmp_path: Path, allow_unpaired: bool) -> None:
+    touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/a.mha", "labels/b.mha")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, allow_unpaired=allow_unpaired)
+    assert caught.value.where == str(tmp_path / "labels")
+    assert "2 files .mha" in caught.value.found
+    assert len(read_images(tmp_path, ("image",)).images) == 2
+
+
+@pytest.mark.fault(130, "E")
+def test_an_empty_folder_of_labels(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii.gz", "labels/.DS_Store", "labels/Thumbs.db")
+    with pytest.raises(DataError, match="an empty folder"):
+        read(tmp_path)
+
+
+@pytest.mark.fault(130, "E")
+def test_some_labels_that_are_not_read_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/a.nii.gz", "labels/b.mgz")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert "b: image without label" in caught.value.found
+    assert "not read in labels, because they are no scans: 1 file .mgz" in caught.value.found
+
+
+@pytest.mark.fault(130, "OK")
+@pytest.mark.parametrize("label", ["a.seg.nrrd", "a.nrrd", "A.NII.GZ"])
+def test_images_and_labels_of_different_formats(tmp_path: Path, label: str) -> None:
+    touch(tmp_path, f"images/{label[0]}.nii", f"labels/{label}")
+    (case,) = read(tmp_path).cases
+    assert case.label == tmp_path / "labels" / label
+
+
+@pytest.mark.fault(67, "Q")
+def test_a_broken_link_among_labels_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/b.nii.gz")
+    (tmp_path / "labels/a.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path)
+    assert "a.nii.gz: expected a readable file" in caught.value.found
+    (item,) = [one for one in read(tmp_path, allow_unpaired=True).set_aside if "gz" in one.name]
+    assert "No such file" in item.reason
+
+
+def test_names_of_folders_in_any_case(tmp_path: Path) -> None:
+    touch(tmp_path, "Images/a.nii.gz", "LABELS/a.nii.gz")
+    assert names(read(tmp_path)) == ["a"]
+
+
+def test_accents_of_two_systems_are_one_name(tmp_path: Path) -> None:
+    touch(tmp_path, "images/M\u00fcller.nii.gz", "labels/Mu\u0308ller.nii.gz")
+    (case,) = read(tmp_path).cases
+    assert case.label == tmp_path / "labels/Mu\u0308ller.nii.gz"
+
+
+@pytest.mark.fault(127, "Q")
+def test_a_name_of_another_encoding_is_set_aside(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii.gz", "labels/a.nii.gz")
+    for folder in ("images", "labels"):
+        touch(Path(os.fsdecode(os.fsencode(tmp_path / folder))), os.fsdecode(b"M\xfc.nii.gz"))
+    catalogue = read(tmp_path)
+    assert names(catalogue) == ["a"]
+    assert [item.name for item in catalogue.set_aside] == ["M\\xfc.nii.gz"] * 2
+
+
+@pytest.mark.fault(127, "E")
+def test_a_data_set_of_a_name_in_another_encoding(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfc"))
+    touch(root, "images/a.nii.gz", "labels/a.nii.gz")
+    with pytest.raises(ScanError, match="UTF-8"):
+        read(root)
 
 
 @pytest.mark.parametrize("ending", ["", "_seg", "-mask", "_labels"])

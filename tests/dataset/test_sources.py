@@ -84,7 +84,9 @@ def test_one_picture_in_two_formats_is_ambiguous(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scan", ["b.nii.gz", "b.dcm"])
 def test_pictures_beside_scans_are_no_scans(tmp_path: Path, scan: str) -> None:
     touch(tmp_path, scan, "b.png", "overview.jpg")
-    assert [path.name for path in scans_in(tmp_path)] == [scan]
+    content = scans_in(tmp_path)
+    assert [path.name for path in content.scans] == [scan]
+    assert "1 file .jpg and 1 file .png" in content.notes[0]
 
 
 def test_pictures_in_a_manifest(tmp_path: Path) -> None:

@@ -75,10 +75,10 @@ def test_volumes_of_a_file_and_of_its_label_map(tmp_path: Path, write: Any, scan
     assert catalogue.case("a_sa_v002").label == NiftiVolume(label, 1)
     # Nothing tells which of two volumes a single label map is of.
     assert [case.name for case in catalogue.cases if case.label is None] == [
-        "b_gt",
         "b_v001",
         "b_v002",
     ]
+    assert [item.name for item in catalogue.set_aside] == ["b_gt"]
 
 
 @pytest.mark.parametrize("contrasts", [("flair",), ("flair", "t1ce")])
@@ -106,11 +106,81 @@ def test_of_two_label_maps_none_is_chosen(tmp_path: Path, contrasts: tuple[str, 
     assert case.label is None
 
 
-def test_named_like_a_label_map_and_of_nothing_here(tmp_path: Path) -> None:
-    touch(tmp_path, "a.nii.gz", "brain_mask.nii.gz")
-    catalogue = read(tmp_path, "T1")
-    assert [case.name for case in catalogue.cases] == ["a", "brain_mask"]
+@pytest.mark.fault(124, "Q")
+@pytest.mark.parametrize("label", ["brain_mask", "labels/b", "derivatives/x/b_dseg"])
+@pytest.mark.parametrize("contrasts", [("T1",), ("T1", "T2")])
+def test_a_label_map_of_nothing_here_is_no_scan(
+    tmp_path: Path, label: str, contrasts: tuple[str, ...]
+) -> None:
+    touch(tmp_path, "a_T1.nii.gz", "a_T2.nii.gz", f"{label}.nii.gz")
+    catalogue = read(tmp_path, *contrasts)
+    assert label not in [case.name for case in catalogue.cases]
     assert catalogue.labelled == ()
+    (item,) = catalogue.set_aside
+    assert item.name == label
+    assert "no image" in item.reason
+    assert "_seg" in item.remedy
+
+
+def test_label_maps_alone_are_no_data_set(tmp_path: Path) -> None:
+    touch(tmp_path, "masks/a.nii.gz", "masks/b.nii.gz")
+    with pytest.raises(DataError, match="2 label maps without image: masks/a, masks/b"):
+        read(tmp_path, "T1")
+
+
+def test_folders_of_labels_are_matched_through_any_tree(tmp_path: Path) -> None:
+    touch(tmp_path, "raw/images/p1/a.nii.gz", "raw/images/p2/a.nii.gz")
+    touch(tmp_path, "raw/Segmentations/p1/a.nii.gz", "raw/Segmentations/p2/a_mask.nii.gz")
+    catalogue = read(tmp_path, "T1")
+    assert {case.name: case.label for case in catalogue.cases} == {
+        "raw/images/p1/a": tmp_path / "raw/Segmentations/p1/a.nii.gz",
+        "raw/images/p2/a": tmp_path / "raw/Segmentations/p2/a_mask.nii.gz",
+    }
+
+
+def bids(root: Path, ending: str, folder: str = "anat/") -> Path:
+    for subject in ("sub-01", "sub-02"):
+        touch(root, f"{subject}/anat/{subject}_T1w.nii.gz", f"{subject}/anat/{subject}_T1w.json")
+        touch(root, f"derivatives/labels/{subject}/{folder}{subject}_{ending}.nii.gz")
+    return touch(root, "dataset_description.json", "participants.tsv")
+
+
+@pytest.mark.fault(124, "OK")
+@pytest.mark.parametrize("folder", ["anat/", ""])
+@pytest.mark.parametrize(
+    "ending",
+    ["T1w_dseg", "T1w_seg-manual", "T1w_lesion-manual", "label-GM_mask", "T1w_label-SC_mask",
+     "space-orig_label-lesion_dseg"],
+)  # fmt: skip
+def test_labels_in_derivatives(tmp_path: Path, ending: str, folder: str) -> None:
+    catalogue = read(bids(tmp_path, ending, folder), "T1w")
+    assert {case.name: case.label for case in catalogue.cases} == {
+        f"{subject}/anat/{subject}_T1w": tmp_path
+        / f"derivatives/labels/{subject}/{folder}{subject}_{ending}.nii.gz"
+        for subject in ("sub-01", "sub-02")
+    }
+    assert catalogue.set_aside == ()
+
+
+@pytest.mark.fault(124, "OK")
+def test_labels_in_derivatives_of_several_contrasts(tmp_path: Path) -> None:
+    touch(bids(tmp_path, "T1w_lesion-manual"), "sub-01/anat/sub-01_FLAIR.nii.gz")
+    touch(tmp_path, "sub-02/anat/sub-02_FLAIR.nii.gz")
+    catalogue = read(tmp_path, "FLAIR", "T1w")
+    assert [case.name for case in catalogue.labelled] == [
+        "sub-01/anat/sub-01",
+        "sub-02/anat/sub-02",
+    ]
+
+
+@pytest.mark.fault(124, "W")
+def test_derived_images_are_left_out_and_counted(tmp_path: Path) -> None:
+    touch(bids(tmp_path, "T1w_dseg"), "derivatives/prep/sub-01/anat/sub-01_desc-x_T1w.nii.gz")
+    catalogue = read(tmp_path, "T1w")
+    assert len(catalogue.cases) == 2
+    assert any("1 image in derivatives left out" in text for text in catalogue.notes)
+    (alone,) = read(tmp_path / "derivatives" / "prep", "T1w").cases
+    assert alone.name == "sub-01/anat/sub-01_desc-x_T1w"
 
 
 def test_the_folder_of_one_patient(tmp_path: Path) -> None:
@@ -194,6 +264,20 @@ def a_series(name: str, contrast: str, study: str = "1", patient: str = "P1") ->
         patient=patient,
         series_uid=f"uid of {name}",
     )
+
+
+def test_a_label_map_belongs_to_the_series_in_its_folder(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        touch(tmp_path, f"{patient}/dicom/1", f"{patient}/Segmentation.seg.nrrd")
+    series = [replace(a_series(f"s{n}", ""), folder=tmp_path / f"p{n}" / "dicom") for n in (1, 2)]
+    two = replace(a_series("s3", ""), folder=tmp_path / "p2" / "dicom")
+    data = DataSection(root=tmp_path)
+    found = SeriesScan((*series, two), ())
+    catalogue = read_catalogue(data, GivenScanner(found=found))
+    (labelled,) = catalogue.labelled
+    assert labelled.label == tmp_path / "p1" / "Segmentation.seg.nrrd"
+    # Nothing tells which of two series the other one is of.
+    assert [item.name for item in catalogue.set_aside] == ["p2/Segmentation.seg"]
 
 
 def test_series_of_a_study_are_the_contrasts_of_a_case(tmp_path: Path) -> None:

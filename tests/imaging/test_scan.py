@@ -524,6 +524,16 @@ def test_labels_that_are_no_whole_numbers(tmp_path: Path, value: float) -> None:
     assert caught.value.where == str(path)
 
 
+@pytest.mark.fault(131, "Q")
+def test_one_hot_labels_are_refused_with_what_to_write(tmp_path: Path) -> None:
+    image = an_image(AFFINE)
+    one_hot = np.zeros((*image.shape, 3), np.uint8)
+    nib.save(nib.Nifti1Image(one_hot, image.affine), tmp_path / "one_hot.nii.gz")
+    with pytest.raises(LabelError, match="3 volumes, such as one for each structure") as caught:
+        read_label(tmp_path / "one_hot.nii.gz", image)
+    assert "1 for the first structure" in caught.value.remedy
+
+
 @pytest.mark.fault(46, "OK")
 def test_labels_of_64_bits(tmp_path: Path) -> None:
     wide = np.where(LABELS == 500, 2**40, LABELS).astype(np.int64)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicewise.config import DataSection
-from slicewise.errors import ConfigError, DataError, SlicewiseError, UsageError
+from slicewise.errors import ConfigError, DataError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource
+from slicewise.imaging.walk import entries, undecodable_name
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
@@ -61,12 +62,14 @@ class Catalogue:
         cases: in the order of their names.
         set_aside: scans that are not usable.
         lists_patients: whether a manifest lists the patients.
+        notes: sentences about the search for scans.
     """
 
     root: Path
     cases: tuple[Case, ...]
     set_aside: tuple[SetAside, ...] = ()
     lists_patients: bool = False
+    notes: tuple[str, ...] = ()
 
     def case(self, name: str) -> Case:
         """The case with a name."""
@@ -91,6 +94,8 @@ class Listing:
         loose_labels: labels without an image.
         file_names: original names of the cases with neutral names.
         labels_are_complete: whether an image without a label is an error.
+        label_place: folder or file that has labels; None if labels may be absent.
+        notes: sentences about the search.
     """
 
     root: Path
@@ -101,6 +106,8 @@ class Listing:
     loose_labels: tuple[SetAside, ...] = ()
     file_names: dict[str, str] = field(default_factory=dict)
     labels_are_complete: bool = True
+    label_place: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def data_root(data: DataSection) -> Path:
@@ -117,6 +124,8 @@ def data_root(data: DataSection) -> Path:
             found="nothing",
             remedy="set data.root in the configuration or with `settings` (make: DATA=FOLDER)",
         )
+    if error := undecodable_name(data.root):
+        raise error
     if not data.root.exists():
         raise DataError(
             data.root,
@@ -124,14 +133,22 @@ def data_root(data: DataSection) -> Path:
             found="no such file or folder",
             remedy="correct data.root",
         )
-    if data.root.is_dir() and not any(data.root.iterdir()):
+    if data.root.is_dir():
+        _require_content(data.root)
+    return data.root
+
+
+def _require_content(root: Path) -> None:
+    content = next(entries(root), None)
+    if isinstance(content, ScanError) and content.where == str(root):
+        raise content
+    if content is None:
         raise DataError(
-            data.root,
+            root,
             expected="a folder of scans",
             found="an empty folder",
             remedy="correct data.root",
         )
-    return data.root
 
 
 def assemble(data: DataSection, listing: Listing) -> Catalogue:
@@ -146,12 +163,14 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
         UsageError: patients are given by both a manifest and a pattern.
     """
     images, labels = listing.images, listing.labels
+    _require_labels(listing)
     unpaired = list(_unpaired(listing))
     if unpaired and not data.allow_unpaired:
+        reasons = [f"{item.name}: {item.reason}" for item in (*unpaired, *listing.set_aside)]
         raise DataError(
             listing.root,
             expected="a label for every image and an image for every label",
-            found="; ".join(f"{item.name}: {item.reason}" for item in unpaired),
+            found="; ".join((*reasons, *listing.notes)),
             remedy="add the missing files, or exclude the others with data.allow_unpaired: true",
         )
     needs_label = bool(labels) and listing.labels_are_complete
@@ -176,7 +195,8 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
         for name in names
     )
     set_aside = (*unpaired, *listing.set_aside)
-    return Catalogue(listing.root, tuple(cases), set_aside, listing.patients is not None)
+    lists_patients = listing.patients is not None
+    return Catalogue(listing.root, tuple(cases), set_aside, lists_patients, listing.notes)
 
 
 def patient_of(name: str, data: DataSection) -> str:
@@ -285,6 +305,20 @@ def _site(name: str, listing: Listing, data: DataSection) -> str:
             remedy="correct data.site_pattern, or set it to null",
         )
     return match.group(1)
+
+
+def _require_labels(listing: Listing) -> None:
+    """Refuse a place of labels in which nothing could be read, which is not an unlabelled set."""
+    if listing.label_place is None or listing.labels:
+        return
+    reasons = [f"{item.name}: {item.reason}" for item in listing.set_aside]
+    raise DataError(
+        listing.label_place,
+        expected="label maps as NIfTI, NRRD, DICOM SEG or pictures",
+        found="; ".join((*reasons, *listing.notes)) or "an empty folder",
+        remedy="export the label maps as NIfTI or .seg.nrrd; if there are none, give the folder of "
+        "images as the data set",
+    )
 
 
 def _unpaired(listing: Listing) -> Iterable[SetAside]:

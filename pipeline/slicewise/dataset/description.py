@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slicewise.config import DataSection
+from slicewise.dataset.catalogue import listed
 from slicewise.dataset.manifest import COLUMNS
 from slicewise.errors import DataError
 from slicewise.imaging.tables import read_table
 
+IGNORE = "ignore"
+"""Name of nnU-Net for voxels without annotation."""
 _PLAIN_CONTRASTS = ("image",)
 
 
@@ -24,10 +27,14 @@ class Description:
     Attributes:
         contrasts: in the order of the channels; ``image`` if unknown.
         labels: structure name to value; empty if unknown.
+        ignored: value of voxels without annotation, which nnU-Net calls ``ignore``; None without.
+        regions: names of structures that consist of several values, which are not read.
     """
 
     contrasts: tuple[str, ...] = _PLAIN_CONTRASTS
     labels: dict[str, int] = field(default_factory=dict)
+    ignored: int | None = None
+    regions: tuple[str, ...] = ()
 
 
 def read_description(root: Path, layout: str = "auto") -> Description:
@@ -55,18 +62,48 @@ def with_description(data: DataSection, description: Description) -> DataSection
     return data.model_copy(update={"contrasts": description.contrasts})
 
 
+def require_none_ignored(
+    description: Description, data: DataSection, structures: Mapping[str, Collection[int]]
+) -> None:
+    """Refuse voxels without annotation, which training would take for a structure.
+
+    Args:
+        description: of the data set.
+        data: whose labels may name the value on purpose.
+        structures: case to the label values that occur in it.
+
+    Raises:
+        DataError: such voxels occur.
+    """
+    ignored = description.ignored
+    cases = [name for name, values in structures.items() if ignored in values]
+    if cases and ignored not in data.labels.values():
+        raise DataError(
+            f"{data.root}: {listed(cases)}",
+            expected="an annotation for every voxel",
+            found=f"voxels of the value {ignored}, which dataset.json calls {IGNORE}",
+            remedy="replace them by 0 or by the values of their structures, or leave these cases "
+            "out; to learn the value as a structure, name it in data.labels",
+        )
+
+
 def _from_json(path: Path) -> Description:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return Description()
     if not isinstance(content, dict):
         return Description()
     channels = content.get("channel_names", content.get("modality"))
     labels = content.get("labels")
+    labels = labels if isinstance(labels, dict) else {}
+    values = _named_values(labels)
+    ignored = values.pop(IGNORE, None)
     return Description(
         _in_order(channels) if isinstance(channels, dict) else _PLAIN_CONTRASTS,
-        _named_values(labels) if isinstance(labels, dict) else {},
+        values,
+        ignored,
+        tuple(_plain(str(name)) for name, value in labels.items() if isinstance(value, list)),
     )
 
 
@@ -91,8 +128,10 @@ def _named_values(labels: Mapping[str, Any]) -> dict[str, int]:
     for key, item in labels.items():
         value, name = (key, item) if isinstance(item, str) else (item, key)
         # Regions of several values are ignored.
-        if str(value).isdigit() and int(value) > 0 and _plain(str(name)):
-            values.setdefault(_plain(str(name)), int(value))
+        plain = _plain(str(name))
+        plain = IGNORE if plain.casefold() == IGNORE else plain
+        if str(value).isdigit() and int(value) > 0 and plain:
+            values.setdefault(plain, int(value))
     return values
 
 

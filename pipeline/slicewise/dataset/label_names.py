@@ -1,31 +1,55 @@
-"""Recognises label maps and matches them to images by file name."""
+"""Recognises label maps and matches them to images by file name and folder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 LABEL_WORDS = (
     "seg",
     "segmentation",
+    "dseg",
+    "probseg",
     "mask",
     "label",
     "labels",
+    "labelmap",
     "gt",
     "ground truth",
     "gold standard",
     "consensus",
 )
 """Endings of the names of label maps; case and separators are ignored."""
+DERIVATIVES = "derivatives"
+"""Folder of BIDS with a tree for each pipeline or rater."""
+_LABEL_FOLDERS = ("segs", "segmentations", "masks", "annotations", "labelstr", "labelsts")
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "scans", "volumes", "imagestr", "imagests")
 _JOINT = r"[_\-. ]"
-_WORD = "|".join(LABEL_WORDS).replace(" ", f"{_JOINT}?")
-_ENDING = re.compile(rf"(?:^|{_JOINT}+)(?:{_WORD})$", re.IGNORECASE)
+_WORDS = "|".join(LABEL_WORDS).replace(" ", f"{_JOINT}?")
+# In BIDS, sub-01_T1w_lesion-manual is the label map that a person has drawn on sub-01_T1w.
+_ENDING = re.compile(rf"(?:(?:^|{_JOINT}+)(?:{_WORDS})|(?:^|_)(?:[a-z]+-)+manual)$", re.IGNORECASE)
+_ENTITY = re.compile(r"_(?:label|space|desc|res|den|hemi|atlas|seg)-[a-z0-9]+$", re.IGNORECASE)
+_FOLDER = re.compile(rf"(?:{_WORDS}|{'|'.join(_LABEL_FOLDERS)})", re.IGNORECASE)
 
 
 def is_label_name(name: str) -> bool:
     """Whether a name, or the last part of a relative path, is that of a label map."""
     return _ENDING.search(PurePosixPath(name).name) is not None
+
+
+def is_label_path(name: str) -> bool:
+    """Whether a relative path is that of a label map: by its name, or by one of its folders."""
+    return is_label_name(name) or any(
+        _FOLDER.fullmatch(folder) for folder in PurePosixPath(name).parts[:-1]
+    )
+
+
+def is_derivative(name: str) -> bool:
+    """Whether a relative path lies in the folder of derivatives of BIDS."""
+    return DERIVATIVES in PurePosixPath(name).parts[:-1]
 
 
 def without_label_word(name: str) -> str:
@@ -49,27 +73,79 @@ def label_name(name: str, images: Collection[str]) -> str:
 def images_of(
     labels: Iterable[str], images: Collection[str], is_preferred: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Match label maps to images in the same folder by their names.
+    """Match label maps to images by their names and folders.
 
     A label map without its ending has the name of its image, or is the prefix of exactly one image
-    in its folder: ``p1/seg`` belongs to ``p1/T1`` if there is no other image.
+    in its folder: ``p1/seg`` belongs to ``p1/T1`` if there is no other image. Folders that only say
+    what is in them are ignored: ``labels/p1/a`` belongs to ``images/p1/a``. A label map in
+    ``derivatives`` may be in another folder than its image, because names of BIDS are unique.
 
     Args:
         labels: names, or relative paths, of label maps.
         images: names, or relative paths, of images.
-        is_preferred: whether an image is preferred among several with this prefix.
+        is_preferred: whether an image is preferred among several.
     """
-    folders: dict[PurePosixPath, list[str]] = {}
-    for image in images:
-        folders.setdefault(PurePosixPath(image).parent, []).append(image)
+    index = _Index.of(images)
     found = {}
     for label in labels:
-        bare = without_label_word(label)
-        begins = re.compile(rf"{re.escape(bare)}(?:/|{_JOINT})" if bare else "")
-        near = folders.get(PurePosixPath(label).parent, [])
-        named = [bare] if bare in images else [image for image in near if begins.match(image)]
-        if len(named) > 1:
-            named = [image for image in named if is_preferred(image)]
+        for named in _candidates(label, index):
+            if len(named) > 1:
+                named = [image for image in named if is_preferred(image)] or named
+            if named:
+                break
         if len(named) == 1:
             found[label] = named[0]
     return found
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Images by folder and name."""
+
+    by_folder: Mapping[tuple[str, ...], Sequence[str]]
+    by_place: Mapping[tuple[str, ...], Sequence[str]]
+    by_name: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, images: Iterable[str]) -> _Index:
+        by_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        by_place: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        by_name: dict[str, list[str]] = defaultdict(list)
+        for image in images:
+            folder, name = _place(image), PurePosixPath(image).name
+            by_folder[folder].append(image)
+            by_place[*folder, name].append(image)
+            by_name[name].append(image)
+        return cls(by_folder, by_place, by_name)
+
+
+def _candidates(label: str, index: _Index) -> Iterator[Sequence[str]]:
+    """Images that a label map may belong to; the most certain ones first."""
+    folder = _place(label)
+    names = [_ENDING.sub("", PurePosixPath(label).name)]
+    while (shorter := _ENTITY.sub("", names[-1])) != names[-1]:
+        names.append(shorter)
+    for name in names:
+        yield index.by_place.get((*folder, name) if name else folder, ())
+    begins = re.compile(rf"{re.escape(names[-1])}{_JOINT}" if names[-1] else "")
+    near = index.by_folder.get(folder, ())
+    yield [image for image in near if begins.match(PurePosixPath(image).name)]
+    if is_derivative(label) and names[-1]:
+        for name in names:
+            yield index.by_name.get(name, ())
+        alike = [name for name in index.by_name if begins.match(name)]
+        yield [image for name in alike for image in index.by_name[name]]
+
+
+def _place(name: str) -> tuple[str, ...]:
+    """Folders of a relative path without those that say what is in them."""
+    folders = list(PurePosixPath(name).parts[:-1])
+    if DERIVATIVES in folders:
+        at = folders.index(DERIVATIVES)
+        # The next folder is that of the pipeline or rater.
+        folders = folders[:at] + folders[at + 2 :]
+    return tuple(
+        folder
+        for folder in folders
+        if not _FOLDER.fullmatch(folder) and folder.lower() not in _IMAGE_FOLDERS
+    )

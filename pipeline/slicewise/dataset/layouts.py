@@ -7,35 +7,43 @@ they are not used as names of cases.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from slicewise.config import DataSection
 from slicewise.dataset.catalogue import (
     Catalogue,
     Images,
     Listing,
-    SetAside,
     assemble,
     data_root,
     merged_patients,
     require_contrasts,
 )
-from slicewise.dataset.contrasts import all_in_order
+from slicewise.dataset.described_layouts import (
+    channel_of,
+    contrasts_in,
+    described_layout,
+    has_channels,
+    numbered_channels,
+    read_decathlon,
+    read_nnunet,
+)
 from slicewise.dataset.manifest import read_manifest
 from slicewise.dataset.sources import (
+    FolderContent,
     by_name,
     scans_in,
     with_separate_volumes,
     with_series_known,
     without_dicom_names,
 )
-from slicewise.dataset.unstructured_folder import scans_as_cases, studies_as_cases
-from slicewise.errors import DataError, file_problem
+from slicewise.dataset.studies import studies_as_cases
+from slicewise.dataset.unstructured_folder import scans_as_cases
+from slicewise.errors import DataError
 from slicewise.imaging.dicom.scanner import DicomScanner
-from slicewise.imaging.scan import ScanSource, source_name, volumes_in
+from slicewise.imaging.scan import source_name, volumes_in
 
 PAIRS = (
     ("images", "labels"),
@@ -43,6 +51,9 @@ PAIRS = (
     ("image", "label"),
     ("imagesTr", "labelsTr"),
     ("imgs", "masks"),
+    ("imgs", "labels"),
+    ("images", "segmentations"),
+    ("image", "mask"),
 )
 _PLAIN_SCANNER = DicomScanner()
 
@@ -81,7 +92,8 @@ def read_images(
         missing_contrasts=missing_contrasts,
         allow_unpaired=True,
     )
-    listing = replace(_listing(data, scanner), labels={}, patients=None, loose_labels=())
+    listing = _listing(data, scanner)
+    listing = replace(listing, labels={}, patients=None, loose_labels=(), label_place=None)
     return with_series_known(with_separate_volumes(listing), scanner)
 
 
@@ -97,97 +109,13 @@ def _recognised(data: DataSection, root: Path) -> str:
     if data.images is not None or data.labels_folder is not None:
         return "pair"
     if (root / "dataset.json").exists():
-        return "decathlon" if "training" in _json(root / "dataset.json") else "nnunet"
+        return described_layout(root)
     if (root / "dataset.csv").exists():
         return "csv"
-    return "pair" if _pair(data, root) else "dicom"
-
-
-def _decathlon(data: DataSection, root: Path) -> Listing:
-    path = root / "dataset.json"
-    entries = {source_name(Path(entry["image"])): entry for entry in _listed_pairs(path)}
-    absent = {
-        file
-        for entry in entries.values()
-        for file in (entry["image"], entry["label"])
-        if not (root / file).exists()
-    }
-    if absent and not data.allow_unpaired:
-        raise DataError(
-            path,
-            expected="all listed files",
-            found=f"missing: {', '.join(sorted(absent))}",
-            remedy="copy or download the data set again, or set data.allow_unpaired to true",
-        )
-    images: dict[str, Images] = {}
-    labels: dict[str, ScanSource] = {}
-    for name, entry in entries.items():
-        if entry["image"] not in absent:
-            images[name] = _contrasts_in(data, root / entry["image"])
-        if entry["label"] not in absent:
-            labels[name] = root / entry["label"]
-    gone = (
-        SetAside(name, str(root / entry["image"]), "listed, but missing", "add the missing files")
-        for name, entry in sorted(entries.items())
-        if name not in images and name not in labels
-    )
-    return Listing(root, images, labels, set_aside=tuple(gone))
-
-
-def _contrasts_in(data: DataSection, path: Path) -> Images:
-    """The volumes of a file as contrasts of a case."""
-    volumes = volumes_in(path)
-    if not volumes:
-        return (path,)
-    require_contrasts(data, len(volumes), path)
-    first, *others = volumes
-    return (first, *tuple(others))
-
-
-def _nnunet(data: DataSection, root: Path) -> Listing:
-    """``imagesTr/CASE_0000.nii.gz`` with a channel number, ``labelsTr/CASE.nii.gz``."""
-    labels = root / "labelsTr"
-    listing = Listing(
-        root,
-        _numbered_channels(data, root / "imagesTr"),
-        by_name(scans_in(labels)) if labels.exists() else {},
-    )
-    return without_dicom_names(listing)
-
-
-def _numbered_channels(data: DataSection, folder: Path) -> dict[str, Images]:
-    channels: dict[str, dict[int, ScanSource]] = {}
-    for path in scans_in(folder):
-        case, number = _channel(path)
-        if number is None:
-            raise DataError(
-                path,
-                expected="a name that ends in a channel number, such as case_0000.nii.gz",
-                found=path.name,
-                remedy="rename the file, or use another layout",
-            )
-        channels.setdefault(case, {})[number] = path
-    for case, numbered in channels.items():
-        if max(numbered) >= len(data.contrasts):
-            raise DataError(
-                f"{folder}, case {case}",
-                expected=f"the channels 0 to {len(data.contrasts) - 1}: "
-                f"{', '.join(data.contrasts)}",
-                found=", ".join(str(number) for number in sorted(numbered)),
-                remedy="correct the numbers, or list all contrasts in data.contrasts in the "
-                "order of the channels",
-            )
-    found = {
-        case: {data.contrasts[number]: source for number, source in numbered.items()}
-        for case, numbered in channels.items()
-    }
-    return all_in_order(found, data, folder)
-
-
-def _channel(path: Path) -> tuple[str, int | None]:
-    """Case and channel number of a name such as ``case_0000.nii.gz``."""
-    case, _, number = source_name(path).rpartition("_")
-    return (case, int(number)) if len(number) == 4 and number.isdigit() else (path.name, None)
+    pair = _pair(data, root)
+    if pair and pair[0].name == "imagesTr" and has_channels(*pair):
+        return "nnunet"
+    return "pair" if pair else "dicom"
 
 
 def _pairs(data: DataSection, root: Path) -> Listing:
@@ -200,11 +128,19 @@ def _pairs(data: DataSection, root: Path) -> Listing:
             remedy="set data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
+    of_images, of_labels = scans_in(pair[0]), scans_in(pair[1])
     images: dict[str, Images] = {
-        name: (source,) for name, source in by_name(scans_in(pair[0])).items()
+        name: (source,) for name, source in by_name(of_images.scans).items()
     }
-    labels = by_name(scans_in(pair[1]), set(images))
-    return without_dicom_names(Listing(root, images, labels))
+    listing = Listing(
+        root,
+        images,
+        by_name(of_labels.scans, set(images)),
+        set_aside=(*of_images.set_aside, *of_labels.set_aside),
+        label_place=pair[1],
+        notes=(*of_images.notes, *of_labels.notes),
+    )
+    return without_dicom_names(listing)
 
 
 def _unstructured(data: DataSection, root: Path, scanner: DicomScanner) -> Listing:
@@ -213,58 +149,30 @@ def _unstructured(data: DataSection, root: Path, scanner: DicomScanner) -> Listi
         return scans_as_cases(root, data, scanner)
     if root.is_file():
         require_contrasts(data, len(volumes_in(root)) or 1, root)
-        return Listing(root, {source_name(root): _contrasts_in(data, root)}, {})
-    if _has_channels(data, root):
-        return without_dicom_names(Listing(root, _numbered_channels(data, root), {}))
+        return Listing(root, {source_name(root): contrasts_in(data, root)}, {})
+    content = scans_in(root)
+    if _has_channels(data, content):
+        images = numbered_channels(data, root, content.scans)
+        listing = Listing(root, images, {}, set_aside=content.set_aside, notes=content.notes)
+        return without_dicom_names(listing)
     return studies_as_cases(root, data, scanner)
 
 
-def _has_channels(data: DataSection, root: Path) -> bool:
+def _has_channels(data: DataSection, content: FolderContent) -> bool:
     """Whether names end in channel numbers; numbers in names of folders may be of patients."""
-    scans = scans_in(root)
-    numbers = [_channel(path)[1] for path in scans]
-    if any(path.is_file() for path in scans):
+    numbers = [channel_of(path)[1] for path in content.scans]
+    if any(path.is_file() for path in content.scans):
         return any(number is not None for number in numbers)
     few = len(data.contrasts)
     return bool(numbers) and all(number is not None and number < few for number in numbers)
 
 
 _READERS = {
-    "decathlon": _decathlon,
-    "nnunet": _nnunet,
+    "decathlon": read_decathlon,
+    "nnunet": read_nnunet,
     "pair": _pairs,
     "csv": read_manifest,
 }
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        found = file_problem(error)
-    except ValueError as error:
-        found = str(error)
-    else:
-        if isinstance(content, dict):
-            return content
-        found = "not a JSON object"
-    raise DataError(path, expected="a JSON file", found=found, remedy="correct or replace the file")
-
-
-def _listed_pairs(path: Path) -> list[dict[str, str]]:
-    entries = _json(path).get("training")
-    if not isinstance(entries, list) or not all(
-        isinstance(entry, dict) and isinstance(entry.get(key), str)
-        for entry in entries
-        for key in ("image", "label")
-    ):
-        raise DataError(
-            path,
-            expected='"training": [{"image": "...", "label": "..."}, ...]',
-            found="another structure",
-            remedy="correct the file, or set data.layout",
-        )
-    return entries
 
 
 def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
@@ -279,5 +187,7 @@ def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
                     remedy="correct data.images and data.labels_folder",
                 )
         return images, labels
-    folders = ((root / images, root / labels) for images, labels in PAIRS)
-    return next((pair for pair in folders if pair[0].is_dir() and pair[1].is_dir()), None)
+    # Windows and macOS do not distinguish case.
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    pairs = ((folders.get(images.lower()), folders.get(labels.lower())) for images, labels in PAIRS)
+    return next(((images, labels) for images, labels in pairs if images and labels), None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from slicewise.dataset.catalogue import Images, Listing
+from slicewise.dataset.catalogue import Images, Listing, SetAside
 from slicewise.dataset.label_names import label_name
 from slicewise.errors import DataError, ScanError
 from slicewise.imaging.dicom.scanner import DicomScanner
@@ -16,14 +17,30 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, is_scan, source_name, volumes_in
+from slicewise.imaging.walk import entries, not_read, undecodable_name
 
 Value = TypeVar("Value")
 
 
-def scans_in(folder: Path) -> list[Path]:
-    """Scans in a folder, in the order of their names.
+@dataclass(frozen=True)
+class FolderContent:
+    """What lies directly in a folder.
 
-    Pictures are ignored if there are NIfTI or DICOM files.
+    Attributes:
+        scans: files of scans, and folders, which may be DICOM series; in the order of their names.
+        set_aside: what cannot be opened, or has a name in another encoding than UTF-8.
+        notes: sentences about files that are not read.
+    """
+
+    scans: tuple[Path, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def scans_in(folder: Path) -> FolderContent:
+    """Find the scans in a folder, without those in its folders.
+
+    Pictures are ignored if there are NIfTI, NRRD or DICOM files.
 
     Raises:
         DataError: the folder does not exist.
@@ -32,10 +49,25 @@ def scans_in(folder: Path) -> list[Path]:
         raise DataError(
             folder, expected="a folder", found="none", remedy="correct data.root or data.layout"
         )
-    scans = sorted(path for path in folder.iterdir() if is_scan(path))
-    if all(is_picture(path) or path.is_dir() for path in scans):
-        return scans
-    return [path for path in scans if not is_picture(path) or path.is_dir()]
+    scans: list[Path] = []
+    others: list[Path] = []
+    errors: list[ScanError] = []
+    for item in entries(folder):
+        if isinstance(item, ScanError):
+            errors.append(item)
+        elif error := undecodable_name(item, below=folder):
+            errors.append(error)
+        else:
+            (scans if is_scan(item) else others).append(item)
+    if any(path.is_file() and not is_picture(path) for path in scans):
+        others += [path for path in scans if path.is_file() and is_picture(path)]
+        scans = [path for path in scans if path not in others]
+    counts = not_read(others)
+    return FolderContent(
+        tuple(scans),
+        tuple(SetAside.from_error(Path(error.where).name, error) for error in errors),
+        (f"not read in {folder.name}, because they are no scans: {counts}",) if counts else (),
+    )
 
 
 def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, ScanSource]:
@@ -46,7 +78,8 @@ def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, Sc
     """
     named: dict[str, ScanSource] = {}
     for path in paths:
-        name = label_name(source_name(path), images)
+        # macOS writes accents as letters of their own, so names that look alike may differ.
+        name = label_name(unicodedata.normalize("NFC", source_name(path)), images)
         if name in named:
             raise DataError(
                 path,

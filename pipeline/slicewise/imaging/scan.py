@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slicewise.config import ReadingSection
-from slicewise.errors import GeometryError, ScanError
+from slicewise.errors import GeometryError, LabelError, ScanError
 from slicewise.imaging.dicom.reading import read_series
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.seg.reading import NO_NAMES, read_segmentation
@@ -161,8 +161,23 @@ def _stored_label(
             return read_nrrd_segmentation(source, names, onto=image)
         if not (is_nifti(source) or is_nrrd(source)):
             return read_segmentation(source, onto=image, names=names)
+    if isinstance(source, Path) and source.is_file() and is_nifti(source):
+        _require_one_label_map(source)
     # Interpolated labels may be whole numbers, but wrong.
     return read_scan(source, reading.model_copy(update={"irregular_slices": "refuse"}))
+
+
+def _require_one_label_map(path: Path) -> None:
+    volumes = volume_count(path)
+    if volumes > 1:
+        raise LabelError(
+            f"{path}: dim",
+            expected="one volume, in which each voxel has the value of its structure",
+            found=f"{volumes} volumes, such as one for each structure (one-hot)",
+            remedy="write one volume: value 0 for background, 1 for the first structure, 2 for the "
+            "second, and so on; if the first volume is the background, that is the argmax over "
+            "the volumes",
+        )
 
 
 def _picture_label(path: Path, image: Volume) -> Volume:

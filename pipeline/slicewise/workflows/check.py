@@ -11,6 +11,7 @@ from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Examined, examine
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside
 from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
+from slicewise.dataset.description import read_description, with_description
 from slicewise.dataset.findings import write_findings
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
@@ -20,7 +21,7 @@ from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
 from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
-from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.messages import report_notes, report_set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,9 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
         OutputError: a file cannot be written.
     """
     require_outside(options.data, {"work": options.work})
-    section = options.config.data.model_copy(update={"root": options.data})
+    described = read_description(options.data, options.config.data.layout)
+    section = with_description(options.config.data, described)
+    section = section.model_copy(update={"root": options.data})
     config, work = options.config.model_copy(update={"data": section}), WorkFolder(options.work)
     catalogue = read_catalogue(config.data, work.scanner(config.reading, progress))
     done = check_cases(
@@ -119,6 +122,7 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
     cases = tuple(one.case for one in drawn)
     overview = compare(cases, config.data)
     set_aside = tuple(catalogue.set_aside)
+    report_notes(progress, catalogue.notes)
     report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
     if options.json is not None:
         write_findings(options.json, cases, overview, set_aside)

@@ -17,7 +17,7 @@ from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversion
 from slicewise.imaging.files import write_text
 from slicewise.imaging.finding import find_scans
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.messages import report_set_aside, report_warnings
+from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +110,7 @@ def convert(options: ConvertOptions, progress: Progress = SILENT) -> ConvertResu
             volumes.append(result)
     volumes.sort(key=lambda volume: volume.name)
     report_warnings(progress, {volume.name: volume.warnings for volume in volumes})
+    report_notes(progress, found.notes)
     report_set_aside(progress, set_aside, work.write_quarantine("convert", set_aside))
     if options.json is not None:
         _write_table(options.json, volumes, set_aside)

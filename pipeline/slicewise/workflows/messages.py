@@ -27,6 +27,12 @@ def report_set_aside(
         )
 
 
+def report_notes(progress: Progress, notes: Sequence[str]) -> None:
+    """Report sentences about the search for scans, such as which files were not read."""
+    for text in notes:
+        progress.message(text)
+
+
 def report_warnings(progress: Progress, noticed: Mapping[str, Sequence[str]]) -> None:
     """Report what was noticed when scans were read, each text once with the scans it is about.
 

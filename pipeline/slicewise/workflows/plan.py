@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from slicewise.config import BUDGET_MINUTES, Config, parse_config
-from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
-from slicewise.dataset.description import read_description, with_description
+from slicewise.dataset.catalogue import Catalogue, SetAside, data_root, listed
+from slicewise.dataset.description import (
+    Description,
+    read_description,
+    require_none_ignored,
+    with_description,
+)
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.worker_pool import chosen_workers
@@ -38,7 +43,7 @@ from slicewise.planning.sample import SAMPLED_CASES, prepare_sample
 from slicewise.planning.sanity_checks import sanity_checks
 from slicewise.planning.summary import Row, data_set_rows, estimate_rows, header_lines, plan_rows
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.messages import report_notes, report_set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +129,11 @@ def plan(options: PlanOptions, progress: Progress = SILENT) -> PlanResult:
     described = read_description(options.data, given.data.layout)
     data = with_description(given.data, described).model_copy(update={"root": options.data})
     config = given.model_copy(update={"data": data})
-    catalogue, fingerprint, set_aside = _read(options, config, described.labels, progress)
+    catalogue, fingerprint, set_aside = _read(options, config, described, progress)
     # Names that were given replace those of the data set.
     warnings = sanity_checks(fingerprint, {} if config.data.labels else described.labels)
+    if described.regions and not config.data.labels:
+        warnings = [*warnings, _regions(described)]
     budget = BUDGET_MINUTES if options.budget_minutes is None else options.budget_minutes
     values = overridden_values(options.given)
     draft = draft_plan(_name(options), fingerprint, machine, values, budget)
@@ -147,6 +154,13 @@ def plan(options: PlanOptions, progress: Progress = SILENT) -> PlanResult:
         tuple(cost),
         tuple(warnings),
         tuple(set_aside),
+    )
+
+
+def _regions(described: Description) -> str:
+    return (
+        f"{listed(described.regions)}: structures of several values in dataset.json, which are not "
+        "joined; each value is learned as a structure of its own"
     )
 
 
@@ -198,7 +212,7 @@ def _name(options: PlanOptions) -> str:
 
 
 def _read(
-    options: PlanOptions, config: Config, described: dict[str, int], progress: Progress
+    options: PlanOptions, config: Config, described: Description, progress: Progress
 ) -> tuple[Catalogue, Fingerprint, list[SetAside]]:
     """Read every labelled case of the data set."""
     reading, work = config.reading, WorkFolder(options.work)
@@ -211,8 +225,11 @@ def _read(
     done = measure_cases(catalogue, config, chosen_workers(options.workers))
     measured = list(tracked(done, progress, "reading", len(catalogue.labelled)))
     set_aside = [*catalogue.set_aside, *unusable_cases(measured)]
+    report_notes(progress, catalogue.notes)
     report_set_aside(progress, set_aside, work.write_quarantine("plan", set_aside))
-    fingerprint = assemble_fingerprint(measured, config, described, catalogue)
+    structures = {one.checked.name: one.checked.structures for one in measured}
+    require_none_ignored(described, config.data, structures)
+    fingerprint = assemble_fingerprint(measured, config, described.labels, catalogue)
     return catalogue, fingerprint, set_aside
 
 

@@ -37,7 +37,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, PartOfTask, Progress, Task
 from slicewise.segmentation.confidence import StructureConfidence, uncertainty
 from slicewise.segmentation.prediction import Prediction, Segmenter
-from slicewise.workflows.messages import report_set_aside, report_warnings
+from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 from slicewise.workflows.models import ModelOptions, load_segmenter, not_followed
 
 if TYPE_CHECKING:
@@ -176,11 +176,13 @@ def find_inputs(
     is_scan = source.is_file() and source.suffix.lower() != ".csv"
     if not source.exists() or (is_scan and len(config.data.contrasts) == 1):
         found = find_scans(source, scanner)
+        report_notes(progress, found.notes)
         if not found.sources and found.set_aside:
             raise found.set_aside[0]
         return {name: (scan,) for name, scan in found.sources.items()}, []
     data = config.data
     listing = read_images(source, data.contrasts, scanner, data.missing_contrasts)
+    report_notes(progress, listing.notes)
     own = out.resolve()
     earlier = own != source.resolve() and own.is_relative_to(source.resolve())
     scans = {

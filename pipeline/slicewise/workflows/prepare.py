@@ -14,7 +14,7 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.messages import report_set_aside, report_warnings
+from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
     )
     prepared = collect(catalogue, results, config, work)
     cache = work / "cache"
+    report_notes(progress, catalogue.notes)
     report_set_aside(progress, prepared.set_aside, cache / config.name / "quarantine.jsonl")
     report_warnings(progress, {case.name: case.warnings for case in prepared.cases})
     return PreparedData(catalogue, prepared, cache)
