@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slicewise.dataset.mask_sources import add_sources, read_sources
+from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import DataError, GeometryError
 from slicewise.evaluation.pairing import Pair, Pairing, label_values, pair_masks, read_pair
+from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
+from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 
 
@@ -192,3 +196,60 @@ def test_masks_on_two_grids(tmp_path: Path) -> None:
     pair = Pair("a", mask(tmp_path / "a.nii", 0, 1), mask(tmp_path / "b.nii", 0, 1, 2))
     with pytest.raises(GeometryError, match="the grid of b"):
         read_pair(pair)
+
+
+@pytest.mark.fault(137, "OK")
+@pytest.mark.parametrize("folders", ["", "study/series"])
+def test_masks_of_dicom_find_labels_with_the_names_of_their_folders(
+    tmp_path: Path, folders: str
+) -> None:
+    record = WorkFolder(tmp_path / "work").mask_sources
+    for number, patient in enumerate(("Anna", "Berta"), start=1):
+        ours = mask(tmp_path / "masks" / f"dicom-{number}.nii.gz")
+        mask(tmp_path / "labels" / f"{patient}_seg.nii.gz")
+        add_sources(record, {ours: (tmp_path / "scans" / patient / folders,)})
+    with pytest.raises(DataError) as caught:
+        pair_masks(tmp_path / "masks", tmp_path / "labels")
+    assert "`work`" in caught.value.remedy
+    found = pair_masks(tmp_path / "masks", tmp_path / "labels", read_sources(record))
+    assert [(pair.name, pair.reference.name) for pair in found.pairs] == [
+        ("dicom-1", "Anna_seg.nii.gz"),
+        ("dicom-2", "Berta_seg.nii.gz"),
+    ]
+    assert found.by_source == ("dicom-1", "dicom-2")
+    assert found.only_predicted == found.only_reference == []
+    assert record.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.fault(137, "Q")
+def test_two_masks_of_one_folder_are_not_guessed(tmp_path: Path) -> None:
+    ours = [mask(tmp_path / "masks" / f"s{number}.nii.gz") for number in (1, 2, 3)]
+    for name in ("Anna", "s3"):
+        mask(tmp_path / "labels" / f"{name}.nii.gz")
+    sources = {path.resolve(): (tmp_path / "scans" / "Anna" / path.name,) for path in ours}
+    found = pair_masks(tmp_path / "masks", tmp_path / "labels", sources)
+    assert [pair.name for pair in found.pairs] == ["s3"]
+    assert found.only_predicted == ["s1", "s2"]
+
+
+def test_a_damaged_line_of_the_record_is_left_out(tmp_path: Path) -> None:
+    record = tmp_path / "sources.jsonl"
+    add_sources(record, {tmp_path / "a.nii.gz": (tmp_path / "scan",)})
+    with record.open("a") as file:
+        file.write('{"mask": "b')
+    assert list(read_sources(record)) == [tmp_path / "a.nii.gz"]
+    assert read_sources(tmp_path / "none") == {}
+
+
+def test_segmentations_of_3d_slicer_are_scored(tmp_path: Path) -> None:
+    structure = Structure("lobe", 4, "#FF0000")
+    volume = Volume(np.array([0, 4, 4, 0], np.uint8).reshape(1, 2, 2), np.eye(4))
+    (tmp_path / "ours").mkdir()
+    write_segmentation_nrrd(volume, [structure], tmp_path / "ours" / "a.seg.nrrd")
+    mask(tmp_path / "theirs" / "a.nii.gz", 0, 4)
+    nib.Nifti1Image(volume.voxels, np.eye(4)).to_filename(tmp_path / "theirs" / "a.nii.gz")
+    for one, other in (("ours", "theirs"), ("theirs", "ours"), ("ours", "ours")):
+        (pair,) = pair_masks(tmp_path / one, tmp_path / other).pairs
+        predicted, reference = read_pair(pair)
+        np.testing.assert_array_equal(predicted.voxels, volume.voxels)
+        np.testing.assert_array_equal(reference.voxels, volume.voxels)

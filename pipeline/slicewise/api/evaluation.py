@@ -19,6 +19,7 @@ def evaluate(
     config: ConfigLike | None = None,
     settings: Sequence[str] = (),
     json: AnyPath | None = None,
+    work: AnyPath = "work",
     workers: int | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
@@ -35,6 +36,8 @@ def evaluate(
             structures after their values, and takes each case for a patient of its own.
         settings: changes of the configuration.
         json: file of the summary to write.
+        work: work folder of the prediction, with the key from neutral names of masks of DICOM to
+            their scans.
         workers: pairs at a time; None takes as many as there are cores.
         progress: receives the progress.
 
@@ -55,5 +58,6 @@ def evaluate(
         None if config is None else as_config(config, settings),
         optional_path(json),
         workers,
+        Path(work),
     )
     return evaluating.evaluate(options, progress)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import Workers
+from slicewise.cli.options import DEFAULT_WORK, Work, Workers
 
 if TYPE_CHECKING:
     from slicewise.workflows.evaluate import Evaluation
@@ -35,6 +35,7 @@ def evaluate(
         Path | None,
         typer.Option("--json", metavar="FILE.json", help="Means, intervals, quartiles and counts."),
     ] = None,
+    work: Work = DEFAULT_WORK,
     workers: Workers = None,
 ) -> None:
     r"""Score masks against reference labels, for each case and structure.
@@ -46,6 +47,10 @@ def evaluate(
     A false-negative or false-positive structure scores 0 and has no distance.
     Where both masks are empty, scores are undefined: the cell is empty, and the
     case is counted and left out of the mean.
+
+    Masks of DICOM, which have neutral names such as dicom-3, are matched to
+    references with the names of the folders of their scans. The key lies in
+    the work folder of the prediction, predictions/sources.jsonl.
 
     Confidence intervals are by patient: without data.patient_pattern in CONFIG,
     each case counts as one.
@@ -62,7 +67,7 @@ def evaluate(
         from slicewise.workflows.evaluate import EvaluateOptions
         from slicewise.workflows.evaluate import evaluate as evaluate_masks
     config = load_config(config_file) if config_file else None
-    options = EvaluateOptions(predictions, labels, out, config, json_file, workers)
+    options = EvaluateOptions(predictions, labels, out, config, json_file, workers, work)
     result = evaluate_masks(options, PROGRESS)
     _show(result, out)
     if result.set_aside:

@@ -75,16 +75,23 @@ def require_none_ignored(
     Raises:
         DataError: such voxels occur.
     """
-    ignored = description.ignored
-    cases = [name for name, values in structures.items() if ignored in values]
-    if cases and ignored not in data.labels.values():
+    cases = [
+        name for name, values in structures.items() if holds_ignored(description, data, values)
+    ]
+    if cases:
         raise DataError(
             f"{data.root}: {listed(cases)}",
             expected="an annotation for every voxel",
-            found=f"voxels of the value {ignored}, which dataset.json calls {IGNORE}",
+            found=f"voxels of the value {description.ignored}, which dataset.json calls {IGNORE}",
             remedy="replace them by 0 or by the values of their structures, or leave these cases "
             "out; to learn the value as a structure, name it in data.labels",
         )
+
+
+def holds_ignored(description: Description, data: DataSection, values: Collection[int]) -> bool:
+    """Whether a label map with these values has voxels without annotation."""
+    ignored = description.ignored
+    return ignored in values and ignored not in data.labels.values()
 
 
 def _from_json(path: Path) -> Description:

@@ -38,6 +38,11 @@ class WorkFolder:
         """Names of patients: the same in every run, derived with the key of this folder."""
         return Pseudonyms.of(self.private)
 
+    @property
+    def mask_sources(self) -> Path:
+        """Private record of the scan that each mask was made from."""
+        return self.path / "predictions" / "sources.jsonl"
+
     def scanner(self, reading: ReadingSection, progress: Progress = SILENT) -> DicomScanner:
         """A scanner of folders that remembers the DICOM headers it has read.
 

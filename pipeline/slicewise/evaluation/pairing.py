@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from slicewise.config import ReadingSection
-from slicewise.dataset.label_names import is_label_name, label_name
+from slicewise.dataset.label_names import is_label_name, label_name, without_label_word
+from slicewise.dataset.mask_sources import Sources, labels_by_source
 from slicewise.errors import DataError, ScanError
 from slicewise.imaging.dicom.seg.reading import NO_NAMES
 from slicewise.imaging.nifti.reading import is_nifti
+from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation, read_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture, read_picture_mask
 from slicewise.imaging.scan import is_scan_file, read_label, read_scan, source_name
 from slicewise.imaging.volume import Volume
+from slicewise.imaging.walk import FileState, walk
+
+NO_SOURCES: Sources = {}
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,25 @@ class Pairing:
         pairs: what can be scored.
         only_predicted: names of predictions without a reference.
         only_reference: names of references without a prediction.
+        by_source: names of predictions that were matched by the names of their scans.
     """
 
     pairs: list[Pair]
     only_predicted: list[str]
     only_reference: list[str]
+    by_source: tuple[str, ...] = ()
 
 
-def pair_masks(predictions: Path, references: Path) -> Pairing:
+def pair_masks(predictions: Path, references: Path, sources: Sources = NO_SOURCES) -> Pairing:
     """Match two files, or two folders by name.
+
+    Masks of DICOM, whose names are neutral, are matched by the names of the files or folders of
+    their scans.
+
+    Args:
+        predictions: mask, or folder of masks.
+        references: label map, or folder of label maps.
+        sources: of the masks, as they were recorded when these were written.
 
     Raises:
         DataError: a path is missing, or nothing matches.
@@ -60,15 +75,27 @@ def pair_masks(predictions: Path, references: Path) -> Pairing:
         return Pairing([Pair(source_name(references), predictions, references)], [], [])
     # The last one counts: an image that bears the very name may lie next to its label map.
     theirs = {label_name(name, ours): theirs[name] for name in sorted(theirs, key=is_label_name)}
+    alone = {name: path for name, path in ours.items() if name not in theirs}
+    others = sorted(theirs.keys() - ours.keys())
+    # Anna_seg, or Anna/seg, is the label map of the scan in the folder Anna.
+    label_of = {without_label_word(name): name for name in others} | {name: name for name in others}
+    by_source = labels_by_source(alone, label_of, sources)
+    theirs |= {name: theirs.pop(other) for name, other in by_source.items()}
     pairs = [Pair(name, ours[name], theirs[name]) for name in sorted(ours.keys() & theirs.keys())]
     if not pairs:
         raise DataError(
             references,
             expected=f"names as in {predictions}: {', '.join(list(ours)[:3])}",
             found=", ".join(list(theirs)[:3]) or "none",
-            remedy="give folders in which the names of the files agree",
+            remedy="give folders in which the names of the files agree; masks of DICOM are matched "
+            "by the names of the folders of their scans, with the `work` of their prediction",
         )
-    return Pairing(pairs, sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys()))
+    return Pairing(
+        pairs,
+        sorted(ours.keys() - theirs.keys()),
+        sorted(theirs.keys() - ours.keys()),
+        tuple(sorted(by_source)),
+    )
 
 
 def read_pair(
@@ -93,10 +120,11 @@ def read_pair(
             found="two DICOM SEG objects, which omit empty slices and so the grid",
             remedy="predict with `format` nifti to compare with a DICOM SEG",
         )
-    if is_nifti(pair.reference) or is_picture(pair.reference):
-        reference = _read_mask(pair.reference, reading)
+    has_whole_grid = not (_is_segmentation(pair.reference) or is_nrrd_segmentation(pair.reference))
+    if has_whole_grid or _is_segmentation(pair.predicted):
+        reference = _read_mask(pair.reference, reading, names)
         return read_label(pair.predicted, reference, reading, names), reference
-    predicted = _read_mask(pair.predicted, reading)
+    predicted = _read_mask(pair.predicted, reading, names)
     return predicted, read_label(pair.reference, predicted, reading, names)
 
 
@@ -119,20 +147,21 @@ def _readable(pair: Pair, reading: ReadingSection) -> Iterator[Volume]:
     except ScanError:
         for path in (pair.predicted, pair.reference):
             with suppress(ScanError):
-                yield _read_mask(path, reading)
+                yield _read_mask(path, reading, NO_NAMES)
 
 
 def _is_segmentation(path: Path) -> bool:
-    return not (is_nifti(path) or is_picture(path) or path.is_dir())
+    return not (is_nifti(path) or is_nrrd(path) or is_picture(path) or path.is_dir())
 
 
-def _read_mask(path: Path, reading: ReadingSection) -> Volume:
+def _read_mask(path: Path, reading: ReadingSection, names: Mapping[str, int]) -> Volume:
+    if is_nrrd_segmentation(path):
+        return read_nrrd_segmentation(path, names)
     return read_picture_mask(path) if is_picture(path) else read_scan(path, reading)
 
 
 def _masks(path: Path) -> dict[str, Path]:
     if path.is_file():
-        _require_known_format([path])
         return {source_name(path): path}
     if not path.is_dir():
         raise DataError(
@@ -141,9 +170,8 @@ def _masks(path: Path) -> dict[str, Path]:
             found="no such file or folder",
             remedy="correct the path",
         )
-    files = [file for file in sorted(path.rglob("*")) if not _is_map(file)]
-    _require_known_format(files)
-    files = [file for file in files if is_scan_file(file)]
+    files = sorted(item.path for item in walk(path) if isinstance(item, FileState))
+    files = [file for file in files if is_scan_file(file) and not _is_map(file)]
     # As among scans: a picture next to masks shows something, but is none.
     files = [file for file in files if not is_picture(file)] or files
     # Of one mask in two formats, NIfTI is taken.
@@ -155,14 +183,3 @@ def _masks(path: Path) -> dict[str, Path]:
 def _is_map(path: Path) -> bool:
     # Written by `predict --probabilities --uncertainty` next to the masks.
     return path.name.endswith(("_probabilities.nii.gz", "_uncertainty.nii.gz"))
-
-
-def _require_known_format(files: Iterable[Path]) -> None:
-    unknown = next((file for file in files if file.name.endswith(".nrrd")), None)
-    if unknown is not None:
-        raise DataError(
-            unknown,
-            expected="masks as NIfTI, pictures or DICOM SEG",
-            found="NRRD",
-            remedy="predict with `format` nifti, or export the mask as NIfTI",
-        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slicewise.dataset.catalogue import Case, SetAside
+from slicewise.dataset.catalogue import Case, Images, SetAside
 from slicewise.dataset.contrasts import read_contrasts
 from slicewise.errors import ScanError
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
@@ -119,6 +119,12 @@ def mask_path(folder: Path, case: Case) -> Path:
     scan = case.images[0]
     suffix = mask_suffix(scan) if isinstance(scan, Path) and is_picture(scan) else ".nii.gz"
     return folder / f"{case.name}{suffix}"
+
+
+def mask_sources(folder: Path, cases: Sequence[Case]) -> dict[Path, Images]:
+    """The masks that were written for cases, and the scans that they were made from."""
+    paths = {mask_path(folder, case): case.images for case in cases}
+    return {path: images for path, images in paths.items() if path.is_file()}
 
 
 def _write_mask(mask: Volume, scan: Volume, path: Path) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from slicewise.config import Config, as_yaml, without_places
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.fold_cases import FoldCases
+from slicewise.dataset.mask_sources import add_sources
 from slicewise.dataset.splits import choose_fold, make_folds
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
-from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score
+from slicewise.evaluation.predict_and_score import ScoredCases, mask_sources, predict_and_score
 from slicewise.evaluation.results import write_results
 from slicewise.evaluation.scores import Score, scores_table
 from slicewise.evaluation.statistics import (
@@ -199,6 +200,7 @@ def _fit_and_score(
         scored = predict_and_score(
             baseline, cases.held_out, folder.masks, work.pseudonyms, progress=progress
         )
+        add_sources(work.mask_sources, mask_sources(folder.masks, cases.held_out))
         report_set_aside(progress, scored.set_aside)
         facts = run_facts(cases, config, "baseline", scored, seconds)
         write_results(folder.path, facts, scored.scores, scored.reliability)

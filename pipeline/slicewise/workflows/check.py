@@ -11,7 +11,7 @@ from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Examined, examine
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside
 from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
-from slicewise.dataset.description import read_description, with_description
+from slicewise.dataset.description import holds_ignored, read_description, with_description
 from slicewise.dataset.findings import write_findings
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
@@ -120,6 +120,10 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
         tracked(done, progress, "checking", len(catalogue.cases)), key=lambda one: one.case.name
     )
     cases = tuple(one.case for one in drawn)
+    for case in cases:
+        if holds_ignored(described, config.data, case.structures):
+            text = f"voxels of the label value {described.ignored} are to be ignored (dataset.json)"
+            case.problems.append(f"{text}, which training cannot do")
     overview = compare(cases, config.data)
     set_aside = tuple(catalogue.set_aside)
     report_notes(progress, catalogue.notes)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from slicewise.config import Config
 from slicewise.dataset.catalogue import SetAside, listed
+from slicewise.dataset.mask_sources import read_sources
+from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.evaluation.pair_scoring import (
     EvaluationSummary,
@@ -21,6 +23,7 @@ from slicewise.evaluation.scores import Score, scores_table, write_scores
 from slicewise.evaluation.statistics import Distribution, StructureSummary
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.progress import SILENT, Progress
+from slicewise.quantities import counted
 from slicewise.workflows.messages import report_set_aside, report_warnings
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class EvaluateOptions:
             structures after the values that occur, and takes each case for a patient of its own.
         json: file of the summary; None writes none.
         workers: pairs at a time; None takes as many as there are cores.
+        work: folder of private records of the prediction, which has the key from neutral names of
+            masks of DICOM, such as ``dicom-3``, to their scans.
     """
 
     predictions: Path
@@ -47,6 +52,7 @@ class EvaluateOptions:
     config: Config | None = None
     json: Path | None = None
     workers: int | None = None
+    work: Path = Path("work")
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,13 @@ def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluatio
         ScanError, DataError: nothing to pair, or the only pair cannot be read.
         OutputError: a file cannot be written.
     """
-    pairing = pair_masks(options.predictions, options.labels)
+    record = WorkFolder(options.work).mask_sources
+    pairing = pair_masks(options.predictions, options.labels, read_sources(record))
+    if pairing.by_source:
+        progress.message(
+            f"{counted(len(pairing.by_source), 'mask')} matched by the folders of the scans; the "
+            f"key from case to scan: {record} (may name patients; only you can read it)"
+        )
     workers = chosen_workers(options.workers)
     tasks = pair_tasks(pairing.pairs, options.config, workers, progress)
     scored = score_pairs(tasks, workers, progress)

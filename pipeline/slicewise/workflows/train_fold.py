@@ -9,12 +9,18 @@ from pathlib import Path
 
 from slicewise.config import Config, as_yaml, text_without_places, without_places
 from slicewise.dataset.fold_cases import FoldCases
+from slicewise.dataset.mask_sources import add_sources
 from slicewise.dataset.splits import Fold
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.evaluation.inference_tuning.evidence import write_evidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector
 from slicewise.evaluation.inference_tuning.options import is_configured
-from slicewise.evaluation.predict_and_score import ScoredCases, predict_and_score, shown_patient
+from slicewise.evaluation.predict_and_score import (
+    ScoredCases,
+    mask_sources,
+    predict_and_score,
+    shown_patient,
+)
 from slicewise.evaluation.results import (
     HISTORY,
     RunFacts,
@@ -185,6 +191,7 @@ def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) 
         collector=collector,
         progress=setup.progress,
     )
+    add_sources(setup.work.mask_sources, mask_sources(folder.masks, cases.held_out))
     if collector is not None:
         write_evidence(folder.path, scored.evidence)
     return scored
