@@ -42,10 +42,12 @@ def preloaded_workers() -> None:
 @pytest.fixture(scope="session")
 def first_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of an empty store."""
-    from slicewise.tracking import store
+    from slicewise.tracking.local_database import ensure_database
+    from slicewise.tracking.store import prepare_mlflow
 
+    prepare_mlflow()
     path = tmp_path_factory.mktemp("first") / "mlflow.db"
-    store._ensure_database(path)
+    ensure_database(path)
     return path
 
 
@@ -59,7 +61,7 @@ def copied_tables(first_database: Path) -> Iterator[None]:
             shutil.copyfile(first_database, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_ensure_database", copy)
+        patch.setattr(store, "ensure_database", copy)
         yield
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 
 from slicewise.config import Config, InferenceSection, as_yaml, parse_config
 from slicewise.imaging.volume import Volume
@@ -17,6 +20,10 @@ from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.prediction import Prediction
 from slicewise.tracking import Store, open_store
 from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.runs import TrackedRun
+from slicewise.tracking.spool import uploader
+from slicewise.tracking.spool.run_ids import known_id
+from slicewise.tracking.spool.syncing import sync_spools
 
 TOY = """
 name: toy
@@ -78,3 +85,53 @@ def files(checkpoint: Path) -> ModelFiles:
 def threshold_predictor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models predict by a threshold."""
     monkeypatch.setattr(Predictor, "from_checkpoint", ThresholdPredictor)
+
+
+class Client:
+    """MLflow's client, which may be down, slow, or die after a number of calls."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.is_down = False
+        self.pause_seconds = 0.0
+        self.calls_left: float = float("inf")
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            time.sleep(self.pause_seconds)
+            self.calls_left -= 1
+            if self.is_down or self.calls_left < 0:
+                raise MlflowException("the server is down")
+            return found(*arguments, **more)
+
+        return call
+
+
+@pytest.fixture
+def client(store: Store) -> Client:
+    return Client(store.client)
+
+
+@pytest.fixture
+def flaky(store: Store, client: Client) -> Store:
+    """The store, whose client may fail."""
+    return replace(store, client=client)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def quick_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploader, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(uploader, "_LONGEST_PAUSE_SECONDS", 0.05)
+
+
+def steps(store: Store, run: TrackedRun | str) -> list[int]:
+    """Steps of the loss that the store has."""
+    run_id = run if isinstance(run, str) else run.run_id
+    return [p.step for p in store.client.get_metric_history(known_id(store, run_id), "loss")]
+
+
+def synced(store: Store) -> dict[str, str]:
+    """Deliver what waits; spool to what kept it from the store."""
+    return {one.spool_id: one.delivered.problem for one in sync_spools(store)}

@@ -11,67 +11,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlflow.exceptions import MlflowException
+from tests.tracking.conftest import Client, steps, synced
 
 from slicewise.config import Config
 from slicewise.tracking import Store, open_store, resolve_model
 from slicewise.tracking.packing import ModelFiles
-from slicewise.tracking.runs import WAITING, TrackedRun, continue_run, start_run
-from slicewise.tracking.spool import uploader as uploader
+from slicewise.tracking.runs import WAITING, continue_run, start_run
 from slicewise.tracking.spool.delivery import deliver
-from slicewise.tracking.spool.spool import Spool, known_id, spools
+from slicewise.tracking.spool.run_ids import known_id
+from slicewise.tracking.spool.spool import Spool, spools
 from slicewise.tracking.spool.syncing import mark_killed, remove_if_done, sync_spools
 
-
-class Client:
-    """MLflow's client, which may be down, slow, or die after a number of calls."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.is_down = False
-        self.pause_seconds = 0.0
-        self.calls_left: float = float("inf")
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-
-        def call(*arguments: Any, **more: Any) -> Any:
-            time.sleep(self.pause_seconds)
-            self.calls_left -= 1
-            if self.is_down or self.calls_left < 0:
-                raise MlflowException("the server is down")
-            return found(*arguments, **more)
-
-        return call
-
-
-@pytest.fixture
-def client(store: Store) -> Client:
-    return Client(store.client)
-
-
-@pytest.fixture
-def flaky(store: Store, client: Client) -> Store:
-    """The store, whose client may fail."""
-    return replace(store, client=client)  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploader, "_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(uploader, "_LONGEST_PAUSE_SECONDS", 0.05)
-
-
-def steps(store: Store, run: TrackedRun | str) -> list[int]:
-    run_id = run if isinstance(run, str) else run.run_id
-    return [p.step for p in store.client.get_metric_history(known_id(store, run_id), "loss")]
-
-
-def synced(store: Store) -> dict[str, str]:
-    return {one.spool_id: one.delivered.problem for one in sync_spools(store)}
+pytestmark = pytest.mark.usefixtures("quick_uploads")
 
 
 def test_a_store_that_takes_everything_leaves_no_spool(store: Store, config: Config) -> None:
@@ -159,9 +112,9 @@ def test_delivered_twice_is_there_once(
     spool = Spool(flaky.folder / "spool" / run.run_id)
     deliver(spool, flaky)
     client.calls_left = float("inf")
-    (spool.folder / "delivered").unlink(missing_ok=True)
+    (spool.folder / "delivered.json").unlink(missing_ok=True)
     assert deliver(spool, flaky).problem == ""
-    (spool.folder / "delivered").unlink()
+    (spool.folder / "delivered.json").unlink()
     assert deliver(spool, flaky).problem == ""
     experiment = flaky.experiment(config.tracking.experiment)
     found = flaky.client.search_runs([experiment], f"attributes.run_name = '{name}'")
@@ -191,7 +144,7 @@ def test_a_locked_database_stops_nothing(tmp_path: Path, config: Config) -> None
     holder = sqlite3.connect(store.folder / "mlflow.db", timeout=1, check_same_thread=False)
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        run = start_run(replace(store, answers=False), config, "locked")
+        run = start_run(replace(store, problem="locked"), config, "locked")
         begun = time.perf_counter()
         run.log_metrics(1, {"loss": 1})
         assert time.perf_counter() - begun < 1
@@ -279,7 +232,7 @@ def test_a_resumed_run_goes_on_in_the_same_though_nobody_answers(
     run.log_metrics(1, {"loss": 1})
     with pytest.raises(KeyboardInterrupt), run:
         raise KeyboardInterrupt
-    silent = replace(flaky, answers=False)
+    silent = replace(flaky, problem="down")
     with continue_run(silent, run.run_id) as again:
         again.log_metrics(2, {"loss": 2})
     client.is_down = False
@@ -344,4 +297,5 @@ def test_entries_of_several_threads_are_whole_lines(store: Store) -> None:
     assert sum(1 for _ in spool.waiting()) == 50
     lines = (spool.folder / "entries.jsonl").read_text().splitlines()
     assert all(json.loads(line)["kind"] == "tags" for line in lines)
-    spool.remove()
+    spool.remove_if(lambda: True)
+    assert not spool.folder.exists()

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from slicewise.errors import OutputError, UsageError
-from slicewise.tracking import Store, mlflow_ui_command, open_store
-from slicewise.tracking import store as store_module
+from slicewise.tracking import Store, local_database, mlflow_ui_command, open_store
 
 
 def test_store_lies_in_the_work_folder_and_is_private(store: Store) -> None:
@@ -67,9 +66,9 @@ def test_store_that_does_not_open_is_one_clear_error(
 def test_network_file_system_is_named_in_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(store_module, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(local_database, "_file_system", lambda _: "nfs4")
 
-    store_module._warn_of_network_file_system(tmp_path)
+    local_database.warn_of_network_file_system(tmp_path)
 
     assert "nfs4" in caplog.text
 

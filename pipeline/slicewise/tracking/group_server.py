@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import difflib
 import os
-import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.errors import OutputError, UsageError, file_problem
-from slicewise.tracking.store import open_database, shown
+from slicewise.tracking.store import open_database, with_driver
+from slicewise.tracking.store_problems import shown
 
 EXAMPLE = "configs/mlflow-server.env"
 _DATABASE, _ARTIFACTS = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_ARTIFACTS_DESTINATION"
@@ -64,8 +64,7 @@ class GroupServer:
     @property
     def database(self) -> str:
         """Address of the database, with its password and its driver."""
-        # The default driver depends on the version of SQLAlchemy.
-        return re.sub("^postgresql://", _DRIVER, self.settings[_DATABASE])
+        return with_driver(self.settings[_DATABASE])
 
     @property
     def shown_places(self) -> str:

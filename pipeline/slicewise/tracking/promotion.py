@@ -20,7 +20,7 @@ from slicewise.evaluation.results import SCORES
 from slicewise.evaluation.scores import Score, read_scores
 from slicewise.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS
 from slicewise.tracking.resolving import find_version
-from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.store import Store, answering
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from slicewise.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model
 
 CHAMPION = "champion"
@@ -30,6 +31,9 @@ ANSWER = ("mask", "volumes_ml", "confidence")
 """Columns of an answer: a ``.nii.gz`` file in base64, and JSON objects keyed by structure."""
 PREVIOUS = "previous"
 """Alias of the former champion."""
+
+CONTENT_TAG = "slicewise.content"
+"""Tag with the checksum of a model, by which a run registers it only once."""
 
 # Packages that the served model imports; slicewise itself travels in the model's code folder.
 _REQUIREMENTS = (
@@ -77,6 +81,7 @@ def register_model(
     contrasts: Sequence[str] = ("image",),
     example: bytes | None = None,
     tags: Mapping[str, str] | None = None,
+    content: str = "",
 ) -> RegisteredVersion:
     """Log a model that can be served, and register it.
 
@@ -90,33 +95,64 @@ def register_model(
             several are the columns ``nifti_NAME``.
         example: a small ``.nii.gz`` file as input example; None takes a synthetic one.
         tags: of the version, such as its Dice.
+        content: checksum of the model. A registration of the same content by the same run that
+            was interrupted at any point is completed instead of repeated; empty registers anew.
 
     Raises:
         ModelError: the registry refuses the name.
         ModelError, CheckpointError: a member is missing or damaged.
+        StoreError: the store cannot be used.
     """
     from mlflow.exceptions import MlflowException
 
-    _ensure_registered_name(run.store, model_name)
-    logged = _log_model(run, model_name, files, card, input_example(contrasts, example))
     client = run.store.client
-    try:
-        created = client.create_model_version(
-            model_name,
-            # The location instead of models:/ID, which MLflow would look up in its default store.
-            source=logged.artifact_location,
-            run_id=run.run_id,
-            model_id=logged.model_id,
-            tags=dict(tags or {}),
-            description=card,
-        )
-    except MlflowException as error:
-        raise _refused(model_name, error) from error
-    number = int(created.version)
-    champion = CHAMPION in client.get_registered_model(model_name).aliases
-    alias = CHALLENGER if champion else CHAMPION
-    client.set_registered_model_alias(model_name, alias, str(number))
-    return RegisteredVersion(model_name, number, alias)
+    registered = _version_of(run, model_name, content)
+    if registered is None:
+        _ensure_registered_name(run.store, model_name)
+        example_rows = input_example(contrasts, example)
+        logged = _log_model(run, model_name, files, card, example_rows, content)
+        try:
+            registered = client.create_model_version(
+                model_name,
+                # Not models:/ID, which MLflow would look up in its default store.
+                source=logged.artifact_location,
+                run_id=run.run_id,
+                model_id=logged.model_id,
+                tags={**(tags or {}), **_content_tag(content)},
+                description=card,
+            )
+        except MlflowException as error:
+            raise _refused(model_name, error) from error
+    number = int(registered.version)
+    return RegisteredVersion(model_name, number, _ensure_alias(run.store, model_name, number))
+
+
+def _content_tag(content: str) -> dict[str, str]:
+    return {CONTENT_TAG: content} if content else {}
+
+
+def _version_of(run: RegisteringRun, model_name: str, content: str) -> ModelVersion | None:
+    """The version that an interrupted registration has left."""
+    found = run.store.client.search_model_versions(f"run_id='{run.run_id}'") if content else []
+    for item in found:
+        if item.name == model_name and (item.tags or {}).get(CONTENT_TAG) == content:
+            return item
+    return None
+
+
+def _ensure_alias(store: Store, model_name: str, number: int) -> str:
+    """Give the newest version an alias, unless it has one; returns it, empty without one."""
+    aliases = store.client.get_registered_model(model_name).aliases
+    for alias, known in aliases.items():
+        if int(known) == number:
+            return str(alias)
+    quoted = model_name.replace("'", "''")
+    versions = store.client.search_model_versions(f"name='{quoted}'")
+    if max(int(item.version) for item in versions) > number:
+        return ""
+    alias = CHALLENGER if CHAMPION in aliases else CHAMPION
+    store.client.set_registered_model_alias(model_name, alias, str(number))
+    return alias
 
 
 def input_example(contrasts: Sequence[str], example: bytes | None = None) -> dict[str, str]:
@@ -148,7 +184,12 @@ def _ensure_registered_name(store: Store, model_name: str) -> None:
 
 
 def _log_model(
-    run: RegisteringRun, model_name: str, files: ModelFiles, card: str, example: Mapping[str, str]
+    run: RegisteringRun,
+    model_name: str,
+    files: ModelFiles,
+    card: str,
+    example: Mapping[str, str],
+    content: str,
 ) -> LoggedModel:
     """Save the model locally, upload it, and only then mark it as ready.
 
@@ -160,9 +201,16 @@ def _log_model(
     from mlflow.models import Model
 
     client = run.store.client
-    logged = client.create_logged_model(
-        run.experiment_id, name=model_name, source_run_id=run.run_id
-    )
+    logged = _logged_before(run, model_name, content)
+    if logged is None:
+        logged = client.create_logged_model(
+            run.experiment_id,
+            name=model_name,
+            source_run_id=run.run_id,
+            tags=_content_tag(content),
+        )
+    elif logged.status == LoggedModelStatus.READY:
+        return logged
     identity = Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
@@ -173,8 +221,23 @@ def _log_model(
         saved = Path(folder) / "saved"
         save_servable(saved, files, card, example, identity)
         client.log_model_artifacts(logged.model_id, str(saved))
-    client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    outputs = client.get_run(run.run_id).outputs
+    known = [] if outputs is None else [item.model_id for item in outputs.model_outputs]
+    # MLflow would list it twice.
+    if logged.model_id not in known:
+        client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+
+def _logged_before(run: RegisteringRun, model_name: str, content: str) -> LoggedModel | None:
+    """The logged model that an interrupted registration has left."""
+    if not content:
+        return None
+    wanted = f"source_run_id = '{run.run_id}'"
+    for logged in run.store.client.search_logged_models([run.experiment_id], wanted):
+        if logged.name == model_name and (logged.tags or {}).get(CONTENT_TAG) == content:
+            return logged
+    return None
 
 
 def save_servable(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from slicewise.errors import ModelError
 from slicewise.tracking.packing import PACKED, ModelFiles, unpack_model
 from slicewise.tracking.runs import CHECKPOINT_FOLDER
-from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.store import Store
 
 if TYPE_CHECKING:

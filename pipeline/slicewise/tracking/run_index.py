@@ -16,7 +16,7 @@ from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.records import read_record, write_record
 from slicewise.tracking.resolving import resolve_model, resolve_run
 from slicewise.tracking.run_folder import RunFolder
-from slicewise.tracking.spool.spool import spool_ids
+from slicewise.tracking.spool.run_ids import spool_ids
 from slicewise.tracking.store import open_store
 
 _REMEMBERED_AGAIN = "remove the file, and give the folder of the run itself"

@@ -6,6 +6,7 @@ there: a store that is down, slow or locked neither stops a training nor slows i
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
@@ -20,12 +21,13 @@ from types import TracebackType
 from typing import Literal, Self
 
 from slicewise.config import Config, flatten, without_places
-from slicewise.errors import InterruptedBySignal, ModelError
-from slicewise.imaging.files import write_text
+from slicewise.errors import InterruptedBySignal, ModelError, OutputError
+from slicewise.imaging.files import sha256_of, write_text
 from slicewise.tracking.packing import ModelFiles, pack_model
 from slicewise.tracking.provenance import provenance_tags
-from slicewise.tracking.spool.delivery import Delivered, deliver
-from slicewise.tracking.spool.spool import Spool, known_id
+from slicewise.tracking.spool.delivery import Delivered, deliver, end_in_store
+from slicewise.tracking.spool.run_ids import known_id
+from slicewise.tracking.spool.spool import Spool, waiting_spool
 from slicewise.tracking.spool.syncing import ENDED_BY_TAG, remove_if_done
 from slicewise.tracking.spool.uploader import Uploader
 from slicewise.tracking.store import Store
@@ -91,15 +93,19 @@ def start_run(
 def continue_run(store: Store, run_id: str) -> TrackedRun:
     """Reopen a run, for a training that is resumed.
 
+    What an earlier process has left in its spool comes first, in its order.
+
     Raises:
         ModelError: the store does not know the run.
     """
     skipped = 0
-    if store.answers:
-        skipped = int(_tags_of(store, run_id).get(_SKIPPED, 0))
-    spool = Spool.begin(store)
-    spool.append("continue", run_id=run_id, forget=[ENDED_BY_TAG])
-    run = TrackedRun(store, spool)
+    spool = waiting_spool(store, run_id)
+    if spool is None or not spool.continue_run(run_id, forget=[ENDED_BY_TAG]):
+        if store.answers:
+            skipped = int(_tags_of(store, run_id).get(_SKIPPED, 0))
+        spool = Spool.begin(store)
+        spool.append("continue", run_id=run_id, forget=[ENDED_BY_TAG])
+    run = TrackedRun(store, spool, run_id)
     run.skipped_values = skipped
     # Another process, perhaps on another host and with newer code.
     run.set_tags(provenance_tags())
@@ -116,7 +122,8 @@ def _tags_of(store: Store, run_id: str) -> Mapping[str, str]:
             run_id,
             expected=f"a run in {store.shown_uri}",
             found="none of that id",
-            remedy="name the work folder that the training was started with",
+            remedy="name the `work` folder or set MLFLOW_TRACKING_URI as when the training was "
+            "started; without its `run.json` the training goes on in a new run",
         ) from error
     return tags
 
@@ -132,13 +139,18 @@ class TrackedRun:
     Args:
         store: where the run is kept.
         spool: journal of the run, with its first entry.
+        run_id: of a run that is continued; empty for a new one.
     """
 
-    def __init__(self, store: Store, spool: Spool) -> None:
+    def __init__(self, store: Store, spool: Spool, run_id: str = "") -> None:
         self.store = store
         self.skipped_values = 0
         self.logging_seconds = 0.0
         self._spool = spool
+        self._first_id = run_id or spool.spool_id
+        self._has_ended = False
+        # A process that ends before the context is entered or left does not leave it running.
+        atexit.register(self._end_at_exit)
         # A first attempt, so that the run has MLflow's id from the beginning where possible.
         delivered = deliver(spool, store) if store.answers else Delivered()
         self._uploader = Uploader(spool, store, delivered)
@@ -146,7 +158,7 @@ class TrackedRun:
     @property
     def run_id(self) -> str:
         """MLflow's id of the run; the id of its spool until the store has assigned one."""
-        return self._uploader.delivered.run_id or self._spool.spool_id
+        return self._uploader.delivered.run_id or self._first_id
 
     @property
     def experiment_id(self) -> str:
@@ -163,12 +175,29 @@ class TrackedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        last = {ENDED_BY_TAG: kind.__name__} if kind is not None else {}
+        self._end(_status(error), "" if kind is None else kind.__name__)
+
+    def _end_at_exit(self) -> None:
+        self._end("FAILED", "exit")
+
+    def _end(self, status: str, ended_by: str) -> None:
+        """Write the end once, and deliver what the store takes."""
+        atexit.unregister(self._end_at_exit)
+        if self._has_ended:
+            return
+        self._has_ended = True
+        last = {ENDED_BY_TAG: ended_by} if ended_by else {}
         if self.skipped_values:
             last[_SKIPPED] = str(self.skipped_values)
-        if last:
-            self.set_tags(last)
-        self._spool.append("end", status=_status(error), time=_now())
+        try:
+            if last:
+                self.set_tags(last)
+            self._spool.append("end", status=status, time=_now())
+        except OutputError as error:
+            # The disk is full, perhaps that alone is why the run ends: the store may be elsewhere.
+            self._uploader.stop(0)
+            end_in_store(self.store, self._uploader.delivered, status, last, error)
+            return
         if self._uploader.stop(_DELIVERY_SECONDS):
             remove_if_done(self._spool)
         else:
@@ -295,6 +324,7 @@ class TrackedRun:
                     card=card,
                     contrasts=list(contrasts),
                     tags=dict(tags or {}),
+                    content=_content(files),
                 )
         self.wait_until_delivered()
         return self._uploader.delivered.registered or WAITING
@@ -320,6 +350,12 @@ def _searchable(config: Config) -> dict[str, str]:
         "slicewise.contrasts": ", ".join(config.data.contrasts),
         "slicewise.plane": config.preprocessing.plane,
     }
+
+
+def _content(files: ModelFiles) -> str:
+    """Checksum of a model."""
+    every = (*files.members, *([files.inference] if files.inference else []))
+    return hashlib.sha256("".join(sha256_of(path) for path in every).encode()).hexdigest()
 
 
 def _now() -> int:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from slicewise.errors import OutputError, UsageError
+from slicewise.errors import UsageError
 from slicewise.imaging.files import private_folder
+from slicewise.tracking.local_database import (
+    ensure_database,
+    sqlite_path,
+    sqlite_uri,
+    warn_of_network_file_system,
+)
+from slicewise.tracking.store_client import StoreClient
+from slicewise.tracking.store_problems import SERVER_VARIABLE, StoreError, shown, store_error
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_log = logging.getLogger(__name__)
-
-_SERVER_VARIABLE = "MLFLOW_TRACKING_URI"
-_TEMPORARY = "making-"
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
-)
+_START_SECONDS = 5
+"""Longest time that the start of a training waits for a server."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,37 @@ class Store:
     Attributes:
         uri: MLflow's address of both.
         folder: private folder below the work folder, for files of this store.
-        client: MLflow's client, bound to ``uri``; no global setting is involved.
-        answers: whether it answered when it was opened.
+        client: of both; see ``StoreClient`` for what it raises.
+        problem: why it could not be used when it was opened; empty if it could.
     """
 
     uri: str
     folder: Path
     client: MlflowClient
-    answers: bool = True
+    problem: str = ""
 
     @property
     def is_local(self) -> bool:
         """Whether the store is the SQLite file of the work folder."""
-        return self.uri.startswith("sqlite:")
+        return self.uri.startswith("sqlite")
+
+    @property
+    def answers(self) -> bool:
+        """Whether it could be used when it was opened."""
+        return not self.problem
 
     @property
     def shown_uri(self) -> str:
         """The address without a password."""
         return shown(self.uri)
+
+    def require_writable(self) -> None:
+        """A quick look whether it can be written now, before MLflow tries for long.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        cast("StoreClient", self.client).require_writable()
 
     def experiment(self, name: str) -> str:
         """Id of an experiment, which is created if it does not exist."""
@@ -66,30 +79,21 @@ class Store:
 
 @contextmanager
 def answering(store: Store, where: str) -> Iterator[None]:
-    """Turn what the store refuses into a named error.
+    """Turn an answer of the store that nobody expects into an error that says what was asked.
 
     Args:
         store: that is asked.
         where: what the request is about; the error begins with it.
 
     Raises:
-        OutputError: the store does not answer, or refuses what is asked of it.
+        StoreError: the store cannot be used, or refuses what is asked of it.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        is_forbidden = error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED")
-        raise OutputError(
-            f"{where} in {store.shown_uri}",
-            expected="a store that answers and permits this",
-            found=(str(error).splitlines() or [type(error).__name__])[0],
-            remedy="ask its administrator for the permission, or name another account with "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            if is_forbidden
-            else "try again when it answers; nothing is lost",
-        ) from error
+        raise store_error(f"{where} in {store.shown_uri}", error) from error
 
 
 def open_store(work: Path, *, must_answer: bool = True) -> Store:
@@ -97,39 +101,30 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
 
     Args:
         work: the work folder.
-        must_answer: whether a store that does not open is an error; otherwise what is logged
+        must_answer: whether a store that cannot be used is an error; otherwise what is logged
             waits for it.
 
     Raises:
-        OutputError: the folder cannot be written, or the store does not open and must.
+        StoreError: the store cannot be used and must.
+        OutputError: the work folder cannot be written.
     """
     prepare_mlflow()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
     folder = private_folder(work.absolute() / "mlflow")
-    uri = os.environ.get(_SERVER_VARIABLE)
-    if not uri:
-        database = folder / "mlflow.db"
-        uri = f"sqlite:///{database}"
-        _warn_of_network_file_system(folder)
-        _ensure_database(database)
+    server = os.environ.get(SERVER_VARIABLE)
+    uri = with_driver(server) if server else sqlite_uri(folder / "mlflow.db")
+    database = sqlite_path(uri)
+    client = StoreClient(uri, database)
+    problem = ""
     try:
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        # The first request opens the store and creates its tables.
-        client.search_experiments(max_results=1)
-    except MlflowException as error:
-        if not must_answer:
-            _log.warning("%s does not answer: %s", shown(uri), str(error).splitlines()[0])
-            return Store(uri, folder, MlflowClient(tracking_uri=uri, registry_uri=uri), False)
-        raise OutputError(
-            shown(uri),
-            expected="a tracking store that can be opened",
-            found=str(error).splitlines()[0],
-            remedy=_upgrade(uri, error)
-            or f"correct or unset {_SERVER_VARIABLE}, or name another work folder",
-        ) from error
-    return Store(uri, folder, client)
+        if database is not None:
+            warn_of_network_file_system(database.parent)
+            ensure_database(database)
+        client.open(None if must_answer else _START_SECONDS)
+    except StoreError as error:
+        if must_answer:
+            raise
+        problem = error.found
+    return Store(uri, folder, cast("MlflowClient", client), problem)
 
 
 def open_database(uri: str) -> None:
@@ -139,51 +134,21 @@ def open_database(uri: str) -> None:
         OutputError: it does not answer, or its tables are of another MLflow.
     """
     prepare_mlflow()
-    import sqlalchemy
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
     try:
-        # MLflow alone would retry for minutes.
-        engine = sqlalchemy.create_engine(uri)
-        engine.connect().close()
-        engine.dispose()
-        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise OutputError(
-            shown(uri),
-            expected="a database that can be opened",
-            found=str(error).splitlines()[0],
-            remedy=_upgrade(uri, error) or "correct its address, or start the database",
+        StoreClient(uri).open()
+    except StoreError as error:
+        if SERVER_VARIABLE not in error.remedy:
+            raise
+        # Its address is in a file of settings.
+        remedy = "correct its address, or start the database"
+        raise StoreError(
+            error.where, expected=error.expected, found=error.found, remedy=remedy
         ) from error
 
 
-def _upgrade(uri: str, error: Exception) -> str:
-    """The remedy for tables of another MLflow version; empty for other errors."""
-    if "out-of-date database schema" not in str(error):
-        return ""
-    return (
-        "back up the database, stop everything that uses it, then run: "
-        f"mlflow db upgrade {shown(uri)}; if a newer MLflow wrote it, install that version"
-    )
-
-
-def _ensure_database(path: Path) -> None:
-    """Create the tables in a temporary file first: a killed process leaves no partial database."""
-    from filelock import FileLock
-    from mlflow import MlflowClient
-
-    if path.is_file():
-        return
-    with FileLock(f"{path}.lock"):
-        if path.is_file():
-            return
-        for left in path.parent.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent) as folder:
-            created = Path(folder) / path.name
-            MlflowClient(tracking_uri=f"sqlite:///{created}").search_experiments(max_results=1)
-            created.rename(path)
+def with_driver(uri: str) -> str:
+    """An address with the driver of PostgreSQL, which otherwise depends on SQLAlchemy's version."""
+    return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[str]:
@@ -196,7 +161,7 @@ def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[
         raise UsageError(
             store.uri,
             expected="a store in the work folder",
-            found=f"a server, set by {_SERVER_VARIABLE}",
+            found=f"a server, set by {SERVER_VARIABLE}",
             remedy="open its address in a browser",
         )
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
@@ -209,44 +174,20 @@ def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[
     return [*command, "--no-serve-artifacts", "--workers", "1"]
 
 
-def shown(uri: str) -> str:
-    """An address without a password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
 def prepare_mlflow() -> None:
-    """Turn off MLflow's telemetry and its start-up messages; call it before MLflow is imported."""
+    """Turn off what MLflow sends and prints by itself; call it before MLflow is imported."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    # By default MLflow retries for minutes; variables that the user has set are kept.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    # By default MLflow retries for minutes; variables that the user has set are kept. One retry,
+    # as a server may have closed the connection meanwhile.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0.5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     import mlflow  # noqa: F401  (it sets its loggers up when imported)
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _warn_of_network_file_system(folder: Path) -> None:
-    kind = _file_system(folder)
-    if kind in _NETWORK_FILE_SYSTEMS:
-        _log.warning(
-            "%s lies on a network file system (%s), where SQLite may lose runs; "
-            "use a local work folder, or a server named by %s",
-            folder,
-            kind,
-            _SERVER_VARIABLE,
-        )
-
-
-def _file_system(folder: Path) -> str:
-    import psutil
-
-    mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
-    resolved = folder.resolve()
-    for parent in (resolved, *resolved.parents):
-        if str(parent) in mounts:
-            return str(mounts[str(parent)])
-    return ""
+    # They print the traceback of every failure, which comes as an exception as well.
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

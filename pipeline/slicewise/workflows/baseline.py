@@ -188,9 +188,9 @@ def _fit_and_score(
     name = f"baseline fold {fold.number}, {config.name}"
     store = open_store(work.path, must_answer=False)
     run = start_run(store, config, name, fold=fold.number, tags=tags)
-    remember_run(work.path, run.run_id, folder, config)
-    write_text(folder.config, as_yaml(without_places(config)))
     with run:
+        remember_run(work.path, run.run_id, folder, config)
+        write_text(folder.config, as_yaml(without_places(config)))
         log_cases(run, cases, config.name)
         begun = time.monotonic()
         baseline = _fitted(options, cases, progress)

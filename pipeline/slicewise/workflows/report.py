@@ -21,7 +21,7 @@ from slicewise.reporting.report.folder import (
 )
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import RunPlace, find_run
-from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.store import answering, open_store
 from slicewise.workflows.report_masks import report_of_masks
 from slicewise.workflows.report_run import report_of_run

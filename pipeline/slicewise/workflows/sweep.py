@@ -122,6 +122,7 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
         study = SweepStudy(folder, space, _key(config, space, train, val), config.seed)
         started = RunningSweep(config, folder, space, train, val, store, study, progress)
         with _parent(started, options.sweep_file) as parent:
+            RunFolder(started.folder).write_run_id(parent.run_id)
             _run_trials(started, parent)
             return _finish(started, parent, options.sweep_file)
 
@@ -228,9 +229,7 @@ def _parent(sweep: RunningSweep, sweep_file: Path) -> TrackedRun:
         return continue_run(sweep.store, folder.run_id())
     config = sweep.config
     tags = {"slicewise.kind": "sweep", "slicewise.sweep": sweep_file.name}
-    run = start_run(sweep.store, config, f"sweep, {config.name}", tags=tags)
-    folder.write_run_id(run.run_id)
-    return run
+    return start_run(sweep.store, config, f"sweep, {config.name}", tags=tags)
 
 
 def _key(

@@ -157,6 +157,8 @@ def train_fold(
             progress.message(f"{folder.path} is finished already")
             return _finished(setup, fold, folder)
         with _tracked(setup, training.config, fold, folder, parent) as run:
+            # Folder and data set may have moved since a training began.
+            remember_run(setup.work.path, run.run_id, folder, setup.config)
             log_cases(run, cases, config.name)
             _run(training, folder, run, progress)
             scored = predict_held_out(setup, cases, folder)
@@ -284,8 +286,6 @@ def _tracked(
         tags |= {f"slicewise.{key}": value for key, value in folder.initial_facts().items()}
         run = start_run(setup.store, config, name, fold=fold.number, tags=tags, parent=parent)
         setup.log_origin(run, [fold])
-    # Folder and data set may have moved since a training began.
-    remember_run(setup.work.path, run.run_id, folder, setup.config)
     return run
 
 

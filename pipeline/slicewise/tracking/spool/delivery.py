@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from slicewise.errors import SlicewiseError
+from slicewise.errors import CheckpointError, ModelError, OutputError, SlicewiseError
 from slicewise.tracking.packing import unpack_model
 from slicewise.tracking.registry import register_model
-from slicewise.tracking.spool.spool import Entry, Spool, known_id, remember_id
+from slicewise.tracking.spool.run_ids import known_id, remember_id
+from slicewise.tracking.spool.spool import Entry, Spool
 from slicewise.tracking.store import Store
+from slicewise.tracking.store_problems import plain
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SPOOL_TAG = "slicewise.spool"
 """Tag with the id of the spool, so that its run is created only once."""
-_ENTRY_TAG = "slicewise.spool_entry"
+_REFUSED_TAG = "slicewise.registration_refused"
+_SAMPLED = "system/"
+"""Names of samples of the system begin with it."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,8 +36,12 @@ class Delivered:
         run_id: of the run in the store; empty before it is created.
         experiment_id: of the run.
         entries: number of delivered entries.
-        registered: version and alias of the model that was registered; empty without one.
+        registered: version and alias of the model that was registered, or why it was refused;
+            empty without one.
         problem: why the remaining entries could not be delivered; empty if none remain.
+        was_continued: whether the run had points before entries of this spool.
+        sampled: number of samples of the system that it had then.
+        steps: of each metric, those that the store has; filled as they are needed.
     """
 
     run_id: str = ""
@@ -39,6 +49,9 @@ class Delivered:
     entries: int = 0
     registered: str = ""
     problem: str = ""
+    was_continued: bool = False
+    sampled: int = 0
+    steps: dict[str, set[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,27 +86,43 @@ def deliver(spool: Spool, store: Store, known: Delivered | None = None, most: in
 
 
 def _deliver_waiting(spool: Spool, store: Store, found: Delivered, most: int) -> None:
-    from mlflow.exceptions import MlflowException
-
+    if spool.is_delivered():
+        return
     first = found.entries
-    for entry, end in spool.waiting():
-        try:
-            if not found.run_id and entry["kind"] not in ("create", "continue"):
-                _find_run(spool, store, found)
+    try:
+        store.require_writable()
+        if not found.run_id:
+            _find_run(spool, store, found)
+        for entry, end in spool.waiting():
             _DELIVERIES[str(entry["kind"])](entry, spool, store, found)
-        except (MlflowException, SlicewiseError, OSError) as error:
-            found.problem = _first_line(error)
-            return
-        spool.mark_delivered(end)
-        found.entries += 1
-        if most and found.entries - first >= most:
-            return
+            spool.mark_delivered(end, found.sampled)
+            found.entries += 1
+            if most and found.entries - first >= most:
+                return
+    except SlicewiseError as error:
+        found.problem = error.found
+    # Whatever an entry meets, it waits in the spool and the caller goes on.
+    except Exception as error:
+        found.problem = plain(error)
 
 
 def _find_run(spool: Spool, store: Store, found: Delivered) -> None:
     """Look up the run that an earlier process created for the spool."""
-    run = store.client.get_run(known_id(store, spool.spool_id))
+    from mlflow.exceptions import MlflowException
+
+    next_entry, _ = next(spool.waiting())
+    if next_entry["kind"] in ("create", "continue"):
+        return
+    try:
+        run = store.client.get_run(known_id(store, spool.spool_id))
+    except MlflowException:
+        if spool.first_entry["kind"] != "create":
+            raise
+        # The store was lost meanwhile: the spool has the whole run.
+        spool.mark_delivered(0, 0)
+        return
     found.run_id, found.experiment_id = run.info.run_id, run.info.experiment_id
+    found.was_continued, found.sampled = spool.was_continued, spool.sampled
 
 
 def _create(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
@@ -113,6 +142,15 @@ def _create(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
 def _continue(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
     run = store.client.get_run(known_id(store, entry["run_id"]))
     found.run_id, found.experiment_id = run.info.run_id, run.info.experiment_id
+    found.was_continued, found.steps = True, {}
+    found.sampled = max(
+        (
+            max(_steps(key, store, found), default=0)
+            for key in run.data.metrics
+            if key.startswith(_SAMPLED)
+        ),
+        default=0,
+    )
     store.client.update_run(found.run_id, status="RUNNING")
     for key in entry["forget"]:
         if key in run.data.tags:
@@ -136,13 +174,38 @@ def _parameters(entry: Entry, spool: Spool, store: Store, found: Delivered) -> N
 
 
 def _metrics(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
+    """Log values, but for steps that a killed process had logged before they were repeated."""
+    del spool
+    step, values = entry["step"], entry["values"]
+    if found.was_continued:
+        values = {key: values[key] for key in values if step not in _steps(key, store, found)}
+    _log_values(values, step, entry, store, found)
+    for key in found.steps.keys() & values.keys():
+        found.steps[key].add(step)
+
+
+def _samples(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
+    """Log a sample of the system; those of a continued run are numbered on."""
+    del spool
+    _log_values(entry["values"], found.sampled + entry["step"], entry, store, found)
+
+
+def _log_values(
+    values: Mapping[str, float], step: int, entry: Entry, store: Store, found: Delivered
+) -> None:
     from mlflow.entities import Metric
 
-    del spool
-    metrics = [
-        Metric(key, value, entry["time"], entry["step"]) for key, value in entry["values"].items()
-    ]
-    store.client.log_batch(found.run_id, metrics=metrics)
+    metrics = [Metric(key, value, entry["time"], step) for key, value in values.items()]
+    if metrics:
+        store.client.log_batch(found.run_id, metrics=metrics)
+
+
+def _steps(key: str, store: Store, found: Delivered) -> set[int]:
+    """Steps of a metric that the store has."""
+    if key not in found.steps:
+        history = store.client.get_metric_history(found.run_id, key)
+        found.steps[key] = {point.step for point in history}
+    return found.steps[key]
 
 
 def _tags(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
@@ -168,27 +231,53 @@ def _artifact(entry: Entry, spool: Spool, store: Store, found: Delivered) -> Non
 
 
 def _model(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
-    """Register a model only once, even if a crash lost the record of its delivery."""
-    mark = f"{spool.spool_id} {entry['file']}"
-    for version in store.client.search_model_versions(f"run_id='{found.run_id}'"):
-        if (version.tags or {}).get(_ENTRY_TAG) == mark:
-            found.registered = f"models:/{version.name}/{version.version}"
-            return
-    packed = spool.file(entry["file"])
-    registered = register_model(
-        RunAddress(store, found.run_id, found.experiment_id),
-        unpack_model(packed, entry["name"]),
-        entry["name"],
-        card=entry["card"],
-        contrasts=entry["contrasts"],
-        tags={**entry["tags"], _ENTRY_TAG: mark},
+    """Register a model; one that the registry refuses does not keep the rest from the store."""
+    try:
+        registered = register_model(
+            RunAddress(store, found.run_id, found.experiment_id),
+            unpack_model(spool.file(entry["file"]), entry["name"]),
+            entry["name"],
+            card=entry["card"],
+            contrasts=entry["contrasts"],
+            tags=entry["tags"],
+            content=entry["content"],
+        )
+    except (ModelError, CheckpointError) as error:
+        found.registered = f"refused: {error.found}"
+        store.client.set_tag(found.run_id, _REFUSED_TAG, error.found)
+        _log.warning("the model was not registered: %s", error)
+        return
+    found.registered = (
+        f"{registered.uri} ({registered.alias})" if registered.alias else registered.uri
     )
-    found.registered = f"{registered.uri} ({registered.alias})"
 
 
 def _end(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
     del spool
     store.client.set_terminated(found.run_id, status=entry["status"], end_time=entry["time"])
+
+
+def end_in_store(
+    store: Store, found: Delivered, status: str, tags: Mapping[str, str], error: OutputError
+) -> None:
+    """Mark a run as ended whose spool cannot be written.
+
+    Args:
+        store: that has the run, perhaps.
+        found: state of the delivery.
+        status: of the run.
+        tags: of the run.
+        error: of the spool.
+    """
+    try:
+        for key, value in tags.items():
+            store.client.set_tag(found.run_id, key, value)
+        store.client.set_terminated(found.run_id, status=status)
+    # Without a run in the store, or without a store, the next start marks it.
+    except Exception:
+        _log.warning(
+            "the end of the run was not written and is marked at the next start: %s", error
+        )
 
 
 _Delivery = Callable[[Entry, Spool, Store, Delivered], None]
@@ -197,13 +286,10 @@ _DELIVERIES: Mapping[str, _Delivery] = {
     "continue": _continue,
     "parameters": _parameters,
     "metrics": _metrics,
+    "samples": _samples,
     "tags": _tags,
     "input": _input,
     "artifact": _artifact,
     "model": _model,
     "end": _end,
 }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

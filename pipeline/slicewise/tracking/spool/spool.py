@@ -2,32 +2,38 @@
 
 A spool is a private folder ``mlflow/spool/ID`` of the work folder. ``about.json`` names its store
 and the process that writes it, ``entries.jsonl`` has one entry per line, ``files`` the files that
-entries refer to, and ``delivered`` the number of bytes of ``entries.jsonl`` that the store has.
+entries refer to, and ``delivered.json`` the number of bytes of ``entries.jsonl`` that the store
+has. A run has one spool at a time: one that is continued goes on in the spool that still waits.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import shutil
+import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock
 
-from slicewise.errors import ModelError, OutputError, file_problem
-from slicewise.file_names import file_name
+from slicewise.errors import OutputError, file_problem
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.tracking.processes import is_running, own_start
+from slicewise.tracking.spool.run_ids import known_id, parsed, read_record
 from slicewise.tracking.store import Store
 
 Entry = Mapping[str, Any]
-_ABOUT, _ENTRIES, _DELIVERED, _FILES = "about.json", "entries.jsonl", "delivered", "files"
+_ABOUT, _ENTRIES, _DELIVERED, _FILES = "about.json", "entries.jsonl", "delivered.json", "files"
 _LOCAL = "the store of the work folder"
+_OWNED = {"store", "begun", "host", "process", "started"}
+_log = logging.getLogger(__name__)
 
 
 class Spool:
@@ -40,6 +46,8 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = FileLock(f"{folder}.lock")
+        """Held by who delivers, perhaps for minutes."""
+        self._ownership = FileLock(f"{folder}.owner.lock")
         self._writing = threading.Lock()
 
     @classmethod
@@ -50,10 +58,53 @@ class Spool:
             OutputError: the work folder cannot be written.
         """
         spool = cls(private_folder(private_folder(store.folder / "spool") / uuid.uuid4().hex))
-        owner = {"process": os.getpid(), "started": own_start()}
-        about = {"store": _name(store), "begun": time.time(), **owner}
-        write_text(spool.folder / _ABOUT, json.dumps(about) + "\n", private=True)
+        spool._write_about({"store": _name(store), "begun": time.time()})
         return spool
+
+    def continue_run(self, run_id: str, **content: Any) -> bool:
+        """Let this process add to the spool, which an earlier one left.
+
+        Args:
+            run_id: of the run that goes on.
+            content: of the entry that says so.
+
+        Returns:
+            Whether the spool was still there.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        with self._ownership:
+            if not (self.folder / _ABOUT).is_file():
+                return False
+            self._write_about(self._about)
+            self._cut_partial_line()
+            self.append("continue", run_id=run_id, **content)
+            return True
+
+    def end_abandoned(self, tags: Mapping[str, str], stamp: int) -> None:
+        """Write the end that a killed process could not write.
+
+        Args:
+            tags: of the run.
+            stamp: time of its end, in milliseconds since 1970.
+        """
+        with self._ownership:
+            self._cut_partial_line()
+            self.append("tags", values=dict(tags))
+            self.append("end", status="KILLED", time=stamp)
+
+    def _write_about(self, known: Mapping[str, Any]) -> None:
+        owner = {"host": socket.gethostname(), "process": os.getpid(), "started": own_start()}
+        text = json.dumps({**known, **owner}) + "\n"
+        write_text(self.folder / _ABOUT, text, private=True)
+
+    def _cut_partial_line(self) -> None:
+        """Cut off a line that a killed process began; the next one would be appended to it."""
+        path = self.folder / _ENTRIES
+        if path.is_file():
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b"\n") + 1)
 
     @property
     def spool_id(self) -> str:
@@ -75,20 +126,38 @@ class Spool:
         return float(self._about["begun"])
 
     @property
-    def owner_is_running(self) -> bool:
-        """Whether the process that created it is still running, so that entries may follow."""
+    def last_written(self) -> float:
+        """When the last entry was added, in seconds since 1970; a run adds one every minute."""
+        path = self.folder / _ENTRIES
+        return path.stat().st_mtime if path.is_file() else self.begun
+
+    def owner_may_run(self, silent_seconds: float) -> bool:
+        """Whether the process that writes it may still be running, so that entries may follow.
+
+        Args:
+            silent_seconds: time without an entry after which one of another host has ended.
+        """
         about = self._about
-        return is_running(int(about["process"]), float(about["started"]))
+        if about["host"] == socket.gethostname():
+            return is_running(int(about["process"]), float(about["started"]))
+        return time.time() - self.last_written <= silent_seconds
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run has ended."""
-        return any(entry["kind"] == "end" for entry, _ in self._entries(0))
+        """Whether the run has ended, and was not continued."""
+        kinds = [entry["kind"] for entry, _ in self._entries(0)]
+        return [kind for kind in kinds if kind in ("create", "continue", "end")][-1:] == ["end"]
 
     @property
     def first_entry(self) -> Entry:
         """The entry that starts the run; empty before it is written."""
         return next((entry for entry, _ in self._entries(0)), {})
+
+    @property
+    def run_ids(self) -> set[str]:
+        """The ids by which its run is known: its own, and that of a run which it continues."""
+        continued = {e["run_id"] for e, _ in self._entries(0) if e["kind"] == "continue"}
+        return {self.spool_id, *continued}
 
     @property
     def _about(self) -> dict[str, Any]:
@@ -101,12 +170,13 @@ class Spool:
         Raises:
             OutputError: the folder cannot be written.
         """
-        line = json.dumps({"kind": kind, **content}) + "\n"
+        line = (json.dumps({"kind": kind, **content}) + "\n").encode()
+        path = self.folder / _ENTRIES
         try:
-            with self._writing, (self.folder / _ENTRIES).open("a", encoding="utf-8") as file:
-                file.write(line)
+            with self._writing:
+                _append_whole(path, line)
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise _unwritable(self.folder, len(line), error) from error
 
     def keep(self, path: Path) -> str:
         """Keep a file or a folder in its present state; returns its name for an entry.
@@ -123,7 +193,9 @@ class Spool:
             else:
                 _link(str(path), str(place))
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            size = sum(item.stat().st_size for item in [path, *path.rglob("*")] if item.is_file())
+            shutil.rmtree(place.parent, ignore_errors=True)
+            raise _unwritable(self.folder, size, error) from error
         return name
 
     def file(self, name: str) -> Path:
@@ -141,13 +213,37 @@ class Spool:
         """Whether the store has every entry."""
         return next(self.waiting(), None) is None
 
-    def mark_delivered(self, end: int) -> None:
-        """Record that the store has all entries up to a byte."""
-        write_text(self.folder / _DELIVERED, f"{end}\n", private=True)
+    def mark_delivered(self, end: int, sampled: int) -> None:
+        """Record that the store has all entries up to a byte.
 
-    def remove(self) -> None:
-        """Delete the spool."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        Args:
+            end: that byte.
+            sampled: number of samples of the system that the run had before it was continued.
+        """
+        text = json.dumps({"bytes": end, "sampled": sampled}) + "\n"
+        write_text(self.folder / _DELIVERED, text, private=True)
+
+    @property
+    def sampled(self) -> int:
+        """Number of samples of the system that the run had before it was continued."""
+        return int(read_record(self.folder / _DELIVERED).get("sampled", 0))
+
+    @property
+    def was_continued(self) -> bool:
+        """Whether entries of a continued run have been delivered."""
+        end = self._delivered()
+        return any(e["kind"] == "continue" for e, until in self._entries(0) if until <= end)
+
+    def remove_if(self, is_done: Callable[[], bool]) -> None:
+        """Delete the spool, unless it is not done or a process continues it at this moment."""
+        with self._ownership:
+            if not is_done():
+                return
+            # The record goes first: without it, the rest of the folder is no spool.
+            (self.folder / _ABOUT).unlink(missing_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for lock in (self.lock, self._ownership):
+            Path(lock.lock_file).unlink(missing_ok=True)
 
     def _entries(self, start: int) -> Iterator[tuple[Entry, int]]:
         path = self.folder / _ENTRIES
@@ -160,39 +256,35 @@ class Spool:
                 if not line.endswith(b"\n"):
                     return
                 end += len(line)
-                yield json.loads(line), end
+                entry = parsed(line)
+                if "kind" in entry:
+                    yield entry, end
+                else:
+                    _log.warning("%s: line left out, as it is damaged: byte %d", path, end)
 
     def _delivered(self) -> int:
-        path = self.folder / _DELIVERED
-        return int(path.read_text()) if path.is_file() else 0
+        # Without it, everything is delivered again, which does no harm.
+        return int(read_record(self.folder / _DELIVERED).get("bytes", 0))
 
 
 def spools(store: Store) -> list[Spool]:
     """All spools of a work folder, oldest first, so that parent runs precede their children."""
-    folders = [path.parent for path in (store.folder / "spool").glob(f"*/{_ABOUT}")]
-    return sorted(map(Spool, folders), key=lambda spool: spool.begun)
+    found = []
+    for path in (store.folder / "spool").glob(f"*/{_ABOUT}"):
+        if read_record(path).keys() >= _OWNED:
+            found.append(Spool(path.parent))
+        else:
+            _log.warning("%s is damaged; its run is not delivered", path)
+    return sorted(found, key=lambda spool: spool.begun)
 
 
-def remember_id(store: Store, spool_id: str, run_id: str) -> None:
-    """Record the run id that the store assigned, for files that hold the id of the spool."""
-    folder = private_folder(store.folder / "spooled")
-    write_text(folder / f"{spool_id}.json", json.dumps({"run_id": run_id}) + "\n", private=True)
-
-
-def known_id(store: Store, text: str) -> str:
-    """MLflow's id of a run that may be named by the id of its spool."""
-    remedy = "list the runs with `slicewise runs list`"
-    file_name(text, f"run {text}", suffix=".json", kind=ModelError, remedy=remedy)
-    path = store.folder / "spooled" / f"{text}.json"
-    if not path.is_file():
-        return text
-    return str(json.loads(path.read_text(encoding="utf-8"))["run_id"])
-
-
-def spool_ids(store: Store, run_id: str) -> list[str]:
-    """Ids of the spools of a run."""
-    records = (store.folder / "spooled").glob("*.json")
-    return [path.stem for path in records if known_id(store, path.stem) == run_id]
+def waiting_spool(store: Store, run_id: str) -> Spool | None:
+    """The spool of a run that is not delivered yet, or that its process left open."""
+    wanted = known_id(store, run_id)
+    for spool in spools(store):
+        if spool.is_for(store) and wanted in {known_id(store, name) for name in spool.run_ids}:
+            return spool
+    return None
 
 
 def _name(store: Store) -> str:
@@ -208,10 +300,19 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _unwritable(folder: Path, error: OSError) -> OutputError:
+def _append_whole(path: Path, line: bytes) -> None:
+    """Append a line or nothing: part of it would spoil the next one."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        if file.write(line) < len(line):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _unwritable(folder: Path, size: int, error: OSError) -> OutputError:
     return OutputError(
         folder,
-        expected="space for the journal of the run",
+        expected=f"{size:,} bytes for the journal of the run",
         found=file_problem(error),
         remedy="free space, or use another work folder",
     )

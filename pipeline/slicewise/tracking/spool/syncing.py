@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from filelock import Timeout
 
 from slicewise.progress import SILENT, Progress
+from slicewise.tracking.listing import search_runs
 from slicewise.tracking.processes import is_running
 from slicewise.tracking.provenance import HOST_TAG, PROCESS_TAG, STARTED_TAG
 from slicewise.tracking.spool.delivery import Delivered, deliver
+from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.spool.spool import Spool, spools
 from slicewise.tracking.spool.uploader import HEARTBEAT_SECONDS, HEARTBEAT_TAG
 from slicewise.tracking.store import Store, answering
@@ -47,7 +49,7 @@ class Synced:
 def sync_spools(store: Store) -> Iterator[Synced]:
     """Deliver the spools of ended runs, parents first; running ones deliver their own."""
     for spool in spools(store):
-        if spool.owner_is_running and not spool.has_ended:
+        if spool.owner_may_run(SILENT_SECONDS) and not spool.has_ended:
             continue
         name = _run_name(spool)
         if not spool.is_for(store):
@@ -67,7 +69,8 @@ def tidy_up(store: Store, progress: Progress = SILENT) -> None:
     """Mark killed runs and deliver the spools of earlier runs, before a new run starts."""
     if not store.answers:
         progress.message(
-            "the store does not answer; the run waits in the work folder for `slicewise sync`"
+            f"{store.shown_uri}: {store.problem}; the run waits in the work folder for "
+            "`slicewise sync`"
         )
         return
     for name in mark_killed(store):
@@ -79,9 +82,7 @@ def remove_if_done(spool: Spool) -> None:
     """Delete a spool that is delivered and to which no entries can follow."""
     try:
         with spool.lock.acquire(timeout=0):
-            is_closed = spool.has_ended or not spool.owner_is_running
-            if is_closed and spool.is_delivered():
-                spool.remove()
+            spool.remove_if(lambda: spool.has_ended and spool.is_delivered())
     except Timeout:
         return
 
@@ -99,16 +100,43 @@ def mark_killed(store: Store, silent_seconds: float = SILENT_SECONDS) -> list[st
     Raises:
         OutputError: the store refuses.
     """
+    waiting = [(spool, _store_id(spool, store)) for spool in spools(store)]
+    ended = [spool for spool, _ in waiting if _end_abandoned(spool, silent_seconds)]
+    # What these runs are to be is written in their spools.
+    spooled = {run_id for _, run_id in waiting}
     host = socket.gethostname().replace("'", "''")
     wanted = f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{host}'"
     with answering(store, "the runs"):
         experiments = [item.experiment_id for item in store.client.search_experiments()]
-        running = store.client.search_runs(experiments, wanted)
-        killed = [run for run in running if _is_killed(run, silent_seconds)]
+        running = list(search_runs(store, experiments, wanted))
+        killed = [
+            run
+            for run in running
+            if run.info.run_id not in spooled and _is_killed(run, silent_seconds)
+        ]
         for run in killed:
             store.client.set_tag(run.info.run_id, ENDED_BY_TAG, "killed")
             store.client.set_terminated(run.info.run_id, status="KILLED", end_time=_last_alive(run))
-    return [run.info.run_name or run.info.run_id for run in killed]
+    return [
+        *(_run_name(spool) for spool in ended),
+        *(run.info.run_name or run.info.run_id for run in killed),
+    ]
+
+
+def _end_abandoned(spool: Spool, silent_seconds: float) -> bool:
+    """Write the end of a run whose process is gone into its spool; whether that was missing."""
+    silent = time.time() - spool.last_written
+    if spool.has_ended or silent <= silent_seconds or spool.owner_may_run(silent_seconds):
+        return False
+    stamp = int(1000 * spool.last_written)
+    spool.end_abandoned({ENDED_BY_TAG: "killed"}, stamp)
+    return True
+
+
+def _store_id(spool: Spool, store: Store) -> str:
+    """MLflow's id of the run of a spool."""
+    ids = {known_id(store, name) for name in spool.run_ids} - {spool.spool_id}
+    return next(iter(ids), spool.spool_id)
 
 
 def _is_killed(run: Run, silent_seconds: float) -> bool:

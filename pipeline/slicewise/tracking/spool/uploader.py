@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 
-from slicewise.errors import OutputError
 from slicewise.tracking.spool.delivery import Delivered, deliver
 from slicewise.tracking.spool.sampler import Sampler
 from slicewise.tracking.spool.spool import Spool
@@ -22,6 +21,8 @@ HEARTBEAT_SECONDS = 60.0
 _SAMPLE_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
+_PATIENCE_SECONDS = 4.0
+"""Longest wait for a store that refused the latest delivery."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +55,11 @@ class Uploader:
         Returns:
             Whether the store has every entry.
         """
-        deadline = time.monotonic() + timeout_seconds
         with self._tried:
+            if self.delivered.problem:
+                # A store that does not answer now may let each request wait for long.
+                timeout_seconds = min(timeout_seconds, _PATIENCE_SECONDS)
+            deadline = time.monotonic() + timeout_seconds
             # The present attempt may have started before the latest entries.
             enough = self._attempts + 2
             while not self._spool.is_delivered():
@@ -68,6 +72,8 @@ class Uploader:
 
     def stop(self, timeout_seconds: float) -> bool:
         """Deliver what can be delivered in time and stop; whether the store has every entry."""
+        if self._thread.ident is None:
+            return not deliver(self._spool, self._store, self.delivered).problem
         is_done = self.wait_until_delivered(timeout_seconds)
         self._is_stopping = True
         self._wanted.set()
@@ -102,7 +108,7 @@ class _Heartbeat:
         self._next_sample = time.monotonic() + _SAMPLE_SECONDS
 
     def append_due(self) -> None:
-        """Add what is due; a full disk does not stop the delivery."""
+        """Add what is due; neither a full disk nor an odd sensor stops the delivery."""
         now = time.monotonic()
         try:
             if now >= self._next_beat:
@@ -113,6 +119,6 @@ class _Heartbeat:
                 self._samples += 1
                 values = dict(self._sampler.sample())
                 stamp = int(1000 * time.time())
-                self._spool.append("metrics", step=self._samples, time=stamp, values=values)
-        except OutputError as error:
-            _log.warning("%s", error)
+                self._spool.append("samples", step=self._samples, time=stamp, values=values)
+        except Exception as error:
+            _log.warning("no heartbeat or sample of the system: %s", error)

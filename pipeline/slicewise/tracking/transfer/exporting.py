@@ -11,7 +11,7 @@ from urllib.parse import quote
 from slicewise.errors import ModelError
 from slicewise.file_names import file_name
 from slicewise.tracking.listing import search_runs
-from slicewise.tracking.spool.spool import known_id
+from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.store import Store, answering
 from slicewise.tracking.transfer.package import (
     ARTIFACTS,
