@@ -6,16 +6,21 @@ import csv
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from slicewise import load_model
 from slicewise.cli.predict import show_least_confident
+from slicewise.errors import ScanError
 from slicewise.evaluation.confidence_table import write_confidences
 from slicewise.imaging.nifti.reading import read_nifti
+from slicewise.imaging.nifti.writing import write_volume
 from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.unlikeness import UNKNOWN, Unlikeness
 
 Slicewise = Callable[..., Any]
 
@@ -30,15 +35,19 @@ CONFIDENCES = {
     "poor": [sure(2, 0.4)],
     "predicted": [sure(3, 0.9, 0.5)],
     "empty": [sure(0, 0)],
+    "unlike": [sure(2, 0.99)],
 }
+UNLIKE = dict.fromkeys(CONFIDENCES, UNKNOWN) | {"unlike": Unlikeness(3.5, ("too cold", "too wet"))}
 
 
 def test_least_confident_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_confidences(CONFIDENCES, tmp_path / "confidence.csv")
+    write_confidences(CONFIDENCES, UNLIKE, tmp_path / "confidence.csv")
     rows = list(csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines()))
-    assert [row["scan"] for row in rows] == ["empty", "poor", "predicted", "good"]
-    assert rows[2]["predicted_dice"] == "0.5"
-    assert (rows[0]["predicted_dice"], rows[0]["predicted_dice_error"]) == ("", "")
+    assert [row["scan"] for row in rows] == ["unlike", "empty", "poor", "predicted", "good"]
+    assert rows[3]["predicted_dice"] == "0.5"
+    assert (rows[1]["predicted_dice"], rows[1]["predicted_dice_error"]) == ("", "")
+    assert (rows[0]["unlikeness"], rows[0]["unlike"]) == ("3.5", "too cold; too wet")
+    assert (rows[1]["unlikeness"], rows[1]["unlike"]) == ("", "")
     show_least_confident([("alone", sure(0, 0))])
     assert "alone" in capsys.readouterr().out
 
@@ -113,3 +122,49 @@ def test_the_expected_dice_of_all_folds(
         assert float(row["predicted_dice"]) == pytest.approx(expected, abs=1e-4)
         assert row["predicted_dice_error"] == "0.03"
     assert "±" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def mixed(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scan of the training, and one whose voxels are three times as large."""
+    folder = tmp_path_factory.mktemp("mixed")
+    shutil.copyfile(scans / "images" / "case0.nii.gz", folder / "like.nii.gz")
+    scan = read_nifti(scans / "images" / "case1.nii.gz")
+    write_volume(replace(scan, affine=scan.affine @ np.diag([3, 3, 3, 1])), folder / "large.nii.gz")
+    return folder
+
+
+@pytest.mark.fault(134, "W")
+def test_a_scan_unlike_the_training_is_marked(
+    slicewise: Slicewise, model: Path, mixed: Path, work: Path, tmp_path: Path
+) -> None:
+    done = slicewise("predict", model, mixed, "--out", tmp_path, "--work", work)
+    assert done.returncode == 8, done.stderr
+    assert "unlike the training: large: " in done.stderr
+    assert "voxel spacing bottom to top 12 mm; training had 4 mm" in done.stderr
+    rows = {
+        row["scan"]: row
+        for row in csv.DictReader((tmp_path / "confidence.csv").read_text().splitlines())
+    }
+    assert list(rows) == ["large", "like"]
+    assert "field of view" in rows["large"]["unlike"]
+    assert float(rows["large"]["unlikeness"]) > 1 > float(rows["like"]["unlikeness"])
+    assert rows["like"]["unlike"] == ""
+    assert (tmp_path / "large.nii.gz").exists()
+
+
+@pytest.mark.fault(134, "E")
+def test_it_is_refused_on_request(
+    slicewise: Slicewise, model: Path, mixed: Path, work: Path, tmp_path: Path
+) -> None:
+    asked = ("--refuse-unlike", "--work", work)
+    done = slicewise("predict", model, mixed, "--out", tmp_path / "masks", *asked)
+    assert done.returncode == 8, done.stderr
+    assert sorted(path.name for path in (tmp_path / "masks").glob("*.nii.gz")) == ["like.nii.gz"]
+    alone = slicewise("predict", model, mixed / "large.nii.gz", "--out", tmp_path / "one", *asked)
+    assert alone.returncode == 1
+    assert "a scan like those that the model was trained on" in alone.stderr
+    loaded = load_model(model)
+    assert loaded.predict(mixed / "large.nii.gz").unlikeness.reasons
+    with pytest.raises(ScanError, match="voxel spacing"):
+        loaded.predict(mixed / "large.nii.gz", refuse_unlike=True)

@@ -73,6 +73,7 @@ def predict(
     identity: Literal["pseudonym", "source", "remap"] | None = None,
     probabilities: bool = False,
     uncertainty: bool = False,
+    refuse_unlike: bool = False,
     work: AnyPath = "work",
     progress: Progress = SILENT,
 ) -> PredictionResult:
@@ -90,6 +91,8 @@ def predict(
         identity: what a DICOM SEG says of the patient; None takes the pseudonym.
         probabilities: write ``NAME_probabilities.nii.gz`` as well.
         uncertainty: write ``NAME_uncertainty.nii.gz`` as well, 0 to 1.
+        refuse_unlike: write no mask of a scan that is unlike those of the training; ``unlike`` of
+            the result names them otherwise.
         work: the work folder.
         progress: receives the progress.
 
@@ -115,6 +118,7 @@ def predict(
         identity,
         probabilities,
         uncertainty,
+        refuse_unlike,
     )
     return predicting.predict(options, progress)
 

@@ -10,7 +10,7 @@ import typer
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from slicewise.segmentation.confidence import StructureConfidence
 
@@ -71,6 +71,12 @@ def predict(
             "--endpoint", metavar="URL", help="Address of a model that `slicewise serve` serves."
         ),
     ] = None,
+    refuse_unlike: Annotated[
+        bool,
+        typer.Option(
+            "--refuse-unlike", help="Write no mask of a scan that is unlike those of the training."
+        ),
+    ] = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
@@ -90,7 +96,12 @@ def predict(
     --set takes the keys of the section reading, such as reading.nifti_form=sform,
     and inference.slice_exclusive: structures that never share a slice.
 
-    Exit code 8: some scans were set aside.
+    Each scan is compared with those that the model was trained on: header, size
+    and spacing, intensities, what the network sees, volumes of the structures.
+    What is unlike them is said, and stands in confidence.csv; such masks, and
+    their confidence, are not to be trusted unseen.
+
+    Exit code 8: some scans were set aside, or are unlike those of the training.
 
     Examples:
       slicewise predict model scan.nii.gz --out mask.nii.gz
@@ -123,11 +134,17 @@ def predict(
         identity,
         probabilities,
         uncertainty,
+        refuse_unlike,
     )
     result = predict_scans(options, PROGRESS)
-    show_least_confident(result.least_confident_first)
+    show_least_confident(result.least_confident_first, set(result.unlike))
     note(f"{counted(len(result.masks), 'mask')} written to {out}")
-    if result.set_aside:
+    if result.unlike:
+        note(
+            f"{counted(len(result.unlike), 'scan')} unlike those of the training: see above, and "
+            "check these masks with care"
+        )
+    if result.set_aside or result.unlike:
         raise typer.Exit(SET_ASIDE if result.masks else 1)
 
 
@@ -146,8 +163,15 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
     return "" if endpoint else arguments[0], Path(arguments[-1])
 
 
-def show_least_confident(ranked: Sequence[tuple[str, StructureConfidence]]) -> None:
-    """Print what to check first; of a single scan, all of it."""
+def show_least_confident(
+    ranked: Sequence[tuple[str, StructureConfidence]], unlike: Collection[str] = ()
+) -> None:
+    """Print what to check first; of a single scan, all of it.
+
+    Args:
+        ranked: name of the scan and confidence of each structure, in the order to check them.
+        unlike: names of scans that are unlike those of the training.
+    """
     from slicewise.cli.console import show_table
     from slicewise.quantities import figure, millilitres
 
@@ -159,10 +183,14 @@ def show_least_confident(ranked: Sequence[tuple[str, StructureConfidence]]) -> N
             figure(item.estimated_dice, 3),
             _with_error(item),
             figure(item.uncertainty, 3),
+            *(("unlike" if scan in unlike else "like",) if unlike else ()),
         )
         for scan, item in ranked
     ]
-    columns = ("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty")
+    columns = (
+        *("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty"),
+        *(("training",) if unlike else ()),
+    )
     if rows:
         alone = len({scan for scan, _ in ranked}) == 1
         show_table(

@@ -211,7 +211,9 @@ def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFa
         warnings.append("some slices are constant")
     if not label.any():
         warnings.append("the label is empty")
-    facts = CaseFacts(warnings, loaded["label"].meta["structures_ml"])
+    facts = CaseFacts(
+        warnings, loaded["label"].meta["structures_ml"], loaded["image"].meta["measurements"]
+    )
     return image.astype(np.float16), label.astype(np.uint8), facts
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from slicewise.dataset.measurements import Measurements
 from slicewise.errors import OutputError, file_problem
 from slicewise.imaging.files import part_prefix
 
@@ -29,17 +30,20 @@ class CaseFacts:
     Attributes:
         warnings: from reading the scan.
         structures_ml: volume of each label value on the original grid.
+        measurements: with which later scans are compared.
     """
 
     warnings: list[str]
     structures_ml: dict[int, float]
+    measurements: Measurements
 
     @classmethod
     def read(cls, folder: Path) -> CaseFacts:
         """Read the properties from an entry of the cache."""
-        content = json.loads((folder / _FACTS).read_text())
-        structures = {int(value): volume for value, volume in content["structures_ml"].items()}
-        return cls(content["warnings"], structures)
+        return _CONTENT.validate_json((folder / _FACTS).read_bytes())
+
+
+_CONTENT = TypeAdapter(CaseFacts)
 
 
 def is_whole(folder: Path) -> bool:
@@ -70,7 +74,7 @@ def store(
             )
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 np.save(temporary / name, array)
-            (temporary / _FACTS).write_text(json.dumps(asdict(facts)))
+            (temporary / _FACTS).write_bytes(_CONTENT.dump_json(facts))
             temporary.rename(folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -27,6 +27,7 @@ from monai.transforms import (
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.measurements import measure
 from slicewise.dataset.plane import PLANES, slice_axis, spacing_of
 from slicewise.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
 from slicewise.errors import LabelError, ScanError
@@ -34,7 +35,7 @@ from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.scan import ScanSource
 from slicewise.imaging.volume import Volume
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Increase it when the output changes: it invalidates every cache."""
 
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -76,7 +77,8 @@ class Preprocessing:
 
         Returns:
             ``image`` (C, X, Y, Z) float32 in RAS, ``label`` (1, X, Y, Z) with classes 0..n if there
-            is one; and the axis of the slices. Warnings are in ``meta["warnings"]`` of each.
+            is one; and the axis of the slices. Warnings are in ``meta["warnings"]`` of each, the
+            measurements of the scan in ``meta["measurements"]`` of the image.
 
         Raises:
             ScanError: damaged, NaN voxels, contrasts or label on another grid, unknown label
@@ -92,7 +94,15 @@ class Preprocessing:
             loaded |= _loading()({"label": [label]}, reader=labels)
             classes = self.classes_of(np.asarray(loaded["label"]), str(label))
             loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
-        return self._transformed(loaded, where)
+        done, axis = self._transformed(loaded, where)
+        image = done["image"]
+        measured = measure(reader.volumes, image.as_tensor())
+        if label is not None:
+            affine = np.asarray(image.affine)
+            (mask,) = labels.volumes
+            measured = measured.with_structures(mask, self.data.labels, image.shape[1:], affine)
+        image.meta["measurements"] = measured
+        return done, axis
 
     def from_volumes(self, volumes: Sequence[Volume]) -> tuple[MetaTensor, int]:
         """Preprocess one volume per contrast; returns (C, X, Y, Z) and the axis of the slices."""

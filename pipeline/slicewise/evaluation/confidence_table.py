@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slicewise.imaging.files import write_table
 from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.unlikeness import Unlikeness
 
 _FIGURES = (
     *("volume_ml", "estimated_dice"),
@@ -17,20 +18,39 @@ Confidences = Mapping[str, Sequence[StructureConfidence]]
 """Name of each scan to the confidences of its structures."""
 
 
-def write_confidences(confidences: Confidences, path: Path) -> None:
+def write_confidences(
+    confidences: Confidences, unlikeness: Mapping[str, Unlikeness], path: Path
+) -> None:
     """Write one row per scan and structure, least confident first; what is undefined is empty.
+
+    Args:
+        confidences: of each scan.
+        unlikeness: of each scan.
+        path: of the file.
 
     Raises:
         OutputError: the file cannot be written.
     """
     rows = (
-        (scan, item.structure, *(getattr(item, name) for name in _FIGURES))
-        for scan, item in least_confident_first(confidences)
+        (
+            *(scan, item.structure, *(getattr(item, name) for name in _FIGURES)),
+            *(unlikeness[scan].score, "; ".join(unlikeness[scan].reasons)),
+        )
+        for scan, item in least_confident_first(confidences, unlikeness)
     )
-    write_table(path, ("scan", "structure", *_FIGURES), rows)
+    write_table(path, ("scan", "structure", *_FIGURES, "unlikeness", "unlike"), rows)
 
 
-def least_confident_first(confidences: Confidences) -> list[tuple[str, StructureConfidence]]:
-    """Structures without a voxel first, then by their most likely Dice."""
+def least_confident_first(
+    confidences: Confidences, unlikeness: Mapping[str, Unlikeness]
+) -> list[tuple[str, StructureConfidence]]:
+    """Scans unlike the training first, then structures without a voxel, then by likely Dice."""
     rows = [(scan, item) for scan, items in confidences.items() for item in items]
-    return sorted(rows, key=lambda row: (row[1].volume_ml > 0, row[1].likely_dice))
+    return sorted(
+        rows,
+        key=lambda row: (
+            not unlikeness[row[0]].reasons,
+            row[1].volume_ml > 0,
+            row[1].likely_dice,
+        ),
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slicewise.dataset.catalogue import Case, Images, SetAside
 from slicewise.dataset.contrasts import read_contrasts
+from slicewise.dataset.measurements import Measurements
 from slicewise.errors import ScanError
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
@@ -34,12 +35,14 @@ class ScoredCases:
         reliability: structure to its probabilities against the truth, over all cases.
         set_aside: cases that could not be predicted or scored.
         evidence: of each case, where it was asked for: what other masks would have scored.
+        measurements: name of each predicted case to how the network has seen it.
     """
 
     scores: list[Score]
     reliability: dict[str, Reliability]
     set_aside: list[SetAside]
     evidence: list[CaseEvidence] = field(default_factory=list)
+    measurements: dict[str, Measurements] = field(default_factory=dict)
 
 
 def predict_and_score(
@@ -68,11 +71,14 @@ def predict_and_score(
     for case in tracked(cases, progress, "predicting", len(cases)):
         try:
             with within_memory(case.name):
-                scored, evidence = _score_one(segmenter, case, masks, pseudonyms, collector)
+                scored, evidence, measured = _score_one(
+                    segmenter, case, masks, pseudonyms, collector
+                )
         except ScanError as error:
             found.set_aside.append(SetAside.from_error(case.name, error))
             continue
         found.evidence.extend(evidence)
+        found.measurements.update((case.name, item) for item in measured)
         found.scores.extend(scored.scores)
         for name, bins in scored.reliability.items():
             known = found.reliability.get(name)
@@ -86,7 +92,7 @@ def _score_one(
     masks: Path,
     pseudonyms: Pseudonyms,
     collector: EvidenceCollector | None,
-) -> tuple[CaseScores, list[CaseEvidence]]:
+) -> tuple[CaseScores, list[CaseEvidence], Sequence[Measurements]]:
     config = segmenter.config
     contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
     assert case.label is not None
@@ -104,9 +110,9 @@ def _score_one(
         probabilities=prediction.probabilities,
     )
     if collector is None:
-        return scored, []
+        return scored, [], prediction.measurements
     held_out = HeldOutCase(case.name, patient, contrasts, reference)
-    return scored, [collector.evidence(held_out, prediction)]
+    return scored, [collector.evidence(held_out, prediction)], prediction.measurements
 
 
 def shown_patient(case: Case, pseudonyms: Pseudonyms) -> str:

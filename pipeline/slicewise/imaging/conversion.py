@@ -13,7 +13,6 @@ from slicewise import __version__
 from slicewise.config import ReadingSection
 from slicewise.errors import ScanError
 from slicewise.file_names import require_short_name
-from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.files import write_text
 from slicewise.imaging.nifti.reading import NiftiVolume
@@ -93,9 +92,8 @@ def convert_scan(conversion: Conversion) -> ConvertedVolume:
         require_short_name(path)
     volume = read_scan(source, conversion.reading)
     _require_finite(volume, source)
-    facts = acquisition_facts(source) if isinstance(source, DicomSeries) else {}
     content = {
-        **facts,
+        **volume.acquisition,
         "ConversionSoftware": "slicewise",
         "ConversionSoftwareVersion": __version__,
         "warnings": list(volume.warnings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class Volume:
         name: for messages and results; never identifies a patient.
         header: NIfTI header; None for other formats.
         warnings: from reading.
+        acquisition: facts of the header under their BIDS names, and ``Contrast``, a word such as
+            ``t1``; empty where there is none.
     """
 
     voxels: NDArray[Any]
@@ -33,6 +36,7 @@ class Volume:
     name: str = "volume"
     header: nib.nifti1.Nifti1Header | None = None
     warnings: tuple[str, ...] = field(default=())
+    acquisition: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.voxels.ndim == 3, self.voxels.shape
@@ -89,7 +93,7 @@ class Volume:
         change = nib.orientations.ornt_transform(start, end)
         voxels = nib.orientations.apply_orientation(self.voxels, change)
         affine = self.affine @ nib.orientations.inv_ornt_aff(change, self.shape)
-        return Volume(voxels, affine, self.name, self.header, self.warnings)
+        return Volume(voxels, affine, self.name, self.header, self.warnings, self.acquisition)
 
     def world_position_mm(self, index: NDArray[Any]) -> NDArray[np.float64]:
         """Positions of voxel indices in RAS+ millimetres, shapes (..., 3) to (..., 3)."""

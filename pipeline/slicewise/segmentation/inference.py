@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from torch import nn
@@ -19,11 +21,13 @@ from slicewise.config import (
     parse_config,
 )
 from slicewise.dataset.augmentation import BODY_AXES
+from slicewise.dataset.measurements import Measurements, measure
 from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import CheckpointError, ScanError
-from slicewise.imaging.volume import Volume
+from slicewise.imaging.volume import Affine, Volume
 from slicewise.progress import Task
+from slicewise.segmentation.bottom_features import BottomFeatures, mean_features
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.confidence import structure_confidences, with_temperature
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
@@ -32,6 +36,8 @@ from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction
 from slicewise.segmentation.sliding_window import SliceObserver, predict_views
+from slicewise.segmentation.training_profile import TrainingProfile, read_profile
+from slicewise.segmentation.unlikeness import Unlikeness
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,17 @@ class Member:
     Attributes:
         network: in evaluation mode.
         config: of its training.
+        profile: of the scans that it was trained on; None where it is not known.
     """
 
     network: nn.Module
     config: Config
+    profile: TrainingProfile | None = None
+
+    @cached_property
+    def features(self) -> BottomFeatures:
+        """Collects what the network sees at its bottom."""
+        return BottomFeatures(self.network, self.config)
 
 
 class Predictor:
@@ -79,10 +92,14 @@ class Predictor:
             if members:
                 _require_same_task(members[0].config, config, item)
             network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
-            members.append(Member(network, config))
+            members.append(Member(network, config, read_profile(checkpoint, str(item))))
         device = _device([member.config for member in members])
         on_device = [
-            Member(item.network.to(device), _with_local_precision(item.config, device))
+            replace(
+                item,
+                network=item.network.to(device),
+                config=_with_local_precision(item.config, device),
+            )
             for item in members
         ]
         return cls(members[0].config, on_device, device)
@@ -127,24 +144,45 @@ class Predictor:
                 remedy="give one volume per contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels
-        seen = self._probabilities(contrasts, _Work(len(self.members), task))  # (K, X, Y, Z)
+        seen, views = self._seen(contrasts, _Work(len(self.members), task))  # (K, X, Y, Z)
         calibrated = with_temperature(seen, inference.temperature).numpy()
         rough = label_map(scan, calibrated, labels, inference.slice_exclusive)
         mask = postprocess(rough, labels, inference.postprocessing)
         probabilities = tuple(scan.with_voxels(item) for item in calibrated)
         confidences = structure_confidences(mask, probabilities, self.config)
-        return Prediction.of(mask, probabilities, confidences)
+        measured = [
+            view.measurements.with_structures(mask, labels, view.shape, view.affine)
+            for view in views
+        ]
+        unlikeness = Unlikeness.of(
+            [
+                view.member.profile.compare(item)
+                for view, item in zip(views, measured, strict=True)
+                if view.member.profile is not None
+            ]
+        )
+        return Prediction.of(mask, probabilities, confidences, unlikeness, measured)
 
-    def _probabilities(self, contrasts: Sequence[Volume], work: _Work) -> torch.Tensor:
-        """Mean over the members, (K, X, Y, Z) on the scan's own grid, background first."""
-        native = []
+    def _seen(self, contrasts: Sequence[Volume], work: _Work) -> tuple[torch.Tensor, list[_View]]:
+        """Mean probabilities of the members, and how each has seen the scan.
+
+        Probabilities are (K, X, Y, Z) on the scan's own grid, background first.
+        """
+        native, views = [], []
         for section, members in self._alike():
             preprocessing = Preprocessing(section, self.config.data, self.config.reading)
             image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
             axes = view_axes(section, axis)
-            summed = torch.stack([self._seen(item, image, axes, work) for item in members]).sum(0)
+            measured = measure(contrasts, image.as_tensor())
+            probabilities = []
+            for item in members:
+                with item.features.collecting() as means:
+                    probabilities.append(self._probabilities(item, image, axes, work))
+                as_seen = measured.with_features(mean_features(means))
+                views.append(_View(item, as_seen, image.shape[1:], np.asarray(image.affine)))
+            summed = torch.stack(probabilities).sum(0)
             native.append(preprocessing.to_native(summed, image, axis))
-        return _with_background(torch.stack(native).sum(0) / len(self.members))
+        return _with_background(torch.stack(native).sum(0) / len(self.members)), views
 
     def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
         """Members by their preprocessing, so that each is done once."""
@@ -153,7 +191,7 @@ class Predictor:
             groups.setdefault(repr(member.config.preprocessing), []).append(member)
         return [(group[0].config.preprocessing, group) for group in groups.values()]
 
-    def _seen(
+    def _probabilities(
         self, member: Member, image: MetaTensor, axes: tuple[int, ...], work: _Work
     ) -> torch.Tensor:
         """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
@@ -169,6 +207,16 @@ class Predictor:
                 member.network, mirrored, axes, config, self.device, on_slices
             ).flip(place)
         return seen / (1 + len(places))
+
+
+@dataclass(frozen=True)
+class _View:
+    """A scan as a member has seen it: measurements, shape and affine after preprocessing."""
+
+    member: Member
+    measurements: Measurements
+    shape: Sequence[int]
+    affine: Affine
 
 
 class _Work:

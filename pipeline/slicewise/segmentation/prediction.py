@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from slicewise.config import Config
+from slicewise.dataset.measurements import Measurements
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SilentTask, Task
 from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.unlikeness import UNKNOWN, Unlikeness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +27,14 @@ class Prediction(Volume):
         probabilities: background, then each structure, in [0, 1] on the grid of the scan, at the
             temperature of the configuration; empty from a model that has none, or that is served.
         confidences: how sure the model is of each structure; empty from one without probabilities.
+        unlikeness: in what the scan is unlike those of the training.
+        measurements: of the scan, as each network of the model has seen it.
     """
 
     probabilities: tuple[Volume, ...] = ()
     confidences: tuple[StructureConfidence, ...] = ()
+    unlikeness: Unlikeness = UNKNOWN
+    measurements: tuple[Measurements, ...] = ()
 
     @classmethod
     def of(
@@ -36,6 +42,8 @@ class Prediction(Volume):
         mask: Volume,
         probabilities: Sequence[Volume] = (),
         confidences: Sequence[StructureConfidence] = (),
+        unlikeness: Unlikeness = UNKNOWN,
+        measurements: Sequence[Measurements] = (),
     ) -> Prediction:
         """A mask with what is known about it; see the attributes."""
         return cls(
@@ -44,8 +52,10 @@ class Prediction(Volume):
             mask.name,
             mask.header,
             mask.warnings,
-            tuple(probabilities),
-            tuple(confidences),
+            probabilities=tuple(probabilities),
+            confidences=tuple(confidences),
+            unlikeness=unlikeness,
+            measurements=tuple(measurements),
         )
 
     @property

@@ -52,7 +52,6 @@ def predict_views(
     return torch.stack(list(views)).mean(0)
 
 
-@torch.inference_mode()
 def predict_slices(
     network: nn.Module,
     slices: torch.Tensor,
@@ -77,6 +76,20 @@ def predict_slices(
     Returns:
         Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
     """
+    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
+    return predict_inputs(network, inputs, config, device, on_windows, on_slices)
+
+
+@torch.inference_mode()
+def predict_inputs(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    config: Config,
+    device: torch.device,
+    on_windows: WindowObserver | None = None,
+    on_slices: SliceObserver | None = None,
+) -> torch.Tensor:
+    """``predict_slices`` for slices that have their context already, shape (D, C', H, W)."""
     precision = resolve_precision(config.training, device)
     memory_format = memory_format_of(config.training)
 
@@ -88,7 +101,6 @@ def predict_slices(
             on_windows(places, predicted)
         return predicted
 
-    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
     blended = []
     for batch in inputs.split(config.inference.batch_size):
         seen = sliding_window_inference(

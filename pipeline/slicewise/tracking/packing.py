@@ -27,6 +27,8 @@ PACKED = "model"
 ALLOWED_FOLDER = "SLICEWISE_ALLOWED_FOLDER"
 """Environment variable with the only folder below which a served model opens files by path; unset,
 it opens none."""
+ANSWER = ("mask", "volumes_ml", "confidence", "unlike")
+"""Columns of an answer of a served model: a ``.nii.gz`` file in base64, and JSON objects."""
 _INDEX = "format.json"
 _MEMBERS = "members"
 CARD = "MODEL_CARD.md"

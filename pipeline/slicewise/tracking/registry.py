@@ -15,7 +15,7 @@ import numpy as np
 
 import slicewise
 from slicewise.errors import ModelError
-from slicewise.tracking.packing import PACKED, ModelFiles, pack_model
+from slicewise.tracking.packing import ANSWER, PACKED, ModelFiles, pack_model
 from slicewise.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ CHAMPION = "champion"
 """Alias of the version in use."""
 CHALLENGER = "challenger"
 """Alias of the newest version, which has not been compared with the champion yet."""
-ANSWER = ("mask", "volumes_ml", "confidence")
-"""Columns of an answer: a ``.nii.gz`` file in base64, and JSON objects keyed by structure."""
 PREVIOUS = "previous"
 """Alias of the former champion."""
 

@@ -26,7 +26,7 @@ from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.confidence import StructureConfidence
-from slicewise.tracking.packing import ALLOWED_FOLDER, PACKED, unpack_model
+from slicewise.tracking.packing import ALLOWED_FOLDER, ANSWER, PACKED, unpack_model
 
 Row = Mapping[Hashable, Any]
 """Column to value; None or NaN where a column is missing."""
@@ -38,7 +38,8 @@ class ServedModel(PythonModel):
     The column ``nifti`` has a ``.nii`` or ``.nii.gz`` file in base64, or ``path`` the path of one;
     several contrasts have the columns ``nifti_NAME`` or ``path_NAME``. The answer has the columns
     ``mask`` (a ``.nii.gz`` file in base64, on the grid of the first contrast), ``volumes_ml`` and
-    ``confidence`` (JSON objects keyed by structure).
+    ``confidence`` (JSON objects keyed by structure), and ``unlike`` (a JSON object: in what the
+    scan is unlike those of the training).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -75,7 +76,12 @@ class ServedModel(PythonModel):
             mask = base64.b64encode(path.read_bytes()).decode("ascii")
         volumes = {item.structure: item.volume_ml for item in found.confidences}
         sure = {item.structure: _confidence(item) for item in found.confidences}
-        return {"mask": mask, "volumes_ml": json.dumps(volumes), "confidence": json.dumps(sure)}
+        unlike = {
+            "unlikeness": _or_none(found.unlikeness.score),
+            "reasons": found.unlikeness.reasons,
+        }
+        texts = (mask, json.dumps(volumes), json.dumps(sure), json.dumps(unlike))
+        return dict(zip(ANSWER, texts, strict=True))
 
     def _contrasts(self, folder: Path, number: int, row: Row) -> Sequence[Volume]:
         """The volumes of a row, in the order of the contrasts of the model."""
@@ -152,8 +158,12 @@ def _confidence(item: StructureConfidence) -> dict[str, float | None]:
         "predicted_dice_error": item.predicted_dice_error,
         "uncertainty": item.uncertainty,
     }
-    # JSON has no NaN.
-    return {key: None if math.isnan(value) else value for key, value in figures.items()}
+    return {key: _or_none(value) for key, value in figures.items()}
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
 
 
 set_model(ServedModel())

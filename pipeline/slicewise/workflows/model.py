@@ -42,7 +42,11 @@ class Model:
         return tuple(self.config.data.contrasts)
 
     def predict(
-        self, *scans: Volume | str | os.PathLike[str], case: str = "", progress: Progress = SILENT
+        self,
+        *scans: Volume | str | os.PathLike[str],
+        case: str = "",
+        refuse_unlike: bool = False,
+        progress: Progress = SILENT,
     ) -> Prediction:
         """Segment one scan.
 
@@ -51,15 +55,18 @@ class Model:
                 NIfTI files, DICOM folders or pictures.
             case: name of the case, by which a cross-validation tells the network that has not seen
                 it; without one, the name of the first volume.
+            refuse_unlike: raise an error for a scan that is unlike those of the training.
             progress: receives the progress.
 
         Returns:
             Label values of shape (X, Y, Z) on the grid of the first scan, with ``probabilities``
-            (background, then each structure) and ``confidence`` (one row per structure:
-            volume in ml, estimated Dice, and the Dice that a cross-validation predicts).
+            (background, then each structure), ``confidence`` (one row per structure: volume in
+            ml, estimated Dice, and the Dice that a cross-validation predicts) and ``unlikeness``
+            (its ``reasons`` say in what the scan is unlike those of the training).
 
         Raises:
-            ScanError: a scan that cannot be read, or another number of contrasts.
+            ScanError: a scan that cannot be read, or another number of contrasts; one that is
+                refused.
             GeometryError: contrasts on different grids.
 
         Example:
@@ -82,4 +89,7 @@ class Model:
         if len(volumes) == len(self.contrasts):
             volumes = on_one_grid(volumes, self.contrasts, reading)
         with progress.task("predicting", 1) as task:
-            return self.segmenter.predict(*volumes, case=case or volumes[0].name, task=task)
+            found = self.segmenter.predict(*volumes, case=case or volumes[0].name, task=task)
+        if refuse_unlike:
+            found.unlikeness.require_alike(volumes[0].name)
+        return found

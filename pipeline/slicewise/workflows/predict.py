@@ -37,6 +37,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, PartOfTask, Progress, Task
 from slicewise.segmentation.confidence import StructureConfidence, uncertainty
 from slicewise.segmentation.prediction import Prediction, Segmenter
+from slicewise.segmentation.unlikeness import Unlikeness
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 from slicewise.workflows.models import ModelOptions, load_segmenter, not_followed
 
@@ -60,6 +61,7 @@ class PredictOptions:
             takes the pseudonym.
         probabilities: write maps of the probabilities, too.
         uncertainty: write a map of the uncertainty, too.
+        refuse_unlike: write no mask of a scan that is unlike those of the training.
     """
 
     model: ModelOptions
@@ -69,6 +71,7 @@ class PredictOptions:
     identity: str | None = None
     probabilities: bool = False
     uncertainty: bool = False
+    refuse_unlike: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,26 +81,41 @@ class PredictionResult:
     Attributes:
         masks: name of each scan to its mask.
         confidences: name of each scan to how sure the model is of its structures.
+        unlikeness: name of each scan to how unlike those of the training it is.
         csv: file of these; None where none was written.
         set_aside: scans that could not be predicted.
     """
 
     masks: Mapping[str, Path]
     confidences: Mapping[str, tuple[StructureConfidence, ...]]
+    unlikeness: Mapping[str, Unlikeness]
     csv: Path | None
     set_aside: tuple[SetAside, ...]
 
     @property
     def least_confident_first(self) -> list[tuple[str, StructureConfidence]]:
         """Name of the scan and confidence of each structure, in the order to check them."""
-        return least_confident_first(self.confidences)
+        return least_confident_first(self.confidences, self.unlikeness)
+
+    @property
+    def unlike(self) -> dict[str, tuple[str, ...]]:
+        """Name of each scan that is unlike those of the training, to the reasons."""
+        return {scan: item.reasons for scan, item in self.unlikeness.items() if item.reasons}
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per scan and structure, least confident first: volume in ml, estimated Dice."""
+        """One row per scan and structure with the columns of ``confidence.csv``."""
         import pandas as pd
 
-        rows = [{"scan": scan, **asdict(item)} for scan, item in self.least_confident_first]
+        rows = [
+            {
+                "scan": scan,
+                **asdict(item),
+                "unlikeness": self.unlikeness[scan].score,
+                "unlike": "; ".join(self.unlikeness[scan].reasons),
+            }
+            for scan, item in self.least_confident_first
+        ]
         return pd.DataFrame(rows).set_index("scan") if rows else pd.DataFrame()
 
 
@@ -108,6 +126,7 @@ class _Done:
     masks: dict[str, Path] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     confidences: dict[str, tuple[StructureConfidence, ...]] = field(default_factory=dict)
+    unlikeness: dict[str, Unlikeness] = field(default_factory=dict)
     failures: dict[str, ScanError] = field(default_factory=dict)
 
 
@@ -134,6 +153,8 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
                 with within_memory(name):
                     part = PartOfTask(task, number)
                     found, volumes = _segment(segmenter, output, name, sources, part)
+                    if options.refuse_unlike:
+                        found.unlikeness.require_alike(name)
                     _write(found, volumes[0], output, sources[0], targets[name], options)
             except ScanError as error:
                 done.failures[name] = error
@@ -141,6 +162,7 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
             else:
                 done.masks[name] = targets[name]
                 done.confidences[name] = found.confidences
+                done.unlikeness[name] = found.unlikeness
                 texts = (text for volume in volumes for text in volume.warnings)
                 done.warnings[name] = tuple(texts)
                 # The next scan needs the memory.
@@ -154,10 +176,15 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
         output.write_labels(out)
         table = confidence_path(out, wanted=options.uncertainty)
         if table is not None:
-            write_confidences(done.confidences, table)
+            write_confidences(done.confidences, done.unlikeness, table)
     report_warnings(progress, done.warnings)
+    result = PredictionResult(
+        done.masks, done.confidences, done.unlikeness, table, tuple(set_aside)
+    )
+    for name, reasons in result.unlike.items():
+        progress.message(f"unlike the training: {name}: {'; '.join(reasons)}")
     report_set_aside(progress, set_aside, work.write_quarantine("predictions", set_aside))
-    return PredictionResult(done.masks, done.confidences, table, tuple(set_aside))
+    return result
 
 
 def find_inputs(

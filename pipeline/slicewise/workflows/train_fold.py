@@ -9,18 +9,9 @@ from pathlib import Path
 
 from slicewise.config import Config, as_yaml, text_without_places, without_places
 from slicewise.dataset.fold_cases import FoldCases
-from slicewise.dataset.mask_sources import add_sources
 from slicewise.dataset.splits import Fold
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.evaluation.inference_tuning.evidence import write_evidence
-from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector
-from slicewise.evaluation.inference_tuning.options import is_configured
-from slicewise.evaluation.predict_and_score import (
-    ScoredCases,
-    mask_sources,
-    predict_and_score,
-    shown_patient,
-)
+from slicewise.evaluation.predict_and_score import ScoredCases, shown_patient
 from slicewise.evaluation.results import (
     HISTORY,
     RunFacts,
@@ -36,7 +27,6 @@ from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
 from slicewise.quantities import figure
 from slicewise.segmentation.budget import plan_run
-from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
@@ -47,6 +37,7 @@ from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.store import Store
+from slicewise.workflows.held_out import predict_held_out
 from slicewise.workflows.initial_model import InitialModel, record_initial_model
 from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PreparedData
@@ -177,26 +168,6 @@ def train_fold(
                 known["registered"] = register(run, model, training.config, [facts], scored.scores)
             folder.finish(training.config, known)
     return FoldResult(folder, fold, scored, facts, run.run_id, known.get("registered", ""))
-
-
-def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> ScoredCases:
-    """Predict and score what a fold holds out; leave masks and evidence in its folder."""
-    predictor = Predictor.from_checkpoint(folder.kept_checkpoint(setup.config))
-    collector = None
-    if not is_configured(setup.config.inference):
-        collector = EvidenceCollector(predictor, cases.fold.number)
-    scored = predict_and_score(
-        predictor,
-        cases.held_out,
-        folder.masks,
-        setup.pseudonyms,
-        collector=collector,
-        progress=setup.progress,
-    )
-    add_sources(setup.work.mask_sources, mask_sources(folder.masks, cases.held_out))
-    if collector is not None:
-        write_evidence(folder.path, scored.evidence)
-    return scored
 
 
 def register(

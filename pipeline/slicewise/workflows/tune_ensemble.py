@@ -16,7 +16,8 @@ from slicewise.evaluation.inference_tuning.tuning import (
 )
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun
-from slicewise.workflows.train_fold import TrainingSetup, predict_held_out
+from slicewise.workflows.held_out import predict_held_out
+from slicewise.workflows.train_fold import TrainingSetup
 
 
 def tune_ensemble(

@@ -100,7 +100,7 @@ def acquisition_facts(series: DicomSeries, sandbox: Sandbox | None = None) -> di
     Returns:
         BIDS names to numbers, coded strings or lists of them: times in seconds, lengths in
         millimetres, angles in degrees, field strength in tesla. Missing and invalid values are
-        left out.
+        left out. ``Contrast`` is a word such as ``t1``, where a description holds one.
 
     Raises:
         ScanError: the header can no longer be parsed.
@@ -111,7 +111,8 @@ def acquisition_facts(series: DicomSeries, sandbox: Sandbox | None = None) -> di
     """
     sandbox = sandbox or shared_sandbox()
     path = series.folder / series.members[0]
-    return sandbox.call(read_facts, path, series.frames[0], where=path)
+    facts = sandbox.call(read_facts, path, series.frames[0], where=path)
+    return facts | ({"Contrast": series.contrast} if series.contrast else {})
 
 
 def read_facts(path: Path, frame: int) -> dict[str, object]:

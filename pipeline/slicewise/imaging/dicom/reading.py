@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slicewise.config import ReadingSection
 from slicewise.errors import OutputError, ScanError, file_problem
+from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.pixels import Slice, decode_series
 from slicewise.imaging.dicom.resampling import resampled
 from slicewise.imaging.dicom.series import DicomSeries
@@ -44,7 +45,8 @@ def read_series(
     with tempfile.TemporaryDirectory(prefix="slicewise-") as folder:
         # Faster than a pipe, and its size shows which slice made the decoder die.
         target = Path(folder) / "voxels.raw"
-        _decode(series, target, sandbox or shared_sandbox())
+        sandbox = sandbox or shared_sandbox()
+        _decode(series, target, sandbox)
         flat = np.fromfile(target, dtype=series.voxel_type)
     columns, rows, _ = series.shape
     voxels = flat.reshape(-1, rows, columns).transpose(2, 1, 0)  # (columns, rows, slices)
@@ -56,6 +58,7 @@ def read_series(
         affine=series.affine,
         name=series.name,
         warnings=(*series.warnings, *noticed, *_flat_warnings(voxels)),
+        acquisition=acquisition_facts(series, sandbox),
     )
 
 

@@ -14,6 +14,7 @@ from slicewise.config import ReadingSection
 from slicewise.errors import ScanError
 from slicewise.imaging.nifti.forms import affine_of
 from slicewise.imaging.nifti.header import Header, dimensions, nifti_header, voxel_offset
+from slicewise.imaging.nifti.sidecar import read_sidecar
 from slicewise.imaging.nifti.stream import read_range
 from slicewise.imaging.volume import Volume
 
@@ -100,9 +101,9 @@ def read_nifti(
     scaled, scaling_warnings = _scaled(stored, header)
     voxels, finite_warnings = _replaced(scaled, reading)
     name = stem(path) if volume is None else NiftiVolume(path, volume).name
-    return Volume(
-        voxels, affine, name, header, (*form_warnings, *scaling_warnings, *finite_warnings)
-    )
+    facts, sidecar_warnings = read_sidecar(path, stem(path))
+    warnings = (*form_warnings, *scaling_warnings, *finite_warnings, *sidecar_warnings)
+    return Volume(voxels, affine, name, header, warnings, facts)
 
 
 def _require_volume(path: Path, count: int, volume: int | None) -> None:

@@ -19,6 +19,7 @@ from slicewise.imaging.volume import Volume, require_same_grid
 from slicewise.progress import Task
 from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.segmentation.prediction import UNWATCHED, Prediction
+from slicewise.segmentation.unlikeness import Unlikeness
 from slicewise.tracking.serving.request_limits import INVOCATIONS
 from slicewise.tracking.serving.service import DESCRIPTION
 
@@ -69,11 +70,12 @@ class RemoteModel:
             content = base64.b64decode(result["mask"], validate=True)
             volumes, sure = json.loads(result["volumes_ml"]), json.loads(result["confidence"])
             confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
+            unlikeness = _unlikeness(json.loads(result["unlike"]))
         except (ValueError, LookupError, TypeError) as error:
             raise self._not_a_service(
                 f"an answer without a mask ({type(error).__name__})"
             ) from error
-        return Prediction.of(_mask(content, contrasts[0]), (), confidences)
+        return Prediction.of(_mask(content, contrasts[0]), (), confidences, unlikeness)
 
     def _request(self, method: str, path: str, content: object = None) -> requests.Response:
         try:
@@ -127,3 +129,9 @@ def _mask(content: bytes, scan: Volume) -> Volume:
 def _confidence(name: str, volume_ml: float, sure: dict[str, Any]) -> StructureConfidence:
     figures = (math.nan if sure[key] is None else float(sure[key]) for key in _FIGURES)
     return StructureConfidence(name, volume_ml, *figures)
+
+
+def _unlikeness(answer: dict[str, Any]) -> Unlikeness:
+    score = answer["unlikeness"]
+    reasons = tuple(str(reason) for reason in answer["reasons"])
+    return Unlikeness(math.nan if score is None else float(score), reasons)

@@ -1,0 +1,140 @@
+"""What is measured of a scan, so that it can be compared with those of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from slicewise.imaging.pictures import NO_GEOMETRY
+from slicewise.imaging.volume import Affine, Volume
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+THUMBNAIL = (8, 8, 8)
+_MAXIMUM_SAMPLED = 2**17
+PICTURE = "picture"
+_TEXTS = ("Modality", "ScanningSequence", "Contrast")
+_NUMBERS = (*("EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "MagneticFieldStrength"),)
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """One scan; axes are in RAS order.
+
+    Attributes:
+        spacing_mm: along each axis, as stored.
+        size_mm: of the field of view along each axis.
+        words: of the acquisition, such as ``Modality`` to ``MR``, as far as the header has them;
+            and ``Kind``: a picture has no geometry.
+        numbers: of the acquisition under their BIDS names, such as ``EchoTime`` in seconds.
+        intensities: quantiles of each contrast after normalisation.
+        texture: mean difference of neighbouring voxels along each axis, after normalisation.
+        thumbnail: means of the normalised voxels in 8 x 8 x 8 equal blocks, of each contrast.
+        volumes_ml: of each structure.
+        places: centre of mass of each structure as fractions of the field of view; without those
+            that are empty.
+        border: share of the outer voxels that belong to a structure, which the border then cuts.
+        features: mean activation of each channel at the bottom of the network; empty without one.
+    """
+
+    spacing_mm: Triple
+    size_mm: Triple
+    words: Mapping[str, str]
+    numbers: Mapping[str, float]
+    intensities: tuple[float, ...]
+    texture: Triple
+    thumbnail: tuple[float, ...]
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    places: Mapping[str, Triple] = field(default_factory=dict)
+    border: float = 0.0
+    features: tuple[float, ...] = ()
+
+    def with_features(self, features: Sequence[float]) -> Measurements:
+        """The same scan as a network sees it."""
+        return replace(self, features=_rounded(features))
+
+    def with_structures(
+        self, mask: Volume, labels: Mapping[str, int], shape: Sequence[int], affine: Affine
+    ) -> Measurements:
+        """The same scan with the structures of a mask.
+
+        Args:
+            mask: label values on any grid of the scan.
+            labels: structure name to label value.
+            shape: of the preprocessed image, (X, Y, Z).
+            affine: of the preprocessed image.
+        """
+        to_image = np.linalg.inv(affine) @ mask.affine
+        indices = np.argwhere(mask.voxels)  # (N, 3)
+        values = mask.voxels[tuple(indices.T)]
+        volumes, places = {}, {}
+        for name, value in labels.items():
+            own = values == value
+            volumes[name] = round(float(np.count_nonzero(own)) * mask.voxel_volume_ml, 4)
+            if own.any():
+                centre = to_image[:3, :3] @ indices[own].mean(0) + to_image[:3, 3]
+                places[name] = _triple((centre + 0.5) / np.array(shape))
+        return replace(self, volumes_ml=volumes, places=places, border=_border(mask.voxels != 0))
+
+
+def measure(contrasts: Sequence[Volume], image: torch.Tensor) -> Measurements:
+    """Measure a scan.
+
+    Args:
+        contrasts: as they were read, all on one grid.
+        image: the preprocessed scan, shape (C, X, Y, Z) in RAS.
+    """
+    upright = contrasts[0].reoriented("RAS")
+    stored = contrasts[0].acquisition
+    return Measurements(
+        spacing_mm=_triple(upright.spacing_mm),
+        size_mm=_triple(np.multiply(upright.spacing_mm, upright.shape)),
+        words={
+            "Kind": PICTURE if NO_GEOMETRY in contrasts[0].warnings else "scan with a geometry",
+            **{key: _text(stored[key]) for key in _TEXTS if stored.get(key)},
+        },
+        numbers={key: float(stored[key]) for key in _NUMBERS if key in stored},  # type: ignore[arg-type]
+        intensities=_intensities(image),
+        texture=_texture(image),
+        thumbnail=_rounded(functional.adaptive_avg_pool3d(image, THUMBNAIL).flatten().tolist()),
+    )
+
+
+def _intensities(image: torch.Tensor) -> tuple[float, ...]:
+    step = -(-image[0].numel() // _MAXIMUM_SAMPLED)
+    sampled = image.flatten(1)[:, ::step].numpy()  # (C, N)
+    return _rounded(np.quantile(sampled, QUANTILES, axis=1).T.ravel())
+
+
+def _texture(image: torch.Tensor) -> Triple:
+    """Zero along an axis with one voxel."""
+    steps = (image.diff(dim=axis).abs() for axis in (1, 2, 3))
+    return _triple([float(step.mean()) if step.numel() else 0.0 for step in steps])
+
+
+def _border(inside: NDArray[np.bool_]) -> float:
+    """Share of the voxels on the faces of a box; an axis with one voxel has none."""
+    axes = [axis for axis, size in enumerate(inside.shape) if size > 1]
+    faces = [inside.take([0, -1], axis) for axis in axes]
+    marked = sum(int(np.count_nonzero(face)) for face in faces)
+    return round(marked / max(sum(face.size for face in faces), 1), 6)
+
+
+def _text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _triple(values: Sequence[float] | NDArray[np.floating]) -> Triple:
+    first, second, third = _rounded(values)
+    return first, second, third
+
+
+def _rounded(values: Sequence[float] | NDArray[np.floating]) -> tuple[float, ...]:
+    """Six digits: what lies beyond depends on the machine."""
+    return tuple(float(f"{value:.6g}") for value in values)
