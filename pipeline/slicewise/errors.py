@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import signal
 
 Where = str | os.PathLike[str]
 
@@ -124,23 +124,37 @@ class DownloadError(SlicewiseError):
     """A download failed, or does not match its checksum."""
 
 
-class InterruptedBySignal(SlicewiseError):
-    """A signal stopped training after its state had been saved."""
+GO_ON = "what is finished is kept; give the command again"
+"""How work goes on that a signal has ended, where nothing better is known."""
 
-    def __init__(self, signal_number: int, saved: Path) -> None:
+
+class InterruptedBySignal(SlicewiseError):
+    """A signal ended the work; what was finished is kept.
+
+    Args:
+        signal_number: of the signal.
+        where: what was interrupted, or the file with its state.
+        remedy: how it goes on.
+        also: what went wrong at the end; empty if nothing did.
+    """
+
+    def __init__(
+        self, signal_number: int, where: Where = "slicewise", remedy: str = GO_ON, also: str = ""
+    ) -> None:
         self.signal_number = signal_number
-        self.saved = saved
+        self.also = also
+        name = signal.Signals(signal_number).name
         super().__init__(
-            saved,
-            expected="training until its last step",
-            found=f"signal {signal_number}",
-            remedy="the state is saved; continue with `resume`",
+            where,
+            expected="time to finish",
+            found=f"the signal {name}; at the end {also}" if also else f"the signal {name}",
+            remedy=remedy,
         )
         # The convention of shells.
         self.exit_code = 128 + signal_number
 
     def __reduce__(self) -> tuple[object, ...]:
-        return InterruptedBySignal, (self.signal_number, self.saved)
+        return InterruptedBySignal, (self.signal_number, self.where, self.remedy, self.also)
 
 
 _INSTALLATION = {

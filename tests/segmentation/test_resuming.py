@@ -143,7 +143,7 @@ def test_the_state_of_another_version(
 ) -> None:
     saved = load_checkpoint(started / "last.pt")
     assert saved.training_state is not None
-    optimizer = saved.training_state["optimizer"]
+    optimizer = saved.training_state["optimization"]["optimizer"]
     optimizer["param_groups"].append(optimizer["param_groups"][0])
     save_checkpoint(saved, tmp_path / "last.pt")
     with pytest.raises(CheckpointError, match="parameter groups") as caught:

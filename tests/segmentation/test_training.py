@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Callable, Sequence
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from slicewise.config import Config
+from slicewise.config import Config, parse_config
 from slicewise.dataset.cache import CachedCase
-from slicewise.errors import InterruptedBySignal, TrainingError
+from slicewise.errors import CheckpointError, InterruptedBySignal, OutputError, TrainingError
 from slicewise.segmentation import training as module
+from slicewise.segmentation import validation
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
@@ -87,7 +89,7 @@ def test_the_first_answer_has_the_share_of_the_structure(
     make_config: MakeConfig, cases: Cases
 ) -> None:
     training = a_training(make_config(), cases)
-    share = float(training.sampler.class_priors(6, 2)[1])
+    share = float(training.batches.sampler.class_priors(6, 2)[1])
     assert 0.02 < share < 0.3
     bias = training.network.final_conv.bias
     assert torch.sigmoid(bias).item() == pytest.approx(share, rel=1e-5)
@@ -152,8 +154,9 @@ def test_the_model_is_the_running_average(make_config: MakeConfig, cases: Cases)
     training = a_training(make_config(), cases)
     for _ in range(3):
         training.step()
-    assert training.average is not None
-    assert training.model is training.average.module
+    average = training.optimization.average
+    assert average is not None
+    assert training.model is average.module
     names = dict(training.network.named_parameters())
     assert any(
         not torch.equal(value, names[name]) for name, value in training.model.named_parameters()
@@ -176,7 +179,7 @@ def test_best_and_last(
     make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice = iter([0.5, 0.7, 0.6])
-    monkeypatch.setattr(module, "validate", lambda *_: ValidationScore({"disc": next(dice)}))
+    monkeypatch.setattr(module, "validate", lambda *_, **__: ValidationScore({"disc": next(dice)}))
     config = make_config(training={"steps": 6, "validations": 3})
     progress = a_training(config, cases).run(tmp_path, Observer())
     best, last = (load_checkpoint(tmp_path / name) for name in ("best.pt", "last.pt"))
@@ -194,7 +197,7 @@ def test_patience_ends_early(
     make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice = iter([0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
-    monkeypatch.setattr(module, "validate", lambda *_: ValidationScore({"disc": next(dice)}))
+    monkeypatch.setattr(module, "validate", lambda *_, **__: ValidationScore({"disc": next(dice)}))
     config = make_config(training={"steps": 12, "validations": 6, "patience": 2})
     progress = a_training(config, cases).run(tmp_path, Observer())
     # Steps 8 and 10 are no better than step 6.
@@ -259,6 +262,8 @@ class TestRepeating:
         require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
         assert (whole / "history.jsonl").read_text() == (parts / "history.jsonl").read_text()
 
+    @pytest.mark.fault(71, "OK")
+    @pytest.mark.fault(113, "OK")
     def test_killed_and_resumed_from_the_last_validation(
         self, make_config: MakeConfig, cases: Cases, tmp_path: Path
     ) -> None:
@@ -272,6 +277,78 @@ class TestRepeating:
         resumed.run(parts, Observer())
         require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
         require_equal_checkpoints(whole / "best.pt", parts / "best.pt")
+        # Each step once.
+        assert len(resumed.progress.losses) == 8
+        assert (whole / "history.jsonl").read_text() == (parts / "history.jsonl").read_text()
+
+    @pytest.mark.fault(73, "E")
+    def test_a_full_disk_keeps_the_checkpoint_before_it(
+        self, make_config: MakeConfig, cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = make_config(**LIVELY)
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        a_training(config, cases).run(whole, Observer())
+        training, save = a_training(config, cases), torch.save
+
+        def save_while_there_is_room(content: object, path: Path) -> None:
+            if training.progress.step < 8:
+                save(content, path)
+                return
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "save", save_while_there_is_room)
+            with pytest.raises(OutputError, match="No space left") as caught:
+                training.run(parts, Observer())
+        assert caught.value.where in {str(parts / "best.pt"), str(parts / "last.pt")}
+        assert not list(parts.glob(".*"))
+        resumed = resume_training(config, cases[:-1], cases[-1:], "0", parts)
+        assert resumed.progress.step == 4
+        resumed.run(parts, Observer())
+        require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+
+    @pytest.mark.fault(107, "E")
+    @pytest.mark.parametrize("where", ["sampling", "forward", "backward", "validation"])
+    def test_stopped_anywhere_and_resumed(
+        self,
+        make_config: MakeConfig,
+        cases: Cases,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        where: str,
+    ) -> None:
+        config = make_config(**LIVELY)
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        a_training(config, cases).run(whole, Observer())
+        training = a_training(config, cases)
+
+        def interrupt(*_: object) -> None:
+            if training.progress.step == 4:
+                terminate()
+
+        with monkeypatch.context() as patch:
+            if where == "sampling":
+                inner = training.batches.sampler.batch
+                patch.setattr(
+                    training.batches.sampler, "batch", lambda *at: (interrupt(), inner(*at))[1]
+                )
+            elif where == "forward":
+                # Batch normalisation has seen the batch by then.
+                training.network.final_conv.register_forward_hook(interrupt)
+            elif where == "backward":
+                first = next(training.network.parameters())
+                first.register_post_accumulate_grad_hook(interrupt)
+            else:
+                patch.setattr(validation, "overlap", interrupt)
+            with pytest.raises(InterruptedBySignal):
+                training.run(parts, Observer())
+        resumed = resume_training(config, cases[:-1], cases[-1:], "0", parts)
+        assert resumed.progress.step == 4
+        resumed.run(parts, Observer())
+        require_equal_checkpoints(whole / "last.pt", parts / "last.pt")
+        require_equal_checkpoints(whole / "best.pt", parts / "best.pt")
+        assert (whole / "history.jsonl").read_text() == (parts / "history.jsonl").read_text()
 
     def test_resumed_twice(self, make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
         config = make_config(**LIVELY)
@@ -295,8 +372,15 @@ class TestRepeating:
         assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 2
 
 
+@pytest.mark.fault(79, "E")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.fault(108, "E")),
+    ],
+    ids=["TERM", "INT", "HUP"],
 )
 def test_a_signal_saves_and_tells_the_shell(
     make_config: MakeConfig, cases: Cases, tmp_path: Path, number: signal.Signals, code: int
@@ -306,7 +390,8 @@ def test_a_signal_saves_and_tells_the_shell(
     with pytest.raises(InterruptedBySignal) as caught:
         a_training(make_config(), cases).run(tmp_path, observer)
     assert caught.value.exit_code == code
-    assert caught.value.saved == tmp_path / "last.pt"
+    assert caught.value.where == str(tmp_path / "last.pt")
+    assert "`resume`" in caught.value.remedy
     assert observer.steps == [1, 2]
     assert load_checkpoint(tmp_path / "last.pt").facts["step"] == 2
     assert {one: signal.getsignal(one) for one in before} == before
@@ -373,7 +458,7 @@ class TestNotANumber:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         training = a_training(make_config(training={"steps": 8, "validations": 4}), cases)
-        inner = training.sampler.batch
+        inner = training.batches.sampler.batch
 
         def batch(step: int, size: int) -> Any:
             found = inner(step, size)
@@ -381,7 +466,7 @@ class TestNotANumber:
                 found.images[0, 0, 3, 3] = float("nan")
             return found
 
-        monkeypatch.setattr(training.sampler, "batch", batch)
+        monkeypatch.setattr(training.batches.sampler, "batch", batch)
         with pytest.raises(TrainingError, match="step 5"):
             training.run(tmp_path, Observer())
         last = load_checkpoint(tmp_path / "last.pt")
@@ -426,3 +511,73 @@ def test_what_is_validated_is_what_is_saved(
     fresh.model.load_state_dict(load_checkpoint(tmp_path / "last.pt").model)
     score = validate(fresh.model, cases[-1:], config, torch.device("cpu"))
     assert score == observer.scores[6]
+
+
+class TestBudget:
+    """A training in minutes, on a clock that jumps with every look at it."""
+
+    @pytest.fixture
+    def clock(self) -> Callable[[], float]:
+        looks = np.random.default_rng(3).exponential(0.2, 100_000).cumsum()
+        return iter(looks.tolist()).__next__
+
+    @pytest.fixture
+    def config(self, make_config: MakeConfig) -> Config:
+        changes = {"steps": None, "budget_minutes": 0.5, "validations": 4}
+        return make_config(**LIVELY | {"training": changes})
+
+    @pytest.mark.fault(106, "OK")
+    def test_its_configuration_repeats_it_bit_for_bit(
+        self, config: Config, cases: Cases, tmp_path: Path, clock: Callable[[], float]
+    ) -> None:
+        first = Training(config, cases[:2], cases[2:], "0", clock=clock)
+        observer = Observer()
+        first.run(tmp_path / "one", observer)
+        section = first.config.training
+        assert (section.steps, section.budget_minutes) == (len(observer.steps), None)
+        assert len(observer.steps) > 10
+        again = Training(first.config, cases[:2], cases[2:], "0")
+        again.run(tmp_path / "two", Observer())
+        require_equal_models(tmp_path / "one", tmp_path / "two")
+        # The checkpoint knows how to repeat it, too.
+        text = load_checkpoint(tmp_path / "one" / "last.pt").config_yaml
+        assert parse_config(text, "last.pt") == first.config
+
+    @pytest.mark.fault(106, "OK")
+    def test_stopped_resumed_and_repeated(
+        self, config: Config, cases: Cases, tmp_path: Path, clock: Callable[[], float]
+    ) -> None:
+        parts = tmp_path / "parts"
+        with pytest.raises(InterruptedBySignal):
+            Training(config, cases[:2], cases[2:], "0", clock=clock).run(
+                parts, Observer({5: terminate})
+            )
+        resumed = resume_training(config, cases[:2], cases[2:], "0", parts)
+        assert resumed.progress.step == 5
+        assert resumed.course.state_in_words(5).startswith("step 5, 0.")
+        with pytest.raises(InterruptedBySignal):
+            resumed.run(parts, Observer({7: terminate}))
+        last = resume_training(config, cases[:2], cases[2:], "0", parts)
+        last.course.spend(29)  # or the rest of half a minute would pass
+        last.run(parts, Observer())
+        Training(last.config, cases[:2], cases[2:], "0").run(tmp_path / "whole", Observer())
+        require_equal_models(tmp_path / "whole", parts)
+        # It is finished: nothing is left to do, whichever budget is named.
+        assert resume_training(config, cases[:2], cases[2:], "0", parts).run(
+            parts, Observer()
+        ).step == (last.config.training.steps)
+        with pytest.raises(CheckpointError, match="steps"):
+            resume_training(make_steps(last.config, 999), cases[:2], cases[2:], "0", parts)
+
+
+def make_steps(config: Config, steps: int) -> Config:
+    training = config.training.model_copy(update={"steps": steps, "recorded": None})
+    return config.model_copy(update={"training": training})
+
+
+def require_equal_models(one: Path, other: Path) -> None:
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = load_checkpoint(one / name), load_checkpoint(other / name)
+        require_equal(ours.model, theirs.model, name)
+        require_equal(ours.facts, theirs.facts, name)
+    assert (one / "history.jsonl").read_text() == (other / "history.jsonl").read_text()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 import slicewise
 from slicewise.config import Config, flatten
 from slicewise.errors import InterruptedBySignal, ModelError, TrainingError
+from slicewise.interruption import SignalReceived, interruptible
 from slicewise.tracking import Store, start_run
-from slicewise.tracking.runs import continue_run
+from slicewise.tracking.runs import TrackedRun, continue_run
 from slicewise.tracking.spool import uploader as uploader
+from slicewise.tracking.spool.syncing import sync_spools
 
 
 def test_run_holds_configuration_code_version_and_metrics(store: Store, config: Config) -> None:
@@ -70,16 +73,20 @@ def test_case_list_and_its_hash_are_an_input(store: Store, config: Config) -> No
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
+    ("error", "status", "ended_by"),
     [
-        (KeyboardInterrupt(), "KILLED"),
-        (InterruptedBySignal(15, Path("last.pt")), "KILLED"),
-        (TrainingError("step 3", expected="a loss", found="NaN", remedy="lower it"), "FAILED"),
-        (MemoryError(), "FAILED"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
+        (SignalReceived(15), "KILLED", "SIGTERM"),
+        (
+            TrainingError("step 3", expected="a loss", found="NaN", remedy="lower it"),
+            "FAILED",
+            "TrainingError",
+        ),
+        (MemoryError(), "FAILED", "MemoryError"),
     ],
 )
 def test_end_of_the_run_is_written(
-    store: Store, config: Config, error: BaseException, status: str
+    store: Store, config: Config, error: BaseException, status: str, ended_by: str
 ) -> None:
     run = start_run(store, config, "ended early")
     with pytest.raises(type(error)), run:
@@ -87,7 +94,21 @@ def test_end_of_the_run_is_written(
 
     kept = store.client.get_run(run.run_id)
     assert kept.info.status == status
-    assert kept.data.tags["slicewise.ended_by"] == type(error).__name__
+    assert kept.data.tags["slicewise.ended_by"] == ended_by
+
+
+@pytest.mark.fault(107, "E")
+def test_a_signal_marks_runs_that_are_not_left_in_time(store: Store, config: Config) -> None:
+    def never_entered() -> None:
+        with interruptible():
+            opened.append(start_run(store, config, "ended early"))
+            signal.raise_signal(signal.SIGTERM)
+
+    opened: list[TrackedRun] = []
+    with pytest.raises(InterruptedBySignal):
+        never_entered()
+    list(sync_spools(store))
+    assert store.client.get_run(opened[0].run_id).info.status == "KILLED"
 
 
 def test_folds_lie_below_their_parent(store: Store, config: Config, checkpoint: Path) -> None:

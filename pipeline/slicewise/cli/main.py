@@ -37,7 +37,8 @@ from slicewise.cli import (
 )
 from slicewise.cli.crash import describe_crash
 from slicewise.cli.flags import with_flags
-from slicewise.errors import SlicewiseError, file_problem, missing_package
+from slicewise.errors import InterruptedBySignal, SlicewiseError, file_problem, missing_package
+from slicewise.interruption import end_soon, interruptible
 
 _INTERRUPTED = 128 + 2
 """Exit code after Ctrl-C (SIGINT), as shells expect it."""
@@ -117,7 +118,11 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        with interruptible():
+            app()
+    except InterruptedBySignal as error:
+        end_soon(error.exit_code)
+        _fail(error)
     except SlicewiseError as error:
         _fail(error)
     except BrokenPipeError:

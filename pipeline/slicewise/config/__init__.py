@@ -34,6 +34,7 @@ from slicewise.config.training_sections import (
     UNET,
     AugmentationSection,
     NetworkSection,
+    RecordedCourse,
     TrainingSection,
 )
 
@@ -60,6 +61,7 @@ __all__ = [
     "PreprocessingSection",
     "PrunerSection",
     "ReadingSection",
+    "RecordedCourse",
     "Section",
     "SegResNetOptions",
     "SliceExclusiveSection",

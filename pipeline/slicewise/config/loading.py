@@ -188,7 +188,25 @@ def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, d
 
 def as_yaml(config: Config) -> str:
     """The complete configuration as YAML that ``parse_config`` reads back unchanged."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    values = config.model_dump(mode="json")
+    if config.training.recorded is not None:
+        recorded = values["training"]["recorded"]
+        values["training"]["recorded"] = {key: _OnFewLines(rows) for key, rows in recorded.items()}
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+
+
+class _OnFewLines(list[Any]):
+    """Rows of numbers, hundreds of them."""
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    _OnFewLines,
+    lambda dumper, rows: dumper.represent_sequence("tag:yaml.org,2002:seq", rows, flow_style=True),
+)
 
 
 def without_places(config: Config) -> Config:
@@ -311,7 +329,7 @@ def _apply(
     target[str(location[-1])] = value
     if location[0] == "training" and location[-1] in BUDGETS and value is not None:
         # A budget in an override replaces the one in the file.
-        for other in set(BUDGETS) - {str(location[-1])}:
+        for other in {*BUDGETS, "recorded"} - {str(location[-1])}:
             target.pop(other, None)
     for end in range(1, len(location)):
         # Errors about a section that is absent from the file refer to the override.

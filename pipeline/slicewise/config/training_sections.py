@@ -145,6 +145,25 @@ class NetworkSection(Section):
         return {key: value for key, value in serialize(self).items() if key not in unused}
 
 
+class RecordedCourse(Section):
+    """How a training with a budget in minutes went: repeated with it, it gives the same model."""
+
+    pace: Annotated[tuple[tuple[int, Fraction, NonNegativeFloat], ...], Field(min_length=1)]
+    """Stretches: first step, fraction of the time used before it, fraction per step."""
+    validations: tuple[tuple[Positive, Positive], ...] = ()
+    """Step and number of cases of each validation."""
+
+    @field_validator("pace")
+    @classmethod
+    def _begins_at_the_first_step(
+        cls, pace: tuple[tuple[int, float, float], ...]
+    ) -> tuple[tuple[int, float, float], ...]:
+        steps = [first for first, _, _ in pace]
+        if steps[0] != 0 or steps != sorted(set(steps)):
+            raise ValueError("needs ascending first steps that begin with 0")
+        return pace
+
+
 class TrainingSection(Section):
     """Loss, optimiser, learning-rate schedule and budget."""
 
@@ -174,9 +193,12 @@ class TrainingSection(Section):
     epochs: Positive | None = None
     """Budget in epochs; an epoch draws as many slices as the training cases contain."""
     budget_minutes: PositiveFloat | None = None
-    """Budget in minutes of wall-clock time, including validation."""
+    """Budget in minutes of wall-clock time of one fold, including validations and checkpoints;
+    preparing the scans and scoring the held-out cases come on top."""
     steps: Positive | None = None
     """Budget in optimiser steps; a run with a budget in minutes records its steps here."""
+    recorded: RecordedCourse | None = None
+    """Written by a run with a budget in minutes, next to its steps."""
     validations: Positive = 10
     """Number of validations, evenly spaced over the run."""
     patience: Positive | None = None
@@ -222,7 +244,17 @@ class TrainingSection(Section):
                 "give exactly one of epochs, budget_minutes and steps, not "
                 + (", ".join(given) if given else "none")
             )
+        if self.recorded is not None and self.steps is None:
+            raise ValueError("recorded belongs to the steps of the run that it was written by")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused(
+        self, serialize: SerializerFunctionWrapHandler, _info: SerializationInfo
+    ) -> dict[str, Any]:
+        # Most configurations have none.
+        unused = ("recorded",) if self.recorded is None else ()
+        return {key: value for key, value in serialize(self).items() if key not in unused}
 
 
 class AugmentationSection(Section):

@@ -12,6 +12,7 @@ from slicewise.planning.draft import Draft
 from slicewise.planning.estimate import Estimate
 from slicewise.planning.slice_rules import MIN_WINDOW, WINDOW_STEP
 from slicewise.planning.training_rules import levels_for, plan_batch
+from slicewise.segmentation.clocked_course import MAX_VALIDATION_FRACTION
 
 MIN_CHANNELS = 16
 """Below so many channels at the top level, accuracy drops more than from fewer passes."""
@@ -64,7 +65,7 @@ def _measured(
     budget_minutes = found.config.training.budget_minutes
     if budget_minutes is None or draft.is_overridden(_VALIDATIONS):
         return found
-    room = recipe.MAX_VALIDATION_FRACTION * 60 * budget_minutes
+    room = MAX_VALIDATION_FRACTION * 60 * budget_minutes
     count = max(1, int(room / found.validation_seconds))
     if count < recipe.RECIPE[_VALIDATIONS]:
         draft.choose(
@@ -122,7 +123,7 @@ def _shortage(found: Estimate) -> str:
     learning = steps * found.step_seconds
     # A longer budget has room for more validations, too.
     wanted = max(
-        learning / (1 - recipe.MAX_VALIDATION_FRACTION),
+        learning / (1 - MAX_VALIDATION_FRACTION),
         learning + section.validations * found.validation_seconds,
     )
     return (

@@ -23,8 +23,6 @@ WIDE_PASSES = 20.0
 Measured at 16 passes, one seed of one data set: 0.0025 Dice (RESULTS.md)."""
 MIN_PASSES = 8.0
 """With fewer passes, a smaller window is better, too."""
-MAX_VALIDATION_FRACTION = 0.15
-"""Largest fraction of the budget that is spent on validation."""
 
 RECIPE: dict[str, Any] = {
     "network.residual": False,

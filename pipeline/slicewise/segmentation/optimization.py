@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from slicewise.config import TrainingSection
@@ -54,15 +54,8 @@ def build_optimizer(
     )
 
 
-def build_schedule(
-    optimizer: torch.optim.Optimizer, section: TrainingSection, steps: int
-) -> LambdaLR:
-    """A linear warm-up, then a fall to zero at the last step."""
-    return LambdaLR(optimizer, lambda step: learning_rate_factor(section, step, steps))
-
-
-def learning_rate_factor(section: TrainingSection, step: int, steps: int) -> float:
-    """Share of the peak learning rate at a step in [0, steps]."""
+def learning_rate_factor(section: TrainingSection, step: float, steps: int) -> float:
+    """Share of the peak learning rate at a step in [0, steps]: a warm-up, then a fall to zero."""
     warmup = round(section.warmup_fraction * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -70,6 +63,68 @@ def learning_rate_factor(section: TrainingSection, step: int, steps: int) -> flo
     if section.schedule == "cosine":
         return (1 + math.cos(math.pi * progress)) / 2
     return float((1 - progress) ** _POLYNOMIAL_POWER)
+
+
+class Optimization:
+    """Moves the weights of a network along their gradients, and averages them over the steps.
+
+    Args:
+        network: on its device.
+        section: optimiser, clipping, precision and decay of the average.
+        device: of the network.
+
+    Attributes:
+        average: of the weights; None where none is kept.
+    """
+
+    def __init__(
+        self, network: SegmentationNetwork, section: TrainingSection, device: torch.device
+    ) -> None:
+        self._network = network
+        self._max_norm = section.gradient_clip_norm or math.inf
+        decay = section.ema_decay
+        self.average = None if decay is None else RunningAverage(network, decay)
+        self.optimizer = build_optimizer(network, section)
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=section.precision == "float16")
+        if device.type == "cpu":
+            for weight in network.parameters():
+                # A backward pass is one call, in which Python hears of signals only here.
+                weight.register_post_accumulate_grad_hook(lambda _: None)
+
+    def backward(self, loss: torch.Tensor) -> float:
+        """Compute and clip the gradients; returns their norm before."""
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
+        return float(norm.item())
+
+    def update(self, rate_factor: float) -> float:
+        """Move the weights, at a share of the peak learning rate; returns the learning rate."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * rate_factor
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        # Their memory is free for the next forward pass.
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self._network)
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def state(self) -> dict[str, Any]:
+        """What the remaining steps depend on, as plain values."""
+        return {
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to where ``state`` was taken."""
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
 
 
 class RunningAverage(AveragedModel):

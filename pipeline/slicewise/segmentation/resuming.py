@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slicewise import __version__
-from slicewise.config import Config, flatten, parse_config, without_places
+from slicewise.config import Config, TrainingSection, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import listed
 from slicewise.errors import CheckpointError
@@ -19,6 +19,8 @@ _MAY_DIFFER = (
     "training.epochs",
     "training.budget_minutes",
     "training.steps",
+    "training.recorded.pace",
+    "training.recorded.validations",
     "training.precision",
     # A name may be corrected before the model is registered.
     "tracking.experiment",
@@ -40,9 +42,7 @@ def resume_training(
     checkpoint = load_checkpoint(path)
     saved = parse_config(checkpoint.config_yaml, str(path))
     _require_same_config(saved, config, path)
-    steps = config.training.steps
-    if steps not in (None, saved.training.steps):
-        raise _changed(path, f"{saved.training.steps} steps", f"training.steps: {steps}")
+    _require_same_steps(saved.training, config.training, path)
     if checkpoint.facts["fold"] != fold:
         raise _changed(path, f"fold {checkpoint.facts['fold']}", f"fold {fold}")
     for side, cases in (("train", train), ("val", val)):
@@ -77,6 +77,18 @@ def _require_same_config(saved: Config, given: Config, path: Path) -> None:
     ]
     if differing:
         raise _changed(path, "; ".join(differing), "a changed configuration")
+
+
+def _require_same_steps(saved: TrainingSection, given: TrainingSection, path: Path) -> None:
+    if given.steps is None:
+        return
+    if given.steps != saved.steps:
+        budget = (
+            f"{saved.budget_minutes:g} minutes" if saved.steps is None else f"{saved.steps} steps"
+        )
+        raise _changed(path, budget, f"training.steps: {given.steps}")
+    if given.recorded is not None and given.recorded != saved.recorded:
+        raise _changed(path, "the course of its own budget", "another one in training.recorded")
 
 
 def _require_same_cases(saved: Mapping[str, str], cases: Sequence[CachedCase], path: Path) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import stack_axes
 from slicewise.metrics.overlap import overlap
-from slicewise.segmentation.sliding_window import classes_of, predict_views
+from slicewise.segmentation.sliding_window import SliceObserver, classes_of, predict_views
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,11 @@ class ValidationScore:
 
     Attributes:
         dice: mean over the cases by structure; NaN where no case has the structure.
+        cases: number of cases that were scored.
     """
 
     dice: dict[str, float]
+    cases: int = 1
 
     @property
     def mean(self) -> float:
@@ -33,23 +38,76 @@ class ValidationScore:
         known = [value for value in self.dice.values() if not math.isnan(value)]
         return float(np.mean(known)) if known else 0.0
 
+    def row(self, step: int, of_cases: int) -> dict[str, float]:
+        """Of ``history.jsonl``; it names the number of cases if these are not all."""
+        some = {"cases": self.cases} if self.cases < of_cases else {}
+        return {"step": step, "mean": self.mean, **some, **self.dice}
+
+
+class _NoTimeLeft(Exception):
+    """The case that is being predicted would come too late."""
+
+
+def spread(cases: Sequence[CachedCase]) -> list[CachedCase]:
+    """In an order in which the first of them, however many, are spread over all."""
+    order = sorted(range(len(cases)), key=lambda number: number * _GOLDEN % 1)
+    return [cases[number] for number in order]
+
 
 def validate(
-    network: nn.Module, cases: Sequence[CachedCase], config: Config, device: torch.device
+    network: nn.Module,
+    cases: Sequence[CachedCase],
+    config: Config,
+    device: torch.device,
+    *,
+    is_late: Callable[[], bool] = lambda: False,
+    least: int = 0,
 ) -> ValidationScore:
-    """Score a network on whole volumes."""
+    """Score a network on whole volumes.
+
+    Args:
+        network: that is trained.
+        cases: scored in their order.
+        config: of the training.
+        device: where the network is.
+        is_late: whether time is up; the case that is being predicted is then left out.
+        least: number of cases that are scored in any case.
+    """
+
+    def look_at_clock(_: int) -> None:
+        if done >= least and is_late():
+            raise _NoTimeLeft
+
     was_training = network.training
     network.eval()
     scores: dict[str, list[float]] = {name: [] for name in config.data.labels}
-    for case in cases:
-        stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
-        axes = stack_axes(config.preprocessing)
-        probabilities = predict_views(network, stack, axes, config, device)  # (K, D, H, W)
-        predicted = classes_of(probabilities[None])[0].numpy()
-        for number, name in enumerate(config.data.labels, start=1):
-            scores[name].append(overlap(predicted, case.label, number).dice)
-    network.train(was_training)
-    return ValidationScore({name: _mean(values) for name, values in scores.items()})
+    done = 0
+    try:
+        for case in cases:
+            predicted = _predicted(network, case, config, device, look_at_clock)
+            for number, name in enumerate(config.data.labels, start=1):
+                scores[name].append(overlap(predicted, case.label, number).dice)
+            done += 1
+    except _NoTimeLeft:
+        pass
+    finally:
+        network.train(was_training)
+    return ValidationScore({name: _mean(values) for name, values in scores.items()}, done)
+
+
+def _predicted(
+    network: nn.Module,
+    case: CachedCase,
+    config: Config,
+    device: torch.device,
+    on_slices: SliceObserver,
+) -> NDArray[np.uint8]:
+    """Classes (D, H, W) of a case."""
+    stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
+    axes = stack_axes(config.preprocessing)
+    probabilities = predict_views(network, stack, axes, config, device, on_slices)  # (K, D, H, W)
+    predicted: NDArray[np.uint8] = classes_of(probabilities[None])[0].numpy()
+    return predicted
 
 
 def _mean(values: list[float]) -> float:

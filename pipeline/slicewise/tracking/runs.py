@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 from slicewise.config import Config, flatten, without_places
-from slicewise.errors import InterruptedBySignal, ModelError, OutputError
+from slicewise.errors import ModelError, OutputError
 from slicewise.imaging.files import sha256_of, write_text
+from slicewise.interruption import LastWords, SignalReceived, is_interrupted
 from slicewise.tracking.packing import ModelFiles, pack_model
 from slicewise.tracking.provenance import provenance_tags
 from slicewise.tracking.spool.delivery import Delivered, deliver, end_in_store
@@ -49,6 +51,8 @@ _DIGEST_LENGTH = 36
 _DELIVERY_SECONDS = 30.0
 """Longest time that the end of a run waits for its delivery; it does not wait for a store that
 refuses."""
+_INTERRUPTED_SECONDS = 1.0
+"""The same where a signal ends it."""
 
 
 def start_run(
@@ -151,6 +155,7 @@ class TrackedRun:
         self._has_ended = False
         # A process that ends before the context is entered or left does not leave it running.
         atexit.register(self._end_at_exit)
+        self._last_words = LastWords(lambda: self._end("KILLED", "signal"))
         # A first attempt, so that the run has MLflow's id from the beginning where possible.
         delivered = deliver(spool, store) if store.answers else Delivered()
         self._uploader = Uploader(spool, store, delivered)
@@ -175,7 +180,7 @@ class TrackedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(_status(error), "" if kind is None else kind.__name__)
+        self._end(_status(error), "" if error is None else _ended_by(error))
 
     def _end_at_exit(self) -> None:
         self._end("FAILED", "exit")
@@ -186,6 +191,7 @@ class TrackedRun:
         if self._has_ended:
             return
         self._has_ended = True
+        self._last_words.forget()
         last = {ENDED_BY_TAG: ended_by} if ended_by else {}
         if self.skipped_values:
             last[_SKIPPED] = str(self.skipped_values)
@@ -198,7 +204,7 @@ class TrackedRun:
             self._uploader.stop(0)
             end_in_store(self.store, self._uploader.delivered, status, last, error)
             return
-        if self._uploader.stop(_DELIVERY_SECONDS):
+        if self._uploader.stop(_INTERRUPTED_SECONDS if is_interrupted() else _DELIVERY_SECONDS):
             remove_if_done(self._spool)
         else:
             _log.warning(
@@ -366,9 +372,16 @@ def _now() -> int:
 def _status(error: BaseException | None) -> str:
     if error is None:
         return "FINISHED"
-    if isinstance(error, KeyboardInterrupt | InterruptedBySignal):
+    if is_interrupted() or isinstance(error, KeyboardInterrupt | SignalReceived):
         return "KILLED"
     return "FAILED"
+
+
+def _ended_by(error: BaseException) -> str:
+    """The name of the signal, or of the error."""
+    if isinstance(error, SignalReceived):
+        return signal.Signals(error.number).name
+    return type(error).__name__
 
 
 def _name(key: str) -> str:

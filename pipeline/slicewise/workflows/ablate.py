@@ -24,8 +24,10 @@ from slicewise.evaluation.predict_and_score import predict_and_score
 from slicewise.evaluation.scores import Score, read_scores, write_scores
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.imaging.locking import sole_user
+from slicewise.interruption import interruptible
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.course import Course
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
@@ -149,6 +151,7 @@ class _Setup:
         write_scores(scored.scores, folder.scores)
 
 
+@interruptible()
 def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
     """Train variants of a configuration on inner folds and compare them, patient by patient.
 
@@ -189,10 +192,12 @@ class _StepObserver:
     """Follows the steps; an ablation has no tracked run."""
 
     task: Task
+    course: Course
 
     def on_step(self, step: int, values: dict[str, float]) -> None:
         """Report the step."""
-        self.task.update(step, detail=f"loss {values['loss']:.3f}")
+        total = self.course.expected_steps(step)
+        self.task.update(step, total=total, detail=f"loss {values['loss']:.3f}")
 
     def on_validation(self, step: int, score: ValidationScore) -> None:
         """Scores are computed at the end, on the scans' own grids."""
@@ -225,11 +230,13 @@ def _train(config: Config, folder: RunFolder, setup: _Setup) -> None:
         (folder.path / _FINISHED).unlink(missing_ok=True)
         plan = plan_run(config, split.train, ())
         write_text(folder.config, as_yaml(without_places(plan.config)))
-        training = Training(plan.config, split.train, (), str(split.number))
+        if plan.warning:
+            setup.progress.message(plan.warning)
+        training = plan.start(Training(plan.config, split.train, (), str(split.number)))
         started = time.process_time()
         with setup.progress.task("training", plan.config.training.steps) as task:
-            training.run(folder.path, _StepObserver(task))
-        training.save(folder.last)
+            training.run(folder.path, _StepObserver(task, training.course))
+        write_text(folder.config, as_yaml(without_places(training.config)))
         cpu_seconds = time.process_time() - started
         setup.score(Predictor.from_checkpoint(folder.last), split, folder)
         facts = {"key": key, "cpu_seconds": cpu_seconds, "steps": training.progress.step}

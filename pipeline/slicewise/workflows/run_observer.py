@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicewise.progress import Progress, Task
 from slicewise.quantities import figure
+from slicewise.segmentation.course import Course
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun
 
@@ -11,15 +12,23 @@ _STEPS_BETWEEN_METRICS = 20
 
 
 class RunObserver:
-    """Shows a training as a task and writes it to the tracked run."""
+    """Shows a training as a task and writes it to the tracked run.
 
-    def __init__(self, progress: Progress, task: Task, run: TrackedRun) -> None:
-        self._progress, self._task, self._run = progress, task, run
+    Args:
+        progress: receives messages.
+        task: whose total is the number of steps.
+        run: receives metrics.
+        course: of the training; under a budget in minutes the number of steps is an estimate.
+    """
+
+    def __init__(self, progress: Progress, task: Task, run: TrackedRun, course: Course) -> None:
+        self._progress, self._task, self._run, self._course = progress, task, run, course
         self._dice = ""
 
     def on_step(self, step: int, values: dict[str, float]) -> None:
         """Report the step; log its values now and then."""
-        self._task.update(step, detail=f"loss {values['loss']:.3f}{self._dice}")
+        total = self._course.expected_steps(step)
+        self._task.update(step, total=total, detail=f"loss {values['loss']:.3f}{self._dice}")
         if step % _STEPS_BETWEEN_METRICS == 0:
             self._run.log_metrics(step, {f"train.{name}": value for name, value in values.items()})
 

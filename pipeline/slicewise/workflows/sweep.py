@@ -16,6 +16,7 @@ from slicewise.dataset.splits import inner_fold
 from slicewise.errors import TrainingError, UsageError
 from slicewise.imaging.files import private_folder, write_table, write_text
 from slicewise.imaging.locking import sole_user
+from slicewise.interruption import interruptible
 from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.sweep import draw_sweep
@@ -93,6 +94,7 @@ class SweepResult:
         return pd.DataFrame(rows, index=numbers)
 
 
+@interruptible()
 def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     """Train a configuration again and again with other values, and keep the best of them.
 
@@ -163,10 +165,14 @@ def _announce(sweep: RunningSweep) -> None:
     if section.minutes is not None:
         sweep.progress.message(f"at most {section.minutes:g} minutes in all")
     if left is not None and left > 0:
-        minutes = plan_run(sweep.config, sweep.train, sweep.val).minutes
-        sweep.progress.message(
-            f"{left} trials of about {minutes:.1f} minutes: {left * minutes:.0f} minutes at most"
-        )
+        minutes = sweep.config.training.budget_minutes
+        if minutes is None:
+            plan = plan_run(sweep.config, sweep.train, sweep.val)
+            sweep.progress.message(f"{left} trials of {plan.summary()}")
+        else:
+            sweep.progress.message(
+                f"{left} trials of {minutes:g} minutes: {left * minutes:.0f} minutes at most"
+            )
 
 
 def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepResult:

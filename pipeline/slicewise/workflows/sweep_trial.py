@@ -14,7 +14,8 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.errors import ConfigErrors, TrainingError
 from slicewise.imaging.files import part_folder
 from slicewise.progress import Progress, Task
-from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.budget import Plan, plan_run
+from slicewise.segmentation.course import Course
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun, start_run
@@ -58,8 +59,10 @@ class _Pruned(Exception):
 class _TrialObserver(RunObserver):
     """Tells the study what a trial reaches; ends it when others did better."""
 
-    def __init__(self, progress: Progress, task: Task, run: TrackedRun, trial: Trial) -> None:
-        super().__init__(progress, task, run)
+    def __init__(
+        self, progress: Progress, task: Task, run: TrackedRun, course: Course, trial: Trial
+    ) -> None:
+        super().__init__(progress, task, run, course)
         self._trial = trial
         self.validations = 0
         self.dice: float | None = None
@@ -89,6 +92,13 @@ def run_trial(sweep: RunningSweep, parent: TrackedRun) -> None:
     try:
         config = with_values(sweep.config, values)
         plan = plan_run(config, sweep.train, sweep.val)
+        if plan.warning:
+            sweep.progress.message(plan.warning)
+    except TrainingError as error:
+        # A network that is too slow for the budget.
+        sweep.progress.message(f"failed: {error}")
+        sweep.study.tell(trial, "failed", None, time.monotonic() - begun)
+        return
     except ConfigErrors as error:
         # Values that each are fine, but not together.
         sweep.progress.message(
@@ -99,7 +109,7 @@ def run_trial(sweep: RunningSweep, parent: TrackedRun) -> None:
     tags = {"slicewise.kind": "trial", "slicewise.trial": str(trial.number)}
     try:
         with start_run(sweep.store, plan.config, name, tags=tags, parent=parent) as run:
-            state, dice = _trained(sweep, plan.config, trial, run)
+            state, dice = _trained(sweep, plan, trial, run)
             run.set_tag("slicewise.trial_state", state)
     except BaseException:
         sweep.study.give_up(trial)
@@ -108,15 +118,15 @@ def run_trial(sweep: RunningSweep, parent: TrackedRun) -> None:
 
 
 def _trained(
-    sweep: RunningSweep, config: Config, trial: Trial, run: TrackedRun
+    sweep: RunningSweep, plan: Plan, trial: Trial, run: TrackedRun
 ) -> tuple[str, float | None]:
     """How a trial ended, and with which Dice."""
-    training = Training(config, sweep.train, sweep.val, f"trial {trial.number}")
+    training = plan.start(Training(plan.config, sweep.train, sweep.val, f"trial {trial.number}"))
     with (
         part_folder(sweep.folder) as folder,
-        sweep.progress.task("training", config.training.steps) as task,
+        sweep.progress.task("training", plan.config.training.steps) as task,
     ):
-        observer = _TrialObserver(sweep.progress, task, run, trial)
+        observer = _TrialObserver(sweep.progress, task, run, training.course, trial)
         try:
             training.run(folder, observer)
         except _Pruned:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import sha256_of
+from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import figure
 from slicewise.tracking.overwriting import (
@@ -133,6 +135,7 @@ class TrainingResult:
         return mean_dice_interval(self.rows)
 
 
+@interruptible()
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     """Train, score the held-out patients on their own grids, track the run, register the model.
 
@@ -140,6 +143,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
         ConfigError: no structure is named.
         UsageError: no such fold, or an initial model of several networks.
         OutputError: ``out`` holds something else.
+        InterruptedBySignal: a signal came; what is finished is kept.
         SlicewiseError: whatever else stops a training; see the rooms below.
     """
     config, folder = options.config, options.folder
@@ -169,11 +173,23 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     )
     # Over the whole data set: a scan that is set aside must not move the others between folds.
     folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)
-    if options.fold is None:
-        return _train_all(setup, folds, folder)
-    result = train_fold(setup, choose_fold(folds, options.fold), folder)
+    with _resumable(folder):
+        if options.fold is None:
+            return _train_all(setup, folds, folder)
+        result = train_fold(setup, choose_fold(folds, options.fold), folder)
     set_aside = (*data.set_aside, *result.scored.set_aside)
     return TrainingResult(folder.path, (result,), result.run_id, result.registered, None, set_aside)
+
+
+@contextmanager
+def _resumable(folder: RunFolder) -> Iterator[None]:
+    """Say how a training goes on that a signal ends after its steps, or between its folds."""
+    try:
+        yield
+    except SignalReceived as received:
+        if folder.network is not None:
+            received.go_on_with(folder.path, "what is finished is kept; continue with `resume`")
+        raise
 
 
 def require_fold(config: Config, number: int) -> None:

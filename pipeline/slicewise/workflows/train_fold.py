@@ -204,36 +204,35 @@ def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Trai
     train, val = cases.train, cases.val
     if setup.resume:
         training = resume_training(config, train, val, str(fold.number), folder.path)
-        steps = training.config.training.steps
-        progress.message(f"continuing at step {training.progress.step} of {steps}")
+        progress.message(f"continuing at {training.course.state_in_words(training.progress.step)}")
         return training
-    progress.message("measuring a few steps ...")
     plan = plan_run(config, train, val)
-    slices_per_second = config.training.batch_size / plan.step_seconds
-    progress.message(
-        f"{plan.config.training.steps} steps of {config.training.batch_size} slices, "
-        f"{slices_per_second:.0f} slices/s, about {plan.minutes:.1f} minutes, "
-        f"{plan.config.training.precision}"
-    )
+    progress.message(plan.summary())
+    if plan.warning:
+        progress.message(plan.warning)
     write_text(folder.config, as_yaml(without_places(plan.config)))
-    if setup.initial is None:
-        return Training(plan.config, train, val, str(fold.number))
-    for text in setup.initial.summary([case.name for case in val]):
+    initial = setup.initial
+    if initial is None:
+        return plan.start(Training(plan.config, train, val, str(fold.number)))
+    for text in initial.summary([case.name for case in val]):
         progress.message(text)
-    return Training(plan.config, train, val, str(fold.number), initial=setup.initial.checkpoint)
+    return plan.start(Training(plan.config, train, val, str(fold.number), initial.checkpoint))
 
 
 def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progress) -> None:
     steps = training.config.training.steps
     with progress.task("training", steps, completed=training.progress.step) as task:
-        done = training.run(folder.path, RunObserver(progress, task, run))
+        done = training.run(folder.path, RunObserver(progress, task, run, training.course))
+    # With the steps that a budget in minutes had time for.
+    write_text(folder.config, as_yaml(without_places(training.config)))
     write_losses(folder.losses, done.losses)
     share = done.data_seconds / max(done.step_seconds, 1e-9)
     progress.message(
         f"trained {done.step} steps in {done.seconds / 60:.1f} min, validations included; "
         f"loading data took {share:.1%} of a step"
     )
-    times = {"train.seconds": done.seconds, "train.data_share_of_step": share}
+    times = {"train.seconds": done.seconds, "train.steps": done.step}
+    times |= {"train.data_share_of_step": share}
     logging = {
         "tracking.seconds": run.logging_seconds,
         "tracking.share": run.logging_seconds / max(done.seconds, 1e-9),

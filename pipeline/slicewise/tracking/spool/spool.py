@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from slicewise.errors import OutputError, file_problem
 from slicewise.imaging.files import private_folder, write_text
+from slicewise.interruption import uninterrupted
 from slicewise.tracking.processes import is_running, own_start
 from slicewise.tracking.spool.run_ids import known_id, parsed, read_record
 from slicewise.tracking.store import Store
@@ -173,7 +174,7 @@ class Spool:
         line = (json.dumps({"kind": kind, **content}) + "\n").encode()
         path = self.folder / _ENTRIES
         try:
-            with self._writing:
+            with uninterrupted(), self._writing:
                 _append_whole(path, line)
         except OSError as error:
             raise _unwritable(self.folder, len(line), error) from error

@@ -18,7 +18,12 @@ from slicewise.dataset.worker_pool import default_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume
-from slicewise.segmentation.device import autocast, choose_device, resolve_precision
+from slicewise.segmentation.device import (
+    autocast,
+    choose_device,
+    memory_format_of,
+    resolve_precision,
+)
 from slicewise.segmentation.training import Training
 from slicewise.workflows.benchmark.measurement import Measurement
 
@@ -154,7 +159,7 @@ def _windows(training: Training) -> torch.Tensor:
     config = training.config
     shape = (_INFERENCE_BATCH, config.in_channels, *config.network.window)
     windows = torch.zeros(shape, device=training.device)
-    return windows.contiguous(memory_format=training.memory_format)
+    return windows.contiguous(memory_format=memory_format_of(config.training))
 
 
 @torch.inference_mode()

@@ -1,0 +1,22 @@
+"""Random numbers of torch that depend on a seed and the step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout draws from torch's global generator: lend it a seed, give it back afterwards."""
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def seed_of_step(seed: int, step: int) -> int:
+    """One seed for torch from two numbers, different for every pair that occurs."""
+    return (seed * 1_000_003 + step) % 2**63
