@@ -36,6 +36,9 @@ def open_dicom(path: Path, **options: Any) -> FileDataset:
     meta = start[_PREAMBLE_BYTES:]
     if meta[:8] == b"DICM\x02\0\0\0" and meta[8:10] != b"UL":
         raise ValueError("file meta information without a length")
+    if "specific_tags" in options:
+        # By it a file without preamble is recognised.
+        options["specific_tags"] = [*options["specific_tags"], "SOPClassUID"]
     if meta[:4] == b"DICM" or not _may_be_bare(start):
         return pydicom.dcmread(path, **options)
     try:
