@@ -85,10 +85,10 @@ def test_entries_are_followed_links_and_errors(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        (["a.seg.nrrd", "B.SEG.NRRD", "c"], "2 files .seg.nrrd and 1 file without suffix"),
+        (["a.seg.nrrd", "B.SEG.NRRD", "c"], "2 files .seg.nrrd and 1 file of unknown suffix"),
         (["a.mha", "b.mgz", "b.mgz"], "2 files .mgz and 1 file .mha"),
-        (["1.2.840.10008", "IM0001"], "2 files without suffix"),
-        (["a.hdr", "a.img", "x.b"], "1 file .b, 1 file .hdr and 1 file .img"),
+        (["1.2.840.10008", "IM0001"], "2 files of unknown suffix"),
+        (["a.hdr", "a.img", "IMG.Doe"], "1 file .hdr, 1 file .img and 1 file of unknown suffix"),
         (["README", "a.json", "LICENSE", "participants.tsv", "a.ctbl"], ""),
         ([], ""),
     ],

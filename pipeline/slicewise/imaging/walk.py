@@ -6,7 +6,6 @@ Hidden files, leftovers of operating systems and special files such as pipes are
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,14 @@ _DOCUMENT_SUFFIXES = (
 )
 """Suffixes of files that nobody expects to be read as a scan."""
 _DOCUMENT_NAMES = ("dicomdir", "readme", "license", "licence", "changes", "copying", "version")
-_COMPOUND_SUFFIXES = (".seg.nrrd", ".nii.gz", ".tar.gz", ".nii.zip")
+_NAMED_SUFFIXES = (
+    *(".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".hdr", ".img", ".mgz", ".mgh"),
+    *(".nii.gz", ".nii", ".nii.zip", ".mnc", ".par", ".rec", ".brik", ".head", ".dcm", ".ima"),
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avi", ".mp4"),
+    *(".npy", ".npz", ".mat", ".h5", ".hdf5", ".vtk", ".vti", ".stl", ".obj", ".pt", ".pkl"),
+    *(".zip", ".tar.gz", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"),
+)
+"""Suffixes that messages may name; anything else after a dot may be the name of a patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +125,13 @@ def not_read(files: Iterable[Path]) -> str:
     """Files that are no scans, counted by suffix, for a message; documents are left out.
 
     Returns:
-        Such as ``14 files .seg.nrrd and 1 file without suffix``; empty if there are none.
+        Such as ``14 files .mha and 1 file of unknown suffix``; empty if there are none.
     """
     counts = Counter(_suffix(path.name) for path in files if not _is_document(path.name))
+    ordered = sorted(counts.items(), key=lambda item: (not item[0], -item[1], item[0]))
     texts = [
-        f"{count} {'file' if count == 1 else 'files'} {suffix or 'without suffix'}"
-        for suffix, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        f"{count} {'file' if count == 1 else 'files'} {suffix or 'of unknown suffix'}"
+        for suffix, count in ordered
     ]
     *first, last = texts or [""]
     return f"{', '.join(first)} and {last}" if first else last
@@ -132,10 +139,7 @@ def not_read(files: Iterable[Path]) -> str:
 
 def _suffix(name: str) -> str:
     lower = name.lower()
-    compound = next((suffix for suffix in _COMPOUND_SUFFIXES if lower.endswith(suffix)), None)
-    # Names of DICOM files are often identifiers, with dots between numbers.
-    found = re.search(r"\.[a-z][a-z0-9_+-]{0,11}$", lower)
-    return compound or (found[0] if found else "")
+    return next((suffix for suffix in _NAMED_SUFFIXES if lower.endswith(suffix)), "")
 
 
 def _is_document(name: str) -> bool:

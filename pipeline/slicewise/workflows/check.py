@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
 from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
-from slicewise.workflows.messages import report_notes, report_set_aside
+from slicewise.workflows.messages import report_set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,8 +125,8 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
             text = f"voxels of the label value {described.ignored} are to be ignored (dataset.json)"
             case.problems.append(f"{text}, which training cannot do")
     overview = compare(cases, config.data)
+    overview = replace(overview, notes=(*catalogue.notes, *overview.notes))
     set_aside = tuple(catalogue.set_aside)
-    report_notes(progress, catalogue.notes)
     report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
     if options.json is not None:
         write_findings(options.json, cases, overview, set_aside)
