@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from tests.recorded_progress import RecordedProgress
 
@@ -62,3 +64,28 @@ def test_a_worker_that_dies_costs_one_case(monkeypatch: pytest.MonkeyPatch) -> N
     assert drawn.case.problems == ["expected its process to finish, found a death"]
     assert drawn.case.labelled
     assert drawn.thumbnail is None
+
+
+@pytest.mark.slow
+@pytest.mark.fault(66, "Q")
+def test_one_bad_scan_in_a_thousand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serially(check_one: Any, tasks: list[Any], _: int) -> Iterator[tuple[Any, Any]]:
+        yield from ((task, check_one(task)) for task in tasks)
+
+    monkeypatch.setattr(checking, "run_on_scans", serially)
+    voxels = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    image = nib.Nifti1Image(voxels, np.eye(4)).to_bytes()
+    label = nib.Nifti1Image((voxels > 20).astype(np.uint8), np.eye(4)).to_bytes()
+    root = tmp_path / "set"
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    for number in range(1000):
+        name = f"case_{number:04d}.nii"
+        # Every scan has another last voxel; one of them lacks a part of it.
+        content = image[:-2] + number.to_bytes(2, "little")
+        (root / "images" / name).write_bytes(content[: -1 if number == 500 else None])
+        (root / "labels" / name).write_bytes(label)
+    result = check(CheckOptions(root, work=tmp_path / "work", workers=1))
+    assert (result.overview.cases, result.overview.unusable) == (1000, 1)
+    assert "truncated" in result.table.loc["case_0500", "problems"]
+    assert not result.is_sound
