@@ -19,6 +19,7 @@ from slicewise.errors import ScanError, UsageError
 from slicewise.evaluation.confidence_table import least_confident_first, write_confidences
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
 from slicewise.imaging.dicom.seg.segments import Algorithm
+from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.files import private_folder
 from slicewise.imaging.finding import find_scans
 from slicewise.imaging.masks import (
@@ -145,6 +146,7 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
     segmenter = load_segmenter(options.model, progress)
     output = _mask_output(segmenter.config, options, work)
     scans, set_aside = find_inputs(options.source, segmenter.config, out, work, progress)
+    _report_key(progress, scans, work)
     targets = output.targets({name: contrasts[0] for name, contrasts in scans.items()}, out)
     done = _Done()
     with progress.task("predicting", len(scans)) as task:
@@ -226,6 +228,15 @@ def find_inputs(
             remedy="see the reasons, or correct the path",
         )
     return scans, set_aside
+
+
+def _report_key(progress: Progress, scans: Scans, work: WorkFolder) -> None:
+    """Say which private file has the key from the neutral names of DICOM scans to their folders."""
+    if any(isinstance(sources[0], DicomSeries) for sources in scans.values()):
+        progress.message(
+            f"the folder of each DICOM scan is recorded in {work.mask_sources} (may name patients; "
+            "only you can read it)"
+        )
 
 
 def _segment(
