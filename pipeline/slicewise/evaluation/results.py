@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,10 +10,11 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from slicewise.config import Config, parse_config
+from slicewise.config import Config, as_yaml, parse_config, without_places
 from slicewise.errors import DataError
-from slicewise.evaluation.scores import Score, read_scores, write_scores
+from slicewise.evaluation.scores import Score, read_scores, scores_file, write_scores
 from slicewise.imaging.files import write_table, write_text
+from slicewise.imaging.own_files import EDITED, OwnFile, was_edited
 from slicewise.metrics.calibration import Reliability
 
 SCORES = "scores.csv"
@@ -26,6 +24,11 @@ HISTORY = "history.jsonl"
 LOSSES = "losses.csv"
 MASKS = "masks"
 REPORT = "report"
+_CONFIG_HEADER = f"""\
+# The complete configuration of a run, which its report is drawn from. To change it on purpose, end
+# the file with the line
+#   {EDITED}
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Results:
         reliability: structure to its probabilities against the truth; empty without any.
         validations: rows of step, mean Dice and Dice of each structure.
         losses: rows of step and mean loss since the row before.
+        is_edited: whether a person changed the configuration after the run.
     """
 
     folder: Path
@@ -86,6 +90,7 @@ class Results:
     reliability: Mapping[str, Reliability]
     validations: tuple[Mapping[str, float], ...]
     losses: tuple[tuple[int, float], ...]
+    is_edited: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class _Content:
 
 
 _CONTENT = TypeAdapter(_Content)
+_VALIDATION: TypeAdapter[Mapping[str, float]] = TypeAdapter(dict[str, float])
 
 
 def write_results(
@@ -150,53 +156,56 @@ def read_results(run: Path) -> list[Results]:
 
 
 def _fold_folders(run: Path) -> list[Path]:
-    folders = [run] if (run / CONFIG).is_file() else sorted(run.glob("fold-*"))
-    return [folder for folder in folders if (folder / CONFIG).is_file()]
+    folders = [run] if _run_config(run).exists() else sorted(run.glob("fold-*"))
+    return [folder for folder in folders if _run_config(folder).exists()]
 
 
 def _read_fold(folder: Path) -> Results:
-    config, results = folder / CONFIG, folder / RESULTS
-    with _whole(config):
-        text = config.read_text(encoding="utf-8")
-    with _whole(results):
-        content = _CONTENT.validate_json(results.read_bytes()) if results.is_file() else None
-    with _whole(folder / HISTORY):
-        validations = _json_lines(folder / HISTORY)
-    with _whole(folder / LOSSES):
-        losses = _losses(folder / LOSSES)
+    results = _own(folder / RESULTS, "facts and calibration of a run")
+    content = results.json(_CONTENT) if results.exists() else None
+    history = _own(folder / HISTORY, "one line of JSON per validation")
+    losses = _own(folder / LOSSES, "losses of the training, with columns step and loss")
+    scores = scores_file(folder / SCORES)
+    config = _run_config(folder)
     return Results(
         folder,
         content.facts if content else None,
-        parse_config(text, str(config), trained=True),
-        tuple(read_scores(folder / SCORES)) if (folder / SCORES).is_file() else (),
+        read_run_config(config.path),
+        tuple(read_scores(scores.path)) if scores.exists() else (),
         content.reliability if content else {},
-        tuple(validations),
-        tuple(losses),
+        tuple(history.json_lines(_VALIDATION)) if history.exists() else (),
+        tuple(losses.rows(("step", "loss"), _loss)) if losses.exists() else (),
+        was_edited(config.text()),
     )
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Name the file that cannot be read."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            path,
-            expected="an intact file of the run",
-            found=f"{type(error).__name__}: {error}",
-            remedy="restore the file, or train again",
-        ) from error
+def write_run_config(config: Config, path: Path) -> None:
+    """Write the complete configuration of a run, without paths of this machine.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_text(path, _CONFIG_HEADER + as_yaml(without_places(config)))
 
 
-def _json_lines(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def read_run_config(path: Path) -> Config:
+    """Read the configuration of a run.
+
+    Raises:
+        DataError: the file is damaged, or was changed since it was written.
+        ConfigErrors: mistakes of a person who edited it.
+    """
+    text = _run_config(path.parent).text()
+    return parse_config(text, str(path), trained=True)
 
 
-def _losses(path: Path) -> list[tuple[int, float]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(stream)]
+def _run_config(folder: Path) -> OwnFile:
+    return _own(folder / CONFIG, "the configuration of a run")
+
+
+def _own(path: Path, what: str) -> OwnFile:
+    return OwnFile(path, what, "restore the file from a copy, or train again with `overwrite`")
+
+
+def _loss(row: Mapping[str, str]) -> tuple[int, float]:
+    return int(row["step"]), float(row["loss"])

@@ -7,7 +7,6 @@ undefined: the row is kept, counted, and left out of every mean.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slicewise.errors import DataError, file_problem
 from slicewise.imaging.files import write_table
+from slicewise.imaging.own_files import OwnFile
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.calibration import Reliability, reliability
@@ -222,30 +221,19 @@ def read_scores(path: Path) -> list[Score]:
     Raises:
         DataError: no such file, another table, or one that is damaged.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = csv.DictReader(stream)
-            absent = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-            if not absent:
-                return [_score(row) for row in rows]
-            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            found = f"no column {absent[0]}{more}"
-    except OSError as error:
-        found = file_problem(error)
-    except (ValueError, TypeError, csv.Error) as error:
-        found = str(error)
-    raise DataError(
+    return scores_file(path).rows(_COLUMNS, _score)
+
+
+def scores_file(path: Path) -> OwnFile:
+    """The file of scores."""
+    return OwnFile(
         path,
-        expected="scores of slicewise, one row per case and structure",
-        found=found,
-        remedy="score again with `slicewise evaluate`, or train again",
+        "scores of slicewise, one row per case and structure",
+        "score again with `slicewise evaluate`, or train again",
     )
 
 
 def _score(row: Mapping[str, str]) -> Score:
-    # What the reader fills in where a row has too few cells, or too many.
-    if None in row or None in row.values():
-        raise ValueError(f"a row of another length: {row[_TEXTS[0]]}")
     if row["state"] not in STATES:
         raise ValueError(f"state {row['state']!r}, which is none of {', '.join(STATES)}")
     counts = [row[name] for name in _COMPONENTS]

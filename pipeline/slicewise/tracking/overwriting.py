@@ -9,7 +9,8 @@ from slicewise.errors import OutputError
 from slicewise.evaluation.results import RESULTS
 from slicewise.imaging.locking import sole_user
 from slicewise.segmentation.checkpoint import LAST
-from slicewise.tracking.run_folder import BASELINE_FILES, TRAINING_FILES, RunFolder
+from slicewise.tracking.run_files import BASELINE_FILES, TRAINING_FILES
+from slicewise.tracking.run_folder import RunFolder
 
 
 def require_free(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
@@ -78,6 +79,7 @@ def clear_inference_tuning(folder: RunFolder) -> None:
     """Remove the inference that was tuned on the held-out cases of all folds."""
     for path in (folder.inference, folder.inference_tuning):
         path.unlink(missing_ok=True)
+    folder.reopen()
 
 
 def clear_folds(folder: RunFolder, count: int) -> None:

@@ -8,13 +8,17 @@ checkpoints without training state, so plain tensors and text that
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slicewise.config import OWN_PACKAGE
 from slicewise.errors import ModelError, file_problem
-from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, read_inference
+from slicewise.evaluation.inference_tuning.inference_file import (
+    INFERENCE,
+    inference_file,
+    read_inference,
+)
 from slicewise.file_names import file_name
 from slicewise.imaging.files import sha256_of, write_text
 from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
@@ -31,6 +35,7 @@ ANSWER = ("mask", "volumes_ml", "confidence", "unlike")
 """Columns of an answer of a served model: a ``.nii.gz`` file in base64, and JSON objects."""
 _INDEX = "format.json"
 _MEMBERS = "members"
+_MEMBER = re.compile(rf"{_MEMBERS}/\d+\.pt")
 CARD = "MODEL_CARD.md"
 
 
@@ -80,7 +85,7 @@ def pack_model(files: ModelFiles, card: str, folder: Path) -> list[str]:
         save_checkpoint(slim, folder / _MEMBERS / f"{number}.pt")
         packages.add(slim.facts.get("network_package", OWN_PACKAGE))
     if files.inference is not None:
-        shutil.copyfile(files.inference, folder / INFERENCE)
+        write_text(folder / INFERENCE, inference_file(files.inference).text())
     write_text(folder / CARD, card)
     packed = sorted(path for path in folder.rglob("*") if path.is_file())
     digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in packed}
@@ -101,18 +106,19 @@ def unpack_model(folder: Path, where: str) -> ModelFiles:
     """
     if not (folder / _INDEX).is_file():
         return ModelFiles((_sole_checkpoint(folder, where),))
-    for name, digest in _digests(folder, where).items():
+    digests = _digests(folder, where)
+    for name, digest in digests.items():
         for part in name.split("/"):
             file_name(part, f"{where}: {_INDEX}", kind=ModelError, remedy="do not use this model")
         path = folder / name
-        found = sha256_of(path) if path.is_file() else "no such file"
-        if found != digest:
-            raise _damaged(where, f"{name} with the sha256 {digest}", found)
-    members = sorted((folder / _MEMBERS).glob("*.pt"), key=lambda path: int(path.stem))
+        if not path.is_file() or sha256_of(path) != digest:
+            found = f"{name}, which was changed since" if path.is_file() else f"no {name}"
+            raise _damaged(where, "the files that were registered, unchanged", found)
+    members = sorted(filter(_MEMBER.fullmatch, digests), key=lambda name: int(Path(name).stem))
     if not members:
-        raise _damaged(where, "at least one network", "none")
-    inference = folder / INFERENCE
-    return ModelFiles(tuple(members), inference if inference.is_file() else None)
+        raise _damaged(where, "at least one network", "no network")
+    inference = folder / INFERENCE if INFERENCE in digests else None
+    return ModelFiles(tuple(folder / name for name in members), inference)
 
 
 def _digests(folder: Path, where: str) -> dict[str, str]:

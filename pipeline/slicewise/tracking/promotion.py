@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from slicewise.config import TrackingSection
 from slicewise.errors import ModelError
 from slicewise.evaluation.results import SCORES
 from slicewise.evaluation.scores import Score, read_scores
+from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS
 from slicewise.tracking.resolving import find_version
 from slicewise.tracking.spool.run_ids import known_id
@@ -102,6 +104,9 @@ def scores_of(store: Store, model_version: ModelVersion) -> list[Score]:
         raise _no_scores(model_version, "no run in the registry")
     with tempfile.TemporaryDirectory() as folder:
         try:
+            with suppress(MlflowException, OSError):
+                # Not among the files of a run of another program.
+                store.client.download_artifacts(model_version.run_id, CHECKSUMS, folder)
             path = store.client.download_artifacts(model_version.run_id, SCORES, folder)
         except (MlflowException, OSError) as error:
             raise _no_scores(model_version, f"no {SCORES} in run {model_version.run_id}") from error

@@ -6,10 +6,20 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from slicewise.errors import DataError
-from slicewise.imaging.files import write_text
+from pydantic import TypeAdapter
 
-_REMEDY = "restore the file, or train again with `overwrite`"
+from slicewise.imaging.files import write_text
+from slicewise.imaging.own_files import OwnFile
+
+RESTORE = "restore the file from a copy, or train again with `overwrite`"
+"""Remedy for a damaged file of a run."""
+_WHAT = "the JSON object that the run wrote"
+_TEXTS = TypeAdapter(dict[str, str])
+
+
+def record_text(content: Mapping[str, str]) -> str:
+    """A flat JSON object of texts."""
+    return json.dumps(dict(content), indent=2) + "\n"
 
 
 def write_record(path: Path, content: Mapping[str, str], *, private: bool = False) -> None:
@@ -18,10 +28,15 @@ def write_record(path: Path, content: Mapping[str, str], *, private: bool = Fals
     Raises:
         OutputError: the file cannot be written.
     """
-    write_text(path, json.dumps(dict(content), indent=2) + "\n", private=private)
+    write_text(path, record_text(content), private=private)
 
 
-def read_record(path: Path, required: Iterable[str], *, remedy: str = _REMEDY) -> dict[str, str]:
+def record_file(path: Path, remedy: str = RESTORE) -> OwnFile:
+    """The file of a record."""
+    return OwnFile(path, _WHAT, remedy)
+
+
+def read_record(path: Path, required: Iterable[str], *, remedy: str = RESTORE) -> dict[str, str]:
     """Read a flat JSON object of texts.
 
     Args:
@@ -30,37 +45,10 @@ def read_record(path: Path, required: Iterable[str], *, remedy: str = _REMEDY) -
         remedy: for a damaged file.
 
     Raises:
-        DataError: unreadable, another content, or without a required key.
+        DataError: unreadable, changed, another content, or without a required key.
     """
-    content = {key: str(value) for key, value in read_json(path, remedy=remedy).items()}
+    file = record_file(path, remedy)
+    content = file.json(_TEXTS)
     if missing := [key for key in required if key not in content]:
-        raise _damaged(path, f"no {', '.join(missing)}", remedy)
+        raise file.damaged(f"no {', '.join(missing)}")
     return content
-
-
-def read_json(path: Path, *, remedy: str = _REMEDY) -> dict[str, object]:
-    """Read a JSON object.
-
-    Args:
-        path: of the file.
-        remedy: for a damaged file.
-
-    Raises:
-        DataError: unreadable, or another content.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}", remedy) from error
-    if not isinstance(content, dict):
-        raise _damaged(path, f"a {type(content).__name__}", remedy)
-    return content
-
-
-def _damaged(path: Path, found: str, remedy: str) -> DataError:
-    return DataError(
-        path,
-        expected="the JSON object that the run wrote",
-        found=found,
-        remedy=remedy,
-    )

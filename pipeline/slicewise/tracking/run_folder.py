@@ -3,113 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from slicewise.config import Config
 from slicewise.errors import DataError, ModelError
-from slicewise.evaluation.inference_tuning.evidence import EVIDENCE
-from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
-from slicewise.evaluation.inference_tuning.tuning import INFERENCE_TUNING
-from slicewise.evaluation.results import CONFIG, HISTORY, LOSSES, MASKS, REPORT, RESULTS, SCORES
+from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, read_evidence
+from slicewise.evaluation.inference_tuning.inference_file import inference_file
+from slicewise.evaluation.results import Results, read_results, read_run_config
 from slicewise.imaging.files import write_text
+from slicewise.imaging.own_files import CHECKSUMS, read_checksums, write_checksums
 from slicewise.segmentation.checkpoint import BEST, LAST
 from slicewise.tracking.packing import ModelFiles
-from slicewise.tracking.records import read_json, read_record, write_record
+from slicewise.tracking.records import read_record, record_file, record_text, write_record
+from slicewise.tracking.run_files import (
+    ENSEMBLE,
+    FINISHED,
+    INITIAL,
+    RUN,
+    SEALED_FILES,
+    RunFiles,
+)
 
-EXAMPLES = "examples.png"
-"""Held-out cases from the worst to the best."""
-BASELINE = "baseline.json"
-"""What a baseline chose, in words and in figures."""
-_RUN = "run.json"
-"""The id under which the run is tracked."""
-_FINISHED = "model.json"
-"""Only a training that came to its end has it: names the checkpoint that is the model."""
-_INITIAL = "initial.json"
-"""The model that a training started from."""
-_ENSEMBLE = "ensemble.json"
-"""Under which version the networks of all folds are registered together."""
-TRAINING_FILES = (
-    _FINISHED, LAST, BEST, _RUN, HISTORY, LOSSES, SCORES, RESULTS, EVIDENCE, _INITIAL
-)  # fmt: skip
-"""What a training leaves, but for its folders."""
-BASELINE_FILES = (BASELINE, CONFIG, _RUN, SCORES, RESULTS, EXAMPLES)
-"""What a baseline leaves, but for its folders."""
 _MOST_NAMES = 6
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """A folder of a training, of all folds of one, or of a baseline.
+class _Ensemble:
+    """What ``ensemble.json`` holds: version and alias, and the sha256 of each file by its name."""
 
-    Attributes:
-        path: of the folder; it need not exist.
-    """
+    registered: str
+    sha256: dict[str, str]
 
-    path: Path
 
-    # --- its files -------------------------------------------------------------------------------
+_ENSEMBLE_CONTENT = TypeAdapter(_Ensemble)
 
-    @property
-    def last(self) -> Path:
-        """Checkpoint of the last step, with the state of the training."""
-        return self.path / LAST
 
-    @property
-    def best(self) -> Path:
-        """Checkpoint of the best validation."""
-        return self.path / BEST
-
-    @property
-    def config(self) -> Path:
-        """The complete configuration, with the steps that a budget was turned into."""
-        return self.path / CONFIG
-
-    @property
-    def scores(self) -> Path:
-        """One row per held-out case and structure."""
-        return self.path / SCORES
-
-    @property
-    def losses(self) -> Path:
-        """Training losses, averaged over stretches."""
-        return self.path / LOSSES
-
-    @property
-    def masks(self) -> Path:
-        """Folder of the masks of the held-out cases."""
-        return self.path / MASKS
-
-    @property
-    def examples(self) -> Path:
-        """Picture of held-out cases from the worst to the best."""
-        return self.path / EXAMPLES
-
-    @property
-    def report(self) -> Path:
-        """Folder of the report."""
-        return self.path / REPORT
-
-    @property
-    def evidence(self) -> Path:
-        """What other masks of the held-out cases would have scored."""
-        return self.path / EVIDENCE
-
-    @property
-    def inference(self) -> Path:
-        """How the ensemble of all folds makes masks, tuned on held-out cases."""
-        return self.path / INFERENCE
-
-    @property
-    def inference_tuning(self) -> Path:
-        """Everything that was tried in the tuning of the inference."""
-        return self.path / INFERENCE_TUNING
-
-    @property
-    def baseline(self) -> Path:
-        """What a baseline chose."""
-        return self.path / BASELINE
+@dataclass(frozen=True)
+class RunFolder(RunFiles):
+    """A folder of a training, of all folds of one, or of a baseline: its state and its content."""
 
     # --- its folds -------------------------------------------------------------------------------
 
@@ -132,18 +70,18 @@ class RunFolder:
     @property
     def is_finished(self) -> bool:
         """Whether a training came to its end here."""
-        return (self.path / _FINISHED).is_file()
+        return os.path.lexists(self.path / FINISHED)
 
     @property
     def network(self) -> Path | None:
         """A file that a training left here, or in the folders of folds; None without one."""
-        files = [self.last, self.path / _FINISHED, *(fold.last for fold in self.folds)]
+        files = [self.last, self.path / FINISHED, *(fold.last for fold in self.folds)]
         return next((path for path in files if path.exists()), None)
 
     @property
     def has_run(self) -> bool:
         """Whether the folder names the run under which it is tracked."""
-        return (self.path / _RUN).is_file()
+        return record_file(self.path / RUN).exists()
 
     def kept_checkpoint(self, config: Config) -> Path:
         """The checkpoint that a training with this configuration leaves as its model."""
@@ -156,8 +94,9 @@ class RunFolder:
             config: of the training.
             facts: ``run`` (its id), ``registered`` and what it started from, as far as known.
         """
-        content = {"checkpoint": self.kept_checkpoint(config).name, **facts}
-        write_record(self.path / _FINISHED, content)
+        text = record_text({"checkpoint": self.kept_checkpoint(config).name, **facts})
+        write_checksums(self.path, SEALED_FILES, {FINISHED: text})
+        write_text(self.path / FINISHED, text)
 
     def finished_facts(self) -> dict[str, str]:
         """What ``finish`` wrote.
@@ -165,7 +104,46 @@ class RunFolder:
         Raises:
             DataError: the record is missing or damaged.
         """
-        return read_record(self.path / _FINISHED, ("checkpoint",))
+        path = self.path / FINISHED
+        if FINISHED not in read_checksums(self.path):
+            file = record_file(self.path / CHECKSUMS, "restore the file, or train again")
+            raise file.damaged(f"no checksum of {FINISHED}")
+        facts = read_record(path, ("checkpoint",))
+        if facts["checkpoint"] not in (LAST, BEST):
+            raise record_file(path).damaged(f"checkpoint: {facts['checkpoint']!r}")
+        return facts
+
+    def seal(self) -> None:
+        """List the checksums of the files, which must not change from now on.
+
+        Raises:
+            OutputError: the list cannot be written.
+        """
+        write_checksums(self.path, SEALED_FILES)
+
+    def seal_again(self) -> None:
+        """Renew the list of checksums after a file was replaced on purpose.
+
+        Raises:
+            OutputError: the list cannot be written.
+        """
+        write_checksums(self.path, read_checksums(self.path))
+
+    def reopen(self) -> None:
+        """Remove the list of checksums, because the files are written again."""
+        (self.path / CHECKSUMS).unlink(missing_ok=True)
+
+    def results(self) -> list[Results]:
+        """The folds of a run, as ``read_results`` reads them."""
+        return read_results(self.path)
+
+    def read_config(self) -> Config:
+        """The configuration of the run, as ``read_run_config`` reads it."""
+        return read_run_config(self.config)
+
+    def read_evidence(self, structures: Collection[str]) -> list[CaseEvidence]:
+        """The evidence of held-out cases, as the function of this name reads it."""
+        return read_evidence(self.path, structures)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints of a finished training: one, or one a fold.
@@ -176,7 +154,7 @@ class RunFolder:
         """
         # A folder of a fold without a checkpoint is an unfinished fold, which must not be left out.
         folds = [RunFolder(path) for path in sorted(self.path.glob("fold-*/"))]
-        begun = [self] if self.last.is_file() else folds
+        begun = [self] if self.has_training else folds
         if not begun:
             names = sorted(path.name for path in self.path.iterdir())[:_MOST_NAMES]
             raise ModelError(
@@ -190,7 +168,7 @@ class RunFolder:
                 raise ModelError(
                     folder.path,
                     expected="a finished training",
-                    found=f"no {_FINISHED}",
+                    found=f"no {FINISHED}",
                     remedy=f"continue it with `resume`, or give its {LAST} to use it as it is",
                 )
         return [folder.path / folder.finished_facts()["checkpoint"] for folder in begun]
@@ -201,14 +179,14 @@ class RunFolder:
         Raises:
             ModelError, DataError: as ``checkpoints``.
         """
-        tuned = self.inference if self.inference.is_file() else None
+        tuned = self.inference if inference_file(self.inference).exists() else None
         return ModelFiles(tuple(self.checkpoints()), tuned)
 
     # --- its run ---------------------------------------------------------------------------------
 
     def write_run_id(self, run_id: str) -> None:
         """Record under which id the run is tracked."""
-        write_record(self.path / _RUN, {"run_id": run_id})
+        write_record(self.path / RUN, {"run_id": run_id})
 
     def run_id(self) -> str:
         """The id of the run that left the folder; of the run over all folds where it holds them.
@@ -219,11 +197,15 @@ class RunFolder:
         if not self.has_run:
             raise DataError(
                 self.path,
-                expected=f"the folder of a run, with {_RUN}",
-                found=f"no {_RUN}",
+                expected=f"the folder of a run, with {RUN}",
+                found=f"no {RUN}",
                 remedy="give the folder that a training wrote to, or a run id",
             )
-        return read_record(self.path / _RUN, ("run_id",))["run_id"]
+        run_id = read_record(self.path / RUN, ("run_id",))["run_id"]
+        if not _RUN_ID.fullmatch(run_id):
+            # It becomes part of a path.
+            raise record_file(self.path / RUN).damaged(f"run_id: {run_id!r}")
+        return run_id
 
     def any_run_id(self) -> str:
         """The id of the run, or of its first fold; empty where no record names one.
@@ -233,7 +215,7 @@ class RunFolder:
         """
         if self.has_run:
             return self.run_id()
-        with_run = sorted(path.parent for path in self.path.glob(f"fold-*/{_RUN}"))
+        with_run = sorted(path.parent for path in self.path.glob(f"fold-*/{RUN}"))
         return RunFolder(with_run[0]).run_id() if with_run else ""
 
     def registered(self) -> str:
@@ -242,17 +224,19 @@ class RunFolder:
         Raises:
             DataError: a damaged record.
         """
-        known = [path for path in (self.path / _FINISHED, self.path / _ENSEMBLE) if path.is_file()]
-        return str(read_json(known[0]).get("registered", "")) if known else ""
+        if self.is_finished:
+            return self.finished_facts().get("registered", "")
+        file = record_file(self.path / ENSEMBLE)
+        return file.json(_ENSEMBLE_CONTENT).registered if file.exists() else ""
 
     # --- what it started from --------------------------------------------------------------------
 
     def write_initial(self, facts: Mapping[str, str] | None) -> None:
         """Record the model that the training starts from; None starts from random weights."""
         if facts is None:
-            (self.path / _INITIAL).unlink(missing_ok=True)
+            (self.path / INITIAL).unlink(missing_ok=True)
         else:
-            write_record(self.path / _INITIAL, facts)
+            write_record(self.path / INITIAL, facts)
 
     def initial_facts(self) -> dict[str, str]:
         """Name (``initial``) and checksum of the model it started from; empty without one.
@@ -260,8 +244,8 @@ class RunFolder:
         Raises:
             DataError: the record is damaged.
         """
-        path = self.path / _INITIAL
-        return read_record(path, ("initial", "initial_sha256")) if path.is_file() else {}
+        file = record_file(self.path / INITIAL)
+        return read_record(file.path, ("initial", "initial_sha256")) if file.exists() else {}
 
     # --- the ensemble of all folds ---------------------------------------------------------------
 
@@ -273,7 +257,7 @@ class RunFolder:
             registered: version and alias.
         """
         text = json.dumps({"registered": registered, "sha256": dict(content)}, indent=2)
-        write_text(self.path / _ENSEMBLE, text + "\n")
+        write_text(self.path / ENSEMBLE, text + "\n")
 
     def registered_ensemble(self, content: Mapping[str, str]) -> str | None:
         """The version under which these very files are registered; None where they are not.
@@ -281,8 +265,8 @@ class RunFolder:
         Raises:
             DataError: the record is damaged.
         """
-        path = self.path / _ENSEMBLE
-        if not path.is_file():
+        file = record_file(self.path / ENSEMBLE)
+        if not file.exists():
             return None
-        known = read_json(path)
-        return str(known.get("registered")) if known.get("sha256") == dict(content) else None
+        known = file.json(_ENSEMBLE_CONTENT)
+        return known.registered if known.sha256 == dict(content) else None

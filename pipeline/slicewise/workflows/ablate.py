@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from slicewise.config import Config, as_yaml, with_overrides, without_places
 from slicewise.config.variants import BASE, Variants, read_variants
@@ -21,9 +22,11 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import DataError, UsageError
 from slicewise.evaluation.ablation import AblationRow, Variant, ablation_rows, write_ablation
 from slicewise.evaluation.predict_and_score import predict_and_score
+from slicewise.evaluation.results import CONFIG, SCORES, write_run_config
 from slicewise.evaluation.scores import Score, read_scores, write_scores
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.imaging.locking import sole_user
+from slicewise.imaging.own_files import changed_files, write_checksums
 from slicewise.interruption import interruptible
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.budget import plan_run
@@ -31,7 +34,7 @@ from slicewise.segmentation.course import Course
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
-from slicewise.tracking.records import read_json
+from slicewise.tracking.records import record_file
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.workflows.messages import report_set_aside
 from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare
@@ -228,34 +231,33 @@ def _train(config: Config, folder: RunFolder, setup: _Setup) -> None:
     setup.progress.message(f"{folder.path.parent.name}, {folder.path.name}")
     with sole_user(folder.path):
         (folder.path / _FINISHED).unlink(missing_ok=True)
+        folder.reopen()
         plan = plan_run(config, split.train, ())
-        write_text(folder.config, as_yaml(without_places(plan.config)))
+        write_run_config(plan.config, folder.config)
         if plan.warning:
             setup.progress.message(plan.warning)
         training = plan.start(Training(plan.config, split.train, (), str(split.number)))
         started = time.process_time()
         with setup.progress.task("training", plan.config.training.steps) as task:
             training.run(folder.path, _StepObserver(task, training.course))
-        write_text(folder.config, as_yaml(without_places(training.config)))
+        write_run_config(training.config, folder.config)
         cpu_seconds = time.process_time() - started
         setup.score(Predictor.from_checkpoint(folder.last), split, folder)
-        facts = {"key": key, "cpu_seconds": cpu_seconds, "steps": training.progress.step}
-        write_text(folder.path / _FINISHED, json.dumps(facts) + "\n")
+        _finish(folder, _Finished(key, cpu_seconds))
 
 
 def _combine(setup: _Setup, name: str, members: Sequence[str], seed: int) -> None:
     folder = setup.folder(name, seed)
     trained = [setup.folder(member, seed) for member in members]
-    facts = [read_json(item.path / _FINISHED) for item in trained]
-    key = hashlib.sha256("".join(str(item["key"]) for item in facts).encode()).hexdigest()
+    facts = [_finished(item) for item in trained]
+    key = hashlib.sha256("".join(item.key for item in facts).encode()).hexdigest()
     if _is_finished(folder, key):
         return
     setup.progress.message(f"{name}, {folder.path.name}")
     with sole_user(folder.path):
         predictor = Predictor.from_checkpoint(*(item.last for item in trained))
         setup.score(predictor, setup.split(setup.config(members[0], seed)), folder)
-        together = {"key": key, "cpu_seconds": sum(map(_cpu_seconds, trained))}
-        write_text(folder.path / _FINISHED, json.dumps(together) + "\n")
+        _finish(folder, _Finished(key, sum(item.cpu_seconds for item in facts)))
 
 
 def _measured(setup: _Setup, name: str) -> Variant:
@@ -263,12 +265,36 @@ def _measured(setup: _Setup, name: str) -> Variant:
     scores: list[Score] = [score for folder in folders for score in read_scores(folder.scores)]
     members = setup.variants.ensembles.get(name)
     changes = setup.variants.changes[name] if members is None else members
-    seconds = float(np.mean([_cpu_seconds(folder) for folder in folders]))
+    seconds = float(np.mean([_finished(folder).cpu_seconds for folder in folders]))
     return Variant(changes, scores, len(folders), seconds)
 
 
-def _cpu_seconds(folder: RunFolder) -> float:
-    return float(str(read_json(folder.path / _FINISHED)["cpu_seconds"]))
+@dataclass(frozen=True)
+class _Finished:
+    """What ``finished.json`` holds.
+
+    Attributes:
+        key: stands for configuration and cases.
+        cpu_seconds: of the training; of an ensemble, of all its trainings.
+    """
+
+    key: str
+    cpu_seconds: float
+
+
+_FINISHED_CONTENT = TypeAdapter(_Finished)
+
+
+def _finish(folder: RunFolder, facts: _Finished) -> None:
+    """Mark a training as finished, with the checksums of what it left."""
+    text = json.dumps(asdict(facts)) + "\n"
+    write_checksums(folder.path, (CONFIG, SCORES), {_FINISHED: text})
+    write_text(folder.path / _FINISHED, text)
+
+
+def _finished(folder: RunFolder) -> _Finished:
+    path = folder.path / _FINISHED
+    return record_file(path, "remove the file: the training is done again").json(_FINISHED_CONTENT)
 
 
 def _without_validations(config: Config) -> Config:
@@ -295,7 +321,7 @@ def _require_same_folds(name: str, config: Config, base: Config) -> None:
 def _is_finished(folder: RunFolder, key: str) -> bool:
     """Whether exactly this training came to its end here before."""
     try:
-        return read_json(folder.path / _FINISHED).get("key") == key
-    except DataError:
+        return _finished(folder).key == key and not changed_files(folder.path)
+    except (DataError, OSError):
         # None yet, or a damaged one: the training is done again.
         return False

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slicewise.config import Config, as_yaml, without_places
+from slicewise.config import Config
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.fold_cases import FoldCases
 from slicewise.dataset.mask_sources import add_sources
@@ -19,7 +19,7 @@ from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
 from slicewise.evaluation.predict_and_score import ScoredCases, mask_sources, predict_and_score
-from slicewise.evaluation.results import write_results
+from slicewise.evaluation.results import write_results, write_run_config
 from slicewise.evaluation.scores import Score, scores_table
 from slicewise.evaluation.statistics import (
     Distribution,
@@ -190,7 +190,7 @@ def _fit_and_score(
     run = start_run(store, config, name, fold=fold.number, tags=tags)
     with run:
         remember_run(work.path, run.run_id, folder, config)
-        write_text(folder.config, as_yaml(without_places(config)))
+        write_run_config(config, folder.config)
         log_cases(run, cases, config.name)
         begun = time.monotonic()
         baseline = _fitted(options, cases, progress)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from slicewise.config import Config, as_yaml, parse_config
 from slicewise.errors import ModelError, ScanError, UsageError
-from slicewise.evaluation.inference_tuning.inference_file import INFERENCE
-from slicewise.evaluation.results import read_results
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, inference_file
 from slicewise.imaging.files import sha256_of
+from slicewise.imaging.own_files import was_edited
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.inference import Predictor
@@ -125,7 +125,10 @@ def load_predictor(options: ModelOptions, progress: Progress = SILENT) -> Predic
     paths = [(name, path) for name, item in files for path in item.members]
     if options.also:
         _require_different(paths)
-    predictor = ModelFiles(tuple(path for _, path in paths), files[0][1].inference).load()
+    tuned = files[0][1].inference
+    predictor = ModelFiles(tuple(path for _, path in paths), tuned).load()
+    if tuned is not None and was_edited(inference_file(tuned).text()):
+        progress.message(f"{tuned} was edited by hand; masks are made as it says")
     for name, item in files[1:]:
         if item.inference is not None:
             progress.message(
@@ -158,7 +161,7 @@ def _out_of_fold(options: ModelOptions, progress: Progress) -> OutOfFoldModel:
 def _held_out(folder: Path, progress: Progress) -> dict[str, Path]:
     """Each case that a fold of a training held out, to the network of the fold."""
     known: dict[str, Path] = {}
-    for fold in read_results(folder):
+    for fold in RunFolder(folder).results():
         (checkpoint,) = RunFolder(fold.folder).checkpoints()
         known |= {score.case: checkpoint for score in fold.scores}
         if fold.facts and fold.facts.shared_patients:

@@ -12,7 +12,7 @@ from slicewise.config import UNET
 from slicewise.errors import UsageError
 from slicewise.evaluation.caveats import caveats_by_metric
 from slicewise.evaluation.comparison import compare
-from slicewise.evaluation.results import Results, read_results
+from slicewise.evaluation.results import CONFIG, Results
 from slicewise.evaluation.scored_run import ScoredRun, distinct_names
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
@@ -48,7 +48,7 @@ def report_of_run(options: ReportOptions, place: RunPlace, progress: Progress) -
         UsageError: nothing to compare yet, or no baseline where one is named.
         DataError: no run, one without a case in common with the other, or a damaged one.
     """
-    folds = read_results(place.folder)
+    folds = RunFolder(place.folder).results()
     config = folds[0].config
     scores = tuple(score for fold in folds for score in fold.scores)
     report = Report(
@@ -131,6 +131,8 @@ def _notes(options: ReportOptions, folds: Sequence[Results]) -> Iterator[str]:
             )
         else:
             yield "This run did not come to its scores. Let it come to its end, then report again."
+    if any(fold.is_edited for fold in folds):
+        yield f"{CONFIG} of this run was edited by hand: it may differ from what was trained."
     facts = folds[0].facts
     if options.baseline is None and facts is not None and facts.kind == "network":
         place = f"runs/{facts.name}-baseline/fold-{facts.fold}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slicewise.errors import DataError
-from slicewise.evaluation.results import Results, read_results
+from slicewise.evaluation.results import Results
 from slicewise.evaluation.scored_run import ScoredRun
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import find_run
@@ -28,7 +28,7 @@ def find_scores(run: str | Path, work: Path) -> ScoredRun:
     if str(run).endswith(".csv"):
         found = ScoredRun.of_table(Path(run))
     else:
-        found = scores_of(read_results(find_run(run, work).folder))
+        found = scores_of(RunFolder(find_run(run, work).folder).results())
     if not found.scores:
         raise DataError(
             run,

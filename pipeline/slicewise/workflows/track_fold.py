@@ -17,6 +17,7 @@ from slicewise.evaluation.predict_and_score import ScoredCases, mask_path
 from slicewise.evaluation.results import RESULTS, RunFacts
 from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import final_metrics, summarize
+from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.imaging.scan import read_label, read_scan
 from slicewise.reporting.figures.examples import Example, draw_examples
 from slicewise.tracking.run_folder import RunFolder
@@ -76,7 +77,7 @@ def log_results(
     folder: RunFolder,
     more_files: Sequence[Path],
 ) -> None:
-    """Log the final metrics, draw and log the examples, log the files.
+    """Seal the folder, log the final metrics, draw and log the examples, log the files.
 
     Args:
         run: that is open.
@@ -87,12 +88,14 @@ def log_results(
         folder: of the run, with its masks.
         more_files: besides configuration, scores and results.
     """
+    folder.seal()
     run.log_metrics(step, final_metrics(summarize(scored.scores)))
     if shown := _examples(cases.held_out, scored.scores, folder.masks, config):
         title = f"{config.name}, fold {cases.fold.number}: held-out cases, worst to best"
         draw_examples(shown, config.data.labels, folder.examples, title)
         run.log_figure(folder.examples)
-    for path in (folder.config, folder.scores, folder.path / RESULTS, *more_files):
+    written = (folder.config, folder.scores, folder.path / RESULTS, folder.path / CHECKSUMS)
+    for path in (*written, *more_files):
         run.log_artifact(path)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slicewise.config import FOLD_KINDS, Config, load_config
+from slicewise.config import FOLD_KINDS, Config
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
 from slicewise.dataset.work_folder import WorkFolder
@@ -25,6 +25,7 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import sha256_of
+from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import figure
@@ -225,9 +226,12 @@ def _train_all(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -
             )
         scores = [score for result in results for score in result.scored.scores]
         write_scores(scores, folder.scores)
+        folder.seal()
         parent.log_metrics(0, final_metrics(summarize(scores)))
-        parent.log_artifact(folder.scores)
+        for path in (folder.scores, folder.path / CHECKSUMS):
+            parent.log_artifact(path)
         tuning = tune_ensemble(setup, folds, folder, parent)
+        folder.seal()
         registered = _register_ensemble(results, folder, parent)
     lost = [*setup.data.set_aside, *(item for one in results for item in one.scored.set_aside)]
     return TrainingResult(
@@ -252,8 +256,9 @@ def _register_ensemble(results: Sequence[FoldResult], folder: RunFolder, parent:
     content = {path.relative_to(folder.path).as_posix(): sha256_of(path) for path in every}
     registered = folder.registered_ensemble(content)
     if registered is None:
-        config = load_config(results[0].folder.config)
+        config = results[0].folder.read_config()
         scores = [score for result in results for score in result.scored.scores]
         registered = register(parent, files, config, [one.facts for one in results], scores)
         folder.write_ensemble(content, registered)
+    folder.seal()
     return registered

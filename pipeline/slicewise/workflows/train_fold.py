@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from slicewise.config import Config, as_yaml, text_without_places, without_places
+from slicewise.config import Config, text_without_places
 from slicewise.dataset.fold_cases import FoldCases
 from slicewise.dataset.splits import Fold
 from slicewise.dataset.work_folder import WorkFolder
@@ -15,13 +15,12 @@ from slicewise.evaluation.predict_and_score import ScoredCases, shown_patient
 from slicewise.evaluation.results import (
     HISTORY,
     RunFacts,
-    read_results,
     write_losses,
     write_results,
+    write_run_config,
 )
 from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import mean_dice, summarize
-from slicewise.imaging.files import write_text
 from slicewise.imaging.locking import sole_user
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
@@ -147,6 +146,7 @@ def train_fold(
         if setup.resume and folder.is_finished:
             progress.message(f"{folder.path} is finished already")
             return _finished(setup, fold, folder)
+        folder.reopen()
         with _tracked(setup, training.config, fold, folder, parent) as run:
             # Folder and data set may have moved since a training began.
             remember_run(setup.work.path, run.run_id, folder, setup.config)
@@ -210,7 +210,7 @@ def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Trai
     progress.message(plan.summary())
     if plan.warning:
         progress.message(plan.warning)
-    write_text(folder.config, as_yaml(without_places(plan.config)))
+    write_run_config(plan.config, folder.config)
     initial = setup.initial
     if initial is None:
         return plan.start(Training(plan.config, train, val, str(fold.number)))
@@ -224,7 +224,7 @@ def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progr
     with progress.task("training", steps, completed=training.progress.step) as task:
         done = training.run(folder.path, RunObserver(progress, task, run, training.course))
     # With the steps that a budget in minutes had time for.
-    write_text(folder.config, as_yaml(without_places(training.config)))
+    write_run_config(training.config, folder.config)
     write_losses(folder.losses, done.losses)
     share = done.data_seconds / max(done.step_seconds, 1e-9)
     progress.message(
@@ -261,7 +261,7 @@ def _tracked(
 
 def _finished(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> FoldResult:
     known = folder.finished_facts()
-    (results,) = read_results(folder.path)
+    (results,) = folder.results()
     assert results.facts is not None
     scores = [replace(score, patient=setup.patient_of(score.case)) for score in results.scores]
     if any(ours.patient != was.patient for ours, was in zip(scores, results.scores, strict=True)):
@@ -270,6 +270,7 @@ def _finished(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> FoldResult
             f"they are replaced by those of {setup.work.path}"
         )
         write_scores(scores, folder.scores)
+        folder.seal_again()
     scored = ScoredCases(scores, {}, [])
     registered = known.get("registered", "")
     return FoldResult(folder, fold, scored, results.facts, known.get("run", ""), registered)

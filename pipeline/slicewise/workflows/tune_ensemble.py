@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from slicewise.dataset.splits import Fold
-from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, read_evidence
+from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
 from slicewise.evaluation.inference_tuning.inference_file import write_inference
 from slicewise.evaluation.inference_tuning.options import is_configured
 from slicewise.evaluation.inference_tuning.tuning import (
@@ -56,10 +56,11 @@ def tune_ensemble(
 def _evidence(setup: TrainingSetup, fold: Fold, folder: RunFolder) -> list[CaseEvidence]:
     """The evidence of a fold; collected now where an earlier version left none."""
     own = folder.fold(fold.number)
-    if not own.evidence.is_file():
+    if not own.evidence.exists():
         setup.progress.message(
             f"{own.path} has no {own.evidence.name}: predicting its held-out cases again"
         )
         predict_held_out(setup, setup.cases_of(fold), own)
-    found = read_evidence(own.path, setup.config.data.labels)
+        own.seal_again()
+    found = own.read_evidence(setup.config.data.labels)
     return [replace(case, patient=setup.patient_of(case.case)) for case in found]

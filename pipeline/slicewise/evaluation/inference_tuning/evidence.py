@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from slicewise.errors import DataError, file_problem
 from slicewise.evaluation.inference_tuning.options import POSTPROCESSING, TEMPERATURES
 from slicewise.imaging.files import write_text
+from slicewise.imaging.own_files import OwnFile
 
 EVIDENCE = "evidence.jsonl"
 """Lies in the folder of a fold."""
@@ -92,22 +92,16 @@ def read_evidence(folder: Path, structures: Collection[str]) -> list[CaseEvidenc
     Raises:
         DataError: no such file, a damaged one, or one about other structures or options.
     """
-    path = folder / EVIDENCE
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        found = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
-        raise _damaged(path, found) from None
-    cases = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            case = _LINE.validate_json(line)
-        except ValidationError as error:
-            fault = error.errors()[0]["msg"]
-            raise _damaged(path, f"line {number}: {fault[:100]}") from None
+    file = OwnFile(
+        folder / EVIDENCE,
+        f"one line of JSON per held-out case, format {FORMAT}, as training writes it",
+        "remove the file and continue the training of all folds with `resume`: the held-out cases "
+        "of this fold are predicted once more",
+    )
+    cases = file.json_lines(_LINE)
+    for number, case in enumerate(cases, start=1):
         if fault := _misfit(case, structures):
-            raise _damaged(path, f"line {number}: {fault}")
-        cases.append(case)
+            raise file.damaged(fault, number)
     return cases
 
 
@@ -125,13 +119,3 @@ def _misfit(case: CaseEvidence, structures: Collection[str]) -> str:
         return f"figures at other than {len(TEMPERATURES)} temperatures"
     unknown = {name for item in found for name in item.changed} - set(POSTPROCESSING)
     return f"unknown options {sorted(unknown)}" if unknown else ""
-
-
-def _damaged(path: Path, found: str) -> DataError:
-    return DataError(
-        path,
-        expected=f"one line of JSON per held-out case, format {FORMAT}, as training writes it",
-        found=found,
-        remedy="remove the file and continue the training of all folds with `resume`: the "
-        "held-out cases of this fold are predicted once more",
-    )

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from slicewise.config import Config, InferenceSection, as_yaml, parse_config
-from slicewise.errors import ConfigError, ConfigErrors, file_problem
 from slicewise.imaging.files import write_text
+from slicewise.imaging.own_files import EDITED, OwnFile
 
 INFERENCE = "inference.yaml"
 """Lies in the folder of all folds: how their ensemble makes masks."""
@@ -16,6 +16,8 @@ _KEY = "inference"
 _HEADER = f"""\
 # Tuned on held-out cases; inference_tuning.csv has all that was tried. `slicewise predict` follows
 # this file when it is given the folder. As section {_KEY} of a configuration it means the same.
+# To change it on purpose, end the file with the line
+#   {EDITED}
 """
 
 
@@ -37,15 +39,13 @@ def read_inference(path: Path, config: Config) -> InferenceSection:
         config: of the model, whose structures the section may name.
 
     Raises:
-        ConfigErrors: unreadable, another content, unknown keys or structures; each with its line.
+        DataError: the file is damaged, or was changed since it was written.
+        ConfigErrors: unknown keys or structures in a file that a person edited, with their lines.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = file_problem(error) if isinstance(error, OSError) else "not UTF-8 text"
-        raise _foreign(path, problem) from None
+    file = inference_file(path)
+    text = file.text()
     if not any(line.startswith(f"{_KEY}:") for line in text.splitlines()):
-        raise _foreign(path, f"no section {_KEY}")
+        raise file.damaged(f"no section {_KEY}")
     # The file comes first, so that its lines keep their numbers in messages.
     rest = yaml.safe_load(as_yaml(config))
     del rest[_KEY]
@@ -53,11 +53,11 @@ def read_inference(path: Path, config: Config) -> InferenceSection:
     return parse_config(whole, str(path), trained=True).inference
 
 
-def _foreign(path: Path, found: str) -> ConfigErrors:
-    mistake = ConfigError(
+def inference_file(path: Path) -> OwnFile:
+    """The file of the tuned inference."""
+    return OwnFile(
         path,
-        expected=f"the section {_KEY}, as `slicewise train --fold all` writes it",
-        found=found,
-        remedy="restore the file, or remove it to predict without tuned inference",
+        f"the section {_KEY}, as `slicewise train --fold all` wrote it",
+        "restore the file from a copy, or tune again by `slicewise train --fold all --resume`; if "
+        f"you changed it on purpose, end it with the line {EDITED}",
     )
-    return ConfigErrors([mistake])
