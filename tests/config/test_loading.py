@@ -124,6 +124,7 @@ def test_the_same_key_in_two_sections_is_no_duplicate() -> None:
     assert (config.inference.batch_size, config.training.batch_size) == (1, 32)
 
 
+@pytest.mark.fault(91, "E")
 def test_python_objects_are_not_loaded(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     mistake = only_mistake(MINIMAL + f"seed: !!python/object/apply:os.mkdir ['{canary}']\n")
@@ -132,6 +133,7 @@ def test_python_objects_are_not_loaded(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
+@pytest.mark.fault(91, "E")
 def test_python_objects_on_the_command_line_are_not_loaded(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     option = f"seed=!!python/object/apply:os.mkdir ['{canary}']"
@@ -139,10 +141,12 @@ def test_python_objects_on_the_command_line_are_not_loaded(tmp_path: Path) -> No
     assert not canary.exists()
 
 
+@pytest.mark.fault(92, "E")
 def test_targets_are_unknown_keys() -> None:
     assert only_mistake(MINIMAL + "network: {_target_: os.system}\n").found == "'_target_'"
 
 
+@pytest.mark.fault(92, "E")
 @pytest.mark.parametrize("value", ["$HOME/scans", "$import os", "/data/${oc.env:HOME}"])
 def test_expressions_are_refused(value: str) -> None:
     mistake = only_mistake(MINIMAL.replace("scans", f"'{value}'"))

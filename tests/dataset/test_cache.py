@@ -351,14 +351,35 @@ def test_a_failing_disk_leaves_no_entry(
     assert len(prepared(experiment, work).cases) == 1
 
 
+@pytest.mark.fault(101, "W")
 @pytest.mark.usefixtures("serial")
-def test_a_damaged_entry_is_made_again(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "points.npy", "facts.json"])
+@pytest.mark.parametrize("damage", ["bit", "empty", "gone", "folder"])
+def test_a_damaged_entry_is_made_again(pair: Pair, tmp_path: Path, name: str, damage: str) -> None:
     experiment, work = config(pair("a")), tmp_path / "work"
     (case,) = prepared(experiment, work).cases
-    whole = case.image.copy()
-    (case.folder / "image.npy").write_bytes(b"")
+    assert not case.is_renewed
+    path = case.folder / name
+    whole = path.read_bytes()
+    spoil(path, damage)
     (again,) = prepared(experiment, work).cases
-    np.testing.assert_array_equal(again.image, whole)
+    assert again.is_renewed
+    assert path.read_bytes() == whole
+    (third,) = prepared(experiment, work).cases
+    assert not third.is_renewed
+
+
+def spoil(path: Path, damage: str) -> None:
+    """Damage a file of an entry."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.unlink()
+    if damage == "bit":
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.touch()
+    elif damage == "folder":
+        path.mkdir()
 
 
 @pytest.mark.usefixtures("serial")

@@ -52,6 +52,12 @@ def counted(path: Path, expression: str) -> str:
     return f"(__import__('os').write({opened}, b'x'), {expression})[1]"
 
 
+@pytest.mark.fault(111, "E")
+def test_more_workers_than_fit_into_memory() -> None:
+    with pytest.raises(UsageError, match="1,000,000 processes, which need at least 100,000 GB"):
+        chosen_workers(1_000_000)
+
+
 @pytest.mark.fault(74, "Q")
 def test_faults_stay_with_their_items(tmp_path: Path) -> None:
     marks = tmp_path / "marks"

@@ -6,6 +6,7 @@ import os
 import pickle
 import zipfile
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,7 @@ def test_nothing_is_left_beside_it(saved: Path) -> None:
     assert [item.name for item in saved.parent.iterdir()] == [saved.name]
 
 
+@pytest.mark.fault(75, "E")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_changed_bit_is_found(saved: Path, data: st.DataObject) -> None:
@@ -100,6 +102,7 @@ def test_any_changed_bit_is_found(saved: Path, data: st.DataObject) -> None:
         load_checkpoint(damaged)
 
 
+@pytest.mark.fault(75, "E")
 def test_a_changed_bit_in_every_member_is_found(saved: Path, tmp_path: Path) -> None:
     whole = saved.read_bytes()
     with zipfile.ZipFile(saved) as archive:
@@ -149,6 +152,7 @@ def test_missing_file_is_no_model(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "model.pt")
 
 
+@pytest.mark.fault(75, "E")
 @pytest.mark.parametrize(("name", "sibling"), [("last.pt", "best.pt"), ("best.pt", "last.pt")])
 def test_remedy_offers_the_sibling_that_exists(tmp_path: Path, name: str, sibling: str) -> None:
     (tmp_path / name).write_bytes(b"")
@@ -171,6 +175,7 @@ class Touches:
         return os.mkdir, (str(self.canary),)
 
 
+@pytest.mark.fault(90, "E")
 @pytest.mark.parametrize("sealed", [False, True])
 def test_code_in_the_file_never_runs(tmp_path: Path, sealed: bool) -> None:
     path, canary = tmp_path / "model.pt", tmp_path / "canary"
@@ -183,6 +188,7 @@ def test_code_in_the_file_never_runs(tmp_path: Path, sealed: bool) -> None:
     assert not canary.exists()
 
 
+@pytest.mark.fault(90, "E")
 def test_code_in_a_bare_pickle_never_runs(tmp_path: Path) -> None:
     path, canary = tmp_path / "model.pt", tmp_path / "canary"
     path.write_bytes(pickle.dumps(Touches(canary)))
@@ -226,6 +232,21 @@ def test_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monkey
         save_checkpoint(a_checkpoint(), saved)
     assert saved.read_bytes() == before
     assert [item.name for item in saved.parent.iterdir()] == [saved.name]
+
+
+@pytest.mark.fault(100, "E")
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers(tmp_path: Path, value: float) -> None:
+    checkpoint = a_checkpoint()
+    name = next(name for name, item in checkpoint.model.items() if item.is_floating_point())
+    spoilt = checkpoint.model[name].clone()
+    spoilt.flatten()[-1] = value
+    path = tmp_path / "model.pt"
+    save_checkpoint(replace(checkpoint, model=checkpoint.model | {name: spoilt}), path)
+    with pytest.raises(CheckpointError, match="NaN or infinite") as caught:
+        load_checkpoint(path)
+    assert caught.value.where == str(path)
+    assert name in caught.value.found
 
 
 def test_weights_go_into_the_network_that_fits() -> None:

@@ -238,6 +238,35 @@ def test_voxels_that_are_no_numbers(make_config: MakeConfig, value: float) -> No
     assert caught.value.where == "scan"
 
 
+class Overflows(nn.Module):
+    """Answers with a logit that is no number in one pixel of one slice."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+        self.calls = 0
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        logits = windows[:, :1].clone()
+        logits[0, 0, 0, 0] = self.value if self.calls == 1 else 0.0
+        self.calls += 1
+        return logits
+
+
+@pytest.mark.fault(100, "E")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("mirror_axes", [(), ("up_down",)])
+def test_no_mask_of_values_that_are_no_numbers(
+    make_config: MakeConfig, value: float, mirror_axes: tuple[str, ...]
+) -> None:
+    config = make_config(inference={"batch_size": 2, "mirror_axes": mirror_axes})
+    member = Member(Overflows(value), config, name="fold-3/last.pt")
+    scan, _ = phantom()
+    with pytest.raises(ScanError, match=r"NaN or infinite values.*by fold-3/last\.pt") as caught:
+        Predictor(config, [member], CPU).predict(scan)
+    assert caught.value.where == scan.name
+
+
 def saved(config: Config, path: Path, seed: int) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)

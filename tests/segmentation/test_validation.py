@@ -11,6 +11,7 @@ from torch import nn
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
+from slicewise.errors import TrainingError
 from slicewise.segmentation.validation import ValidationScore, validate
 
 MakeConfig = Callable[..., Config]
@@ -70,6 +71,23 @@ def test_a_structure_that_no_case_has_is_left_out(
     assert score.dice["first"] == 0
     assert math.isnan(score.dice["ghost"])
     assert score.mean == 0
+
+
+class Overflows(nn.Module):
+    """Answers with a number that is none."""
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(windows, torch.inf)
+
+
+@pytest.mark.fault(100, "E")
+def test_values_that_are_no_numbers(
+    make_config: MakeConfig, two_class_cases: Sequence[CachedCase]
+) -> None:
+    config = make_config(data={"labels": {"first": 4, "second": 9}})
+    with pytest.raises(TrainingError, match="computed in float32") as caught:
+        validate(Overflows(), two_class_cases, config, CPU)
+    assert two_class_cases[0].name in caught.value.where
 
 
 def test_mean_of_structures() -> None:

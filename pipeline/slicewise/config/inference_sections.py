@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from slicewise.config.base import MirrorAxis, NonNegativeFloat, Positive, PositiveFloat, Section
+from slicewise.config.base import MirrorAxis, NonNegativeFloat, PositiveFloat, Section
 
 
 class PostprocessingSection(Section):
@@ -46,7 +46,7 @@ class InferenceSection(Section):
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Fraction of a sliding window that overlaps the next; used for slices larger than the
     window."""
-    batch_size: Positive = 64
+    batch_size: Annotated[int, Field(gt=0, le=65536)] = 64
     """Number of slices or windows in a batch."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
     """Axes along which the scan is mirrored for test-time augmentation; only useful when training

@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from slicewise.config.base import Positive, Section
+from slicewise.config.base import MOST_LEVELS, Positive, Section
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
-Levels = Annotated[tuple[Positive, ...], Field(min_length=2)]
+Levels = Annotated[tuple[Positive, ...], Field(min_length=2, max_length=MOST_LEVELS)]
+Blocks = Annotated[int, Field(gt=0, le=64)]
 _GROUPS = 8
 
 
@@ -28,9 +29,14 @@ class SegResNetOptions(MonaiOptions):
 
     init_filters: Positive = 32
     """Channels of the first level; they double with each level."""
-    blocks_down: Levels = (1, 2, 2, 4)
+    blocks_down: Annotated[tuple[Blocks, ...], Field(min_length=2, max_length=MOST_LEVELS)] = (
+        1,
+        2,
+        2,
+        4,
+    )
     """Residual blocks of each level of the encoder."""
-    blocks_up: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 1, 1)
+    blocks_up: Annotated[tuple[Blocks, ...], Field(min_length=1)] = (1, 1, 1)
     """Residual blocks of each level of the decoder, one level fewer."""
     norm: Literal["group", "batch", "instance"] = "group"
     """Normalisation; ``group`` has 8 groups."""
@@ -108,7 +114,7 @@ class FlexibleUNetOptions(MonaiOptions):
 class DynUNetOptions(MonaiOptions):
     """The U-Net of nnU-Net (Isensee et al., Nature Methods 2021)."""
 
-    filters: Annotated[tuple[Positive, ...], Field(min_length=3)] = (
+    filters: Annotated[tuple[Positive, ...], Field(min_length=3, max_length=MOST_LEVELS)] = (
         32,
         64,
         128,

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from slicewise.config.base import (
+    MOST_LEVELS,
     Fraction,
     MirrorAxis,
     NonNegativeFloat,
@@ -63,7 +64,7 @@ class NetworkSection(Section):
     """Network: ``unet``, or another installed network, whose keys are under ``options``."""
     options: SerializeAsAny[Section] = Field(default_factory=NoOptions, validate_default=True)
     """Options of a network other than ``unet``."""
-    features: tuple[Positive, ...] = (64, 128, 256, 512)
+    features: Annotated[tuple[Positive, ...], Field(max_length=MOST_LEVELS)] = (64, 128, 256, 512)
     """Channels of each level, from the highest resolution to the lowest."""
     normalization: Literal["batch", "instance"] = "batch"
     """Normalisation after each convolution."""
@@ -75,7 +76,7 @@ class NetworkSection(Section):
     """Whether each double convolution adds its input to its output."""
     deep_supervision: bool = False
     """Whether the loss includes auxiliary outputs of the levels between the first and the last."""
-    context_slices: Annotated[int, Field(ge=0)] = 1
+    context_slices: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Adjacent slices on either side that are additional input channels."""
     window: tuple[Positive, Positive] = (256, 256)
     """Height and width of the input; larger slices are divided into windows of this size."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -32,12 +33,14 @@ class CachedCase:
         patient: of the case.
         key: digest of sources, reading and preprocessing sections and format version.
         folder: of the arrays.
+        is_renewed: whether an entry was there and had to be made again.
     """
 
     name: str
     patient: str
     key: str
     folder: Path
+    is_renewed: bool = False
 
     @cached_property
     def image(self) -> NDArray[np.float16]:
@@ -104,8 +107,8 @@ def prepare(
 ) -> Iterator[tuple[str, CachedCase | ScanError]]:
     """Preprocess all labelled cases into the cache; yield the name and result of each.
 
-    Cached cases are only read to compute their checksum. An unusable scan yields its error. Pass
-    the results to ``collect``.
+    Cached cases are only read to compute their checksums; a damaged entry is made again. An
+    unusable scan yields its error. Pass the results to ``collect``.
     """
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config, folder) for case in catalogue.labelled]
@@ -185,10 +188,20 @@ def _prepare_case(task: _Task) -> CachedCase:
             remedy="correct its path or permissions",
         ) from None
     folder = task.root / key[:2] / key
-    if not is_whole(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+    found = os.path.lexists(folder)
+    is_renewed = found and not is_whole(folder)
+    if is_renewed:
+        _remove(folder)
+    if is_renewed or not found:
         store(folder, *_slices(task))
-    return CachedCase(task.case.name, task.case.patient, key, folder)
+    return CachedCase(task.case.name, task.case.patient, key, folder, is_renewed)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFacts]:

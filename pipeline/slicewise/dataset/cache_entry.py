@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from slicewise.dataset.measurements import Measurements
-from slicewise.errors import OutputError, file_problem
+from slicewise.errors import DataError, OutputError, file_problem
 from slicewise.imaging.files import part_prefix
+from slicewise.imaging.own_files import changed_files, read_checksums, write_checksums
 
 _ARRAYS = ("image.npy", "label.npy", "points.npy")
 _FACTS = "facts.json"
@@ -47,14 +48,16 @@ _CONTENT = TypeAdapter(CaseFacts)
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether an entry is complete; its files may be empty after a power failure."""
-    if not folder.exists():
-        return False
+    """Whether an entry has all of its files, and every byte of them is as it was written.
+
+    A power failure may leave empty files, and a disk that ages may change bits of old ones.
+    """
     try:
-        for name in _ARRAYS:
-            np.load(folder / name, mmap_mode="r")
+        if read_checksums(folder).keys() != {*_ARRAYS, _FACTS} or changed_files(folder):
+            return False
+        # An earlier version wrote other facts.
         CaseFacts.read(folder)
-    except (OSError, ValueError, LookupError, EOFError):
+    except (DataError, OSError, ValueError, LookupError):
         return False
     return True
 
@@ -75,6 +78,7 @@ def store(
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 np.save(temporary / name, array)
             (temporary / _FACTS).write_bytes(_CONTENT.dump_json(facts))
+            write_checksums(temporary, (*_ARRAYS, _FACTS))
             temporary.rename(folder)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -14,6 +14,7 @@ from itertools import islice
 from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
+import psutil
 from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, UsageError
@@ -26,6 +27,8 @@ from slicewise.imaging.child_processes import (
 from slicewise.imaging.memory import MemoryShortageError, be_ended_first, within_memory
 from slicewise.progress import Progress, tracked
 
+_WORKER_BYTES = 100_000_000
+"""Memory of a worker that does nothing yet, libraries that are shared with others left out."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -45,10 +48,19 @@ def chosen_workers(workers: int | None) -> int:
     """The number of worker processes that was asked for; None takes as many as there are cores.
 
     Raises:
-        UsageError: less than one.
+        UsageError: less than one, or more than fit into memory.
     """
     if workers is None:
         return default_workers()
+    needed, available = workers * _WORKER_BYTES, psutil.virtual_memory().total
+    if needed > available:
+        raise UsageError(
+            f"`workers` {workers}",
+            expected=f"worker processes that fit into the memory of this machine, "
+            f"{available / 1e9:,.1f} GB",
+            found=f"{workers:,} processes, which need at least {needed / 1e9:,.0f} GB",
+            remedy="lower the number, or leave it out: there is one worker for each core then",
+        )
     if workers < 1:
         raise UsageError(
             "`workers`",

@@ -91,8 +91,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         ModelError: there is no such file.
-        CheckpointError: the file is damaged, is no checkpoint, or holds more than plain values, or
-            its network comes with a package that is not installed.
+        CheckpointError: the file is damaged, is no checkpoint, holds more than plain values or
+            weights that are no finite numbers, or its network comes with a package that is not
+            installed.
     """
     try:
         with path.open("rb") as source:
@@ -106,6 +107,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except OSError as error:
         raise _damaged(path, file_problem(error)) from error
     checkpoint = _checkpoint(content, path)
+    _require_numbers(checkpoint.model, path)
     _require_network(checkpoint, path)
     return checkpoint
 
@@ -240,6 +242,22 @@ def _checkpoint(content: object, path: Path) -> Checkpoint:
         case {"format": int(version)} if version != FORMAT:
             raise _damaged(path, f"format {version}, which another version of slicewise wrote")
     raise _damaged(path, "a file without the parts of a checkpoint")
+
+
+def _require_numbers(model: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights from which every mask would be empty."""
+    spoilt = [
+        name
+        for name, value in model.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if spoilt:
+        raise CheckpointError(
+            path,
+            expected="weights that are finite numbers",
+            found=f"NaN or infinite values in {_shortened('parameters', spoilt)}",
+            remedy=_remedy(path) + ", with a lower training.learning_rate",
+        )
 
 
 def _require_network(checkpoint: Checkpoint, path: Path) -> None:

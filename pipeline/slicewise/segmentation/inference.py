@@ -35,7 +35,7 @@ from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction
-from slicewise.segmentation.sliding_window import SliceObserver, predict_views
+from slicewise.segmentation.sliding_window import NoFiniteLogitsError, SliceObserver, predict_views
 from slicewise.segmentation.training_profile import TrainingProfile, read_profile
 from slicewise.segmentation.unlikeness import Unlikeness
 
@@ -48,11 +48,13 @@ class Member:
         network: in evaluation mode.
         config: of its training.
         profile: of the scans that it was trained on; None where it is not known.
+        name: of its checkpoint and the folder that it lies in, for errors.
     """
 
     network: nn.Module
     config: Config
     profile: TrainingProfile | None = None
+    name: str = "the network"
 
     @cached_property
     def features(self) -> BottomFeatures:
@@ -92,7 +94,10 @@ class Predictor:
             if members:
                 _require_same_task(members[0].config, config, item)
             network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
-            members.append(Member(network, config, read_profile(checkpoint, str(item))))
+            profile = read_profile(checkpoint, str(item))
+            # The rest of the path would tell the client of a service about its machine.
+            name = f"{item.parent.name}/{item.name}"
+            members.append(Member(network, config, profile, name))
         device = _device([member.config for member in members])
         on_device = [
             replace(
@@ -131,7 +136,8 @@ class Predictor:
             Label values on the grid of the first contrast, after post-processing.
 
         Raises:
-            ScanError: NaN voxels, or another number of contrasts than the model was trained on.
+            ScanError: NaN voxels, another number of contrasts than the model was trained on, or a
+                network that answers with values that are no numbers.
         """
         del case
         scan = contrasts[0]
@@ -144,7 +150,8 @@ class Predictor:
                 remedy="give one volume per contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels
-        seen, views = self._seen(contrasts, _Work(len(self.members), task))  # (K, X, Y, Z)
+        work = _Work(len(self.members), task, scan.name)
+        seen, views = self._seen(contrasts, work)  # (K, X, Y, Z)
         calibrated = with_temperature(seen, inference.temperature).numpy()
         rough = label_map(scan, calibrated, labels, inference.slice_exclusive)
         mask = postprocess(rough, labels, inference.postprocessing)
@@ -197,15 +204,20 @@ class Predictor:
         """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
         config = member.config.model_copy(update={"inference": self.config.inference})
         volume = image.as_tensor()
+
+        def predict(volume: torch.Tensor) -> torch.Tensor:
+            network = member.network
+            try:
+                return predict_views(network, volume, axes, config, self.device, on_slices)
+            except NoFiniteLogitsError as error:
+                raise _spoilt(error, work.scan, member.name) from None
+
         places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
         slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
         on_slices = work.of_member(slices)
-        seen = predict_views(member.network, volume, axes, config, self.device, on_slices)
+        seen = predict(volume)
         for place in places:
-            mirrored = volume.flip(place)
-            seen = seen + predict_views(
-                member.network, mirrored, axes, config, self.device, on_slices
-            ).flip(place)
+            seen = seen + predict(volume.flip(place)).flip(place)
         return seen / (1 + len(places))
 
 
@@ -222,9 +234,10 @@ class _View:
 class _Work:
     """What the members do to a scan, in equal shares, whatever their slices cost."""
 
-    def __init__(self, members: int, task: Task) -> None:
+    def __init__(self, members: int, task: Task, scan: str) -> None:
         self.members = members
         self.task = task
+        self.scan = scan
         self.done = 0.0
 
     def of_member(self, slices: int) -> SliceObserver:
@@ -235,6 +248,15 @@ class _Work:
             self.task.update(min(self.done, 1.0))
 
         return count
+
+
+def _spoilt(error: NoFiniteLogitsError, scan: str, member: str) -> NoFiniteLogitsError:
+    return NoFiniteLogitsError(
+        scan,
+        expected=error.expected,
+        found=f"{error.found} by {member}",
+        remedy=error.remedy,
+    )
 
 
 def _with_background(probabilities: torch.Tensor) -> torch.Tensor:

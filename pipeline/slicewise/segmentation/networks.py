@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from slicewise.config import NETWORKS, UNET, Config
 from slicewise.errors import ConfigError, ScanError
+from slicewise.segmentation.memory_needs import require_memory_for_weights
 from slicewise.segmentation.unet import UNet
 
 
@@ -102,8 +103,16 @@ def build_network(config: Config) -> SegmentationNetwork:
     """Build the network that a configuration names, with random weights.
 
     Raises:
-        ConfigError: the network of another package refuses its options.
+        ConfigError: the network of another package refuses its options, or the weights cannot fit
+            into the memory of this machine.
     """
+    if config.network.name == UNET or config.network.name in NETWORKS.own:
+        # A network of another package may not be able to exist without memory.
+        require_memory_for_weights(lambda: _build(config), config)
+    return _build(config)
+
+
+def _build(config: Config) -> SegmentationNetwork:
     section = config.network
     if section.name == UNET:
         return UNet.from_config(config)

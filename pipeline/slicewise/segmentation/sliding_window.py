@@ -11,7 +11,13 @@ from torch import nn
 from slicewise.config import Config
 from slicewise.dataset.preprocessing import from_slices, to_slices
 from slicewise.dataset.sampling import with_context
+from slicewise.errors import ScanError
 from slicewise.segmentation.device import autocast, memory_format_of, resolve_precision
+
+
+class NoFiniteLogitsError(ScanError):
+    """A network answered a scan with NaN or infinite values, from which no mask can be made."""
+
 
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""
@@ -75,6 +81,9 @@ def predict_slices(
 
     Returns:
         Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
+
+    Raises:
+        NoFiniteLogitsError: the weights are damaged, or numbers overflow in a short format.
     """
     inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
     return predict_inputs(network, inputs, config, device, on_windows, on_slices)
@@ -92,10 +101,13 @@ def predict_inputs(
     """``predict_slices`` for slices that have their context already, shape (D, C', H, W)."""
     precision = resolve_precision(config.training, device)
     memory_format = memory_format_of(config.training)
+    # Stays on the device: asking after each window would make a GPU wait.
+    finite = torch.ones((), dtype=torch.bool, device=device)
 
     def probabilities(windows: torch.Tensor, places: Places) -> torch.Tensor:
         with autocast(precision, device):
             logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
+        finite.logical_and_(logits.isfinite().all())
         predicted = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
         if on_windows is not None:
             on_windows(places, predicted)
@@ -116,7 +128,19 @@ def predict_inputs(
         blended.append(torch.as_tensor(seen).cpu())
         if on_slices is not None:
             on_slices(len(batch))
+        if not finite:
+            raise _no_finite_logits(precision)
     return torch.cat(blended)
+
+
+def _no_finite_logits(precision: str) -> NoFiniteLogitsError:
+    return NoFiniteLogitsError(
+        "network",
+        expected="finite values from the network",
+        found=f"NaN or infinite values, computed in {precision}",
+        remedy="check the voxel values with `slicewise check`; where they are as usual, train "
+        "again with training.precision=float32 or a lower training.learning_rate",
+    )
 
 
 def classes_of(probabilities: torch.Tensor) -> torch.Tensor:

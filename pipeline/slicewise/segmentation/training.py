@@ -28,6 +28,7 @@ from slicewise.segmentation.device import autocast, choose_device, in_memory_for
 from slicewise.segmentation.finetuning import start_from
 from slicewise.segmentation.losses import SegmentationLoss
 from slicewise.segmentation.memory import memory_for_training
+from slicewise.segmentation.memory_needs import require_memory_for_training
 from slicewise.segmentation.networks import build_network, init_output_bias
 from slicewise.segmentation.optimization import Optimization
 from slicewise.segmentation.seeding import seed_of_step, seeded
@@ -89,6 +90,7 @@ class Training:
         self.train_cases, self.val_cases = train, val
         self.fold = fold
         self.device = choose_device(section.device)
+        require_memory_for_training(config, self.device)
         self.progress = TrainingProgress()
         with seeded(config.seed, torch.device("cpu")):
             network = build_network(config)

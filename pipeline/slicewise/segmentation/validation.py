@@ -14,8 +14,14 @@ from torch import nn
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import stack_axes
+from slicewise.errors import TrainingError
 from slicewise.metrics.overlap import overlap
-from slicewise.segmentation.sliding_window import SliceObserver, classes_of, predict_views
+from slicewise.segmentation.sliding_window import (
+    NoFiniteLogitsError,
+    SliceObserver,
+    classes_of,
+    predict_views,
+)
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -72,6 +78,9 @@ def validate(
         device: where the network is.
         is_late: whether time is up; the case that is being predicted is then left out.
         least: number of cases that are scored in any case.
+
+    Raises:
+        TrainingError: the network answers with values that are no numbers.
     """
 
     def look_at_clock(_: int) -> None:
@@ -105,8 +114,17 @@ def _predicted(
     """Classes (D, H, W) of a case."""
     stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
     axes = stack_axes(config.preprocessing)
-    probabilities = predict_views(network, stack, axes, config, device, on_slices)  # (K, D, H, W)
-    predicted: NDArray[np.uint8] = classes_of(probabilities[None])[0].numpy()
+    try:
+        probabilities = predict_views(network, stack, axes, config, device, on_slices)
+    except NoFiniteLogitsError as error:
+        raise TrainingError(
+            f"validation on {case.name}",
+            expected=error.expected,
+            found=error.found,
+            remedy="lower training.learning_rate or set training.precision to float32; the last "
+            "checkpoint is intact",
+        ) from None
+    predicted: NDArray[np.uint8] = classes_of(probabilities[None])[0].numpy()  # (D, H, W)
     return predicted
 
 

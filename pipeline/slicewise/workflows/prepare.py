@@ -16,6 +16,8 @@ from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 
+_RENEWED = "damaged slices in the cache, or slices of an earlier version, were made again"
+
 
 @dataclass(frozen=True)
 class PrepareOptions:
@@ -80,5 +82,7 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
     cache = work / "cache"
     report_notes(progress, catalogue.notes)
     report_set_aside(progress, prepared.set_aside, cache / config.name / "quarantine.jsonl")
+    renewed = [case.name for case in prepared.cases if case.is_renewed]
+    report_warnings(progress, {name: [_RENEWED] for name in renewed})
     report_warnings(progress, {case.name: case.warnings for case in prepared.cases})
     return PreparedData(catalogue, prepared, cache)

@@ -1,0 +1,87 @@
+"""Refuses networks and batches that cannot fit into memory, before any of it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import torch
+from torch import nn
+
+from slicewise.config import UNET, Config
+from slicewise.errors import ConfigError
+
+_BYTES = 4
+"""Of a float32."""
+_MAPS = 2
+"""Feature maps at full resolution that a training step keeps, at the very least."""
+_TOO_MANY = float("inf")
+
+
+def require_memory_for_weights(build: Callable[[], nn.Module], config: Config) -> None:
+    """Refuse a network whose weights cannot fit into the memory of this machine.
+
+    Args:
+        build: makes the network; called once, with tensors that take no memory.
+        config: that names it.
+
+    Raises:
+        ConfigError: with the memory that the weights would need.
+    """
+    needed = _BYTES * _parameters(build)
+    available = psutil.virtual_memory().total
+    if needed > available:
+        is_unet = config.network.name == UNET
+        raise ConfigError(
+            "network.features" if is_unet else "network.options",
+            expected=f"a network that fits into the memory of this machine, {_gb(available)}",
+            found=f"weights of {_gb(needed)}",
+            remedy="use fewer channels",
+        )
+
+
+def require_memory_for_training(config: Config, device: torch.device) -> None:
+    """Refuse batches of training that cannot fit into the memory of the device.
+
+    Raises:
+        ConfigError: with the memory that one batch would need.
+    """
+    network, batch_size = config.network, config.training.batch_size
+    height, width = network.window
+    kept = _MAPS * network.features[0] if network.name == UNET else 0
+    channels = config.in_channels + config.out_channels + kept
+    needed = _BYTES * batch_size * height * width * channels
+    available = _memory_of(device)
+    if needed > available:
+        raise ConfigError(
+            "training.batch_size, network.window, network.context_slices",
+            expected=f"batches that fit into {_gb(available)} of memory",
+            found=f"{batch_size:,} windows of {height:,} x {width:,} pixels with "
+            f"{config.in_channels:,} input channels, which need at least {_gb(needed)}",
+            remedy="lower one of these",
+        )
+
+
+def _parameters(build: Callable[[], nn.Module]) -> float:
+    """Number of parameters; infinite where torch cannot count them."""
+    try:
+        # Tensors on the device meta have a shape and no memory. No random number is used up.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = build()
+    except RuntimeError as error:
+        if "overflow" in str(error):
+            return _TOO_MANY
+        raise
+    return sum(item.numel() for item in network.parameters())
+
+
+def _memory_of(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total)
+
+
+def _gb(size_bytes: float) -> str:
+    if size_bytes == _TOO_MANY:
+        return "more than 9,000,000,000 GB"
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes < 1e11 else f"{size_bytes / 1e9:,.0f} GB"
