@@ -78,4 +78,16 @@ def test_problems_of_geometry_and_labels_set_one_scan_aside() -> None:
 
 def test_file_problem_leaves_out_the_path() -> None:
     assert file_problem(FileNotFoundError(2, "No such file", "secret")) == "No such file"
-    assert file_problem(PermissionError()) == "PermissionError"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(13, "Permission denied", "a/b"), "Permission denied"),
+        (OSError("100 requested and 12 written"), "No space left on device"),
+        (OSError("the device is gone"), "the device is gone"),
+        (OSError(), "a failure of the file system without a reason"),
+    ],
+)
+def test_problems_of_files_in_words(error: OSError, text: str) -> None:
+    assert file_problem(error) == text

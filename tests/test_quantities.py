@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from slicewise.quantities import counted, figure, millilitres
+from slicewise.quantities import counted, data_size, figure, millilitres
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_differences_show_their_sign() -> None:
     assert [millilitres(value, signed=True) for value in (1500, 0.25, 0, -3)] == [
         "+1,500", "+0.25", "0", "-3",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "expected"),
+    [(0, "0 bytes"), (3120, "3,120 bytes"), (12_480_000, "12.5 MB"), (4e12, "4,000.0 GB")],
+)
+def test_sizes_of_data(size_bytes: float, expected: str) -> None:
+    assert data_size(size_bytes) == expected
 
 
 def test_one_is_singular() -> None:

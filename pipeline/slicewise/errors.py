@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 
 Where = str | os.PathLike[str]
@@ -192,5 +194,13 @@ def printable(text: str) -> str:
 
 
 def file_problem(error: OSError) -> str:
-    """The message of the operating system, without the path."""
-    return error.strerror or type(error).__name__
+    """The message of the operating system, without the path and without names of classes."""
+    if error.strerror:
+        return error.strerror
+    if _SHORT_WRITE.search(str(error)):
+        return os.strerror(errno.ENOSPC)
+    return str(error) or "a failure of the file system without a reason"
+
+
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+"""What NumPy says of a full disk."""

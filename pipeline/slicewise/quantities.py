@@ -32,6 +32,14 @@ def duration(seconds: float) -> str:
     return f"{minutes:.1f} min" if minutes < _MINUTES_UP_TO else f"{minutes / 60:.1f} h"
 
 
+def data_size(size_bytes: float) -> str:
+    """The size of a file or of memory, such as 3,120 bytes, 12.5 MB or 4.0 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:,.1f} {unit}"
+    return f"{size_bytes:,.0f} bytes"
+
+
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:
     """A volume, or a difference of volumes, with three significant digits and no exponent.
 

@@ -147,3 +147,30 @@ def test_a_table_leaves_cells_of_undefined_values_empty(tmp_path: Path) -> None:
 def test_a_table_has_the_digits_that_are_asked_for(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv", ("seconds",), [(0.123456,)], digits=3)
     assert (tmp_path / "table.csv").read_text() == "seconds\n0.123\n"
+
+
+@pytest.mark.fault(120, "E")
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), OSError("4096 requested and 0 written")],
+)
+def test_full_disk_names_path_and_bytes(tmp_path: Path, error: OSError) -> None:
+    path = tmp_path / "deep" / "file.bin"
+    with pytest.raises(OutputError) as caught, atomic_file(path, size_bytes=7_300_000):
+        raise error
+    assert caught.value.where == str(path)
+    assert caught.value.expected == "room for at least 7.3 MB"
+    assert caught.value.found.startswith("No space left on device: ")
+    assert f"are free in {path.parent}" in caught.value.found
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.fault(120, "E")
+def test_full_disk_counts_what_was_written(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_file(tmp_path / "a") as temporary:
+            temporary.write_bytes(bytes(4096))
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="at least 4,096 bytes"):
+        write()

@@ -120,10 +120,12 @@ def test_another_fold(make_config: MakeConfig, cases: Cases, started: Path) -> N
     assert (caught.value.expected, caught.value.found) == ("fold 0", "fold 1")
 
 
+@pytest.mark.fault(115, "E")
 def test_nothing_to_resume(make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError, match="nothing was saved yet") as caught:
         resume_training(make_config(), cases[:-1], cases[-1:], "0", tmp_path)
-    assert caught.value.where == str(tmp_path / "last.pt")
+    assert caught.value.where == str(tmp_path)
+    assert "without `resume`" in caught.value.remedy
 
 
 def test_a_damaged_checkpoint_offers_the_other(

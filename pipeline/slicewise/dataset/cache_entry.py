@@ -16,6 +16,7 @@ from slicewise.dataset.measurements import Measurements
 from slicewise.errors import DataError, OutputError, file_problem
 from slicewise.imaging.files import part_prefix
 from slicewise.imaging.own_files import changed_files, read_checksums, write_checksums
+from slicewise.quantities import data_size
 
 _ARRAYS = ("image.npy", "label.npy", "points.npy")
 _FACTS = "facts.json"
@@ -88,7 +89,7 @@ def store(
     except OSError as error:
         raise OutputError(
             folder,
-            expected=f"space for {(image.nbytes + label.nbytes) / 1e6:.0f} MB in the slice cache",
+            expected=f"room for {data_size(image.nbytes + label.nbytes)} in the slice cache",
             found=file_problem(error),
             remedy="free space or choose another folder with `work`; finished cases are kept",
         ) from None

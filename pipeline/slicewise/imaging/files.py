@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import math
@@ -19,6 +20,7 @@ import numpy as np
 import psutil
 
 from slicewise.errors import OutputError, file_problem
+from slicewise.quantities import data_size
 
 BeforeRename = Callable[[Path, Path], None]
 """Is handed the complete temporary file, and the path that it is about to get."""
@@ -76,13 +78,20 @@ def _remove_left_parts(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
+def atomic_file(
+    path: Path, *, private: bool = False, size_bytes: int | None = None
+) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; rename it into place when the block succeeds.
 
     The temporary name keeps the suffix of ``path``, because writers choose the format by it.
 
+    Args:
+        path: of the file.
+        private: readable by its owner alone.
+        size_bytes: of the complete file, where it is known before.
+
     Raises:
-        OutputError: the folder cannot be created or written.
+        OutputError: the folder cannot be created or written; at a full disk with the bytes needed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +100,8 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(f".part{suffix}", prefix, path.parent)
         os.close(handle)
     except OSError as error:
+        if _is_full_disk(error):
+            raise no_room(path, size_bytes) from error
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
@@ -104,6 +115,9 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
             action(temporary, path)
         temporary.replace(path)
     except OSError as error:
+        if _is_full_disk(error):
+            # What was written is all that is known of a file that grows while it is made.
+            raise no_room(path, size_bytes or temporary.stat().st_size) from error
         raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -111,8 +125,9 @@ def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write a text file atomically; only its owner can read a private one."""
-    with atomic_file(path, private=private) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    content = text.encode()
+    with atomic_file(path, private=private, size_bytes=len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_table(
@@ -175,6 +190,28 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def no_room(path: Path, size_bytes: int | None) -> OutputError:
+    """The error for a file that does not fit onto its disk.
+
+    Args:
+        path: of the file.
+        size_bytes: of the file, at least; None where nothing is known of it.
+    """
+    needed = f"at least {data_size(size_bytes)}" if size_bytes else "the file"
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    free = data_size(shutil.disk_usage(place).free)
+    return OutputError(
+        path,
+        expected=f"room for {needed}",
+        found=f"{os.strerror(errno.ENOSPC)}: {free} are free in {place}",
+        remedy="free space, or choose another folder; what is finished is kept",
+    )
+
+
+def _is_full_disk(error: OSError) -> bool:
+    return file_problem(error) in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

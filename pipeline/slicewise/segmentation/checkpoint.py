@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from slicewise.config import NETWORKS, UNET
-from slicewise.errors import CheckpointError, ModelError, OutputError, file_problem
-from slicewise.imaging.files import atomic_file
+from slicewise.errors import CheckpointError, ModelError, file_problem
+from slicewise.imaging.files import atomic_file, no_room
 
 FORMAT = 1
 """Version of the content; a file of another version is refused."""
@@ -176,13 +176,16 @@ def _save(content: dict[str, object], temporary: Path, path: Path) -> None:
         torch.save(content, temporary)
     except RuntimeError as error:
         # torch reports a full disk so, in words about its own containers.
-        written = temporary.stat().st_size
-        raise OutputError(
-            path,
-            expected="room for a checkpoint",
-            found=f"a write that failed after {written:,} bytes",
-            remedy="free space or choose another folder",
-        ) from error
+        raise no_room(path, _size_bytes(content)) from error
+
+
+def _size_bytes(value: object) -> int:
+    """Of all tensors, which are nearly all of a checkpoint."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(_size_bytes, value.values()))
+    return sum(map(_size_bytes, value)) if isinstance(value, list | tuple) else 0
 
 
 def _seal(path: Path) -> None:
@@ -225,7 +228,7 @@ def _load(source: IO[bytes], path: Path) -> object:
     except pickle.UnpicklingError as error:
         raise _damaged(path, "objects that are more than plain values and tensors") from error
     except _UNREADABLE as error:
-        found = f"a content that torch cannot read ({type(error).__name__})"
+        found = "a content that torch cannot read"
         raise _damaged(path, found) from error
 
 

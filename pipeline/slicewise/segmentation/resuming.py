@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from slicewise import __version__
 from slicewise.config import Config, TrainingSection, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import listed
-from slicewise.errors import CheckpointError
+from slicewise.errors import CheckpointError, ModelError
 from slicewise.imaging.memory import is_out_of_memory
-from slicewise.segmentation.checkpoint import LAST, load_checkpoint
-from slicewise.segmentation.training import Training
+from slicewise.segmentation.checkpoint import BEST, LAST, load_checkpoint
+from slicewise.segmentation.training import SECONDS_BETWEEN_CHECKPOINTS, Training
 
 _MAY_DIFFER = (
     # The budget of the first start holds.
@@ -38,6 +39,7 @@ def resume_training(
         CheckpointError: damaged, kept otherwise by another version, or config, fold or cases have
             changed since; all are named.
     """
+    require_saved(out)
     path = out / LAST
     checkpoint = load_checkpoint(path)
     saved = parse_config(checkpoint.config_yaml, str(path))
@@ -65,6 +67,23 @@ def resume_training(
             f"`initial` {path} starts from its weights",
         ) from error
     return training
+
+
+def require_saved(out: Path) -> None:
+    """Require that a training has saved its state in a folder.
+
+    Raises:
+        ModelError: nothing was saved yet, so that there is nothing to resume.
+    """
+    if os.path.lexists(out / LAST) or os.path.lexists(out / BEST):
+        return
+    raise ModelError(
+        out,
+        expected=f"a training that has saved its state as {LAST}",
+        found="nothing was saved yet: the first state is saved after the first validation, or "
+        f"after {SECONDS_BETWEEN_CHECKPOINTS / 60:.0f} minutes",
+        remedy="give the same command without `resume`: it starts from the beginning",
+    )
 
 
 def _require_same_config(saved: Config, given: Config, path: Path) -> None:

@@ -204,7 +204,7 @@ class RunFolder(RunFiles):
         run_id = read_record(self.path / RUN, ("run_id",))["run_id"]
         if not _RUN_ID.fullmatch(run_id):
             # It becomes part of a path.
-            raise record_file(self.path / RUN).damaged(f"run_id: {run_id!r}")
+            raise record_file(self.path / RUN).damaged(f"no run id: {run_id!r}")
         return run_id
 
     def any_run_id(self) -> str:

@@ -29,6 +29,7 @@ from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import figure
+from slicewise.segmentation.resuming import require_saved
 from slicewise.tracking.overwriting import (
     clear_folds,
     clear_inference_tuning,
@@ -155,6 +156,8 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     else:
         require_fold(config, options.fold)
         require_free(folder, **may)
+        if options.resume:
+            require_saved(folder.path)
     initial = None
     if options.initial is not None:
         initial = find_initial_model(options.initial, config, options.work)
@@ -219,6 +222,8 @@ def _train_all(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -
         for fold in folds:
             own = folder.fold(fold.number)
             of_fold = replace(setup, resume=setup.resume and own.has_training)
+            if setup.resume and own.path.exists() and not own.has_training:
+                setup.progress.message(f"{own.path}: nothing was saved yet, starting again")
             results.append(train_fold(of_fold, fold, own, parent))
             dice = mean_dice(summarize(results[-1].scored.scores))
             setup.progress.message(

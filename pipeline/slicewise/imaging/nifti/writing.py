@@ -80,7 +80,7 @@ def _write(voxels: NDArray[Any], source: Volume, path: Path) -> None:
     if path.name.lower().endswith(".gz"):
         # A fixed time stamp makes the output deterministic.
         content = gzip.compress(content, compresslevel=4, mtime=0)
-    with atomic_file(path) as temporary:
+    with atomic_file(path, size_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
         require_as_written(temporary, path, voxels, placing, source)
 

@@ -45,7 +45,7 @@ def write_segmentation_nrrd(mask: Volume, structures: Sequence[Structure], path:
     lines = [*_grid_lines(labels, lps), *_segment_lines(labels.shape, structures)]
     stored = labels.astype(labels.dtype.newbyteorder("<")).tobytes(order="F")
     content = "\n".join(lines).encode() + b"\n\n" + gzip.compress(stored, compresslevel=4, mtime=0)
-    with atomic_file(path) as temporary:
+    with atomic_file(path, size_bytes=len(content)) as temporary:
         temporary.write_bytes(content)
         _require_as_written(temporary, path, labels, lps)
 

@@ -63,7 +63,16 @@ def opened(file: Path) -> Iterator[Path]:
         folder = Path(place) / "package"
         unpack_tar(file, folder)
         _verify(folder, file)
-        yield folder
+        try:
+            yield folder
+        except DataError as error:
+            # The temporary folder is gone when somebody reads the message.
+            raise DataError(
+                error.where.replace(f"{folder}/", f"{file}: "),
+                expected=error.expected,
+                found=error.found,
+                remedy=error.remedy,
+            ) from None
 
 
 def _verify(folder: Path, file: Path) -> None:
