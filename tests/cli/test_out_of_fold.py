@@ -61,7 +61,7 @@ def test_an_ensemble_predicts_the_cases_that_all_of_it_held_out(
     arguments = ("--out-of-fold", "--out", tmp_path / "both", "--work", work, "--probabilities")
     done = slicewise("predict", folds, scans, "--also", model, *arguments)
     assert done.returncode == 8, done.stderr
-    assert "none of these 3" in done.stderr
+    assert "not among these 3" in done.stderr
     shared = held_out(model)
     assert shared == held_out(folds / "fold-0")
     masks = [tmp_path / "both" / f"{name}.nii.gz" for name in shared]
@@ -93,4 +93,4 @@ def test_mistakes(
     apart = asked(folds / "fold-0", scan, "--also", folds / "fold-1")
     assert (apart.returncode, "no case that all of them held out" in apart.stderr) == (1, True)
     nothing = asked(tmp_path / "none", scan)
-    assert (nothing.returncode, "none of these" in nothing.stderr) == (1, True)
+    assert (nothing.returncode, "no such f" in nothing.stderr) == (1, True)

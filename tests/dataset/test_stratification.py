@@ -143,12 +143,12 @@ def test_sites_that_share_a_patient_are_one() -> None:
     assert sorted(len(fold.val) for fold in folds) == [2, 4]
     with pytest.raises(DataError, match="at least 3 sites") as caught:
         make_folds(cases, by_site(3))
-    assert caught.value.found == "2 of 4, after merging those that share patients"
+    assert caught.value.found == "2 sites of 4, after merging those that share patients"
     assert "data.fold_count to 2" in caught.value.remedy
 
 
 def test_a_single_site_cannot_be_divided() -> None:
     with pytest.raises(DataError, match="at least 2 sites") as caught:
         make_folds(cases_of(["a", "b", "c"], ["x", "x", "x"]), by_site(2))
-    assert caught.value.found == "1"
+    assert caught.value.found == "1 site"
     assert "data.folds to patient" in caught.value.remedy

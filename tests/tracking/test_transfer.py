@@ -171,7 +171,7 @@ def test_an_import_that_broke_off_is_done_again(
         runs = exported_runs(folder)
         broken = Imported()
         (folder / "runs" / child / "metrics.jsonl").write_text("no line\n")
-        with pytest.raises(ValueError, match="Expecting value"):
+        with pytest.raises(DataError, match=r"metrics\.jsonl:1"):
             list(import_runs(target, folder, runs, broken))
     done = carry(package, target)
     assert facts(store, child, tmp_path) == facts(target, done.runs[child], tmp_path)
@@ -247,6 +247,27 @@ def test_ids_of_a_package_never_lead_out_of_it(
             exported_runs(folder)
 
 
+@pytest.mark.fault(99, "E")
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"status": "DANCING"}, "status: 'DANCING'"),
+        ({"start_time": None}, "start_time: None"),
+        ({"tags": ["a"]}, "tags: "),
+        ({"outputs": [{"model_id": "m-1"}]}, "no key outputs.0.step"),
+        ({"inputs": [{"dataset": {}, "tags": {}}]}, "no key inputs.0.dataset.name"),
+    ],
+)
+def test_content_of_a_package_is_checked(
+    small_package: Path, tmp_path: Path, change: dict[str, Any], found: str
+) -> None:
+    file = rewritten(small_package, partial(_with_run, change), tmp_path)
+    with pytest.raises(DataError) as caught, opened(file) as folder:
+        exported_runs(folder)
+    assert caught.value.where.startswith(f"{file}: runs/")
+    assert found in caught.value.found
+
+
 def _with_run(change: dict[str, Any], members: dict[str, bytes]) -> None:
     (key,) = (key for key in members if key.endswith("/run.json"))
     members[key] = json.dumps(json.loads(members[key]) | change).encode()
@@ -283,7 +304,7 @@ def test_what_is_no_package_is_named(target: Store, tmp_path: Path, content: byt
 
 def test_unknown_runs_models_and_experiments_are_named(store: Store) -> None:
     for names, model in ((["0" * 32], None), ([], "nobody's")):
-        with pytest.raises(ModelError, match="none of that name"):
+        with pytest.raises(ModelError, match=r"no (run|model) of this name"):
             chosen_runs(store, names, model)
     with pytest.raises(ModelError, match="choose one of"):
         all_runs(store, "not/here")

@@ -118,7 +118,7 @@ def write_mask(
             raise UsageError(
                 "`labels`",
                 expected="the names of the structures, which .seg.nrrd holds",
-                found="none",
+                found="no names",
                 remedy="for example: labels={'lesion': 1}",
             )
         write_segmentation_nrrd(mask, structures_of(labels, {}), target)

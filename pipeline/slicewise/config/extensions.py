@@ -105,8 +105,8 @@ class Extensions:
         except Exception as error:  # Code of other packages may raise anything.
             raise ConfigError(
                 f"{self.kind} {name}",
-                expected=f"options that {self.package_of(name)} accepts: {options!r}",
-                found=f"{type(error).__name__}: {error}",
+                expected=f"options that {self.package_of(name)} accepts: {options.model_dump()}",
+                found=str(error) or "an error without a message",
                 remedy=f"correct the options of the {self.kind}, or ask its maintainer",
             ) from error
 
@@ -133,7 +133,7 @@ class Extensions:
         except Exception as error:  # Code of other packages may raise anything.
             raise _refusal(
                 f"{_article(self.kind)} that can be imported",
-                f"{entry.value} of {self.package_of(name)}: {type(error).__name__}: {error}",
+                f"{entry.value} of {self.package_of(name)}: {error}",
                 "repair or reinstall that package",
             ) from error
 

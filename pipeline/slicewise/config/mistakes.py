@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -158,7 +159,16 @@ def _expected(detail: Any) -> str:
     if detail["type"] == "tuple_type" and isinstance(value, str | int | float):
         parts = (part.strip() for part in str(value).split(","))
         return f"a list, such as [{', '.join(parts)}]"
-    return str(detail["msg"]).removeprefix("Value error, ")
+    return in_words(detail["msg"])
+
+
+def in_words(message: str) -> str:
+    """A message of pydantic without its names of types."""
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    message = message.removesuffix(" after validation")
+    for kind, word in (("Tuple", "a list"), ("List", "a list"), ("Dictionary", "a section")):
+        message = re.sub(rf"^{kind} should have", f"{word} with", message)
+    return message.replace(" after validation, not ", ", not ")
 
 
 def _found(value: object, location: Location, kind: type[BaseModel]) -> str:

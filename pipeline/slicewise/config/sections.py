@@ -142,6 +142,6 @@ class Config(Section):
             raise ConfigError(
                 "data.labels",
                 expected="at least one structure with its value",
-                found="none",
+                found="no structure",
                 remedy="for example: labels: {lesion: 1}",
             )

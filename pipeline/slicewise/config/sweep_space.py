@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from slicewise.config.loading import lines_of, parse_as, read_yaml
+from slicewise.config.mistakes import in_words
 from slicewise.config.sections import Config
 from slicewise.config.sweep_sections import ParameterSection, SweepSection
 from slicewise.errors import ConfigError, ConfigErrors
@@ -108,7 +109,7 @@ def _content(config: Config, values: Mapping[str, Any]) -> dict[str, Any]:
 def _mistake(detail: Any, values: Mapping[str, Any]) -> ConfigError:
     return ConfigError(
         ".".join(map(str, detail["loc"])) or "the configuration",
-        expected=detail["msg"].removeprefix("Value error, "),
+        expected=in_words(detail["msg"]),
         found=", ".join(f"{key}={value}" for key, value in values.items()),
         remedy="leave such values out of the sweep",
     )
@@ -175,7 +176,7 @@ def _refused(
         if details:
             yield ConfigError(
                 where,
-                expected=details[0]["msg"].removeprefix("Value error, "),
+                expected=in_words(details[0]["msg"]),
                 found=repr(value),
                 remedy="correct the values",
             )

@@ -58,7 +58,7 @@ def _damaged(archive: Path, error: Exception) -> DataError:
     return DataError(
         archive,
         expected="an intact tar archive",
-        found=str(error) or type(error).__name__,
+        found=str(error) or "a damaged file",
         remedy="download it again",
     )
 
@@ -116,7 +116,7 @@ def require_space(folder: Path, needed_bytes: int) -> None:
         raise OutputError(
             folder,
             expected=f"{needed_bytes / 1e6:.0f} MB of free space",
-            found=f"{free_bytes / 1e6:.0f} MB",
+            found=f"{free_bytes / 1e6:.0f} MB that are free",
             remedy="free space, or choose another folder",
         )
 

@@ -13,6 +13,7 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource
 from slicewise.imaging.walk import entries, undecodable_name
+from slicewise.quantities import counted
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
@@ -121,7 +122,7 @@ def data_root(data: DataSection) -> Path:
         raise ConfigError(
             "data.root",
             expected="the folder of the data set",
-            found="nothing",
+            found="no folder",
             remedy="set data.root in the configuration or with `settings` (make: DATA=FOLDER)",
         )
     if error := undecodable_name(data.root):
@@ -177,7 +178,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
     names = [name for name in sorted(images) if name in labels or not needs_label]
     if not names:
         raise DataError(
-            listing.root, expected="at least one scan", found="none", remedy="correct data.root"
+            listing.root, expected="at least one scan", found="no scan", remedy="correct data.root"
         )
     patients = listing.patients
     if patients is not None and data.patient_pattern is not None:
@@ -261,7 +262,7 @@ def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
         raise UsageError(
             f"{where}: data.contrasts",
             expected=f"{len(data.contrasts)} images per case ({', '.join(data.contrasts)})",
-            found=str(found),
+            found=counted(found, "image") + " per case",
             remedy="add the missing images, or list all contrasts in data.contrasts, in the "
             "order of the channels",
         )

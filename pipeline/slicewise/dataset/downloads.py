@@ -94,7 +94,7 @@ def fetch_archive(url: str, md5: str, folder: Path, progress: Progress = SILENT)
         raise DownloadError(
             url,
             expected="an http or https URL that answers",
-            found=f"{type(error).__name__}: {error}",
+            found=_problem(error),
             remedy="check the URL, the proxy and the network",
         ) from error
     except OSError as error:
@@ -143,7 +143,7 @@ def _receive(transfer: _Transfer) -> None:
         requests.Timeout,
         requests.exceptions.ChunkedEncodingError,
     ) as error:
-        raise _Interrupted(f"{type(error).__name__}: {error}") from error
+        raise _Interrupted(_problem(error)) from error
 
 
 def _handle_refused_range(transfer: _Transfer, response: requests.Response, offset: int) -> None:
@@ -261,7 +261,8 @@ def _unpack_data_set(archive: Path, target: Path) -> None:
             raise DataError(
                 archive,
                 expected=f"{target.name}/dataset.json in the archive",
-                found=", ".join(sorted(item.name for item in temporary.iterdir())) or "nothing",
+                found=", ".join(sorted(item.name for item in temporary.iterdir()))
+                or "an empty archive",
                 remedy="give the URL of the archive of this data set",
             )
         try:
@@ -273,3 +274,18 @@ def _unpack_data_set(archive: Path, target: Path) -> None:
                 found=file_problem(error),
                 remedy="remove this folder and start again",
             ) from error
+
+
+def _problem(error: Exception) -> str:
+    """What went wrong with a connection, without addresses of objects and names of classes."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "a connection that is not secure"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "a proxy that does not answer"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "a connection that broke off"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return str(error) or "a failed request"

@@ -124,7 +124,7 @@ def _pairs(data: DataSection, root: Path) -> Listing:
         raise DataError(
             root,
             expected="two folders, such as images and labels",
-            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing",
+            found=", ".join(sorted(path.name for path in root.iterdir())[:8]) or "an empty folder",
             remedy="set data.images and data.labels_folder",
         )
     require_contrasts(data, 1, root)
@@ -183,7 +183,7 @@ def _pair(data: DataSection, root: Path) -> tuple[Path, Path] | None:
                 raise DataError(
                     folder,
                     expected="a folder",
-                    found="none",
+                    found="no such folder",
                     remedy="correct data.images and data.labels_folder",
                 )
         return images, labels

@@ -85,7 +85,7 @@ def _row(data: DataSection, path: Path, number: int, line: dict[str, str]) -> _R
         raise DataError(
             where,
             expected="an image in every line",
-            found="none",
+            found="an empty cell",
             remedy="fill the column, or delete the line",
         )
     if case := line.get("case") or "":

@@ -47,7 +47,10 @@ def scans_in(folder: Path) -> FolderContent:
     """
     if not folder.is_dir():
         raise DataError(
-            folder, expected="a folder", found="none", remedy="correct data.root or data.layout"
+            folder,
+            expected="a folder",
+            found="no such folder",
+            remedy="correct data.root or data.layout",
         )
     scans: list[Path] = []
     others: list[Path] = []

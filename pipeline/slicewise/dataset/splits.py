@@ -13,6 +13,7 @@ from slicewise.config import FOLD_KINDS, DataSection
 from slicewise.dataset.catalogue import Case, listed
 from slicewise.dataset.stratification import Volumes, stratified
 from slicewise.errors import DataError, UsageError, file_problem
+from slicewise.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def no_such_fold(number: int, count: int, option: str = "fold") -> UsageError:
     return UsageError(
         f"`{option}` {number}",
         expected=f"a fold from 0 to {count - 1}",
-        found=str(number),
+        found=f"fold {number}",
         remedy="choose one of these folds, or change data.fold_count",
     )
 
@@ -158,14 +159,14 @@ def _too_few(count: int, cases: Sequence[Case], data: DataSection) -> DataError:
         return DataError(
             "data.fold_count",
             expected=f"at least {data.fold_count} sites",
-            found=f"{count}{joined if count < sites else ''}",
+            found=f"{counted(count, 'site')}{joined if count < sites else ''}",
             remedy=f"set {fewer}, or correct data.site_pattern",
         )
     by_case = data.folds == "published"
     return DataError(
         "data.fold_count",
         expected=f"at least {data.fold_count} {'cases' if by_case else 'patients'}",
-        found=str(count),
+        found=counted(count, "case" if by_case else "patient"),
         remedy="lower data.fold_count, or correct data.patient_pattern",
     )
 

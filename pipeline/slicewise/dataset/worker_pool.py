@@ -64,8 +64,8 @@ def chosen_workers(workers: int | None) -> int:
     if workers < 1:
         raise UsageError(
             "`workers`",
-            expected="at least 1, or None for as many as there are cores",
-            found=str(workers),
+            expected="at least 1 worker; without the option there is one for each core",
+            found=f"{workers} workers",
             remedy="correct the number",
         )
     return workers

@@ -86,7 +86,7 @@ def pair_masks(predictions: Path, references: Path, sources: Sources = NO_SOURCE
         raise DataError(
             references,
             expected=f"names as in {predictions}: {', '.join(list(ours)[:3])}",
-            found=", ".join(list(theirs)[:3]) or "none",
+            found=", ".join(list(theirs)[:3]) or "no masks",
             remedy="give folders in which the names of the files agree; masks of DICOM are matched "
             "by the names of the folders of their scans, with the `work` of their prediction",
         )

@@ -149,7 +149,7 @@ def read_results(run: Path) -> list[Results]:
         raise DataError(
             run,
             expected=f"the folder of a run, with {CONFIG}",
-            found="no such folder" if not run.is_dir() else "none in it",
+            found="no such folder" if not run.is_dir() else f"no {CONFIG} in it",
             remedy="give the folder of a training or of a baseline",
         )
     return [_read_fold(folder) for folder in folders]

@@ -73,7 +73,7 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
         raise ScanError(
             path,
             expected="NIfTI or NRRD files, DICOM images or pictures",
-            found=others or "none",
+            found=others or "no such file",
             remedy="give a scan, or a folder with scans",
         )
     labels = _labels(series, dicom)

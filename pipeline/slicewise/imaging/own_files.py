@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from slicewise.config.mistakes import in_words
 from slicewise.errors import DataError, file_problem
 from slicewise.imaging.files import sha256_of, write_text
 
@@ -245,5 +246,5 @@ def _fault(detail: Any) -> str:
         return f"no key {key}"
     value = repr(detail["input"])
     shown = value if len(value) <= _MOST_LETTERS else value[: _MOST_LETTERS - 3] + "..."
-    expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    expected = in_words(detail["msg"])
     return f"{key}: {shown} instead of {expected}" if key else f"{shown} instead of {expected}"

@@ -110,7 +110,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from None
     except Exception as error:  # Pillow raises many types for damaged and malicious files
-        raise _damaged(path, str(error) or type(error).__name__) from None
+        raise _damaged(path, str(error) or "bytes that are no picture") from None
 
 
 def _require_size(path: Path, picture: Image.Image) -> None:

@@ -58,7 +58,7 @@ def resampled_onto(volume: Volume, grid: Volume) -> Volume:
         raise GeometryError(
             volume.name,
             expected=f"an overlap with the grid of {grid.name}",
-            found="none",
+            found="no overlap",
             remedy="correct the position in its header, or exclude the case",
         )
     warnings = [f"was resampled from {_spacing(volume)} onto {_spacing(grid)}"]

@@ -135,10 +135,9 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) 
     }
     found = [_shortened(kind, names) for kind, names in misfits.items() if names]
     if found:
-        name = getattr(network, "name", type(network).__name__)
         raise CheckpointError(
             where,
-            expected=f"the {len(own)} parameters of {name}",
+            expected=f"the {len(own)} parameters of the network",
             found="; ".join(found),
             remedy="the network section of the config differs from the one it was trained with; "
             "use the config inside the checkpoint",

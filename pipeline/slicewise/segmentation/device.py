@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(
             "training.device",
             expected="a GPU that torch can use",
-            found="none",
+            found="no such GPU",
             remedy="give `settings` training.device=cpu, or install a CUDA build of torch",
         )
     return torch.device(name)

@@ -27,6 +27,7 @@ from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import CheckpointError, ScanError
 from slicewise.imaging.volume import Affine, Volume
 from slicewise.progress import Task
+from slicewise.quantities import counted
 from slicewise.segmentation.bottom_features import BottomFeatures, mean_features
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.confidence import structure_confidences, with_temperature
@@ -146,7 +147,7 @@ class Predictor:
             raise ScanError(
                 scan.name,
                 expected=f"{len(expected)} contrasts: {', '.join(expected)}",
-                found=str(len(contrasts)),
+                found=counted(len(contrasts), "volume"),
                 remedy="give one volume per contrast, in this order",
             )
         inference, labels = self.config.inference, self.config.data.labels

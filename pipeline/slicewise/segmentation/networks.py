@@ -77,7 +77,7 @@ class NetworkAdapter(nn.Module):
     def _cropped(self, logits: Any, padded: Tensor, x: Tensor, *, is_top: bool = True) -> Tensor:
         """What of the logits lies on the slices, not on their padding."""
         expected = (len(x), self.out_channels, *padded.shape[2:])
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else "something else"
         if not isinstance(logits, Tensor) or (
             shape != expected if is_top else shape[:2] != expected[:2]
         ):

@@ -62,7 +62,7 @@ def resume_training(
         raise CheckpointError(
             path,
             expected=f"the training state of Slicewise {__version__}",
-            found=f"another one, perhaps of another version: {error}",
+            found="a state of another version",
             remedy="finish it with the version that started it, or train again in another `out`; "
             f"`initial` {path} starts from its weights",
         ) from error

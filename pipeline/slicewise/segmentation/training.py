@@ -83,7 +83,7 @@ class Training:
             raise TrainingError(
                 f"fold {fold}",
                 expected="at least one training case",
-                found="none that is usable",
+                found="no usable case",
                 remedy="see why its cases were set aside, or choose another fold",
             )
         self.config = config

@@ -102,7 +102,7 @@ def all_runs(store: Store, experiment: str | None = None) -> list[Run]:
             raise ModelError(
                 f"experiment {experiment}",
                 expected=f"an experiment of {store.shown_uri}",
-                found="none of that name",
+                found="no experiment of this name",
                 remedy=f"choose one of {', '.join(sorted(item.name for item in found))}",
             )
         return sorted(search_runs(store, chosen), key=lambda run: int(run.info.start_time))
@@ -140,7 +140,7 @@ def model_rows(store: Store, model_name: str | None = None) -> list[ModelRow]:
             raise ModelError(
                 f"model {model_name}",
                 expected=f"a model registered in {store.shown_uri}",
-                found="none of that name",
+                found="no model of this name",
                 remedy=f"choose one of {', '.join(names)}" if names else "train a model first",
             )
         chosen = names if model_name is None else [model_name]

@@ -76,7 +76,7 @@ def find_model_version(store: Store, text: str, model_name: str | None = None) -
         raise ModelError(
             f"run {text}",
             expected="a run that registered one model",
-            found=", ".join(names) or "none",
+            found=", ".join(names) or "no registered model",
             remedy="name the model with `model_name`" if names else "finish the training",
         )
     return _model_version(max(versions, key=lambda item: int(item.version)))
@@ -193,7 +193,7 @@ def roll_back(store: Store, model_name: str, reason: str) -> tuple[ModelVersion,
         raise ModelError(
             f"model {model_name}",
             expected=f"a version with the alias {PREVIOUS}, the former champion",
-            found="none",
+            found="no such version",
             remedy="list the versions with `slicewise models`; `slicewise promote` one of them",
         )
     with answering(store, former.uri):

@@ -141,4 +141,4 @@ def _known_models(store: Store) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or ["an error without a message"])[0]

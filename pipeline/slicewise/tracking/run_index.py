@@ -72,7 +72,7 @@ def find_run(run: str | Path, work: Path) -> RunPlace:
         raise DataError(
             run,
             expected="the folder of a run, a run id, or models:/name@alias",
-            found="none of these",
+            found="no such folder, and no id or address of a run",
             remedy="correct the path, or list the runs with `slicewise runs list`",
         )
     names = (run_id, *spool_ids(store, run_id))
@@ -108,7 +108,7 @@ def find_model(model: str | Path, work: Path) -> ModelFiles:
         raise ModelError(
             model,
             expected="a folder or checkpoint of a training, a run id, or models:/name@alias",
-            found="none of these",
+            found="no such file or folder, and no id or address of a model",
             remedy="correct the path, or list the models with `slicewise models`",
         )
     return found

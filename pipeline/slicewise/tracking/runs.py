@@ -125,7 +125,7 @@ def _tags_of(store: Store, run_id: str) -> Mapping[str, str]:
         raise ModelError(
             run_id,
             expected=f"a run in {store.shown_uri}",
-            found="none of that id",
+            found="no run of this id",
             remedy="name the `work` folder or set MLFLOW_TRACKING_URI as when the training was "
             "started; without its `run.json` the training goes on in a new run",
         ) from error

@@ -62,7 +62,7 @@ class ServedModel(PythonModel):
             raise ScanError(
                 "request",
                 expected="rows with a column nifti or path, one for each scan",
-                found="none",
+                found="no rows",
                 remedy="send the file in base64 in the column nifti",
             )
         return pd.DataFrame([self._answer(number, row) for number, row in enumerate(rows)])

@@ -174,7 +174,7 @@ def _cases(options: BaselineOptions, progress: Progress) -> FoldCases:
             raise DataError(
                 f"fold {fold.number}",
                 expected=f"at least one usable {name} case",
-                found=f"none of {len(names)}",
+                found=f"{len(names)} cases, none of them usable",
                 remedy="see what was set aside, or choose another fold",
             )
     return cases

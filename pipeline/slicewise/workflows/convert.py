@@ -17,6 +17,7 @@ from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversion
 from slicewise.imaging.files import write_text
 from slicewise.imaging.finding import find_scans
 from slicewise.progress import SILENT, Progress, tracked
+from slicewise.quantities import counted
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _require_nothing_there(tasks: Sequence[Conversion], out: Path) -> None:
         raise UsageError(
             f"`out` {out}",
             expected="no files of these names",
-            found=f"{len(there)}, such as {there[0].relative_to(out)}",
+            found=f"{counted(len(there), 'file')}, such as {there[0].relative_to(out)}",
             remedy="choose another folder, or replace them with `overwrite`",
         )
 

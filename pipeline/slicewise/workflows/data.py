@@ -9,6 +9,7 @@ from slicewise.dataset.demo.cohort import make_demo_cohort
 from slicewise.dataset.downloads import download_hippocampus
 from slicewise.errors import UsageError
 from slicewise.progress import SILENT, Progress, tracked
+from slicewise.quantities import counted
 
 FEWEST_SUBJECTS = 3
 """Of a cohort with scans of every kind."""
@@ -80,8 +81,8 @@ def require_subjects(subjects: int, fewest: int) -> None:
     if subjects < fewest:
         raise UsageError(
             "`subjects`",
-            expected=f"at least {fewest}",
-            found=str(subjects),
+            expected=f"at least {fewest} subjects",
+            found=counted(subjects, "subject"),
             remedy="give more",
         )
 

@@ -11,6 +11,7 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import UsageError
 from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress
+from slicewise.quantities import counted
 from slicewise.reporting.figures.architecture import draw_architecture
 from slicewise.reporting.figures.examples import Example, draw_examples
 from slicewise.reporting.figures.sliding_window import draw_tiles
@@ -74,7 +75,7 @@ def draw_figures(options: FiguresOptions, progress: Progress = SILENT) -> Figure
         raise UsageError(
             scan,
             expected="one scan",
-            found=f"{len(found)}",
+            found=counted(len(found), "scan"),
             remedy="give the path of one of them",
         )
     (sources,) = found.values()

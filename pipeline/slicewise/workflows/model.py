@@ -79,7 +79,7 @@ class Model:
             raise ScanError(
                 "predict",
                 expected=f"a scan of {', '.join(self.contrasts)}",
-                found="none",
+                found="no scan",
                 remedy="give a volume or a path",
             )
         reading = self.config.reading

@@ -107,7 +107,7 @@ class OutOfFoldModel:
             raise ScanError(
                 case,
                 expected="a case that every model held out in a fold",
-                found=f"none of these {len(self.networks)}",
+                found=f"a case that is not among these {len(self.networks)}",
                 remedy="predict it without `out_of_fold`: no network was trained on it",
             )
         return self._of(self.networks[case]).predict(*contrasts, case=case, task=task)

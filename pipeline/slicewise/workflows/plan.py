@@ -189,7 +189,7 @@ def _given(options: PlanOptions) -> Config:
         raise UsageError(
             "`budget_minutes`",
             expected="more than 0 minutes",
-            found=f"{options.budget_minutes:g}",
+            found=f"{options.budget_minutes:g} minutes",
             remedy="give the minutes that the training of a fold may take",
         )
     given = overridden_config(options.given)

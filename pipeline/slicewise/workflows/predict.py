@@ -224,7 +224,7 @@ def find_inputs(
         raise ScanError(
             source,
             expected="at least one scan",
-            found="; ".join(item.reason for item in set_aside[:3]) or "none outside of `out`",
+            found="; ".join(item.reason for item in set_aside[:3]) or "no scan outside of `out`",
             remedy="see the reasons, or correct the path",
         )
     return scans, set_aside

@@ -53,7 +53,10 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
             progress.message(f"left out: {name}: {error.reason}")
     if not masks:
         raise DataError(
-            place.folder, expected="masks", found="none that can be read", remedy="see the reasons"
+            place.folder,
+            expected="masks",
+            found="no mask that can be read",
+            remedy="see the reasons",
         )
     first = next(iter(paths.values()))
     structures = _structures(first, sorted({value for found in masks.values() for value in found}))

@@ -33,7 +33,7 @@ def find_scores(run: str | Path, work: Path) -> ScoredRun:
         raise DataError(
             run,
             expected="scores of held-out cases",
-            found="none",
+            found="no scores",
             remedy="finish the training with `resume`, or give a CSV of scores",
         )
     return found

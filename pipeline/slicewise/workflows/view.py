@@ -18,6 +18,7 @@ from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, read_label, read_scan, source_name
 from slicewise.imaging.structures import structures_of
 from slicewise.progress import SILENT, Progress, tracked
+from slicewise.quantities import counted
 from slicewise.reporting.viewer.page import write_viewer_page
 from slicewise.reporting.viewer.scan_data import MAX_MASKS, ViewedMask, ViewedScan
 from slicewise.workflows.messages import report_warnings
@@ -80,8 +81,8 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
     if len(options.masks) > MAX_MASKS:
         raise UsageError(
             "`masks`",
-            expected=f"at most {MAX_MASKS}",
-            found=str(len(options.masks)),
+            expected=f"at most {MAX_MASKS} masks",
+            found=counted(len(options.masks), "mask"),
             remedy="leave some of them out",
         )
     for path in options.masks.values():
@@ -147,7 +148,7 @@ def _scans(options: ViewOptions, progress: Progress) -> Mapping[str, ScanSource]
         raise UsageError(
             options.scan,
             expected=f"at most {MOST_SCANS} scans for one page",
-            found=f"{len(found.sources)}",
+            found=counted(len(found.sources), "scan"),
             remedy="give one of them, or a folder with fewer",
         )
     return found.sources

@@ -68,7 +68,7 @@ def test_deflate_bomb_meets_the_limit_of_the_child(
     assert not scan.series
     (error,) = scan.set_aside
     assert error.where == str(path)
-    assert error.found == "damage (MemoryError)"
+    assert error.found == "content that needs more memory than is permitted"
 
 
 MEASURE = """

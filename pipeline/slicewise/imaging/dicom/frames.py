@@ -61,7 +61,7 @@ def frame_count(path: Path, dataset: Dataset) -> int:
         raise ScanError(
             f"{path}: NumberOfFrames",
             expected=f"1 to {MAXIMUM_FRAMES} frames",
-            found=str(count),
+            found=f"{count} frames",
             remedy="the header is damaged or malicious; export the series again",
         )
     described = len(dataset.get(PER_FRAME) or ())

@@ -97,7 +97,7 @@ def _csa_facts(path: Path) -> tuple[int, np.ndarray]:
         raise GeometryError(
             f"{path}: CSA image header",
             expected="the number of slices and their direction",
-            found="none, so that first and last slice cannot be distinguished",
+            found="neither of them, so that first and last slice cannot be distinguished",
             remedy="export the series with Siemens' private tags, or as single-frame DICOM",
         )
     return int(count), np.asarray(normal, dtype=np.float64) / length

@@ -72,7 +72,7 @@ def rescale_of(path: Path, dataset: Dataset) -> tuple[float, float]:
         raise ScanError(
             f"{path}: RescaleSlope",
             expected="a slope other than 0",
-            found="0",
+            found="a slope of 0",
             remedy="correct the tag, or export the series again",
         )
     return (1.0 if slope is None else slope), (0.0 if intercept is None else intercept)

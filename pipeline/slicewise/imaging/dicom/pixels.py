@@ -113,8 +113,8 @@ def _values(slices: Sequence[Slice], scratch: Path) -> Iterator[tuple[Slice, Pix
             yield from _values_of(path, list(run), scratch)
         except ScanError:
             raise
-        except Exception as error:  # a malicious file can make any of these steps raise anything
-            raise _undecodable(path, error) from None
+        except Exception:  # a malicious file can make any of these steps raise anything
+            raise _undecodable(path) from None
 
 
 def _values_of(
@@ -190,16 +190,16 @@ def _no_decoder(path: Path, syntax: UID, packages: str) -> ScanError:
     return ScanError(
         f"{path}: TransferSyntaxUID",
         expected=f"a decoder for {compression}",
-        found="none in this environment",
+        found="no such decoder in this environment",
         remedy=f"{install}export the series uncompressed",
     )
 
 
-def _undecodable(path: Path, error: Exception) -> ScanError:
+def _undecodable(path: Path) -> ScanError:
     return ScanError(
         path,
         expected="pixels that can be decoded",
-        found=f"truncated or damaged pixel data ({type(error).__name__})",
+        found="truncated or damaged pixel data",
         remedy="export the file again",
     )
 

@@ -161,7 +161,7 @@ def _series(grid: Grid, warnings: tuple[str, ...]) -> DicomSeries:
         raise ScanError(
             first.path,
             expected=f"at most {MAXIMUM_VOXELS} voxels",
-            found=" x ".join(str(size) for size in shape),
+            found=" x ".join(str(size) for size in shape) + " voxels",
             remedy="split or crop the series",
         )
     notes = tuple(dict.fromkeys(note for one in grid.slices for note in one.notes))

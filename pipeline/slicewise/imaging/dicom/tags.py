@@ -88,10 +88,18 @@ def finite_numbers(path: Path, dataset: Dataset, keyword: str, count: int) -> tu
 
 def unreadable(path: Path, what: str, error: Exception) -> ScanError:
     """The error for damaged data, without its content."""
-    # Only the type of the error: its message may quote the header, which identifies the patient.
+    # Without the message of the error: it may quote the header, which identifies the patient.
     return ScanError(
         path,
         expected=f"{what} that can be parsed",
-        found=f"damage ({type(error).__name__})",
+        found=_problem(error),
         remedy="export the file again, or remove it",
     )
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "content that needs more memory than is permitted"
+    if isinstance(error, RecursionError):
+        return "sequences that are nested too deeply"
+    return "a damaged file"

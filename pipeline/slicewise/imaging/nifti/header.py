@@ -44,7 +44,7 @@ def _header(path: Path) -> Header:
         header: Header = kind(start[: kind.sizeof_hdr], check=False)
         header.get_data_dtype()
     except Exception as error:  # nibabel raises many types for malicious headers
-        raise damaged(path, "a NIfTI header", str(error) or "bytes that are none") from None
+        raise damaged(path, "a NIfTI header", str(error) or "bytes of another format") from None
     if header["magic"].item().rstrip(b"\0\r\n\x1a") not in (b"n+1", b"n+2"):
         raise damaged(path, "a single-file NIfTI header", "another or an empty header")
     return header

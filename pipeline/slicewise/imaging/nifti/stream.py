@@ -56,7 +56,7 @@ def read_range(path: Path, start: int, size: int, end: int) -> bytes:
         content = bytes(stream.read(size))
         length = before + len(content) + _skip(stream, end - start - size)
         if length < end:
-            raise damaged(path, f"{end} bytes of header and voxels", f"{length} (truncated)")
+            raise damaged(path, f"{end} bytes of header and voxels", f"{length} bytes (truncated)")
         if len(stream.read(MAXIMUM_PADDING_BYTES)) == MAXIMUM_PADDING_BYTES:
             found = f"more than {MAXIMUM_PADDING_BYTES} bytes after it"
             raise damaged(path, "an end after the last voxel", found)
@@ -81,7 +81,7 @@ def read_from(path: Path, offset: int, size: int, *, compressed: bool) -> bytes:
         stream: Any = gzip.GzipFile(fileobj=file) if compressed else file
         content = bytes(stream.read(size))
         if len(content) < size:
-            raise damaged(path, f"{size} bytes of voxels", f"{len(content)} (truncated)")
+            raise damaged(path, f"{size} bytes of voxels", f"{len(content)} bytes (truncated)")
         # Reading to the end verifies the checksum of a gzip stream.
         if len(stream.read(MAXIMUM_PADDING_BYTES)) == MAXIMUM_PADDING_BYTES:
             found = f"more than {MAXIMUM_PADDING_BYTES} bytes after it"

@@ -158,7 +158,7 @@ def _affine(path: Path, fields: Mapping[str, str], axes: int) -> Affine:
         raise GeometryError(
             f"{path}: space",
             expected="a position in the patient, such as left-posterior-superior, in millimetres",
-            found=", ".join([space or "none", *sorted(units)]),
+            found=", ".join([space or "no position", *sorted(units)]),
             remedy="export the scan again with its orientation, or as NIfTI",
         )
     columns = [_vector(found[1]) for found in _VECTOR.finditer(fields.get("space directions", ""))]
@@ -191,7 +191,9 @@ def _no_affine(path: Path, fields: Mapping[str, str]) -> GeometryError:
     return GeometryError(
         f"{path}: space directions, space origin",
         expected="a direction for each axis in space, and an origin",
-        found=f"{fields.get('space directions', 'none')}; {fields.get('space origin', 'none')}",
+        found="; ".join(
+            fields.get(key, f"no {key}") for key in ("space directions", "space origin")
+        ),
         remedy="export the scan again, or as NIfTI",
     )
 

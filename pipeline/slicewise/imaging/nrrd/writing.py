@@ -137,8 +137,8 @@ def _require_as_written(temporary: Path, path: Path, labels: NDArray[Any], lps: 
 
     try:
         voxels, header = nrrd.read(str(temporary))
-    except Exception as error:  # pynrrd raises many types for damaged files
-        raise changed_error(path, type(error).__name__) from None
+    except Exception:  # pynrrd raises many types for damaged files
+        raise changed_error(path, "damage") from None
     for what, same in (
         ("type", voxels.dtype.newbyteorder("=") == labels.dtype),
         ("space", header.get("space") == "left-posterior-superior"),

@@ -29,7 +29,7 @@ def niivue_script() -> str:
         raise SlicewiseError(
             path,
             expected="the viewer NiiVue, which nilearn 0.14 brings",
-            found=f"none in nilearn {nilearn.version}",
+            found=f"no viewer in nilearn {nilearn.version}",
             remedy="install a tested version: pip install 'nilearn>=0.14,<0.15'",
         )
     return script

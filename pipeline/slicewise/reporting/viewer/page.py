@@ -76,7 +76,7 @@ def write_viewer_page(
         raise OutputError(
             path,
             expected=f"scans of at most {MAX_PAGE_BYTES // 1_000_000} MB as text",
-            found="none",
+            found="larger ones",
             remedy="crop the scan, or store its voxels as whole numbers",
         )
     style = own_text("viewer_page.css") + parts.style

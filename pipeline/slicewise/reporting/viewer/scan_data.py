@@ -21,7 +21,7 @@ from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.nifti.skew import ROUNDING_RADIANS
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume, require_same_grid
-from slicewise.quantities import millilitres
+from slicewise.quantities import counted, millilitres
 from slicewise.reporting.slice_images import has_orientation
 
 MAX_MASKS = 4
@@ -78,7 +78,7 @@ def viewed_json(viewed: ViewedScan) -> Markup:
         raise LabelError(
             viewed.title,
             expected=f"at most {MAX_MASKS} masks",
-            found=str(len(viewed.masks)),
+            found=counted(len(viewed.masks), "mask"),
             remedy="leave some of them out",
         )
     upright = viewed.scan.reoriented("RAS")
@@ -193,7 +193,7 @@ def _window(scan: Volume) -> dict[str, float]:
         raise ScanError(
             scan.name,
             expected="voxels that are numbers",
-            found="none",
+            found="NaN or infinite values alone",
             remedy="export the scan again",
         )
     lowest, highest = float(values.min()), float(values.max())

@@ -72,9 +72,7 @@ class RemoteModel:
             confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
             unlikeness = _unlikeness(json.loads(result["unlike"]))
         except (ValueError, LookupError, TypeError) as error:
-            raise self._not_a_service(
-                f"an answer without a mask ({type(error).__name__})"
-            ) from error
+            raise self._not_a_service("an answer without a mask") from error
         return Prediction.of(_mask(content, contrasts[0]), (), confidences, unlikeness)
 
     def _request(self, method: str, path: str, content: object = None) -> requests.Response:
@@ -86,7 +84,7 @@ class RemoteModel:
                 timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
             )
         except requests.RequestException as error:
-            raise self._not_a_service(type(error).__name__) from error
+            raise self._not_a_service(_problem(error)) from error
 
     def _refused(self, answer: requests.Response, scan: Volume) -> ScanError:
         try:
@@ -135,3 +133,11 @@ def _unlikeness(answer: dict[str, Any]) -> Unlikeness:
     score = answer["unlikeness"]
     reasons = tuple(str(reason) for reason in answer["reasons"])
     return Unlikeness(math.nan if score is None else float(score), reasons)
+
+
+def _problem(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection, or one that broke off"
+    return "no answer"

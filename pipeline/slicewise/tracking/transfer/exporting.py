@@ -205,6 +205,6 @@ def _unknown(store: Store, what: str) -> ModelError:
     return ModelError(
         what,
         expected=f"one that exists in {store.shown_uri}",
-        found="none of that name",
+        found=f"no {what.partition(' ')[0]} of this name",
         remedy="list them with `slicewise runs list` and `slicewise models`",
     )

@@ -90,11 +90,11 @@ def encode_segmentation(content: SegmentationContent, numbers_file: Path, target
         _save_named_by_content(segmentation, target)
     except (ScanError, OSError, MemoryError):
         raise
-    except Exception as error:  # values of a header may be anything
+    except Exception:  # values of a header may be anything
         raise ScanError(
             sources[0].path,
             expected="a header that a segmentation can refer to",
-            found=f"values that do not conform ({type(error).__name__})",
+            found="values that do not conform to the standard",
             remedy=f"export the series again, or {OTHER_FORMATS}",
         ) from None
     _require_same(target, content, sources, numbers)

@@ -111,7 +111,7 @@ def _slice(path: Path, dataset: Dataset, frame: int) -> SourceSlice:
             raise ScanError(
                 f"{path}: {keyword}",
                 expected="an identifier that a segmentation can refer to",
-                found="none",
+                found="no identifier",
                 remedy=f"export the series again, or {OTHER_FORMATS}",
             )
     header = flat_frame(dataset, frame) if is_multi_frame(dataset) else dataset

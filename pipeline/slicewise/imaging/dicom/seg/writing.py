@@ -138,7 +138,7 @@ def _segments(
         raise LabelError(
             mask.name,
             expected="values " + ", ".join(f"{one.value} ({one.name})" for one in structures),
-            found=", ".join(map(str, unknown)),
+            found="values " + ", ".join(map(str, unknown)),
             remedy="add these values to data.labels",
         )
     segments = tuple(one for one in structures if one.value in present) or tuple(structures)
