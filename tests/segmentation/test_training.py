@@ -491,6 +491,24 @@ def test_half_precision(
     assert all(torch.isfinite(value).all() for value in training.network.parameters())
 
 
+@pytest.mark.fault(100, "E")
+def test_steps_without_effect_are_counted_and_have_an_end(
+    make_config: MakeConfig, cases: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = a_training(make_config(training={"precision": "float16"}), cases)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+        training.step()
+        training.step()
+    training.step()
+    assert (training.progress.skipped, training.progress.skipped_in_a_row) == (2, 0)
+    monkeypatch.setattr(module, "_MOST_SKIPPED", 1)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+    training.step()
+    with pytest.raises(TrainingError, match="a finite gradient"):
+        training.step()
+
+
 def test_half_precision_is_resumed(make_config: MakeConfig, cases: Cases, tmp_path: Path) -> None:
     config = make_config(training={"precision": "float16"})
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -35,6 +35,8 @@ from slicewise.segmentation.seeding import seed_of_step, seeded
 from slicewise.segmentation.training_progress import TrainingObserver, TrainingProgress
 from slicewise.segmentation.validation import ValidationScore, spread, validate
 
+_MOST_SKIPPED = 50
+"""The scaler halves its scale at each of these steps: more of them do not end by themselves."""
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """A killed run loses at most this, or the time since its last validation."""
 
@@ -197,9 +199,16 @@ class Training:
         if not math.isfinite(value := loss.item()):
             raise self._not_a_number(batch, "loss", value)
         norm = self.optimization.backward(loss)
-        # Under float16 such a step is skipped.
-        if not math.isfinite(norm) and not self.optimization.scaler.is_enabled():
-            raise self._not_a_number(batch, "gradient", norm)
+        progress = self.progress
+        if math.isfinite(norm):
+            progress.skipped_in_a_row = 0
+        else:
+            # Under float16 such a step is skipped.
+            progress.skipped += 1
+            progress.skipped_in_a_row += 1
+            is_expected = self.optimization.scaler.is_enabled()
+            if not is_expected or progress.skipped_in_a_row > _MOST_SKIPPED:
+                raise self._not_a_number(batch, "gradient", norm)
         return _Loss(value, started, ready)
 
     def _update(self, loss: _Loss) -> dict[str, float]:

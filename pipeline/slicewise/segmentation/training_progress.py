@@ -34,6 +34,8 @@ class TrainingProgress:
         data_seconds: of these, spent on sampling and augmentation.
         history: one row per validation.
         losses: of each step.
+        skipped: steps without effect, because their gradients overflowed in float16.
+        skipped_in_a_row: of these, the last ones.
     """
 
     step: int = 0
@@ -46,3 +48,5 @@ class TrainingProgress:
     data_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    skipped: int = 0
+    skipped_in_a_row: int = 0

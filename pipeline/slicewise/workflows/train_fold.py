@@ -24,7 +24,7 @@ from slicewise.evaluation.statistics import mean_dice, summarize
 from slicewise.imaging.locking import sole_user
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
-from slicewise.quantities import figure
+from slicewise.quantities import counted, figure
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.resuming import resume_training
@@ -231,6 +231,11 @@ def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progr
         f"trained {done.step} steps in {done.seconds / 60:.1f} min, validations included; "
         f"loading data took {share:.1%} of a step"
     )
+    if done.skipped:
+        progress.message(
+            f"warning: {counted(done.skipped, 'step')} of {done.step} had no effect, because "
+            "gradients overflowed in float16; training.precision=float32 avoids this"
+        )
     times = {"train.seconds": done.seconds, "train.steps": done.step}
     times |= {"train.data_share_of_step": share}
     logging = {
