@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from slicewise.errors import ModelError
+from slicewise.config import Config
+from slicewise.errors import DataError, ModelError
 from slicewise.tracking.run_folder import RunFolder
 
 
@@ -16,7 +17,8 @@ def folds(tmp_path: Path) -> Path:
     for name in ("fold-0", "fold-1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "last.pt").touch()
-        (tmp_path / name / "model.json").write_text(json.dumps({"checkpoint": "last.pt"}))
+        config = Config.defaults(training={"steps": 1})
+        RunFolder(tmp_path / name).finish(config, {})
     return tmp_path
 
 
@@ -30,3 +32,19 @@ def test_a_fold_that_did_not_come_to_its_end(folds: Path) -> None:
     with pytest.raises(ModelError, match="a finished training") as caught:
         RunFolder(folds).checkpoints()
     assert caught.value.where == str(folds / "fold-1")
+
+
+@pytest.mark.fault(119, "E")
+def test_a_fold_that_was_lost_is_missed(folds: Path) -> None:
+    content = {"fold-0/last.pt": "0", "fold-1/last.pt": "0", "inference.yaml": "0"}
+    RunFolder(folds).write_ensemble(content, "models:/all/1")
+    assert len(RunFolder(folds).checkpoints()) == 2
+    shutil.rmtree(folds / "fold-1")
+    for read in (RunFolder(folds).checkpoints, RunFolder(folds).results):
+        with pytest.raises(DataError, match="no folder fold-1"):
+            read()
+
+
+def test_a_lost_checkpoint_of_a_finished_training(folds: Path) -> None:
+    (folds / "fold-0" / "last.pt").unlink()
+    assert RunFolder(folds / "fold-0").checkpoints() == [folds / "fold-0" / "last.pt"]

@@ -24,7 +24,7 @@ _OPTIONS = frozenset(
         *("out", "work", "fold", "resume", "overwrite", "workers", "also", "out_of_fold"),
         *("endpoint", "format", "identity", "probabilities", "uncertainty", "data", "baseline"),
         *("against", "reason", "force", "seeds", "html", "json", "allow_paths", "config"),
-        *("host", "port", "attach", "metric", "name", "subjects"),
+        *("host", "port", "attach", "metric", "name", "subjects", "refuse_unlike"),
     )
 )
 

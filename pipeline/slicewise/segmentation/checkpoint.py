@@ -258,7 +258,7 @@ def _require_numbers(model: Mapping[str, Tensor], path: Path) -> None:
             path,
             expected="weights that are finite numbers",
             found=f"NaN or infinite values in {_shortened('parameters', spoilt)}",
-            remedy=_remedy(path) + ", with a lower training.learning_rate",
+            remedy=f"{_remedy(path)} with a lower training.learning_rate",
         )
 
 
@@ -289,5 +289,6 @@ def _damaged(path: Path, found: str) -> CheckpointError:
 def _remedy(path: Path) -> str:
     name = _SIBLINGS.get(path.name)
     if name and (path.parent / name).is_file():
-        return f"use {path.parent / name}, or train again"
+        other = path.parent / name
+        return f"use {other} in its place (cp '{other}' '{path}'), or train again"
     return "copy the file again from where it was written, or train again"

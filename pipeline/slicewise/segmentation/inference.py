@@ -211,7 +211,7 @@ class Predictor:
             try:
                 return predict_views(network, volume, axes, config, self.device, on_slices)
             except NoFiniteLogitsError as error:
-                raise _spoilt(error, work.scan, member.name) from None
+                raise error.of(work.scan, member.name) from None
 
         places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
         slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
@@ -249,15 +249,6 @@ class _Work:
             self.task.update(min(self.done, 1.0))
 
         return count
-
-
-def _spoilt(error: NoFiniteLogitsError, scan: str, member: str) -> NoFiniteLogitsError:
-    return NoFiniteLogitsError(
-        scan,
-        expected=error.expected,
-        found=f"{error.found} by {member}",
-        remedy=error.remedy,
-    )
 
 
 def _with_background(probabilities: torch.Tensor) -> torch.Tensor:

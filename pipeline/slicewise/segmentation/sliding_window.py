@@ -18,6 +18,11 @@ from slicewise.segmentation.device import autocast, memory_format_of, resolve_pr
 class NoFiniteLogitsError(ScanError):
     """A network answered a scan with NaN or infinite values, from which no mask can be made."""
 
+    def of(self, scan: str, network: str) -> NoFiniteLogitsError:
+        """The same error, with the names of the scan and of the checkpoint."""
+        found = f"{self.found} by {network}"
+        return type(self)(scan, expected=self.expected, found=found, remedy=self.remedy)
+
 
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""

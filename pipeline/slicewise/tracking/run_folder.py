@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from slicewise.config import Config
 from slicewise.errors import DataError, ModelError
 from slicewise.evaluation.inference_tuning.evidence import CaseEvidence, read_evidence
-from slicewise.evaluation.inference_tuning.inference_file import inference_file
+from slicewise.evaluation.inference_tuning.inference_file import INFERENCE, inference_file
 from slicewise.evaluation.results import Results, read_results, read_run_config
 from slicewise.imaging.files import write_text
 from slicewise.imaging.own_files import CHECKSUMS, read_checksums, write_checksums
@@ -134,8 +134,28 @@ class RunFolder(RunFiles):
         (self.path / CHECKSUMS).unlink(missing_ok=True)
 
     def results(self) -> list[Results]:
-        """The folds of a run, as ``read_results`` reads them."""
+        """The folds of a run, as ``read_results`` reads them.
+
+        Raises:
+            DataError: no run lies there, a file of it is damaged, or a fold is lost.
+        """
+        self._require_all_folds()
         return read_results(self.path)
+
+    def _require_all_folds(self) -> None:
+        """Refuse an ensemble of which a fold was lost: it would be smaller without a word."""
+        file = record_file(self.path / ENSEMBLE)
+        if not file.exists():
+            return
+        known = {name.partition("/")[0] for name in file.json(_ENSEMBLE_CONTENT).sha256}
+        for name in sorted(known - {INFERENCE}):
+            if not (self.path / name).is_dir():
+                raise DataError(
+                    self.path,
+                    expected=f"the folders of all folds that {ENSEMBLE} names",
+                    found=f"no folder {name}",
+                    remedy="restore it from a copy, or train it again with `resume`",
+                )
 
     def read_config(self) -> Config:
         """The configuration of the run, as ``read_run_config`` reads it."""
@@ -154,7 +174,8 @@ class RunFolder(RunFiles):
         """
         # A folder of a fold without a checkpoint is an unfinished fold, which must not be left out.
         folds = [RunFolder(path) for path in sorted(self.path.glob("fold-*/"))]
-        begun = [self] if self.has_training else folds
+        begun = [self] if self.has_training or self.is_finished else folds
+        self._require_all_folds()
         if not begun:
             names = sorted(path.name for path in self.path.iterdir())[:_MOST_NAMES]
             raise ModelError(

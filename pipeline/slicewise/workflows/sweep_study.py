@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicewise.config import ParameterSection, Space
-from slicewise.errors import OutputError
+from slicewise.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -51,6 +51,7 @@ class SweepStudy:
 
     Raises:
         OutputError: the folder holds another sweep.
+        DataError: the file of its trials is damaged.
     """
 
     def __init__(self, folder: Path, space: Space, key: str, seed: int) -> None:
@@ -60,12 +61,21 @@ class SweepStudy:
 
         optuna.logging.set_verbosity(logging.WARNING)
         self.space = space
-        self._study: Study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            study_name=_NAME,
-            direction="maximize",
-            load_if_exists=True,
-        )
+        try:
+            self._study: Study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+                study_name=_NAME,
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            # What Optuna raises for lines that make no sense.
+            raise DataError(
+                folder / JOURNAL,
+                expected="the trials of the sweep, as Optuna wrote them",
+                found="a damaged file",
+                remedy="restore the file from a copy, or choose another `out`",
+            ) from error
         known = self._study.user_attrs.setdefault(_KEY, key)
         if known != key:
             raise OutputError(
