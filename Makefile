@@ -120,8 +120,8 @@ test-all: $(READY_DEV) ## Run all tests, with slow ones, real scans and notebook
 coverage: $(READY_DEV) ## Run all tests and list the lines that none of them reaches.
 	$(MAKE) test-all ARGS="--cov --cov-report=term $(ARGS)"
 
-fuzz: $(READY_DEV) ## Read 20,000 damaged DICOM files; COUNT=number.
-	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py $(ARGS)
+fuzz: $(READY_DEV) ## Read 20,000 damaged DICOM files, kill 1,000 tracked runs at random; COUNT=number.
+	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py tests/tracking/test_spool_states.py $(ARGS)
 
 faults: $(READY_DEV) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
 	$(BIN)/python tests/faults_table.py

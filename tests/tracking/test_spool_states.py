@@ -1,8 +1,12 @@
-"""Whatever happens in whatever order: in the end the store has each thing once, in its order."""
+"""Whatever happens in whatever order: in the end the store has each thing once, in its order.
+
+``SLICEWISE_FUZZ_COUNT=20000`` tries 1,000 orders, as ``make fuzz`` does.
+"""
 
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
@@ -72,6 +76,8 @@ class SpoolStates(RuleBasedStateMachine):
         self.config = parse_config(TOY, "toy.yaml")
         self.patches = pytest.MonkeyPatch()
         self.patches.setattr("slicewise.tracking.runs.provenance_tags", lambda: _TAGS)
+        clock = itertools.count(1)
+        self.patches.setattr("slicewise.tracking.runs._now", lambda: next(clock))
         self.patches.setattr(Spool, "owner_may_run", lambda spool, _: self._lives(spool))
         self.patches.setattr(delivery, "unpack_model", lambda *_: None)
         self.patches.setattr(
@@ -114,10 +120,11 @@ class SpoolStates(RuleBasedStateMachine):
 
     # --- a training ----------------------------------------------------------------------------
 
-    @rule(number=_NUMBERS)
-    def step(self, number: int) -> None:
+    @rule(number=_NUMBERS, count=st.integers(1, 3))
+    def step(self, number: int, count: int) -> None:
         training = self.trainings[number]
-        if training.run is not None:
+        for _ in range(count if training.run is not None else 0):
+            assert training.run is not None
             training.step += 1
             training.run.log_metrics(training.step, {"loss": 1 / training.step})
             training.logged = max(training.logged, training.step)
@@ -193,6 +200,16 @@ class SpoolStates(RuleBasedStateMachine):
             with self.killing(training):
                 training.run = continue_run(self.store, training.run_id)
                 training.run_id = training.run.run_id
+
+    @rule(number=_NUMBERS, count=st.integers(1, 3))
+    def lose_steps(self, number: int, count: int) -> None:
+        """Steps after a checkpoint, a kill, and the same steps again."""
+        self.save(number)
+        self.step(number, count)
+        self.upload(number, most=9)
+        self.kill(number, half="")
+        self.resume(number)
+        self.step(number, count)
 
     # --- the store -----------------------------------------------------------------------------
 

@@ -153,12 +153,13 @@ class TrackedRun:
         self._spool = spool
         self._first_id = run_id or spool.spool_id
         self._has_ended = False
+        self._uploader = Uploader(spool, store, Delivered())
         # A process that ends before the context is entered or left does not leave it running.
         atexit.register(self._end_at_exit)
         self._last_words = LastWords(lambda: self._end("KILLED", "signal"))
         # A first attempt, so that the run has MLflow's id from the beginning where possible.
-        delivered = deliver(spool, store) if store.answers else Delivered()
-        self._uploader = Uploader(spool, store, delivered)
+        if store.answers:
+            deliver(spool, store, self._uploader.delivered)
 
     @property
     def run_id(self) -> str:

@@ -107,7 +107,7 @@ _PROBLEMS: tuple[tuple[str, str, str], ...] = (
     (
         r"No module named",
         "the driver of this database is not installed",
-        "pip install 'slicewise[server]'",
+        "install it; pip install 'slicewise[server]' brings that of PostgreSQL",
     ),
     (
         r"not in a valid JSON|not valid JSON|Expecting value|doctype html|<html",
