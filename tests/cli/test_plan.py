@@ -221,7 +221,7 @@ def test_labels_of_one_of_several_contrasts(slicewise: Slicewise, tmp_path: Path
         (tmp_path / "set" / f"{name}.nii.gz").touch()
     done, _ = plan(slicewise, tmp_path / "set", tmp_path)
     assert done.returncode == 1
-    assert "3 images and no label map; a_seg: of which image?" in done.stderr
+    assert "2 images and no label map; a_seg: of which image?" in done.stderr
     assert "data.contrasts: [FLAIR, T1]" in done.stderr
 
 

@@ -9,7 +9,7 @@ from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import Overview, compare, unnamed_patients
-from slicewise.dataset.label_names import is_label_name
+from slicewise.dataset.label_names import is_label_path
 from slicewise.errors import DataError
 from slicewise.planning.case_fingerprint import MeasuredCase
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
@@ -65,7 +65,7 @@ def require_labels(catalogue: Catalogue) -> None:
     if catalogue.labelled:
         return
     names = [case.name for case in catalogue.cases]
-    alike = [name for name in names if is_label_name(name)]
+    alike = [item.name for item in catalogue.set_aside if is_label_path(item.name)]
     of_whom = f"; {listed(alike, most=3)}: of which image?" if alike else ""
     raise DataError(
         catalogue.root,
