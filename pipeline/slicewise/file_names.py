@@ -46,18 +46,22 @@ def file_name(
     return text
 
 
+def is_short_name(path: Path) -> bool:
+    """Whether the disk takes the name of a file."""
+    return len(os.fsencode(path.name)) <= MOST_BYTES
+
+
 def require_short_name(path: Path) -> None:
     """Require that the disk takes the name of a file that is called after a scan.
 
     Raises:
         ScanError: the name is too long, with the ending that it has got.
     """
-    size = len(os.fsencode(path.name))
-    if size > MOST_BYTES:
+    if not is_short_name(path):
         raise ScanError(
             path.name,
             expected=f"a name of at most {MOST_BYTES} bytes with its ending",
-            found=f"{size} bytes",
+            found=f"{len(os.fsencode(path.name))} bytes",
             remedy="give the scan a shorter name",
         )
 

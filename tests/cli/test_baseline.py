@@ -48,7 +48,7 @@ def test_the_folder_is_that_of_a_run(baseline: tuple[Path, str]) -> None:
     assert (results.facts.kind, results.facts.fold) == ("baseline", 0)
     assert (results.facts.training_cases, results.facts.validation_cases) == (3, 3)
     assert {f"{score.case}.nii.gz" for score in results.scores} == {
-        path.name for path in (out / "masks").iterdir()
+        path.name for path in (out / "masks").glob("[!.]*")
     }
     assert dict(results.reliability) == {}
     assert (out / "examples.png").stat().st_size > 1000
@@ -98,7 +98,7 @@ def test_no_label_of_a_held_out_case_is_seen(
     done = slicewise("baseline", tiny, *arguments)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "b/baseline.json").read_text() == (out / "baseline.json").read_text()
-    for path in (out / "masks").iterdir():
+    for path in (out / "masks").glob("[!.]*"):
         again = read_nifti(tmp_path / "b" / "masks" / path.name)
         np.testing.assert_array_equal(again.voxels, read_nifti(path).voxels)
     assert all(float(row["dice"]) < 0.3 for row in rows(tmp_path / "b"))
@@ -213,7 +213,7 @@ def test_pictures_and_a_scan_set_aside(slicewise: Slicewise, tmp_path: Path) -> 
     found = rows(out)
     assert len(found) in (2, 3)
     assert all(float(row["dice"]) > 0.97 for row in found)
-    assert {path.name for path in (out / "masks").iterdir()} == {
+    assert {path.name for path in (out / "masks").glob("[!.]*")} == {
         f"{row['case']}.png" for row in found
     }
     assert "disc4" in json.loads((out / "results.json").read_text())["facts"]["set_aside"]

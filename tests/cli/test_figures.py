@@ -17,7 +17,7 @@ def test_figures_are_drawn_from_a_model_and_a_scan(
     scan = scans / "images" / "case1.nii.gz"
     done = slicewise("figures", model, scan, "--out", tmp_path / "new", "--work", work)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+    assert {path.name for path in (tmp_path / "new").glob("[!.]*")} == {
         "network.svg",
         "scan_and_mask.png",
         "windows.png",

@@ -31,7 +31,7 @@ def test_training_leaves_a_model_with_scores_masks_and_picture(model: Path) -> N
     rows = list(csv.DictReader((model / "scores.csv").read_text().splitlines()))
     assert {row["structure"] for row in rows} == {"core"}
     assert {f"{row['case']}.nii.gz" for row in rows} == {
-        path.name for path in (model / "masks").iterdir()
+        path.name for path in (model / "masks").glob("[!.]*")
     }
     assert len(rows) == 3
 
@@ -47,7 +47,7 @@ def test_folder_in_folder_out_with_names_and_grids(
 ) -> None:
     done = slicewise("predict", model, scans / "images", "--out", tmp_path, "--work", work)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == sorted(
         ["confidence.csv", "labels.ctbl", *(path.name for path in (scans / "images").iterdir())]
     )
     assert "3 core 230 159 0 255" in (tmp_path / "labels.ctbl").read_text()
@@ -267,7 +267,7 @@ def test_a_scan_set_aside_does_not_move_the_others_between_folds(
         arguments = ("--set", f"data.root={source}", "--out", source / "m", "--work", source / "w")
         done = slicewise("train", tiny, *arguments)
         assert done.returncode == (8 if name == "spoilt" else 0), done.stderr
-        held_out.append({path.name for path in (source / "m" / "masks").iterdir()})
+        held_out.append({path.name for path in (source / "m" / "masks").glob("[!.]*")})
     assert held_out[0] - {"case0.nii.gz"} == held_out[1] - {"case0.nii.gz"}
 
 

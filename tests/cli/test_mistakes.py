@@ -264,7 +264,7 @@ def test_masks_never_replace_scans(
     before = {path.name: path.read_bytes() for path in images.iterdir()}
     for source, out in ((images, images), (images / "case0.nii.gz", images / "case0.nii.gz")):
         done = slicewise("predict", model, source, "--out", out, "--work", work)
-        expect(done, 2, "which is a scan")
+        expect(done, 2, "which is an input")
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
 
 

@@ -71,7 +71,7 @@ def test_out_stands_in_the_run_unless_it_is_named(
     # Again, over the first.
     assert slicewise("report", run, "--work", work, "--no-viewer").returncode == 0
     assert 'id="viewer"' not in text_of(run / "report")
-    assert {path.name for path in (run / "report").iterdir()} == {
+    assert {path.name for path in (run / "report").glob("[!.]*")} == {
         "report.html",
         "report.pdf",
         "figures",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from slicewise.errors import OutputError
+from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import atomic_file, write_text
-from slicewise.imaging.target import MARK, Target, Writer, read_mark, record_of
+from slicewise.imaging.mark import MARK, Writer, read_mark, record_of
+from slicewise.imaging.target import Target
 
 PREDICT = Writer("predict", "head 1a2b")
 
@@ -83,7 +84,7 @@ def test_an_input_is_never_replaced(tmp_path: Path, overwrite: bool) -> None:
         tmp_path / "data" / "Images" / "s01.NII.gz",
         tmp_path / "data" / "labels" / "S01.nii.gz",
     ):
-        with pytest.raises(OutputError, match="inputs are never replaced"):
+        with pytest.raises(UsageError, match="inputs are never replaced"):
             Target(PREDICT, overwrite=overwrite, inputs=inputs).claim([path])
     assert scan.read_text() == "scan"
     Target(PREDICT, inputs=inputs).claim([tmp_path / "data" / "masks" / "S01.nii.gz"])
@@ -94,9 +95,9 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     write_text(tmp_path / "file", "")
     target = Target(PREDICT, overwrite=True)
-    with pytest.raises(OutputError, match="a folder called folder"):
+    with pytest.raises(UsageError, match="a folder called folder"):
         target.claim([tmp_path / "folder"], "html")
-    with pytest.raises(OutputError, match="which is a file"):
+    with pytest.raises(UsageError, match="which is a file"):
         target.claim([tmp_path / "file" / "deep" / "S01.nii.gz"])
 
 
@@ -106,7 +107,7 @@ def test_the_folder_of_a_run_holds_no_input(tmp_path: Path, overwrite: bool) -> 
     label = tmp_path / "masks" / "S01.nii.gz"
     write_text(label, "label")
     target = Target(Writer("train"), overwrite=overwrite, inputs=[label])
-    with pytest.raises(OutputError, match="masks, which holds an input"):
+    with pytest.raises(UsageError, match="masks, which holds an input"):
         target.claim_entries(tmp_path, ["last.pt", "masks"])
     assert not (tmp_path / MARK).exists()
 
@@ -118,8 +119,10 @@ def test_entries_of_a_run_are_replaced_by_their_own_command_alone(tmp_path: Path
         Target(Writer("train")).claim_entries(tmp_path, ["masks"])
     (tmp_path / "masks" / "a.nii.gz").unlink()
     (tmp_path / "masks").rmdir()
-    Target(Writer("train")).claim_entries(tmp_path, ["masks"])
-    write_text(tmp_path / "masks" / "a.nii.gz", "held out")
+    target = Target(Writer("train"))
+    target.claim_entries(tmp_path, ["masks"])
+    with target.writing(tmp_path):
+        write_text(tmp_path / "masks" / "a.nii.gz", "held out")
     Target(Writer("train")).claim_entries(tmp_path, ["masks"])
     with pytest.raises(OutputError, match="slicewise baseline"):
         Target(Writer("baseline")).claim_entries(tmp_path, ["masks"])

@@ -23,6 +23,7 @@ def check(
     settings: Sequence[str] = (),
     html: AnyPath | None = None,
     json: AnyPath | None = None,
+    overwrite: bool = False,
     work: AnyPath = "work",
     workers: int | None = None,
     progress: Progress = SILENT,
@@ -35,6 +36,7 @@ def check(
         settings: changes of the configuration, such as ``data.allow_unpaired=true``.
         html: page with a picture of each scan to write; it names no path and no patient.
         json: file with every finding to write.
+        overwrite: replace files of others; the data set never is.
         work: folder of private records.
         workers: scans at a time; None takes as many as there are cores.
         progress: receives the progress.
@@ -58,6 +60,7 @@ def check(
         optional_path(json),
         Path(work),
         workers,
+        overwrite,
     )
     return checking.check(options, progress)
 
@@ -113,6 +116,7 @@ def view(
     out: AnyPath = "view.html",
     config: ConfigLike | None = None,
     settings: Sequence[str] = (),
+    overwrite: bool = False,
     work: AnyPath = "work",
     progress: Progress = SILENT,
 ) -> ViewResult:
@@ -126,6 +130,7 @@ def view(
         out: the page, an HTML file.
         config: names and colours of the structures; None takes the colour table next to a mask.
         settings: changes of the configuration.
+        overwrite: replace a page of others; scan and masks never are.
         work: folder of private records.
         progress: receives the progress.
 
@@ -146,5 +151,6 @@ def view(
         Path(out),
         None if config is None else as_config(config, settings),
         Path(work),
+        overwrite,
     )
     return viewing.view(options, progress)

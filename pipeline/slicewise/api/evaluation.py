@@ -21,6 +21,7 @@ def evaluate(
     json: AnyPath | None = None,
     work: AnyPath = "work",
     workers: int | None = None,
+    overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Score masks from anywhere on the grid of their references.
@@ -39,10 +40,11 @@ def evaluate(
         work: work folder of the prediction, with the key from neutral names of masks of DICOM to
             their scans.
         workers: pairs at a time; None takes as many as there are cores.
+        overwrite: replace files of others; masks and references never are.
         progress: receives the progress.
 
     Raises:
-        DataError: no pair of a mask and its reference.
+        DataError: no pair of a mask and its reference, or masks of several models.
         ScanError: the only pair cannot be scored; of several, those that cannot are in
             ``set_aside``.
 
@@ -59,5 +61,6 @@ def evaluate(
         optional_path(json),
         workers,
         Path(work),
+        overwrite,
     )
     return evaluating.evaluate(options, progress)

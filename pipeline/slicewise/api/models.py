@@ -74,6 +74,7 @@ def predict(
     probabilities: bool = False,
     uncertainty: bool = False,
     refuse_unlike: bool = False,
+    overwrite: bool = False,
     work: AnyPath = "work",
     progress: Progress = SILENT,
 ) -> PredictionResult:
@@ -93,6 +94,7 @@ def predict(
         uncertainty: write ``NAME_uncertainty.nii.gz`` as well, 0 to 1.
         refuse_unlike: write no mask of a scan that is unlike those of the training; ``unlike`` of
             the result names them otherwise.
+        overwrite: replace files of others or changed by hand, and remove masks of another model.
         work: the work folder.
         progress: receives the progress.
 
@@ -101,7 +103,7 @@ def predict(
         ScanError: no scan, or the only one cannot be predicted; of several, those that cannot are
             in ``set_aside``.
         UsageError: options that contradict each other.
-        OutputError: a mask cannot be written.
+        OutputError: a mask cannot be written, or would replace a file of others or an input.
 
     Example:
         >>> done = slicewise.predict("my_model", "my_scans/images", "masks")
@@ -119,6 +121,7 @@ def predict(
         probabilities,
         uncertainty,
         refuse_unlike,
+        overwrite,
     )
     return predicting.predict(options, progress)
 

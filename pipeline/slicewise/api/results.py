@@ -18,6 +18,7 @@ def compare(
     *,
     metric: str = "dice",
     out: AnyPath | None = None,
+    overwrite: bool = False,
     work: AnyPath = "work",
     progress: Progress = SILENT,
 ) -> Comparison:
@@ -28,6 +29,7 @@ def compare(
         second: likewise; differences are second minus first.
         metric: such as ``dice``, ``hd95_mm`` or ``surface_dice``.
         out: folder of the differences; None takes ``compare`` below the work folder.
+        overwrite: replace files of others.
         work: the work folder that the runs were made with.
         progress: receives the progress.
 
@@ -41,7 +43,7 @@ def compare(
         0.0
     """
     options = comparing.CompareOptions(
-        str(first), str(second), metric, optional_path(out), Path(work)
+        str(first), str(second), metric, optional_path(out), Path(work), overwrite
     )
     return comparing.compare(options, progress)
 
@@ -55,6 +57,7 @@ def report(
     against: AnyPath | None = None,
     viewer: bool = True,
     attach: bool = False,
+    overwrite: bool = False,
     work: AnyPath = "work",
     progress: Progress = SILENT,
 ) -> ReportResult:
@@ -68,6 +71,7 @@ def report(
         against: another run on the same cases.
         viewer: put a viewer into the page, which adds 3 to 10 MB.
         attach: log page and slides to the tracked run, too.
+        overwrite: replace a report that was changed since.
         work: the work folder that the run was made with.
         progress: receives the progress.
 
@@ -88,5 +92,6 @@ def report(
         viewer,
         attach,
         Path(work),
+        overwrite,
     )
     return reporting.report(options, progress)

@@ -15,6 +15,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
 from slicewise.imaging.pictures import is_picture, read_picture_mask, write_picture_mask
 from slicewise.imaging.structures import structures_of
+from slicewise.imaging.target import outputs
 from slicewise.imaging.volume import Volume
 
 
@@ -87,6 +88,7 @@ def write_mask(
     scan: Volume | None = None,
     *,
     labels: Mapping[str, int] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a label map and check what was written.
 
@@ -96,6 +98,7 @@ def write_mask(
         scan: whose NIfTI header the mask takes; None takes that of the mask, which a prediction
             has from its scan.
         labels: structure name to value, which ``.seg.nrrd`` needs.
+        overwrite: replace a file that this function did not write, or that was changed since.
 
     Returns:
         The path of the file.
@@ -104,7 +107,7 @@ def write_mask(
         UsageError: another suffix, or ``.seg.nrrd`` without ``labels``.
         GeometryError: mask and scan lie on different grids.
         LabelError: labels that are no whole numbers.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or would replace one of others.
 
     Example:
         >>> model = slicewise.load_model("my_model")
@@ -113,6 +116,12 @@ def write_mask(
         'case0_mask.nii.gz'
     """
     target = Path(path)
+    with outputs("write_mask", {"path": [target]}, overwrite=overwrite):
+        _write_mask(mask, target, scan or mask, labels)
+    return target
+
+
+def _write_mask(mask: Volume, target: Path, scan: Volume, labels: Mapping[str, int] | None) -> None:
     if target.name.lower().endswith(".seg.nrrd"):
         if not labels:
             raise UsageError(
@@ -123,14 +132,13 @@ def write_mask(
             )
         write_segmentation_nrrd(mask, structures_of(labels, {}), target)
     elif is_nifti(target):
-        writing.write_mask(mask, scan or mask, target)
+        writing.write_mask(mask, scan, target)
     elif is_picture(target):
         write_picture_mask(mask, target)
     else:
         raise UsageError(
-            f"`path` {path}",
+            f"`path` {target}",
             expected="a name that ends in .nii.gz, .nii, .seg.nrrd, .png or .tif",
             found=target.suffix or "no suffix",
             remedy="correct the suffix; DICOM SEG is written by `predict`",
         )
-    return target

@@ -13,6 +13,7 @@ from slicewise.cli.options import (
     InnerFold,
     OuterFold,
     Overrides,
+    Overwrite,
     Work,
     Workers,
 )
@@ -38,6 +39,7 @@ def ablate(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, metavar="N", help="Trainings of each variant.")
     ] = 1,
+    overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
@@ -63,7 +65,7 @@ def ablate(
     with loading():
         from slicewise.workflows.ablate import AblateOptions
         from slicewise.workflows.ablate import ablate as compare_variants
-    options = AblateOptions(config, variants, out, fold, inner, seeds, work, workers)
+    options = AblateOptions(config, variants, out, fold, inner, seeds, work, workers, overwrite)
     result = compare_variants(options, PROGRESS)
     _show(result.rows)
     output.print(f"table: {result.csv}", markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 
 def bench(
@@ -17,6 +17,7 @@ def bench(
             "--json", metavar="FILE", help="File for the figures; default: WORK/bench.json."
         ),
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """Measure the throughput of reading, preprocessing, training and inference.
@@ -32,7 +33,7 @@ def bench(
 
     with loading():
         from slicewise.workflows.benchmark.run import BenchmarkOptions, benchmark
-    result = benchmark(BenchmarkOptions(json_file, work), PROGRESS)
+    result = benchmark(BenchmarkOptions(json_file, work, overwrite), PROGRESS)
     show_table(
         result.machine,
         ("what", "figure", "GFLOP/s", "of the faster rate"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Overrides, Work, Workers
+from slicewise.cli.options import DEFAULT_WORK, Overrides, Overwrite, Work, Workers
 
 if TYPE_CHECKING:
     from slicewise.dataset.case_qc import CheckedCase
@@ -39,6 +39,7 @@ def check(
             "--allow-unpaired", help="Ignore images without label and labels without image."
         ),
     ] = False,
+    overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
@@ -64,7 +65,7 @@ def check(
 
     changes = [*(overrides or ()), *(["data.allow_unpaired=true"] if allow_unpaired else [])]
     config = load_config(config_file, changes) if config_file else with_overrides(UNNAMED, changes)
-    options = CheckOptions(data, config, html_file, json_file, work, workers)
+    options = CheckOptions(data, config, html_file, json_file, work, workers, overwrite)
     result = check_data(options, PROGRESS)
     show_check(result)
     if not result.is_sound:

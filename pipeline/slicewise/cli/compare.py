@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 if TYPE_CHECKING:
     from slicewise.evaluation.comparison import StructureComparison
@@ -35,6 +35,7 @@ def compare(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of results; default: WORK/compare."),
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """Compare two runs on the cases that both have scored.
@@ -53,7 +54,7 @@ def compare(
     with loading():
         from slicewise.workflows.compare import CompareOptions
         from slicewise.workflows.compare import compare as compare_runs
-    result = compare_runs(CompareOptions(run_a, run_b, metric, out, work), PROGRESS)
+    result = compare_runs(CompareOptions(run_a, run_b, metric, out, work, overwrite), PROGRESS)
     _show(result)
     for text in result.caveats:
         note(text)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work
+from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Overwrite, Work
 
 
 def describe(
@@ -18,6 +18,7 @@ def describe(
             "--out", metavar="FILE", help="Figure of a U-Net, .svg or .png; default: in WORK."
         ),
     ] = None,
+    overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
@@ -33,7 +34,7 @@ def describe(
     with loading():
         from slicewise.workflows.describe import DescribeOptions
         from slicewise.workflows.describe import describe as describe_network
-    found = describe_network(DescribeOptions(config, out, work), PROGRESS)
+    found = describe_network(DescribeOptions(config, out, work, overwrite), PROGRESS)
     show_table(
         f"{found.name}, input {' x '.join(map(str, found.input_shape))}",
         ("layer", "kind", "output (C, H, W)", "parameters"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work, Workers
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work, Workers
 
 if TYPE_CHECKING:
     from slicewise.workflows.evaluate import Evaluation
@@ -36,6 +36,7 @@ def evaluate(
         typer.Option("--json", metavar="FILE.json", help="Means, intervals, quartiles and counts."),
     ] = None,
     work: Work = DEFAULT_WORK,
+    overwrite: Overwrite = False,
     workers: Workers = None,
 ) -> None:
     r"""Score masks against reference labels, for each case and structure.
@@ -67,7 +68,7 @@ def evaluate(
         from slicewise.workflows.evaluate import EvaluateOptions
         from slicewise.workflows.evaluate import evaluate as evaluate_masks
     config = load_config(config_file) if config_file else None
-    options = EvaluateOptions(predictions, labels, out, config, json_file, workers, work)
+    options = EvaluateOptions(predictions, labels, out, config, json_file, workers, work, overwrite)
     result = evaluate_masks(options, PROGRESS)
     _show(result, out)
     if result.set_aside:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 
 def figures(
@@ -22,6 +22,7 @@ def figures(
         Path, typer.Argument(metavar="SCAN", help="One scan, with slices larger than the window.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures.")],
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     r"""Draw how a model works: its network, a scan with its mask, its windows.
@@ -38,6 +39,6 @@ def figures(
     with loading():
         from slicewise.workflows.figures import FiguresOptions, draw_figures
         from slicewise.workflows.models import ModelOptions
-    options = FiguresOptions(ModelOptions(model, work=work), scan, out)
+    options = FiguresOptions(ModelOptions(model, work=work), scan, out, overwrite)
     for path in draw_figures(options, PROGRESS).paths:
         note(str(path))

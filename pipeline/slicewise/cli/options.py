@@ -25,6 +25,12 @@ Workers = Annotated[
         "--workers", min=1, metavar="N", help="Scans at a time; default: number of cores."
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace files of others or changed by hand; inputs never are."
+    ),
+]
 DEFAULT_WORK = Path("work")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Overrides, Work
+from slicewise.cli.options import DEFAULT_WORK, Overrides, Overwrite, Work
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -77,6 +77,7 @@ def predict(
             "--refuse-unlike", help="Write no mask of a scan that is unlike those of the training."
         ),
     ] = False,
+    overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
 ) -> None:
@@ -100,6 +101,10 @@ def predict(
     and spacing, intensities, what the network sees, volumes of the structures.
     What is unlike them is said, and stands in confidence.csv; such masks, and
     their confidence, are not to be trusted unseen.
+
+    A file that Slicewise did not write there, a mask that was corrected by hand
+    and the masks of another model are replaced with --overwrite only; scans and
+    labels of the data set never.
 
     Exit code 8: some scans were set aside, or are unlike those of the training.
 
@@ -135,6 +140,7 @@ def predict(
         probabilities,
         uncertainty,
         refuse_unlike,
+        overwrite,
     )
     result = predict_scans(options, PROGRESS)
     show_least_confident(result.least_confident_first, set(result.unlike))

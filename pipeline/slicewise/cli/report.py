@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 
 def report(
@@ -36,6 +36,7 @@ def report(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the report; default: RUN/report."),
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
     no_viewer: Annotated[
         bool,
@@ -71,7 +72,15 @@ def report(
         from slicewise.workflows.report import ReportOptions
         from slicewise.workflows.report import report as report_run
     options = ReportOptions(
-        run, out, data, baseline, against, viewer=not no_viewer, attach=attach, work=work
+        run,
+        out,
+        data,
+        baseline,
+        against,
+        viewer=not no_viewer,
+        attach=attach,
+        work=work,
+        overwrite=overwrite,
     )
     result = report_run(options, PROGRESS)
     note(f"page: {result.page}")

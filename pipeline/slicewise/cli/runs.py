@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 runs = typer.Typer(
     name="runs",
@@ -26,6 +26,7 @@ def list_runs(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """List tracked runs, newest first, with kind, fold, status, Dice and id.
@@ -41,7 +42,7 @@ def list_runs(
     with loading():
         from slicewise.workflows.transfer import ListRunsOptions
         from slicewise.workflows.transfer import list_runs as listed_runs
-    rows = listed_runs(ListRunsOptions(experiment, json_file, work))
+    rows = listed_runs(ListRunsOptions(experiment, json_file, work, overwrite))
     if not rows:
         note("no run is tracked yet")
         return
@@ -72,6 +73,7 @@ def export(
         str | None,
         typer.Option("--model", metavar="NAME", help="Export the runs of a registered model."),
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """Export runs and their models to one file.
@@ -89,7 +91,7 @@ def export(
 
     with loading():
         from slicewise.workflows.transfer import ExportOptions, export_to_file
-    options = ExportOptions(out, tuple(run_ids or ()), model_name, everything, work)
+    options = ExportOptions(out, tuple(run_ids or ()), model_name, everything, work, overwrite)
     done = export_to_file(options, PROGRESS)
     output.print(f"{counted(len(done.runs), 'run')} in {done.file}", markup=False, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from slicewise.cli.options import (
     InnerFold,
     OuterFold,
     Overrides,
+    Overwrite,
     Work,
     Workers,
     work_option,
@@ -39,6 +40,7 @@ def sweep(
     ] = None,
     fold: OuterFold = 0,
     inner: InnerFold = 0,
+    overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
@@ -66,7 +68,7 @@ def sweep(
     with loading():
         from slicewise.workflows.sweep import SweepOptions
         from slicewise.workflows.sweep import sweep as search
-    options = SweepOptions(config, sweep_file, out, fold, inner, work, workers)
+    options = SweepOptions(config, sweep_file, out, fold, inner, work, workers, overwrite)
     result = search(options, PROGRESS)
     _show(result.trials, result.best)
     show_places({"best": result.config_file, "trials": result.csv, "picture": result.figure})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 from slicewise.quantities import counted
 
 _LARGE_BYTES = 100_000_000
@@ -31,6 +31,7 @@ def view(
         typer.Option("--config", metavar="CONFIG", help="Names and colours of the structures."),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     r"""Write a page that shows a scan with its masks in three planes.
@@ -51,7 +52,7 @@ def view(
     from slicewise.workflows.view import view as view_scan
 
     config = None if config_file is None else load_config(config_file)
-    options = ViewOptions(scan, _named_masks(masks or []), out, config, work)
+    options = ViewOptions(scan, _named_masks(masks or []), out, config, work, overwrite)
     result = view_scan(options, PROGRESS)
     size = result.size_bytes
     note(f"{out}: {size / 1e6:.1f} MB, {_named(result.shown)}")

@@ -11,7 +11,7 @@ from slicewise.config import DataSection
 from slicewise.errors import ConfigError, DataError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
-from slicewise.imaging.scan import ScanSource
+from slicewise.imaging.scan import ScanSource, path_of
 from slicewise.imaging.walk import entries, undecodable_name
 from slicewise.quantities import counted
 
@@ -75,6 +75,17 @@ class Catalogue:
     def case(self, name: str) -> Case:
         """The case with a name."""
         return next(case for case in self.cases if case.name == name)
+
+    @property
+    def files(self) -> list[Path]:
+        """Files and folders of all images and labels, and the root."""
+        sources = (
+            source
+            for case in self.cases
+            for source in (*case.images, case.label)
+            if source is not None
+        )
+        return [self.root, *map(path_of, sources)]
 
     @property
     def labelled(self) -> tuple[Case, ...]:

@@ -18,6 +18,7 @@ from slicewise.dataset.archives import cannot_write, require_space, unpack_tar
 from slicewise.errors import DataError, DownloadError, OutputError, file_problem
 from slicewise.file_names import file_name
 from slicewise.imaging.files import part_folder
+from slicewise.imaging.locking import sole_user
 from slicewise.progress import SILENT, Progress, Task
 
 __all__ = ["download_hippocampus", "fetch_archive", "unpack_tar"]
@@ -83,8 +84,10 @@ def fetch_archive(url: str, md5: str, folder: Path, progress: Progress = SILENT)
     target = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.exists() and _md5_of(target) == md5.lower():
-            return target
+        if target.exists():
+            if _md5_of(target) == md5.lower():
+                return target
+            raise _another_file(target)
         with progress.task("downloading") as task:
             transfer = _Transfer(url, folder / f"{name}.part", task)
             _receive_with_retries(transfer)
@@ -100,6 +103,15 @@ def fetch_archive(url: str, md5: str, folder: Path, progress: Progress = SILENT)
     except OSError as error:
         raise cannot_write(folder, error) from error
     return target
+
+
+def _another_file(target: Path) -> OutputError:
+    return OutputError(
+        target,
+        expected="the archive of the data set, or no file of this name",
+        found="another file, by its checksum",
+        remedy="move it away, or choose another `out`",
+    )
 
 
 def _receive_with_retries(transfer: _Transfer) -> None:
@@ -228,7 +240,8 @@ def download_hippocampus(
     Raises:
         DownloadError: see ``fetch_archive``.
         DataError: the archive is unsafe, damaged, or of another data set.
-        OutputError: no space, no permission, or an incomplete data set at the target.
+        OutputError: no space, no permission, another process, or an incomplete data set at the
+            target.
 
     Source:
         Antonelli et al., Nature Communications 2022;13:4128.
@@ -239,9 +252,13 @@ def download_hippocampus(
     if url is None or md5 is None:
         known_url, known_md5 = _published(HIPPOCAMPUS)
         url, md5 = url or known_url, md5 or known_md5
-    archive = fetch_archive(url, md5, folder, progress)
-    _unpack_data_set(archive, target)
-    archive.unlink()
+    with sole_user(folder):
+        known = set(folder.iterdir())
+        archive = fetch_archive(url, md5, folder, progress)
+        _unpack_data_set(archive, target)
+        # One that a person had brought here is theirs.
+        if archive not in known:
+            archive.unlink()
     return target
 
 

@@ -7,6 +7,7 @@ they are not used as names of cases.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -41,7 +42,7 @@ from slicewise.dataset.sources import (
 )
 from slicewise.dataset.studies import studies_as_cases
 from slicewise.dataset.unstructured_folder import scans_as_cases
-from slicewise.errors import DataError
+from slicewise.errors import DataError, SlicewiseError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.scan import source_name, volumes_in
 
@@ -55,6 +56,8 @@ PAIRS = (
     ("images", "segmentations"),
     ("image", "mask"),
 )
+_FOLDERS_ABOVE = 2
+"""A scan lies at most so deep in a data set with images and labels."""
 _PLAIN_SCANNER = DicomScanner()
 
 
@@ -95,6 +98,24 @@ def read_images(
     listing = _listing(data, scanner)
     listing = replace(listing, labels={}, patients=None, loose_labels=(), label_place=None)
     return with_series_known(with_separate_volumes(listing), scanner)
+
+
+def data_sets_around(*paths: Path) -> list[Path]:
+    """Folders of data sets with a known layout that paths lead into; no file of them is read.
+
+    A prediction is given ``data/images`` or a single scan: the labels next to it are reference.
+    """
+    found = []
+    for path in dict.fromkeys(item for given in paths for item in _up(given.resolve())):
+        if path.is_dir():
+            with suppress(SlicewiseError, OSError):
+                if _recognised(DataSection(root=path), path) != "dicom":
+                    found.append(path)
+    return found
+
+
+def _up(path: Path) -> tuple[Path, ...]:
+    return (path, *path.parents[:_FOLDERS_ABOVE])
 
 
 def _listing(data: DataSection, scanner: DicomScanner) -> Listing:

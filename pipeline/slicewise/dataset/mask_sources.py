@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slicewise.dataset.catalogue import Images
 from slicewise.imaging.files import private_folder
-from slicewise.imaging.masks import path_of
+from slicewise.imaging.scan import path_of
 
 Sources = Mapping[Path, Sequence[Path]]
 """Absolute path of a mask to the files and folders of its scan."""
@@ -22,7 +22,7 @@ Sources = Mapping[Path, Sequence[Path]]
 def add_sources(record: Path, masks: Mapping[Path, Images]) -> None:
     """Add masks to a record, which only its owner can read."""
     private_folder(record.parent)
-    with record.open("a", encoding="utf-8") as file:
+    with record.open("a", encoding="utf-8", errors="surrogateescape") as file:
         record.chmod(0o600)
         for mask, images in masks.items():
             sources = [str(path_of(item).resolve()) for item in images if item is not None]

@@ -14,6 +14,7 @@ from slicewise.dataset.label_names import is_label_name, label_name, without_lab
 from slicewise.dataset.mask_sources import Sources, labels_by_source
 from slicewise.errors import DataError, ScanError
 from slicewise.imaging.dicom.seg.reading import NO_NAMES
+from slicewise.imaging.mark import require_one_maker
 from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation, read_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture, read_picture_mask
@@ -68,9 +69,10 @@ def pair_masks(predictions: Path, references: Path, sources: Sources = NO_SOURCE
         sources: of the masks, as they were recorded when these were written.
 
     Raises:
-        DataError: a path is missing, or nothing matches.
+        DataError: a path is missing, nothing matches, or the predictions are of several models.
     """
     ours, theirs = _masks(predictions), _masks(references)
+    require_one_maker(ours.values(), predictions)
     if predictions.is_file() and references.is_file():
         return Pairing([Pair(source_name(references), predictions, references)], [], [])
     # The last one counts: an image that bears the very name may lie next to its label map.

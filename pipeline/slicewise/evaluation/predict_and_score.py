@@ -14,6 +14,7 @@ from slicewise.evaluation.inference_tuning.evidence import CaseEvidence
 from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCollector, HeldOutCase
 from slicewise.evaluation.scores import CaseScores, Score, score_case
 from slicewise.file_names import require_short_name
+from slicewise.imaging.mark import PREDICT, Writer, marking
 from slicewise.imaging.memory import within_memory
 from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
@@ -96,9 +97,11 @@ def _score_one(
     config = segmenter.config
     contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
     assert case.label is not None
-    require_short_name(mask_path(masks, case))
+    path = mask_path(masks, case)
+    require_short_name(path)
     prediction = segmenter.predict(*contrasts, case=case.name)
-    _write_mask(prediction, contrasts[0], mask_path(masks, case))
+    with marking(Writer(PREDICT, segmenter.made_by), [path]):
+        _write_mask(prediction, contrasts[0], path)
     reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)
     patient = shown_patient(case, pseudonyms)
     scored = score_case(

@@ -15,6 +15,7 @@ from slicewise.errors import ScanError
 from slicewise.file_names import require_short_name
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.files import write_text
+from slicewise.imaging.mark import Writer, marking
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.nifti.writing import write_volume
 from slicewise.imaging.scan import ScanSource, read_scan
@@ -99,8 +100,9 @@ def convert_scan(conversion: Conversion) -> ConvertedVolume:
         "warnings": list(volume.warnings),
     }
     volume_path, facts_path = conversion.targets
-    write_volume(volume, volume_path)
-    write_text(facts_path, json.dumps(content, indent=2) + "\n")
+    with marking(Writer("convert"), conversion.targets):
+        write_volume(volume, volume_path)
+        write_text(facts_path, json.dumps(content, indent=2) + "\n")
     return ConvertedVolume(
         name=conversion.name,
         shape=volume.shape,

@@ -19,13 +19,17 @@ LOCK = ".slicewise.lock"
 
 
 @contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
+def sole_user(folder: Path, name: str = LOCK) -> Iterator[None]:
     """Hold a folder for one process; it is made where there is none.
+
+    Args:
+        folder: that is held.
+        name: of the lock; another one holds a part of the folder.
 
     Raises:
         OutputError: another process writes there, or it cannot be made.
     """
-    path = folder / LOCK
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=0)

@@ -1,8 +1,8 @@
-"""Writes masks in the requested format, without overwriting a scan."""
+"""Writes masks in the requested format, one a scan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +18,7 @@ from slicewise.imaging.nifti.writing import write_mask
 from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.nrrd.writing import write_segmentation_nrrd
 from slicewise.imaging.pictures import is_picture, mask_suffix, write_picture_mask
-from slicewise.imaging.scan import ScanSource, only_series, source_name
+from slicewise.imaging.scan import ScanSource, only_series, path_of, source_name
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 
@@ -57,13 +57,12 @@ class MaskOutput:
     identity: Identity
 
     def targets(self, scans: Mapping[str, ScanSource], out: Path) -> dict[str, Path]:
-        """Path of each mask: in a folder, or a single named file; never that of a scan.
+        """Path of each mask: in a folder, or a single named file.
 
         Raises:
-            UsageError: one file for several masks, a suffix of another format, or the path of a
-                scan.
+            UsageError: one file for several masks, or a suffix of another format.
         """
-        named = _named_file(out)
+        named = is_named_file(out)
         if named and len(scans) > 1:
             raise UsageError(
                 f"`out` {out}",
@@ -82,7 +81,6 @@ class MaskOutput:
                     remedy="correct the suffix, or choose another `format`",
                 )
             targets[name] = out if named else out / f"{name}{suffixes[0]}"
-        _require_no_scan(targets.values(), scans.values(), out)
         return targets
 
     def require_writable(self, source: ScanSource) -> None:
@@ -121,9 +119,19 @@ class MaskOutput:
 
     def write_labels(self, out: Path) -> None:
         """Write a colour table next to masks whose format has no names."""
-        if self.format is MaskFormat.NIFTI:
-            table = out.with_name(f"{stem(out)}.ctbl") if _named_file(out) else out / FOLDER_TABLE
+        if (table := self.label_table(out)) is not None:
             write_colour_table(self.structures, table)
+
+    def label_table(self, out: Path) -> Path | None:
+        """Path of the colour table; None for a format with names."""
+        if self.format is not MaskFormat.NIFTI:
+            return None
+        return out.with_name(f"{stem(out)}.ctbl") if is_named_file(out) else out / FOLDER_TABLE
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """That masks may have."""
+        return (*_SUFFIXES[self.format], *_PICTURE_SUFFIXES)
 
     def _suffixes(self, source: ScanSource) -> tuple[str, ...]:
         if not _is_picture(source):
@@ -132,35 +140,14 @@ class MaskOutput:
         return (first, *(suffix for suffix in _PICTURE_SUFFIXES if suffix != first))
 
 
-def path_of(source: ScanSource) -> Path:
-    """File or folder of a scan."""
-    if isinstance(source, DicomSeries):
-        return source.folder
-    return source.path if isinstance(source, NiftiVolume) else source
-
-
 def _is_picture(source: ScanSource) -> bool:
     return isinstance(source, Path) and source.is_file() and is_picture(source)
 
 
-def _named_file(out: Path) -> bool:
+def is_named_file(out: Path) -> bool:
+    """Whether a path names a single mask, not a folder."""
     every = (*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many))
     return out.name.lower().endswith(every) and not out.is_dir()
-
-
-def _require_no_scan(targets: Iterable[Path], sources: Iterable[ScanSource], out: Path) -> None:
-    inputs = {path_of(source).resolve() for source in sources}
-    for source in sources:
-        if isinstance(source, DicomSeries):
-            inputs |= {path.resolve() for path in source.files}
-    for target in targets:
-        if target.resolve() in inputs:
-            raise UsageError(
-                f"`out` {out}",
-                expected="another path than that of the scans",
-                found=f"{target}, which is a scan",
-                remedy="choose another folder or file",
-            )
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
@@ -170,7 +157,7 @@ def find_masks(folder: Path) -> dict[str, Path]:
         DataError: two masks of one name.
     """
     named: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("[!.]*")):
         is_map = path.name.endswith((f"_{_PROBABILITIES}", f"_{_UNCERTAINTY}"))
         if is_map or not (is_nifti(path) or is_picture(path)):
             continue
@@ -198,7 +185,7 @@ def uncertainty_path(target: Path) -> Path:
 
 def confidence_path(out: Path, *, wanted: bool) -> Path | None:
     """Path of the table of all scans: in a folder, or next to a single file if requested."""
-    if not _named_file(out):
+    if not is_named_file(out):
         return out / "confidence.csv"
     return _next_to(out, "confidence.csv") if wanted else None
 

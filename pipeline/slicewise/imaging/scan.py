@@ -41,6 +41,13 @@ NOTICED_VOXELS = 1e-3
 _DICOM_SUFFIXES = (".seg.dcm", ".dcm", ".dicom", ".ima")
 
 
+def path_of(source: ScanSource) -> Path:
+    """File or folder of a scan."""
+    if isinstance(source, DicomSeries):
+        return source.folder
+    return source.path if isinstance(source, NiftiVolume) else source
+
+
 def volumes_in(path: Path) -> Sequence[Path | NiftiVolume]:
     """A file, or each of its volumes if it is NIfTI with several.
 

@@ -35,7 +35,7 @@ from slicewise.segmentation.device import choose_device, in_memory_format, resol
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.postprocessing import postprocess
-from slicewise.segmentation.prediction import UNWATCHED, Prediction
+from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 from slicewise.segmentation.sliding_window import NoFiniteLogitsError, SliceObserver, predict_views
 from slicewise.segmentation.training_profile import TrainingProfile, read_profile
 from slicewise.segmentation.unlikeness import Unlikeness
@@ -109,6 +109,16 @@ class Predictor:
             for item in members
         ]
         return cls(members[0].config, on_device, device)
+
+    @cached_property
+    def made_by(self) -> str:
+        """See ``Segmenter``."""
+        parts: list[bytes | str] = []
+        for member in self.members:
+            parts.append(member.config.preprocessing.model_dump_json())
+            for name, value in sorted(member.network.state_dict().items()):
+                parts += [name, value.detach().cpu().contiguous().numpy().tobytes()]
+        return model_mark(self.config, *parts)
 
     def with_reading(self, reading: ReadingSection) -> Self:
         """The same model that meets faults of scans in another way."""

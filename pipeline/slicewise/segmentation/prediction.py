@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from slicewise.config import Config
 from slicewise.dataset.measurements import Measurements
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNWATCHED: Task = SilentTask()
+_MARK_LETTERS = 12
+_WITH_EFFECT: dict[str, Any] = {
+    "data": {"contrasts", "labels", "missing_contrasts"},
+    "reading": True,
+    "preprocessing": True,
+    "inference": True,
+}
+"""Of a configuration, on masks."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +76,29 @@ class Prediction(Volume):
         return pd.DataFrame(rows).set_index("structure") if rows else pd.DataFrame()
 
 
+def model_mark(config: Config, *content: bytes | str) -> str:
+    """Name of a model, with a checksum of what its masks depend on.
+
+    Args:
+        config: of the model; how it was trained is of no consequence.
+        content: weights, or whatever else stands for them.
+    """
+    digest = hashlib.sha256(config.model_dump_json(include=_WITH_EFFECT).encode())
+    for part in content:
+        digest.update(part if isinstance(part, bytes) else part.encode())
+    return f"{config.model_name} {digest.hexdigest()[:_MARK_LETTERS]}"
+
+
 class Segmenter(Protocol):
     """Makes masks of scans: networks, the classical baseline, or a served model."""
 
     @property
     def config(self) -> Config:
         """Contrasts, structures, and how unusual scans are read."""
+
+    @property
+    def made_by(self) -> str:
+        """Name and checksum of all that masks depend on; a mark of their folder has it."""
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a scan.

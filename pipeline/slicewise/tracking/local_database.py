@@ -83,7 +83,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    from mlflow import MlflowClient
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     if path.exists():
         _log.warning("%s was empty; a new database takes its place", path)
@@ -92,7 +92,10 @@ def _create(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=path.parent) as folder:
         created = Path(folder) / path.name
         with guarded(str(path)):
-            MlflowClient(tracking_uri=sqlite_uri(created)).search_experiments(max_results=1)
+            # MLflow's own experiment gets an address of files. By default that is the current
+            # folder, and an apostrophe in its path is an error in MLflow.
+            address = (path.parent / "artifacts").as_uri()
+            SqlAlchemyStore(sqlite_uri(created), address).engine.dispose()
         created.rename(path)
 
 

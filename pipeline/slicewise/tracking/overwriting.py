@@ -4,13 +4,49 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from slicewise.errors import OutputError
-from slicewise.evaluation.results import RESULTS
-from slicewise.imaging.locking import sole_user
+from slicewise.evaluation.results import CONFIG, RESULTS
+from slicewise.imaging.locking import LOCK, sole_user
+from slicewise.imaging.mark import MARK, Writer
+from slicewise.imaging.target import Target
 from slicewise.segmentation.checkpoint import LAST
-from slicewise.tracking.run_files import BASELINE_FILES, TRAINING_FILES
+from slicewise.tracking.run_files import (
+    BASELINE_ENTRIES,
+    BASELINE_FILES,
+    EXAMPLES,
+    TRAINING_ENTRIES,
+    TRAINING_FILES,
+)
 from slicewise.tracking.run_folder import RunFolder
+
+
+def training_target(inputs: Iterable[Path], *, resume: bool, overwrite: bool) -> Target:
+    """What a training may write; one that goes on has shown that the files are its own.
+
+    Args:
+        inputs: what is read: the data set, the configuration.
+        resume: continue the training that lies in its folder.
+        overwrite: replace what lies there.
+    """
+    return Target(Writer("train"), overwrite=resume or overwrite, inputs=inputs)
+
+
+def claim_training(target: Target, folder: RunFolder) -> None:
+    """Require that a training, or the trainings of all folds, may be written to a folder.
+
+    Raises:
+        UsageError, OutputError: see ``Target``.
+    """
+    target.claim_entries(folder.path, TRAINING_ENTRIES)
+
+
+def baseline_target(inputs: Iterable[Path], folder: RunFolder, *, overwrite: bool) -> Target:
+    """What a baseline may write; see ``claim_training``."""
+    target = Target(Writer("baseline"), overwrite=overwrite, inputs=inputs)
+    target.claim_entries(folder.path, BASELINE_ENTRIES)
+    return target
 
 
 def require_free(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
@@ -95,10 +131,15 @@ def clear_folds(folder: RunFolder, count: int) -> None:
     kept = {folder.fold(number).path for number in range(count)}
     for begun in folder.folds:
         with sole_user(begun.path):
-            if begun.path in kept:
-                clear_training(begun)
-            else:
-                shutil.rmtree(begun.path)
+            clear_training(begun)
+        if begun.path not in kept:
+            _remove_if_empty(begun.path)
+
+
+def _remove_if_empty(path: Path) -> None:
+    """Remove a folder that only Slicewise has used; notes of a person stay where they are."""
+    if {item.name for item in path.iterdir()} <= {MARK, LOCK, CONFIG, EXAMPLES}:
+        shutil.rmtree(path)
 
 
 def _remove(folder: RunFolder, names: Iterable[str]) -> None:

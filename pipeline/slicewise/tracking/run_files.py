@@ -31,6 +31,13 @@ TRAINING_FILES = (
 """What a training leaves, but for its folders."""
 BASELINE_FILES = (BASELINE, CONFIG, RUN, SCORES, RESULTS, EXAMPLES, CHECKSUMS)
 """What a baseline leaves, but for its folders."""
+TRAINING_ENTRIES = (
+    *TRAINING_FILES,
+    *(CONFIG, EXAMPLES, MASKS, REPORT, INFERENCE, INFERENCE_TUNING, ENSEMBLE),
+)
+"""All files and folders that a training, or the trainings of all folds, may leave."""
+BASELINE_ENTRIES = (*BASELINE_FILES, LOSSES, MASKS, REPORT)
+"""All files and folders that a baseline may leave."""
 SEALED_FILES = (
     CONFIG, HISTORY, LOSSES, SCORES, RESULTS, EVIDENCE, INFERENCE, INFERENCE_TUNING, BASELINE, RUN,
     INITIAL, ENSEMBLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,9 @@ from slicewise.evaluation.results import CONFIG, SCORES, write_run_config
 from slicewise.evaluation.scores import Score, read_scores, write_scores
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.imaging.locking import sole_user
+from slicewise.imaging.mark import Writer
 from slicewise.imaging.own_files import changed_files, write_checksums
+from slicewise.imaging.target import Target
 from slicewise.interruption import interruptible
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.budget import plan_run
@@ -42,7 +44,7 @@ from slicewise.workflows.prepare import PreparedData, PrepareOptions, prepare
 if TYPE_CHECKING:
     import pandas as pd
 
-_FINISHED = "finished.json"
+_FINISHED, _TABLE = "finished.json", "ablation.csv"
 _WHO_IS_HELD_OUT = (
     *("root", "layout", "images", "labels_folder", "allow_unpaired"),
     *("patient_pattern", "scans_per_patient", "site_pattern"),
@@ -65,6 +67,7 @@ class AblateOptions:
         seeds: trainings of each variant.
         work: folder of the slice cache.
         workers: scans at a time; None takes as many as there are cores.
+        overwrite: replace files of others.
     """
 
     config: Config
@@ -75,6 +78,7 @@ class AblateOptions:
     seeds: int = 1
     work: Path = Path("work")
     workers: int | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,15 +181,24 @@ def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
     }
     for (name, _), config in configs.items():
         _require_same_folds(name, config, configs[BASE, 0])
+    inputs = [path for path in (base.data.root, options.variants_file) if path is not None]
+    target = Target(Writer("ablate"), overwrite=options.overwrite, inputs=inputs)
+    names = (*setup.variants.changes, *setup.variants.ensembles)
+    target.claim_entries(out, (_TABLE, *names))
     private_folder(out)
+    with target.writing(out):
+        return _compared(setup, configs)
+
+
+def _compared(setup: _Setup, configs: Mapping[tuple[str, int], Config]) -> Ablation:
     for (name, seed), config in configs.items():
         _train(config, setup.folder(name, seed), setup)
     for name, members in setup.variants.ensembles.items():
-        for seed in range(options.seeds):
+        for seed in range(setup.options.seeds):
             _combine(setup, name, members, seed)
     names = (*setup.variants.changes, *setup.variants.ensembles)
     rows = ablation_rows(BASE, {name: _measured(setup, name) for name in names})
-    csv = out / "ablation.csv"
+    csv = setup.out / _TABLE
     write_ablation(rows, csv)
     return Ablation(tuple(rows), csv)
 

@@ -29,9 +29,8 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import write_text
-from slicewise.imaging.locking import sole_user
 from slicewise.progress import SILENT, Progress
-from slicewise.tracking.overwriting import clear_baseline
+from slicewise.tracking.overwriting import baseline_target, clear_baseline
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run
 from slicewise.tracking.runs import start_run
@@ -134,9 +133,16 @@ def fit_baseline(options: BaselineOptions, progress: Progress = SILENT) -> Basel
     require_fold(options.config, options.fold)
     folder = options.folder
     _require_no_network(folder)
-    with sole_user(folder.path):
-        _make_room(folder, overwrite=options.overwrite)
-        return _fit_and_score(options, folder, _cases(options, progress), progress)
+    _require_no_baseline(folder, overwrite=options.overwrite)
+    root = options.config.data.root
+    inputs = () if root is None else (root,)
+    target = baseline_target(inputs, folder, overwrite=options.overwrite)
+    with target.writing(folder.path):
+        cases = _cases(options, progress)
+        # Label maps may lie elsewhere than the data set.
+        baseline_target(cases.catalogue.files, folder, overwrite=options.overwrite)
+        clear_baseline(folder)
+        return _fit_and_score(options, folder, cases, progress)
 
 
 def _require_no_network(folder: RunFolder) -> None:
@@ -149,7 +155,7 @@ def _require_no_network(folder: RunFolder) -> None:
         )
 
 
-def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
+def _require_no_baseline(folder: RunFolder, *, overwrite: bool) -> None:
     if folder.baseline.exists() and not overwrite:
         raise OutputError(
             folder.path,
@@ -157,7 +163,6 @@ def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
             found=f"{folder.baseline.name} of an earlier one",
             remedy="replace it with `overwrite`, or choose another `out`",
         )
-    clear_baseline(folder)
 
 
 def _cases(options: BaselineOptions, progress: Progress) -> FoldCases:

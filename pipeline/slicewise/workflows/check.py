@@ -18,6 +18,7 @@ from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
+from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
 from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
@@ -42,6 +43,7 @@ class CheckOptions:
         json: file with every finding to write.
         work: folder of private records.
         workers: scans at a time; None takes as many as there are cores.
+        overwrite: replace files of others.
     """
 
     data: Path
@@ -50,6 +52,7 @@ class CheckOptions:
     json: Path | None = None
     work: Path = Path("work")
     workers: int | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,15 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
     Raises:
         DataError: the data set is unusable as a whole.
         UsageError: the work folder lies inside of the data set.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or would replace one of others.
     """
     require_outside(options.data, {"work": options.work})
+    files = {"html": given(options.html), "json": given(options.json)}
+    with outputs("check", files, overwrite=options.overwrite, inputs=[options.data]):
+        return _check(options, progress)
+
+
+def _check(options: CheckOptions, progress: Progress) -> CheckResult:
     described = read_description(options.data, options.config.data.layout)
     section = with_description(options.config.data, described)
     section = section.model_copy(update={"root": options.data})

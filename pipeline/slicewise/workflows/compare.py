@@ -17,6 +17,7 @@ from slicewise.evaluation.comparison import (
 from slicewise.evaluation.comparison import compare as compare_scores
 from slicewise.evaluation.scored_run import distinct_names
 from slicewise.evaluation.verdicts import verdict
+from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.differences import differences_figure
 from slicewise.reporting.charts.export import write_figure
@@ -36,6 +37,7 @@ class CompareOptions:
         metric: key of ``evaluation.statistics.METRICS``, such as ``dice`` or ``hd95_mm``.
         out: folder of the differences; None takes ``compare`` below the work folder.
         work: the work folder that the runs were made with.
+        overwrite: replace files of others.
     """
 
     first: str | Path
@@ -43,6 +45,7 @@ class CompareOptions:
     metric: str = "dice"
     out: Path | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,17 +106,25 @@ def compare(options: CompareOptions, progress: Progress = SILENT) -> Comparison:
         UsageError: no such metric.
         DataError: a run without scores, or none in common with the other.
         ModelError: an id or a model that the store does not know.
-        OutputError: the differences cannot be written.
+        OutputError: the differences cannot be written, or would replace files of others.
     """
     metric_of(options.metric)
-    with progress.task("comparing"):
+    folder = options.out or options.work / "compare"
+    table, figure = folder / "differences.csv", folder / "differences.png"
+    inputs = [path for path in (Path(options.first), Path(options.second)) if path.is_file()]
+    writing = outputs(
+        "compare",
+        {"out": (table, figure)},
+        folder=folder,
+        overwrite=options.overwrite,
+        inputs=inputs,
+    )
+    with writing, progress.task("comparing"):
         first = find_scores(options.first, options.work)
         second = find_scores(options.second, options.work)
         names = distinct_names(first, second)
         runs = compare_scores(first.scores, second.scores, names, options.metric)
         pairs = pair_scores(first.scores, second.scores, options.metric)
-        folder = options.out or options.work / "compare"
-        table, figure = folder / "differences.csv", folder / "differences.png"
         write_differences(pairs, table)
         write_figure(differences_figure(runs), figure)
     return Comparison(runs, tuple(pairs), tuple(caveats(runs, first, second)), table, figure)

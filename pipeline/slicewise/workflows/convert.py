@@ -15,7 +15,8 @@ from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversions, convert_scan
 from slicewise.imaging.files import write_text
-from slicewise.imaging.finding import find_scans
+from slicewise.imaging.finding import FoundScans, find_scans
+from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.quantities import counted
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
@@ -98,6 +99,21 @@ def convert(options: ConvertOptions, progress: Progress = SILENT) -> ConvertResu
     tasks = conversions(found.sources, options.out, options.reading)
     if not options.overwrite:
         _require_nothing_there(tasks, options.out)
+    files = {
+        "out": [target for task in tasks for target in task.targets],
+        "json": given(options.json),
+    }
+    writing = outputs(
+        "convert", files, folder=options.out, overwrite=options.overwrite, inputs=[options.source]
+    )
+    with writing:
+        return _converted(options, found, tasks, progress)
+
+
+def _converted(
+    options: ConvertOptions, found: FoundScans, tasks: Sequence[Conversion], progress: Progress
+) -> ConvertResult:
+    work = WorkFolder(options.work)
     volumes: list[ConvertedVolume] = []
     set_aside = [
         SetAside.from_error(f"dicom-{number}", error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from slicewise.dataset.demo.cohort import make_demo_cohort
 from slicewise.dataset.downloads import download_hippocampus
 from slicewise.errors import UsageError
+from slicewise.imaging.locking import sole_user
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.quantities import counted
 
@@ -66,9 +67,10 @@ def make_demo_data(options: DemoDataOptions, progress: Progress = SILENT) -> Dat
     progress.message(
         "The demo cohort is synthetic: good for a trial, not for claims about accuracy."
     )
-    made = make_demo_cohort(options.out, options.subjects, options.seed)
-    for _ in tracked(made, progress, "making the cohort", options.subjects):
-        pass
+    with sole_user(options.out):
+        made = make_demo_cohort(options.out, options.subjects, options.seed)
+        for _ in tracked(made, progress, "making the cohort", options.subjects):
+            pass
     return DataSetFolder(options.out)
 
 

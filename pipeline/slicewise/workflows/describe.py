@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slicewise.config import UNET, Config
 from slicewise.errors import UsageError
+from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.figures.architecture import draw_architecture
 from slicewise.segmentation.architecture import LayerRow, describe_layers
@@ -25,11 +26,13 @@ class DescribeOptions:
         config: whose network.
         out: the figure of a U-Net, ``.svg`` or ``.png``; None takes a file below the work folder.
         work: folder of the figure where ``out`` names none.
+        overwrite: replace a file of others.
     """
 
     config: Config
     out: Path | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def describe(options: DescribeOptions, progress: Progress = SILENT) -> NetworkDe
     Raises:
         UsageError: a figure is asked for of another network.
         GeometryError: the window is too small for the network.
-        OutputError: the figure cannot be written.
+        OutputError: the figure cannot be written, or would replace a file of others.
     """
     del progress
     config = options.config
@@ -87,7 +90,8 @@ def describe(options: DescribeOptions, progress: Progress = SILENT) -> NetworkDe
     figure = None
     if is_drawn:
         figure = options.out or options.work / "figures" / f"{config.name}.svg"
-        draw_architecture(layers, config.in_channels, figure)
+        with outputs("describe", {"out": [figure]}, overwrite=options.overwrite):
+            draw_architecture(layers, config.in_channels, figure)
     return NetworkDescription(
         config.network.name,
         (config.in_channels, *config.network.window),

@@ -22,6 +22,7 @@ from slicewise.evaluation.pairing import pair_masks
 from slicewise.evaluation.scores import Score, scores_table, write_scores
 from slicewise.evaluation.statistics import Distribution, StructureSummary
 from slicewise.evaluation.summary_table import summary_table
+from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import counted
 from slicewise.workflows.messages import report_set_aside, report_warnings
@@ -44,6 +45,7 @@ class EvaluateOptions:
         workers: pairs at a time; None takes as many as there are cores.
         work: folder of private records of the prediction, which has the key from neutral names of
             masks of DICOM, such as ``dicom-3``, to their scans.
+        overwrite: replace files of others.
     """
 
     predictions: Path
@@ -53,6 +55,7 @@ class EvaluateOptions:
     json: Path | None = None
     workers: int | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,15 @@ def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluatio
 
     Raises:
         ScanError, DataError: nothing to pair, or the only pair cannot be read.
-        OutputError: a file cannot be written.
+        UsageError, OutputError: a file cannot be written, or would replace one of others.
     """
+    files = {"out": given(options.out), "json": given(options.json)}
+    inputs = (options.predictions, options.labels)
+    with outputs("evaluate", files, overwrite=options.overwrite, inputs=inputs):
+        return _evaluate(options, progress)
+
+
+def _evaluate(options: EvaluateOptions, progress: Progress) -> Evaluation:
     record = WorkFolder(options.work).mask_sources
     pairing = pair_masks(options.predictions, options.labels, read_sources(record))
     if pairing.by_source:

@@ -10,6 +10,7 @@ from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import UsageError
 from slicewise.imaging.structures import structures_of
+from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import counted
 from slicewise.reporting.figures.architecture import draw_architecture
@@ -21,6 +22,8 @@ from slicewise.segmentation.tiles import tile_slice
 from slicewise.workflows.models import ModelOptions, load_predictor
 from slicewise.workflows.predict import find_inputs
 
+_NETWORK, _SCAN_AND_MASK, _WINDOWS = "network.svg", "scan_and_mask.png", "windows.png"
+
 
 @dataclass(frozen=True)
 class FiguresOptions:
@@ -30,11 +33,13 @@ class FiguresOptions:
         model: which model.
         scan: one scan; its slices should exceed the window of the network.
         out: folder of the figures.
+        overwrite: replace files of others.
     """
 
     model: ModelOptions
     scan: Path
     out: Path
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,21 @@ def draw_figures(options: FiguresOptions, progress: Progress = SILENT) -> Figure
         ModelError, CheckpointError: no such model, or a damaged one.
         UsageError: several scans.
         ScanError: no scan, or a damaged one.
-        OutputError: a figure cannot be written.
+        OutputError: a figure cannot be written, or would replace a file of others.
     """
+    files = [options.out / name for name in (_NETWORK, _SCAN_AND_MASK, _WINDOWS)]
+    writing = outputs(
+        "figures",
+        {"out": files},
+        folder=options.out,
+        overwrite=options.overwrite,
+        inputs=[options.scan],
+    )
+    with writing:
+        return _drawn(options, progress)
+
+
+def _drawn(options: FiguresOptions, progress: Progress) -> Figures:
     scan, out = options.scan, options.out
     predictor = load_predictor(options.model, progress)
     config = predictor.config
@@ -80,8 +98,8 @@ def draw_figures(options: FiguresOptions, progress: Progress = SILENT) -> Figure
         )
     (sources,) = found.values()
     contrasts = read_contrasts(sources, config.data.contrasts, config.reading)
-    network = _draw_network(config, out / "network.svg") if config.network.name == UNET else None
-    figures = Figures(out / "scan_and_mask.png", out / "windows.png", network)
+    network = _draw_network(config, out / _NETWORK) if config.network.name == UNET else None
+    figures = Figures(out / _SCAN_AND_MASK, out / _WINDOWS, network)
     structures = structures_of(config.data.labels, config.structures)
     draw_tiles(tile_slice(predictor, *contrasts), structures, figures.windows)
     with progress.task("predicting", 1) as task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from slicewise.config import Config, as_yaml, parse_config
@@ -14,7 +15,7 @@ from slicewise.imaging.own_files import was_edited
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.inference import Predictor
-from slicewise.segmentation.prediction import UNWATCHED, Prediction, Segmenter
+from slicewise.segmentation.prediction import UNWATCHED, Prediction, Segmenter, model_mark
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import find_model, find_run
@@ -96,6 +97,12 @@ class OutOfFoldModel:
     def config(self) -> Config:
         """Of the first networks; all name the same structures."""
         return self._of(next(iter(self.networks.values()))).config
+
+    @cached_property
+    def made_by(self) -> str:
+        """See ``Segmenter``."""
+        paths = dict.fromkeys(path for item in self.networks.values() for path in item)
+        return model_mark(self.config, *map(sha256_of, paths))
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a held-out case; see ``Segmenter``.

@@ -25,6 +25,7 @@ from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import part_folder, private_folder, write_text
+from slicewise.imaging.target import outputs
 from slicewise.planning.budget_fitting import FittedPlan, fit_to_budget
 from slicewise.planning.case_fingerprint import measure_cases
 from slicewise.planning.cohort_fingerprint import (
@@ -123,6 +124,13 @@ def plan(options: PlanOptions, progress: Progress = SILENT) -> PlanResult:
     """
     require_outside(options.data, {"work": options.work, "out": options.out})
     _require_free_file(options.out, overwrite=options.overwrite)
+    with outputs(
+        "plan", {"out": [options.out]}, overwrite=options.overwrite, inputs=[options.data]
+    ):
+        return _plan(options, progress)
+
+
+def _plan(options: PlanOptions, progress: Progress) -> PlanResult:
     given = _given(options)
     data_root(given.data.model_copy(update={"root": options.data}))
     machine = this_machine(given.training.device)

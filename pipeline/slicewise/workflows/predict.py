@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -16,29 +15,27 @@ from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.layouts import read_images
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.errors import ScanError, UsageError
-from slicewise.evaluation.confidence_table import least_confident_first, write_confidences
+from slicewise.evaluation.confidence_table import least_confident_first
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
 from slicewise.imaging.dicom.seg.segments import Algorithm
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.files import private_folder
 from slicewise.imaging.finding import find_scans
 from slicewise.imaging.masks import (
     MaskFormat,
     MaskOutput,
-    confidence_path,
-    path_of,
     probabilities_path,
     uncertainty_path,
 )
 from slicewise.imaging.memory import within_memory
 from slicewise.imaging.nifti.writing import write_probabilities, write_volume
-from slicewise.imaging.scan import ScanSource, read_scan
+from slicewise.imaging.scan import ScanSource, path_of, read_scan
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, PartOfTask, Progress, Task
 from slicewise.segmentation.confidence import StructureConfidence, uncertainty
 from slicewise.segmentation.prediction import Prediction, Segmenter
 from slicewise.segmentation.unlikeness import Unlikeness
+from slicewise.workflows.mask_folder import MaskFolder
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 from slicewise.workflows.models import ModelOptions, load_segmenter, not_followed
 
@@ -63,6 +60,7 @@ class PredictOptions:
         probabilities: write maps of the probabilities, too.
         uncertainty: write a map of the uncertainty, too.
         refuse_unlike: write no mask of a scan that is unlike those of the training.
+        overwrite: replace files of others, and remove the masks of another model.
     """
 
     model: ModelOptions
@@ -73,6 +71,7 @@ class PredictOptions:
     probabilities: bool = False
     uncertainty: bool = False
     refuse_unlike: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
         UsageError: options that contradict each other, or one file for several masks.
         ModelError, CheckpointError: no such model, or a damaged one.
         ScanError: no scan, or the only one cannot be predicted.
-        OutputError: a mask cannot be written.
+        OutputError: a mask cannot be written, or would replace a file of others.
     """
     out, work = options.out, WorkFolder(options.model.work)
     if options.model.endpoint is not None:
@@ -147,22 +146,33 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
     output = _mask_output(segmenter.config, options, work)
     scans, set_aside = find_inputs(options.source, segmenter.config, out, work, progress)
     _report_key(progress, scans, work)
-    targets = output.targets({name: contrasts[0] for name, contrasts in scans.items()}, out)
+    folder = MaskFolder(
+        out,
+        output,
+        scans,
+        segmenter.made_by,
+        options.overwrite,
+        options.probabilities,
+        options.uncertainty,
+        work.mask_sources,
+    )
     done = _Done()
-    with progress.task("predicting", len(scans)) as task:
+    with folder.writing(options.source), progress.task("predicting", len(scans)) as task:
         for number, (name, sources) in enumerate(scans.items()):
             try:
                 with within_memory(name):
+                    folder.require_writable(name)
                     part = PartOfTask(task, number)
                     found, volumes = _segment(segmenter, output, name, sources, part)
                     if options.refuse_unlike:
                         found.unlikeness.require_alike(name)
-                    _write(found, volumes[0], output, sources[0], targets[name], options)
+                    _write(found, volumes[0], output, sources[0], folder.targets[name], options)
+                    folder.add(name, found.confidences, found.unlikeness)
             except ScanError as error:
                 done.failures[name] = error
                 set_aside.append(SetAside.from_error(name, error))
             else:
-                done.masks[name] = targets[name]
+                done.masks[name] = folder.targets[name]
                 done.confidences[name] = found.confidences
                 done.unlikeness[name] = found.unlikeness
                 texts = (text for volume in volumes for text in volume.warnings)
@@ -170,16 +180,10 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
                 # The next scan needs the memory.
                 del found, volumes
             task.update(number + 1)
-    _write_sources(private_folder(work.path / "predictions") / "sources.jsonl", scans, targets)
     if len(done.failures) == len(scans) == 1:
         raise next(iter(done.failures.values()))
-    table = None
-    if done.masks:
-        output.write_labels(out)
-        table = confidence_path(out, wanted=options.uncertainty)
-        if table is not None:
-            write_confidences(done.confidences, done.unlikeness, table)
     report_warnings(progress, done.warnings)
+    table = folder.table if done.masks else None
     result = PredictionResult(
         done.masks, done.confidences, done.unlikeness, table, tuple(set_aside)
     )
@@ -294,15 +298,6 @@ def _require_followed(options: PredictOptions) -> None:
         raise not_followed("probabilities")
     if options.uncertainty:
         raise not_followed("uncertainty")
-
-
-def _write_sources(path: Path, scans: Scans, targets: Mapping[str, Path]) -> None:
-    """Which mask came from where; DICOM paths may name patients, so this stays private."""
-    with path.open("a", encoding="utf-8") as file:
-        path.chmod(0o600)
-        for name, contrasts in scans.items():
-            sources = [str(path_of(item)) for item in contrasts if item is not None]
-            file.write(json.dumps({"mask": str(targets[name]), "sources": sources}) + "\n")
 
 
 def _lies_in(folder: Path, source: ScanSource) -> bool:

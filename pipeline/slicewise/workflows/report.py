@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slicewise.errors import UsageError
 from slicewise.evaluation.results import holds_results
 from slicewise.evaluation.scores import scores_table
+from slicewise.imaging.locking import LOCK, sole_user
 from slicewise.imaging.masks import find_masks
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.report.contents import Report
@@ -43,6 +44,7 @@ class ReportOptions:
         viewer: put a viewer into the page, which adds 3 to 10 MB.
         attach: log page and slides to the tracked run, too.
         work: the work folder that the run was made with.
+        overwrite: replace a report that was changed since.
     """
 
     run: str | Path
@@ -53,6 +55,7 @@ class ReportOptions:
     viewer: bool = True
     attach: bool = False
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,12 @@ def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
     place = _place(options)
     folder = options.out or RunFolder(place.folder).report
     run_id = RunFolder(place.folder).run_id() if options.attach else ""
-    require_replaceable(folder)
-    content = _content(options, place, progress)
-    for text in content.notes:
-        progress.message(text)
-    write_report(content, folder)
+    require_replaceable(folder, overwrite=options.overwrite)
+    with sole_user(folder.parent, f".{folder.name}{LOCK}"):
+        content = _content(options, place, progress)
+        for text in content.notes:
+            progress.message(text)
+        write_report(content, folder, overwrite=options.overwrite)
     if run_id:
         _attach(folder, run_id, options.work)
     return ReportResult(folder, content, run_id)

@@ -13,6 +13,7 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.labels import whole_numbers
+from slicewise.imaging.mark import require_one_maker
 from slicewise.imaging.masks import find_masks
 from slicewise.imaging.memory import within_memory
 from slicewise.imaging.pictures import is_picture, read_picture_mask
@@ -40,10 +41,11 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         viewer: whether the page has one.
 
     Raises:
-        DataError: no mask can be read, or two have one name.
+        DataError: no mask can be read, two have one name, or they are of several models.
         UsageError: these are no masks.
     """
     paths = find_masks(place.folder)
+    require_one_maker(paths.values(), place.folder)
     masks: dict[str, dict[int, float]] = {}
     for name, path in tracked(paths.items(), progress, "reading masks", len(paths)):
         try:

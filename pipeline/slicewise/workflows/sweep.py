@@ -15,24 +15,27 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.splits import inner_fold
 from slicewise.errors import TrainingError, UsageError
 from slicewise.imaging.files import private_folder, write_table, write_text
-from slicewise.imaging.locking import sole_user
+from slicewise.imaging.mark import Writer
+from slicewise.imaging.target import Target
 from slicewise.interruption import interruptible
 from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
+from slicewise.tracking.run_files import RUN
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
 from slicewise.workflows.prepare import PrepareOptions, prepare
-from slicewise.workflows.sweep_study import Outcome, SweepStudy
+from slicewise.workflows.sweep_study import JOURNAL, Outcome, SweepStudy
 from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BEST, TRIALS, FIGURE = "best.yaml", "trials.csv", "sweep.png"
+_ENTRIES = (BEST, TRIALS, FIGURE, JOURNAL, RUN)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class SweepOptions:
         inner_fold: number of the division of its training cases that is scored.
         work: folder of slice cache, private records and tracking store.
         workers: scans at a time; None takes as many as there are cores.
+        overwrite: replace files of others.
     """
 
     config: Config
@@ -56,6 +60,7 @@ class SweepOptions:
     inner_fold: int = 0
     work: Path = Path("work")
     workers: int | None = None
+    overwrite: bool = False
 
     @property
     def folder(self) -> Path:
@@ -112,15 +117,20 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     config.require_structures()
     space = load_space(options.sweep_file, config)
     _require_optuna()
+    inputs = [path for path in (config.data.root, options.sweep_file) if path is not None]
+    target = Target(Writer("sweep"), overwrite=options.overwrite, inputs=inputs)
+    target.claim_entries(folder, _ENTRIES)
     data = prepare(PrepareOptions(config, options.work, options.workers), progress)
     numbers = (options.fold, options.inner_fold)
     volumes_ml = data.prepared.structures_ml
     fold = inner_fold(data.catalogue.labelled, config.data, volumes_ml, numbers)
     train, val = data.prepared.chosen(fold.train), data.prepared.chosen(fold.val)
+    target.protect(data.catalogue.files)
+    target.claim_entries(folder, _ENTRIES)
     private_folder(folder)
     store = open_store(options.work, must_answer=False)
     tidy_up(store, progress)
-    with sole_user(folder):
+    with target.writing(folder):
         study = SweepStudy(folder, space, _key(config, space, train, val), config.seed)
         started = RunningSweep(config, folder, space, train, val, store, study, progress)
         with _parent(started, options.sweep_file) as parent:

@@ -31,10 +31,12 @@ from slicewise.progress import SILENT, Progress
 from slicewise.quantities import figure
 from slicewise.segmentation.resuming import require_saved
 from slicewise.tracking.overwriting import (
+    claim_training,
     clear_folds,
     clear_inference_tuning,
     require_free,
     require_free_folds,
+    training_target,
 )
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run
@@ -144,13 +146,14 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     Raises:
         ConfigError: no structure is named.
         UsageError: no such fold, or an initial model of several networks.
-        OutputError: ``out`` holds something else.
+        OutputError: ``out`` holds something else, or belongs to another process.
         InterruptedBySignal: a signal came; what is finished is kept.
         SlicewiseError: whatever else stops a training; see the rooms below.
     """
     config, folder = options.config, options.folder
     config.require_structures()
     may = {"resume": options.resume, "overwrite": options.overwrite}
+    claim_training(training_target(_inputs(options), **may), folder)
     if options.fold is None:
         require_free_folds(folder, **may)
     else:
@@ -194,6 +197,12 @@ def _resumable(folder: RunFolder) -> Iterator[None]:
         if folder.network is not None:
             received.go_on_with(folder.path, "what is finished is kept; continue with `resume`")
         raise
+
+
+def _inputs(options: TrainOptions) -> list[Path]:
+    """What is read, as far as it is known before the data set is searched."""
+    named = (options.config.data.root, options.config_file)
+    return [path for path in named if path is not None]
 
 
 def require_fold(config: Config, number: int) -> None:

@@ -21,7 +21,6 @@ from slicewise.evaluation.results import (
 )
 from slicewise.evaluation.scores import Score, write_scores
 from slicewise.evaluation.statistics import mean_dice, summarize
-from slicewise.imaging.locking import sole_user
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
 from slicewise.quantities import counted, figure
@@ -30,7 +29,12 @@ from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
 from slicewise.tracking.model_card import model_card
-from slicewise.tracking.overwriting import clear_training, require_free
+from slicewise.tracking.overwriting import (
+    claim_training,
+    clear_training,
+    require_free,
+    training_target,
+)
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run
@@ -134,8 +138,11 @@ def train_fold(
         TrainingError, InterruptedBySignal, CheckpointError: see ``Training`` and resuming.
     """
     config, cases, progress = setup.config, setup.cases_of(fold), setup.progress
-    with sole_user(folder.path):
-        require_free(folder, resume=setup.resume, overwrite=setup.overwrite)
+    may = {"resume": setup.resume, "overwrite": setup.overwrite}
+    target = training_target(setup.data.catalogue.files, **may)
+    claim_training(target, folder)
+    with target.writing(folder.path):
+        require_free(folder, **may)
         if not setup.resume:
             clear_training(folder)
         record_initial_model(setup.initial, folder, resume=setup.resume)

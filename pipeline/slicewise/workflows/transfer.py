@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from slicewise.errors import UsageError
+from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.tracking.listing import RunRow, all_runs, run_rows, write_rows
 from slicewise.tracking.store import open_store
@@ -25,11 +26,13 @@ class ListRunsOptions:
         experiment: only runs of this experiment; None lists all.
         json: file of the rows to write; None writes none.
         work: whose store is asked.
+        overwrite: replace a file of others.
     """
 
     experiment: str | None = None
     json: Path | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class ExportOptions:
         model_name: registered model whose runs are exported.
         everything: export all runs of the store.
         work: whose store is asked.
+        overwrite: replace a file of others.
     """
 
     out: Path
@@ -49,6 +53,7 @@ class ExportOptions:
     model_name: str | None = None
     everything: bool = False
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,11 @@ def list_runs(options: ListRunsOptions) -> list[RunRow]:
         ModelError: no such experiment.
         OutputError: the store refuses, or the file cannot be written.
     """
-    rows = run_rows(open_store(options.work), options.experiment)
-    if options.json is not None:
-        write_rows(rows, options.json)
+    files = {"json": given(options.json)}
+    with outputs("runs list", files, overwrite=options.overwrite):
+        rows = run_rows(open_store(options.work), options.experiment)
+        if options.json is not None:
+            write_rows(rows, options.json)
     return rows
 
 
@@ -116,6 +123,11 @@ def export_to_file(options: ExportOptions, progress: Progress = SILENT) -> Expor
             found=out.name,
             remedy="correct the suffix",
         )
+    with outputs("runs export", {"out": [out]}, overwrite=options.overwrite):
+        return _export(options, progress)
+
+
+def _export(options: ExportOptions, progress: Progress) -> Exported:
     store = open_store(options.work)
     if options.everything:
         runs = all_runs(store)
@@ -125,8 +137,8 @@ def export_to_file(options: ExportOptions, progress: Progress = SILENT) -> Expor
         steps = export_runs(store, runs, Path(folder))
         for _ in tracked(steps, progress, "exporting", len(runs)):
             pass
-        pack(Path(folder), out)
-    return Exported(out, tuple(run.info.run_id for run in runs))
+        pack(Path(folder), options.out)
+    return Exported(options.out, tuple(run.info.run_id for run in runs))
 
 
 def import_from_file(options: ImportOptions, progress: Progress = SILENT) -> Imported:

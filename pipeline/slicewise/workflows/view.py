@@ -17,6 +17,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, read_label, read_scan, source_name
 from slicewise.imaging.structures import structures_of
+from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.quantities import counted
 from slicewise.reporting.viewer.page import write_viewer_page
@@ -39,6 +40,7 @@ class ViewOptions:
         config: names and colours of the structures. Without one they come from ``NAME.ctbl`` or
             ``labels.ctbl`` next to a mask.
         work: folder of private records.
+        overwrite: replace a page of others.
     """
 
     scan: Path
@@ -46,6 +48,7 @@ class ViewOptions:
     out: Path = Path("view.html")
     config: Config | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
         UsageError: too many scans or masks, or a page that would lie among the scans.
         ScanError, LabelError: damaged, no label map, or a folder in the place of a mask.
         GeometryError: a mask lies on another grid than a scan.
-        OutputError: the page cannot be written.
+        OutputError: the page cannot be written, or would replace a file of others.
     """
     _require_page(options.out, options.scan)
     if len(options.masks) > MAX_MASKS:
@@ -87,6 +90,12 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
         )
     for path in options.masks.values():
         _require_no_folder_of_masks(path)
+    inputs = (options.scan, *options.masks.values())
+    with outputs("view", {"out": [options.out]}, overwrite=options.overwrite, inputs=inputs):
+        return _view(options, progress)
+
+
+def _view(options: ViewOptions, progress: Progress) -> ViewResult:
     sources = _scans(options, progress)
     viewed: list[ViewedScan] = []
     warnings: dict[str, tuple[str, ...]] = {}

@@ -22,7 +22,7 @@ from slicewise.evaluation.baseline.search import search
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.label_map import label_map
-from slicewise.segmentation.prediction import UNWATCHED, Prediction
+from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 
 
 class Baseline:
@@ -78,6 +78,11 @@ class Baseline:
         return cls(
             config, learned.prior, recipes, searched, is_of_one_patient=learned.is_of_one_patient
         )
+
+    @property
+    def made_by(self) -> str:
+        """See ``Segmenter``."""
+        return model_mark(self.config, "baseline", *map(repr, self.recipes))
 
     def descriptions(self) -> dict[str, str]:
         """Structure to how it is segmented, for people."""

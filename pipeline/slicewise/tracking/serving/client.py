@@ -18,7 +18,7 @@ from slicewise.imaging.nifti.writing import write_volume
 from slicewise.imaging.volume import Volume, require_same_grid
 from slicewise.progress import Task
 from slicewise.segmentation.confidence import StructureConfidence
-from slicewise.segmentation.prediction import UNWATCHED, Prediction
+from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 from slicewise.segmentation.unlikeness import Unlikeness
 from slicewise.tracking.serving.request_limits import INVOCATIONS
 from slicewise.tracking.serving.service import DESCRIPTION
@@ -45,6 +45,11 @@ class RemoteModel:
         if answer.status_code != requests.codes.ok:
             raise self._not_a_service(f"{DESCRIPTION} answers with status {answer.status_code}")
         self.config: Config = parse_config(answer.text, f"{self.url}{DESCRIPTION}", trained=True)
+
+    @property
+    def made_by(self) -> str:
+        """See ``Segmenter``; of a served model no more than its configuration is known."""
+        return model_mark(self.config, "served")
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
         """Segment a scan; the answer holds no probabilities.
