@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
 _PATIENCE_SECONDS = 240
+START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
 
 
 def free_port() -> int:
@@ -33,6 +36,36 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) ->
             # Not there yet, or busy with starting.
             time.sleep(0.2)
     raise AssertionError(log.read_text())
+
+
+@contextmanager
+def served(
+    model: Path, work: Path, folder: Path, *options: str | Path
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve a model; yields the address and the process.
+
+    Args:
+        model: that is served.
+        work: the work folder.
+        folder: takes ``serve.log``.
+        options: of ``slicewise serve``.
+    """
+    port = free_port()
+    arguments = ["serve", str(model), "--port", str(port), "--work", str(work)]
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *arguments, *map(str, options)],
+            stdout=output,
+            stderr=output,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_healthy(url, process, log)
+        yield url, process
+    finally:
+        process.kill()
+        process.wait()
 
 
 class MlflowServer:

@@ -76,8 +76,24 @@ def test_runs_stand_side_by_side(open_page: Callable[..., Any], store: Store, ad
     assert [url for url in page.requests() if not url.startswith(address)] == []
 
 
-def test_a_foreign_host_name_is_refused(address: str) -> None:
+@pytest.mark.fault(94, "E")
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://localhost:1"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "a b"}, 400),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_foreign_host_name_or_page_is_refused(
+    address: str, headers: dict[str, str], status: int
+) -> None:
     search = f"{address}/api/2.0/mlflow/experiments/search"
-    for headers, status in (({}, 200), ({"Host": "evil.example"}, 403)):
-        found = requests.post(search, json={"max_results": 1}, headers=headers, timeout=20)
-        assert found.status_code == status
+    found = requests.post(search, json={"max_results": 1}, headers=headers, timeout=20)
+    assert found.status_code == status
+    # Reading, too.
+    for path in ("", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"):
+        assert requests.get(address + path, headers=headers, timeout=20).status_code == status

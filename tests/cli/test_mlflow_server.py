@@ -77,12 +77,15 @@ def version_of(url: str, alias: str) -> str:
     return str(MlflowClient(url).get_model_version_by_alias("tiny", alias).version)
 
 
+@pytest.mark.fault(94, "E")
 def test_a_foreign_name_and_a_foreign_page_are_refused(server: str) -> None:
     search = f"{server}/api/2.0/mlflow/experiments/search"
     body = {"max_results": 1}
     assert requests.post(search, json=body, timeout=20).status_code == 200
     for headers in ({"Host": "evil.example:80"}, {"Origin": "https://evil.example"}):
         assert requests.post(search, json=body, headers=headers, timeout=20).status_code == 403
+        assert requests.get(server, headers=headers, timeout=20).status_code == 403
+    assert requests.get(server, headers={"Host": "a b"}, timeout=20).status_code == 400
 
 
 def test_from_training_to_a_served_mask(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -12,25 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-import requests
+from tests.servers import free_port, served
 
 from slicewise.imaging.nifti.reading import read_nifti
 
 Slicewise = Callable[..., Any]
 SERVING = Path(__file__).parents[2] / "docs" / "serving.md"
-START = "import sys; from slicewise.cli.main import main; sys.argv[0] = 'slicewise'; main()"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -38,27 +30,9 @@ def process(
     model: Path, work: Path, scans: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Address and process of a service."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("log") / "serve.log"
-    arguments = ["serve", str(model), "--port", str(port), "--work", str(work)]
-    arguments += ["--allow-paths", str(scans), "--max-megabytes", "5"]
-    with log.open("wb") as output:
-        service = subprocess.Popen(
-            [sys.executable, "-c", START, *arguments], stdout=output, stderr=output
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert service.poll() is None, log.read_text()
-            try:
-                requests.get(f"{url}/ping", timeout=1)
-                break
-            except requests.RequestException:
-                time.sleep(0.2)
-        yield url, service
-    finally:
-        service.kill()
-        service.wait()
+    options = ("--allow-paths", scans, "--max-megabytes", "5")
+    with served(model, work, tmp_path_factory.mktemp("log"), *options) as service:
+        yield service
 
 
 @pytest.mark.slow
@@ -105,43 +79,23 @@ def test_the_examples_of_the_documentation_save_masks(
 
 
 @pytest.mark.slow
-def test_many_requests_two_at_a_time_leave_the_memory_as_it_was(
-    process: tuple[str, Any], scans: Path
+def test_a_signal_ends_the_service_with_its_children(
+    model: Path, work: Path, tmp_path: Path
 ) -> None:
-    url, service = process
-    content = {"dataframe_records": [{"path": str(scans / "images" / "case2.nii.gz")}]}
-
-    def ask(_: int) -> str:
-        answer = requests.post(f"{url}/invocations", json=content, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["predictions"][0]["mask"])
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(ask, range(10)))
-        before = psutil.Process(service.pid).memory_info().rss
-        answers = set(pool.map(ask, range(60)))
-    assert len(answers) == 1
-    assert psutil.Process(service.pid).memory_info().rss - before < 50e6
-
-
-@pytest.mark.slow
-def test_a_signal_ends_the_service(model: Path, work: Path) -> None:
-    port = free_port()
-    arguments = ["serve", str(model), "--port", str(port), "--work", str(work)]
-    service = subprocess.Popen(
-        [sys.executable, "-c", START, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    for _ in range(600):
-        try:
-            requests.get(f"http://127.0.0.1:{port}/ping", timeout=1)
-            break
-        except requests.RequestException:
-            time.sleep(0.2)
-    os.kill(service.pid, signal.SIGTERM)
-    said, _ = service.communicate(timeout=30)
-    assert service.returncode in (0, -signal.SIGTERM)
-    assert b"Traceback" not in said
-    assert b"slicewise predict --endpoint" in said
+    with served(model, work, tmp_path) as (_, service):
+        children = psutil.Process(service.pid).children(recursive=True)
+        assert len(children) >= 2
+        begun = time.monotonic()
+        service.terminate()
+        assert service.wait(timeout=30) == -signal.SIGTERM
+    assert time.monotonic() - begun < 15
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert not list((work / "serving").glob(f"{service.pid}-*"))
+    said = (tmp_path / "serve.log").read_text()
+    assert "Traceback" not in said
+    assert "Warning" not in said
+    assert "slicewise predict --endpoint" in said
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from slicewise.config import Config, InferenceSection, as_yaml, parse_config
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
 from slicewise.segmentation.confidence import structure_confidences
-from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.inference import Member, Predictor
 from slicewise.segmentation.prediction import Prediction
 from slicewise.tracking import Store, open_store
 from slicewise.tracking.packing import ModelFiles
@@ -40,6 +40,7 @@ class ThresholdPredictor:
     def __init__(self, *checkpoints: Path) -> None:
         self.checkpoints = checkpoints
         self.config = parse_config(TOY, "toy.yaml")
+        self.members: tuple[Member, ...] = ()
 
     def with_inference(self, inference: InferenceSection) -> Self:
         self.config = self.config.model_copy(update={"inference": inference})

@@ -18,13 +18,14 @@ from slicewise.errors import GeometryError, ModelError, ScanError
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.inference import Predictor
 from slicewise.tracking import Store, register_model, resolve_model, start_run
-from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
+from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.registry import (
     input_example,
     requirements,
     save_servable,
     synthetic_example,
 )
+from slicewise.tracking.request_scans import ALLOWED_FOLDER
 
 
 @pytest.mark.usefixtures("threshold_predictor")

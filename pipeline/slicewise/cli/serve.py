@@ -30,8 +30,22 @@ def serve(
     max_megabytes: Annotated[
         float, typer.Option("--max-megabytes", min=0.001, help="Largest request.")
     ] = 64,
+    max_megavoxels: Annotated[
+        float, typer.Option("--max-megavoxels", min=0.001, help="Largest scan, in million voxels.")
+    ] = 100,
+    max_memory_gigabytes: Annotated[
+        float | None,
+        typer.Option(
+            "--max-memory-gigabytes",
+            min=0.1,
+            help="Memory of each prediction; by default what is free.",
+        ),
+    ] = None,
     timeout_seconds: Annotated[
-        float, typer.Option("--timeout-seconds", min=0.1, help="Longest wait for an answer.")
+        float,
+        typer.Option(
+            "--timeout-seconds", min=0.1, help="Longest wait for an answer; then it is ended."
+        ),
     ] = 120,
     at_once: Annotated[
         int, typer.Option("--at-once", min=1, help="Concurrent predictions; other requests queue.")
@@ -51,7 +65,11 @@ def serve(
     answer has mask, volumes_ml and confidence.
 
     Status 400: a scan cannot be used; the answer says why. 403: a foreign Host or
-    Origin. 413: too large a request. 503: the service is busy.
+    Origin. 408: too slow an upload. 413: too large a request. 503: the service is
+    busy.
+
+    Predictions run in child processes: one that takes too long, or whose client is
+    gone, is ended.
 
     There is no password: everyone who can reach the address can use the model.
 
@@ -72,6 +90,8 @@ def serve(
         port,
         tuple(names or ()),
         max_megabytes,
+        max_megavoxels,
+        max_memory_gigabytes,
         timeout_seconds,
         at_once,
         allow_paths,

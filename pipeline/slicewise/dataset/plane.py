@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from slicewise.config import PreprocessingSection
@@ -84,6 +85,15 @@ def spacing_of(
     if len(spacing_mm) < len(PLANES):
         spacing_mm.insert(axis, kept_mm[axis])
     return tuple(spacing_mm)
+
+
+def voxels_after_resampling(scan: Volume, section: PreprocessingSection) -> float:
+    """Number of voxels of a scan on the grid of the preprocessing, before it is cropped."""
+    upright = scan.reoriented("RAS")
+    spacing_mm = spacing_of(section, slice_axis(scan, section), upright.spacing_mm)
+    extents_mm = (n * mm for n, mm in zip(upright.shape, upright.spacing_mm, strict=True))
+    sizes = (max(1.0, mm / new) for mm, new in zip(extents_mm, spacing_mm, strict=True))
+    return math.prod(sizes)
 
 
 def _require_depth(upright: Volume) -> None:

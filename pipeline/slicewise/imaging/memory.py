@@ -74,24 +74,32 @@ def limited_memory(more_bytes: int | None) -> Iterator[None]:
     Does nothing for None, on another system than Linux, and where CUDA is in use, whose
     reservations are no memory.
     """
-    if more_bytes is None or sys.platform != "linux" or _uses_cuda():
+    before = None if more_bytes is None else limit_memory(more_bytes)
+    try:
         yield
-        return
+    finally:
+        if before is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def limit_memory(more_bytes: int) -> tuple[int, int] | None:
+    """Like ``limited_memory``, until this process ends; returns the limits before, if there are."""
+    if sys.platform != "linux" or _uses_cuda():
+        return None
     import resource
 
     soft, hard = before = resource.getrlimit(resource.RLIMIT_DATA)
     limits = [_data_bytes() + more_bytes, *(item for item in (soft, hard) if item >= 0)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+    return before
 
 
 def free_memory_bytes() -> int:
-    """Memory that is free on this machine and in the control groups of this process."""
+    """Memory that this process may still take: on the machine, in its control groups, by limits."""
     machine = int(psutil.virtual_memory().available + psutil.swap_memory().free)
-    return min([machine, *_free_in_control_groups()])
+    return max(0, min([machine, *_free_in_control_groups(), *_free_by_limits()]))
 
 
 def shortage(error: BaseException, free_bytes: int) -> str:
@@ -143,6 +151,17 @@ def _free_in_group(group: Path) -> int | None:
             cached = dict(line.split() for line in statistics).get(reclaimable, "0")
             return max(0, int(most) - used + int(cached))
     return None
+
+
+def _free_by_limits() -> Iterator[int]:
+    if sys.platform == "linux":
+        import resource
+
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+        for limit, used in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+            soft, _ = resource.getrlimit(limit)
+            if soft >= 0:
+                yield soft - int(used) * resource.getpagesize()
 
 
 def _data_bytes() -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.errors import OutputError, UsageError, file_problem
-from slicewise.tracking.store import open_database, with_driver
+from slicewise.tracking.store import HTTP_PROTOCOL, open_database, with_driver
 from slicewise.tracking.store_problems import shown
 
 EXAMPLE = "configs/mlflow-server.env"
@@ -75,6 +75,7 @@ class GroupServer:
         """The command; it has no secrets, as all users of a machine can see it."""
         command = [sys.executable, "-m", "mlflow", "server", "--serve-artifacts"]
         command += ["--host", self.host, "--port", str(self.port)]
+        command += ["--uvicorn-opts", HTTP_PROTOCOL]
         command += ["--workers", self.settings.get(_WORKERS, "2")]
         return [*command, "--app-name", "basic-auth"] if self.has_accounts else command
 

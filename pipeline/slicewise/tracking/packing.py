@@ -28,9 +28,6 @@ FORMAT = 2
 """Version of the layout. Version 1, a folder with one checkpoint, is still read."""
 PACKED = "model"
 """Artifact of a servable model that ``unpack_model`` reads."""
-ALLOWED_FOLDER = "SLICEWISE_ALLOWED_FOLDER"
-"""Environment variable with the only folder below which a served model opens files by path; unset,
-it opens none."""
 ANSWER = ("mask", "volumes_ml", "confidence", "unlike")
 """Columns of an answer of a served model: a ``.nii.gz`` file in base64, and JSON objects."""
 _INDEX = "format.json"

@@ -151,6 +151,10 @@ def with_driver(uri: str) -> str:
     return uri.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
+HTTP_PROTOCOL = "--http slicewise.tracking.serving.connections:MlflowProtocol"
+"""Option of uvicorn that makes MLflow's server refuse every request of a foreign web page."""
+
+
 def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[str]:
     """The command that serves MLflow's web interface for a local store.
 
@@ -171,7 +175,7 @@ def mlflow_ui_command(store: Store, port: int, host: str = "127.0.0.1") -> list[
     # Refuses web pages that reach this machine under another host name.
     command += ["--allowed-hosts", f"{host}:{port},localhost:{port}"]
     # For one user, more workers only cost memory.
-    return [*command, "--no-serve-artifacts", "--workers", "1"]
+    return [*command, "--no-serve-artifacts", "--workers", "1", "--uvicorn-opts", HTTP_PROTOCOL]
 
 
 def prepare_mlflow() -> None:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from slicewise.errors import UsageError
 from slicewise.progress import SILENT, Progress
+from slicewise.tracking.request_scans import DEFAULT_MEGAVOXELS, ScanLimits
 from slicewise.tracking.run_index import find_model
+from slicewise.tracking.serving.connections import LARGEST_HEADERS_BYTES, PatientProtocol
+from slicewise.tracking.serving.host_guard import LOOPBACK, HostGuard
 from slicewise.tracking.serving.memory import give_memory_back
-from slicewise.tracking.serving.request_limits import LOOPBACK, Limits, RequestLimiter
-from slicewise.tracking.serving.service import build_service
+from slicewise.tracking.serving.request_limits import Limits
+from slicewise.tracking.serving.service import (
+    ChildScoring,
+    build_application,
+    save_model,
+    service_folder,
+)
 from slicewise.workflows.ports import SERVE_PORT, listen
+
+_SECONDS_FOR_RUNNING_REQUESTS = 3
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,8 @@ class ServeOptions:
         port: port to listen at.
         names: further host names under which clients may call the service.
         max_megabytes: largest request, in 10^6 bytes.
+        max_megavoxels: largest scan, in 10^6 voxels.
+        max_memory_gigabytes: memory of a prediction, in 10^9 bytes; None takes what is free.
         timeout_seconds: longest wait for an answer.
         at_once: concurrent predictions; further requests queue.
         allow_paths: requests may name scans below this folder by path; None permits none.
@@ -38,6 +55,8 @@ class ServeOptions:
     port: int = SERVE_PORT
     names: tuple[str, ...] = ()
     max_megabytes: float = 64
+    max_megavoxels: float = DEFAULT_MEGAVOXELS
+    max_memory_gigabytes: float | None = None
     timeout_seconds: float = 120
     at_once: int = 2
     allow_paths: Path | None = None
@@ -51,17 +70,61 @@ class Service:
     Attributes:
         url: of the service.
         application: answers requests.
+        scoring: the processes that predict.
         listening: socket of the service; clients can connect already.
+        folder: private, for this service.
     """
 
     url: str
-    application: RequestLimiter
+    application: HostGuard
+    scoring: ChildScoring
     listening: socket.socket
+    folder: Path
 
     def run(self) -> None:
-        """Answer requests until a signal stops it; running requests are finished."""
-        config = uvicorn.Config(self.application, log_level="warning", lifespan="off")
-        uvicorn.Server(config).run(sockets=[self.listening])
+        """Answer requests until a signal stops it; running requests have seconds to finish."""
+        config = uvicorn.Config(
+            self.application,
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+            http=PatientProtocol,
+            h11_max_incomplete_event_size=LARGEST_HEADERS_BYTES,
+            timeout_graceful_shutdown=_SECONDS_FOR_RUNNING_REQUESTS,
+            server_header=False,
+        )
+        try:
+            with _ended_by_signals(self.close):
+                uvicorn.Server(config).run(sockets=[self.listening])
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End its processes, and remove its files."""
+        self.listening.close()
+        self.scoring.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_by_signals(close: Callable[[], None]) -> Iterator[None]:
+    """Close before uvicorn, which has finished by then, lets a signal end this process."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        close()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    def hang_up(_: int, __: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    handlers = {signal.SIGTERM: end, signal.SIGHUP: hang_up}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def serve(options: ServeOptions, progress: Progress = SILENT) -> Service:
@@ -71,6 +134,8 @@ def serve(options: ServeOptions, progress: Progress = SILENT) -> Service:
         UsageError: no such folder of permitted paths, a host name with a wildcard, or a port that
             is taken.
         ModelError, CheckpointError: no such model, or a damaged one.
+        WorkerError: no process for predictions can be started.
+        OutputError: the work folder cannot be written.
     """
     if options.allow_paths is not None and not options.allow_paths.is_dir():
         raise UsageError(
@@ -81,20 +146,27 @@ def serve(options: ServeOptions, progress: Progress = SILENT) -> Service:
         )
     limits = Limits(
         options.max_megabytes,
+        options.max_megavoxels,
+        options.max_memory_gigabytes,
         options.timeout_seconds,
         options.at_once,
         LOOPBACK | {options.host, *options.names},
     )
+    scan_limits = ScanLimits(options.allow_paths, options.max_megavoxels)
     # Before the model is loaded, which takes seconds.
     listening = listen(options.host, options.port)
-    try:
+    with ExitStack() as undone:
+        undone.callback(listening.close)
         give_memory_back()
-        files = find_model(options.model, options.work)
-        application = build_service(files, limits, options.allow_paths)
-    except BaseException:
-        listening.close()
-        raise
+        folder = service_folder(options.work)
+        undone.callback(shutil.rmtree, folder, ignore_errors=True)
+        scoring = ChildScoring(folder, limits, scan_limits)
+        undone.callback(scoring.close)
+        description = save_model(find_model(options.model, options.work), folder)
+        scoring.start()
+        application = build_application(scoring, limits, folder, description)
+        undone.pop_all()
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{options.port}"
     progress.message(f"serving {options.model} at {url}")
-    return Service(url, application, listening)
+    return Service(url, application, scoring, listening, folder)

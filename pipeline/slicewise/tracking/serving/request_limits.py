@@ -1,36 +1,34 @@
-"""Limits on the requests to MLflow's scoring server: their host, size, number and time.
-
-The scoring server has none of these, and it answers errors with stack traces. Starlette's
-middleware checks host and size; every refusal is answered with an error in four parts.
-"""
+"""Answers HTTP requests to a model: one prediction a request, within limits of size and time."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from contextvars import ContextVar
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from starlette.datastructures import Headers
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from slicewise.errors import SlicewiseError, UsageError
+from slicewise.errors import ScanError, UsageError, WorkerError
+from slicewise.tracking.request_scans import DEFAULT_MEGAVOXELS
+from slicewise.tracking.serving.host_guard import LOOPBACK
+from slicewise.tracking.serving.prediction_pool import ChildEndedError
+from slicewise.tracking.serving.refusals import RefusedError, busy, internal_error, refusal
+from slicewise.tracking.serving.uploads import Uploads
 
 _log = logging.getLogger(__name__)
 
 INVOCATIONS = "/invocations"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _QUEUED_PER_PREDICTION = 8
-_LONGEST_TEXT = 300
-
-model_errors: ContextVar[list[SlicewiseError]] = ContextVar("model_errors")
-"""Errors that the model raised during the present request."""
+_TRIES = 2
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,9 @@ class Limits:
 
     Attributes:
         max_megabytes: largest body, in 10^6 bytes.
-        timeout_seconds: longest wait for a free slot, and longest prediction.
+        max_megavoxels: largest scan, in 10^6 voxels.
+        max_memory_gigabytes: memory of a prediction, in 10^9 bytes; None takes what is free.
+        timeout_seconds: longest upload, longest wait for a free place, and longest prediction.
         at_once: concurrent predictions; further requests queue.
         hosts: names and addresses under which clients may call the service.
 
@@ -48,13 +48,14 @@ class Limits:
     """
 
     max_megabytes: float = 64
+    max_megavoxels: float = DEFAULT_MEGAVOXELS
+    max_memory_gigabytes: float | None = None
     timeout_seconds: float = 120
     at_once: int = 2
     hosts: frozenset[str] = LOOPBACK
 
     def __post_init__(self) -> None:
         for host in self.hosts:
-            # Starlette would take * for every host.
             if "*" in host:
                 raise UsageError(
                     "host names",
@@ -64,194 +65,167 @@ class Limits:
                 )
 
 
-class _Refused(Exception):
-    """A request that is answered with an error."""
+class Scoring(Protocol):
+    """Answers the body of a request."""
 
-    def __init__(self, status: int, error: SlicewiseError) -> None:
-        super().__init__(status, error)
-        self.status, self.error = status, error
+    async def answer(self, body: Path) -> bytes:
+        """The answer as JSON; cancelling this ends the prediction.
 
-    def response(self) -> Response:
-        """The error as JSON."""
-        parts = {key: getattr(self.error, key) for key in ("where", "expected", "found", "remedy")}
-        content = {"message": str(self.error), "error": parts}
-        headers = {"retry-after": "5"} if self.status == 503 else None
-        return JSONResponse(content, self.status, headers)
+        Raises:
+            SlicewiseError: the request or a scan cannot be used.
+            ChildEndedError: the process of the prediction ended.
+        """
+
+
+class _ClientGoneError(Exception):
+    """The client has closed the connection."""
 
 
 class RequestLimiter:
-    """An ASGI application that limits the requests to another one.
+    """An ASGI application that answers requests to a model.
 
     Args:
-        application: MLflow's scoring server.
+        scoring: of the model.
         limits: of each request.
+        folder: takes the bodies of requests until they are answered.
+        texts: path to what a GET of it answers.
     """
 
-    def __init__(self, application: ASGIApp, limits: Limits) -> None:
-        self._application = application
+    def __init__(
+        self, scoring: Scoring, limits: Limits, folder: Path, texts: Mapping[str, str]
+    ) -> None:
+        self._scoring = scoring
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.at_once)
-        self._queued = 0
-        # The event loop keeps only weak references to its tasks.
-        self._running: set[asyncio.Task[Response]] = set()
-        sized = RequestBodyLimitMiddleware(self._route, int(limits.max_megabytes * 1e6))
-        hosts = [f"[{host}]" if ":" in host else host for host in limits.hosts]
-        self._limited = TrustedHostMiddleware(sized, hosts, www_redirect=False)
+        self._folder = folder
+        self._texts = texts
+        self._uploads = Uploads(int(limits.max_megabytes * 1e6), limits.timeout_seconds)
+        self._places = asyncio.Semaphore(limits.at_once)
+        self._present = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
             return
         try:
-            response = await _collected(self._limited, scope, receive)
-            if response.status_code == 413:
-                raise self._too_large()
-            if response.body == b"Invalid host header":
-                raise self._foreign("host", Headers(scope=scope).get("host", ""))
-        except _Refused as refused:
+            response = await self._response(Request(scope, receive))
+        except RefusedError as refused:
             response = refused.response()
+        except _ClientGoneError:
+            return
+        except Exception:
+            # The client learns that there was a fault, the log learns which.
+            _log.exception("a request failed")
+            response = internal_error().response()
         await response(scope, receive, send)
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        # A page of another site may let a browser send requests to this service.
-        if origin is not None and urlsplit(origin).hostname not in self._limits.hosts:
-            raise self._foreign("origin", origin)
-        if scope["path"] != INVOCATIONS:
-            await self._application(scope, receive, send)
-            return
-        content_type = headers.get("content-type", "none")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            where, remedy = "header content-type", "send JSON, with this content type"
-            raise _refusal(415, where, "application/json", content_type, remedy)
-        body = await self._queue(Request(scope, receive))
-        await (await self._predict(scope, body))(scope, receive, send)
+    async def _response(self, request: Request) -> Response:
+        path, method = request.url.path, request.method
+        if path in self._texts:
+            _require_method(method, ("GET", "HEAD"))
+            return PlainTextResponse(self._texts[path])
+        if path != INVOCATIONS:
+            raise refusal(
+                404,
+                "address",
+                expected=" or ".join((INVOCATIONS, *self._texts)),
+                found="another one",
+                remedy="correct the address that the program calls",
+            )
+        _require_method(method, ("POST",))
+        _require_json(request)
+        with self._place_for_files() as folder:
+            body = folder / "body.json"
+            await self._uploads.receive(request, body)
+            return Response(await self._answer(request, body), media_type="application/json")
 
-    async def _queue(self, request: Request) -> bytes:
-        """Wait for the body and for a free slot."""
-        limits = self._limits
-        if self._queued >= _QUEUED_PER_PREDICTION * limits.at_once:
-            raise _busy("too many requests wait already")
-        self._queued += 1
+    @contextmanager
+    def _place_for_files(self) -> Iterator[Path]:
         try:
-            async with asyncio.timeout(limits.timeout_seconds):
-                body = await request.body()
-                await self._slots.acquire()
-        except TimeoutError:
-            raise _busy(f"no free slot within {limits.timeout_seconds:g} s") from None
-        except ClientDisconnect:
-            raise _Refused(400, _wrong_request("a body that was cut off")) from None
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+        except OSError:
+            raise busy("no space for another request") from None
+        try:
+            yield folder
         finally:
-            self._queued -= 1
-        return body
+            # A prediction that is ended may write until it is.
+            shutil.rmtree(folder, ignore_errors=True)
 
-    async def _predict(self, scope: Scope, body: bytes) -> Response:
-        """Wait for the prediction, but not longer than the limit.
+    async def _answer(self, request: Request, body: Path) -> bytes:
+        limits = self._limits
+        if self._present >= (1 + _QUEUED_PER_PREDICTION) * limits.at_once:
+            raise busy("too many requests wait already")
+        seconds = f"within {limits.timeout_seconds:g} s"
+        self._present += 1
+        try:
+            await self._in_time(request, self._places.acquire(), f"no free place {seconds}")
+            try:
+                return await self._in_time(request, self._predicted(body), f"no answer {seconds}")
+            finally:
+                self._places.release()
+        except (UsageError, ScanError) as error:
+            raise RefusedError(400, error) from None
+        except WorkerError as error:
+            _log.exception("predictions cannot be started")
+            raise busy("no process for predictions can be started") from error
+        finally:
+            self._present -= 1
 
-        A prediction that has begun cannot be stopped; it keeps its slot until it ends.
-        """
-        task = asyncio.create_task(_predicted(self._application, scope, body))
-        self._running.add(task)
-        task.add_done_callback(self._release)
-        done, _ = await asyncio.wait({task}, timeout=self._limits.timeout_seconds)
-        if not done:
-            raise _busy(f"no answer within {self._limits.timeout_seconds:g} s")
-        return task.result()
-
-    def _release(self, task: asyncio.Task[Response]) -> None:
-        self._running.discard(task)
-        self._slots.release()
-
-    def _too_large(self) -> _Refused:
-        return _refusal(
-            413,
+    async def _predicted(self, body: Path) -> bytes:
+        how = ""
+        for _ in range(_TRIES):
+            try:
+                return await self._scoring.answer(body)
+            except ChildEndedError as error:
+                # The system may have ended it for the memory that a neighbour took.
+                how = str(error)
+        raise ScanError(
             "request",
-            f"at most {self._limits.max_megabytes:g} MB",
-            "a larger body",
-            "send fewer scans at once; `slicewise serve --max-megabytes` raises the limit",
+            expected="scans that can be segmented within the limits of memory",
+            found=f"{_TRIES} processes that {how}",
+            remedy="check the scans; they are damaged or too large",
         )
 
-    def _foreign(self, header: str, found: str) -> _Refused:
-        return _refusal(
-            403,
-            f"header {header}",
-            f"one of {', '.join(sorted(self._limits.hosts))}",
-            found or "none",
-            "call the service by its own address; `slicewise serve --name` permits another",
+    async def _in_time(self, request: Request, work: Coroutine[Any, Any, Done], late: str) -> Done:
+        """Wait for work; end it when its time is over or its client gone."""
+        working = asyncio.create_task(work)
+        watching = asyncio.create_task(_disconnection(request))
+        try:
+            await asyncio.wait(
+                {working, watching},
+                timeout=self._limits.timeout_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if working.done():
+                return working.result()
+            raise _ClientGoneError if watching.done() else busy(late)
+        finally:
+            working.cancel()
+            watching.cancel()
+
+
+async def _disconnection(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _require_method(method: str, permitted: tuple[str, ...]) -> None:
+    if method not in permitted:
+        raise refusal(
+            405,
+            "method",
+            expected=permitted[0],
+            found="another one",
+            remedy="see the example in docs/serving.md",
         )
 
 
-async def _collected(application: ASGIApp, scope: Scope, receive: Receive) -> Response:
-    """The whole answer of an application."""
-    response = Response()
-    parts: list[bytes] = []
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            response.status_code = message["status"]
-            response.raw_headers = list(message.get("headers", ()))
-        parts.append(message.get("body", b""))
-
-    await application(scope, receive, send)
-    response.body = b"".join(parts)
-    return response
-
-
-async def _predicted(application: ASGIApp, scope: Scope, body: bytes) -> Response:
-    """The answer of the scoring server, its errors in four parts."""
-    found: list[SlicewiseError] = []
-    model_errors.set(found)
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    try:
-        response = await _collected(application, scope, receive)
-    except RecursionError:
-        raise _Refused(400, _wrong_request("brackets nested too deeply")) from None
-    except Exception:
-        # The client learns that there was a fault, the log learns which.
-        _log.exception("a request failed")
-        response = Response(status_code=500)
-    if response.status_code < 400:
-        return response
-    if found:
-        raise _Refused(400, found[0])
-    raise _Refused(response.status_code, _mlflow_error(response))
-
-
-def _mlflow_error(response: Response) -> SlicewiseError:
-    """MLflow's message without its stack trace and without the data."""
-    if response.status_code >= 500:
-        return SlicewiseError(
-            "request",
-            expected="an answer",
-            found="an internal error of the service",
-            remedy="its log says more; report it with the version",
+def _require_json(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise refusal(
+            415,
+            "header content-type",
+            expected="application/json",
+            found="another one" if kind else "none",
+            remedy="send JSON, with this content type",
         )
-    content = bytes(response.body)
-    try:
-        text = str(json.loads(content)["message"])
-    except (ValueError, LookupError, TypeError):
-        text = content.decode("utf-8", "replace")
-    first = (text.strip().splitlines() or ["nothing"])[0]
-    return _wrong_request(first[:_LONGEST_TEXT])
-
-
-def _wrong_request(found: str) -> SlicewiseError:
-    return UsageError(
-        "request",
-        expected='{"dataframe_records": [{"nifti": "..."}]}, a file in base64',
-        found=found,
-        remedy="see the example in docs/serving.md, or the input example of the model",
-    )
-
-
-def _refusal(status: int, where: str, expected: str, found: str, remedy: str) -> _Refused:
-    return _Refused(status, UsageError(where, expected=expected, found=found, remedy=remedy))
-
-
-def _busy(found: str) -> _Refused:
-    return _refusal(503, "service", "a free slot and an answer in time", found, "try again later")

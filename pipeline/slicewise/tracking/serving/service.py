@@ -1,94 +1,101 @@
-"""The web service of a model: MLflow's scoring server behind limits on its requests."""
+"""The web service of a model: HTTP requests in, predictions of child processes out."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 from slicewise.config import as_yaml, without_places
-from slicewise.errors import ScanError, SlicewiseError
-from slicewise.tracking.packing import ALLOWED_FOLDER, ModelFiles
+from slicewise.imaging.files import private_folder
+from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.processes import is_running, own_start
 from slicewise.tracking.registry import input_example, save_servable
-from slicewise.tracking.serving.request_limits import Limits, RequestLimiter, model_errors
+from slicewise.tracking.request_scans import ScanLimits
+from slicewise.tracking.serving import scoring
+from slicewise.tracking.serving.host_guard import HostGuard
+from slicewise.tracking.serving.prediction_pool import PredictionPool
+from slicewise.tracking.serving.request_limits import Limits, RequestLimiter, Scoring
 from slicewise.tracking.store import prepare_mlflow
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow.pyfunc import PyFuncModel
 
 DESCRIPTION = "/description"
 """Path that answers with the configuration of the model as YAML."""
-_MLFLOW_TIMEOUT = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
+_HEALTH = ("/ping", "/health")
+_MODEL, _REQUESTS = "model", "requests"
 
 
-class GuardedModel:
-    """A model that records its errors for the answer.
+class ChildScoring:
+    """Answers requests in child processes that keep the model loaded.
 
     Args:
-        model: as MLflow loads it.
+        folder: into which ``save_model`` writes the model before they start.
+        limits: of each request.
+        scan_limits: of the scans of a request.
     """
 
-    def __init__(self, model: PyFuncModel) -> None:
-        self._model = model
-        self.metadata = model.metadata
+    def __init__(self, folder: Path, limits: Limits, scan_limits: ScanLimits) -> None:
+        gigabytes = limits.max_memory_gigabytes
+        memory_bytes = None if gigabytes is None else int(gigabytes * 1e9)
+        self._model = folder / _MODEL
+        self._pool = PredictionPool(
+            limits.at_once,
+            scoring.prepare,
+            (self._model, scan_limits, memory_bytes),
+            preload=scoring.PRELOADED,
+        )
 
-    def predict(self, data: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
-        """Predict with the model."""
-        from mlflow.exceptions import MlflowException
+    def start(self) -> None:
+        """Start the processes, and wait until one of them has loaded the model."""
+        self._pool.start()
 
-        try:
-            return self._model.predict(data, params=params)
-        except SlicewiseError as error:
-            model_errors.get().append(error)
-            raise
-        except MlflowException as error:
-            # MLflow's own message repeats the data.
-            model_errors.get().append(_other_columns(data))
-            raise error from None
+    async def answer(self, body: Path) -> bytes:
+        """See ``Scoring``."""
+        return await self._pool.run(scoring.answer, self._model, body)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
 
 
-def build_service(
-    files: ModelFiles, limits: Limits, allowed_folder: Path | None = None
-) -> RequestLimiter:
-    """Build the ASGI application that serves one model.
-
-    Args:
-        files: of the model.
-        limits: of each request.
-        allowed_folder: requests may name scans below it by path; None permits only file contents.
+def save_model(files: ModelFiles, folder: Path) -> str:
+    """Write a model where child processes load it; returns its description as YAML.
 
     Raises:
         ModelError, CheckpointError: the model is damaged.
     """
     prepare_mlflow()
-    from fastapi.responses import PlainTextResponse
-    from mlflow import pyfunc
-    from mlflow.pyfunc import scoring_server
-
-    os.environ.pop(ALLOWED_FOLDER, None)
-    if allowed_folder is not None:
-        os.environ[ALLOWED_FOLDER] = str(allowed_folder.resolve())
-    # Our own limit applies; MLflow's would end long predictions earlier.
-    os.environ[_MLFLOW_TIMEOUT] = str(int(10 * limits.timeout_seconds) + 1)
     config = files.load().config
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "model"
-        save_servable(saved, files, "", input_example(config.data.contrasts))
-        model = pyfunc.load_model(str(saved))
-    # The scoring server uses only the metadata and the predictions of a model.
-    guarded = cast("PyFuncModel", GuardedModel(model))
-    application = scoring_server.init(guarded)
-    described = as_yaml(without_places(config))
-    application.add_api_route(DESCRIPTION, lambda: PlainTextResponse(described))
-    return RequestLimiter(application, limits)
+    save_servable(folder / _MODEL, files, "", input_example(config.data.contrasts))
+    return as_yaml(without_places(config))
 
 
-def _other_columns(data: pd.DataFrame) -> SlicewiseError:
-    return ScanError(
-        "request",
-        expected="text in a column nifti, or nifti_NAME for each of several contrasts",
-        found=", ".join(map(str, data.columns)) or "no column",
-        remedy="see the example in docs/serving.md, or the input example of the model",
-    )
+def build_application(
+    scoring: Scoring, limits: Limits, folder: Path, description: str
+) -> HostGuard:
+    """The ASGI application that serves a model.
+
+    Args:
+        scoring: answers requests.
+        limits: of each request.
+        folder: private; takes the bodies of requests until they are answered.
+        description: of the model, as YAML.
+    """
+    from mlflow.version import VERSION
+
+    texts = dict.fromkeys(_HEALTH, "\n") | {"/version": VERSION, DESCRIPTION: description}
+    limiter = RequestLimiter(scoring, limits, private_folder(folder / _REQUESTS), texts)
+    return HostGuard(limiter, limits.hosts)
+
+
+def service_folder(work: Path) -> Path:
+    """A private folder for a service of this process; those of killed processes are removed.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    folder = private_folder(work / "serving")
+    for left in folder.iterdir():
+        process_id, _, started = left.name.partition("-")
+        if not is_running(int(process_id), float(started)):
+            shutil.rmtree(left, ignore_errors=True)
+    return private_folder(folder / f"{os.getpid()}-{own_start():.0f}")
