@@ -17,7 +17,8 @@ from slicewise.evaluation.comparison import (
 from slicewise.evaluation.comparison import compare as compare_scores
 from slicewise.evaluation.scored_run import distinct_names
 from slicewise.evaluation.verdicts import verdict
-from slicewise.imaging.target import outputs
+from slicewise.imaging.mark import Writer
+from slicewise.imaging.target import Target
 from slicewise.progress import SILENT, Progress
 from slicewise.reporting.charts.differences import differences_figure
 from slicewise.reporting.charts.export import write_figure
@@ -112,19 +113,15 @@ def compare(options: CompareOptions, progress: Progress = SILENT) -> Comparison:
     folder = options.out or options.work / "compare"
     table, figure = folder / "differences.csv", folder / "differences.png"
     inputs = [path for path in (Path(options.first), Path(options.second)) if path.is_file()]
-    writing = outputs(
-        "compare",
-        {"out": (table, figure)},
-        folder=folder,
-        overwrite=options.overwrite,
-        inputs=inputs,
-    )
-    with writing, progress.task("comparing"):
+    target = Target(Writer("compare"), overwrite=options.overwrite, inputs=inputs)
+    target.claim((table, figure))
+    with progress.task("comparing"):
         first = find_scores(options.first, options.work)
         second = find_scores(options.second, options.work)
         names = distinct_names(first, second)
         runs = compare_scores(first.scores, second.scores, names, options.metric)
         pairs = pair_scores(first.scores, second.scores, options.metric)
-        write_differences(pairs, table)
-        write_figure(differences_figure(runs), figure)
+        with target.writing(folder):
+            write_differences(pairs, table)
+            write_figure(differences_figure(runs), figure)
     return Comparison(runs, tuple(pairs), tuple(caveats(runs, first, second)), table, figure)
