@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import stat
+import sys
 import threading
 import time
 import weakref
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from slicewise.errors import GO_ON, InterruptedBySignal, SlicewiseError, Where
 
@@ -107,16 +108,13 @@ def is_interrupted() -> bool:
     return _door is not None and _door.number is not None
 
 
-def end_soon(exit_code: int, seconds: float = 1.0) -> None:
-    """End the process, which is about to exit, if threads or children of libraries hold it up."""
-
-    def end() -> None:
-        _end_children()
-        os._exit(exit_code)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+def end_process(exit_code: int) -> NoReturn:
+    """Exit without waiting for threads and children of libraries; everything has been said."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    _end_children()
+    os._exit(exit_code)
 
 
 class LastWords:
@@ -156,12 +154,12 @@ class _Door:
     def open(self) -> None:
         _be_forgotten_by_forks()
         os.set_blocking(self._writing, False)
+        self._watching.start()
         self._former_descriptor = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         for number in _SIGNALS:
             handler = signal.getsignal(number)
             if handler not in (signal.SIG_IGN, None):
                 self._former[number] = signal.signal(number, self._answer)
-        self._watching.start()
 
     def leave(self) -> None:
         """Give the handlers back."""

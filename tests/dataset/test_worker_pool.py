@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from slicewise.dataset.worker_pool import (
@@ -20,7 +24,8 @@ from slicewise.dataset.worker_pool import (
     run_on_all_scans,
     run_on_scans,
 )
-from slicewise.errors import ScanError, UsageError, WorkerError
+from slicewise.errors import InterruptedBySignal, ScanError, UsageError, WorkerError
+from slicewise.interruption import interruptible
 from slicewise.progress import SILENT
 
 # Workers import what they run by name, and test modules have no name that they could import:
@@ -175,3 +180,30 @@ def test_a_number_of_workers_is_at_least_one() -> None:
     for number in (0, -2):
         with pytest.raises(UsageError, match="`workers`"):
             chosen_workers(number)
+
+
+@pytest.mark.fault(107, "E")
+def test_a_signal_does_not_wait_for_the_workers(tmp_path: Path) -> None:
+    mark = tmp_path / "processes"
+    sleep = (
+        f"(open({str(mark)!r}, 'a').write(str(__import__('os').getpid()) + '\\n'), "
+        "__import__('time').sleep(60))"
+    )
+
+    def terminate() -> None:
+        while not mark.exists() or len(mark.read_text().split()) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        begun.append(time.monotonic())
+
+    def work() -> None:
+        with interruptible():
+            dict(run_on_scans(eval, [sleep, f"{sleep} "], 2))
+
+    begun: list[float] = []
+    threading.Thread(target=terminate, daemon=True).start()
+    with pytest.raises(InterruptedBySignal):
+        work()
+    assert time.monotonic() - begun[0] < 4
+    for process in map(int, mark.read_text().split()):
+        assert not psutil.pid_exists(process) or psutil.Process(process).status() == "zombie"

@@ -38,7 +38,7 @@ from slicewise.cli import (
 from slicewise.cli.crash import describe_crash
 from slicewise.cli.flags import with_flags
 from slicewise.errors import InterruptedBySignal, SlicewiseError, file_problem, missing_package
-from slicewise.interruption import end_soon, interruptible
+from slicewise.interruption import end_process, interruptible
 
 _INTERRUPTED = 128 + 2
 """Exit code after Ctrl-C (SIGINT), as shells expect it."""
@@ -121,8 +121,9 @@ def _run() -> None:
         with interruptible():
             app()
     except InterruptedBySignal as error:
-        end_soon(error.exit_code)
-        _fail(error)
+        with suppress(OSError):
+            typer.echo(f"Error: {with_flags(str(error))}", err=True)
+        end_process(error.exit_code)
     except SlicewiseError as error:
         _fail(error)
     except BrokenPipeError:
