@@ -186,7 +186,7 @@ def test_results_are_replaced_only_on_request(
     (out / "scan.nii.gz").write_bytes(b"mine")
     refused = slicewise(*arguments)
     assert refused.returncode == 2
-    assert "2, such as scan.nii.gz" in refused.stderr
+    assert "2 files, such as scan.nii.gz" in refused.stderr
     assert (out / "scan.nii.gz").read_bytes() == b"mine"
     assert slicewise(*arguments, "--overwrite").returncode == 0
     assert nib.load(out / "scan.nii.gz").shape == (2, 3, 4)

@@ -95,9 +95,9 @@ def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     write_text(tmp_path / "file", "")
     target = Target(PREDICT, overwrite=True)
-    with pytest.raises(UsageError, match="a folder called folder"):
+    with pytest.raises(OutputError, match="a folder called folder"):
         target.claim([tmp_path / "folder"], "html")
-    with pytest.raises(UsageError, match="which is a file"):
+    with pytest.raises(OutputError, match="which is a file"):
         target.claim([tmp_path / "file" / "deep" / "S01.nii.gz"])
 
 

@@ -64,8 +64,8 @@ class Target:
             option: that names them.
 
         Raises:
-            UsageError: an input would be replaced, or a folder is in the way.
-            OutputError: a file of others would be replaced.
+            UsageError: an input would be replaced.
+            OutputError: a file of others would be replaced, or a folder is in the way.
         """
         paths = list(paths)
         for path in paths:
@@ -216,7 +216,7 @@ def _require_place(path: Path, option: str) -> None:
         if above is not None and not above.is_dir():
             found = f"{above}, which is a file"
     if found is not None:
-        raise UsageError(
+        raise OutputError(
             f"`{option}` {path}",
             expected="the path of a file in a folder",
             found=found,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,17 @@ from slicewise.config import UNET, Config
 from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import UsageError
+from slicewise.imaging.mark import Writer
 from slicewise.imaging.structures import structures_of
-from slicewise.imaging.target import outputs
+from slicewise.imaging.target import Target
+from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import counted
 from slicewise.reporting.figures.architecture import draw_architecture
 from slicewise.reporting.figures.examples import Example, draw_examples
 from slicewise.reporting.figures.sliding_window import draw_tiles
 from slicewise.segmentation.architecture import describe_layers
+from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.networks import build_network
 from slicewise.segmentation.tiles import tile_slice
 from slicewise.workflows.models import ModelOptions, load_predictor
@@ -73,18 +77,8 @@ def draw_figures(options: FiguresOptions, progress: Progress = SILENT) -> Figure
         OutputError: a figure cannot be written, or would replace a file of others.
     """
     files = [options.out / name for name in (_NETWORK, _SCAN_AND_MASK, _WINDOWS)]
-    writing = outputs(
-        "figures",
-        {"out": files},
-        folder=options.out,
-        overwrite=options.overwrite,
-        inputs=[options.scan],
-    )
-    with writing:
-        return _drawn(options, progress)
-
-
-def _drawn(options: FiguresOptions, progress: Progress) -> Figures:
+    target = Target(Writer("figures"), overwrite=options.overwrite, inputs=[options.scan])
+    target.claim(files)
     scan, out = options.scan, options.out
     predictor = load_predictor(options.model, progress)
     config = predictor.config
@@ -98,6 +92,14 @@ def _drawn(options: FiguresOptions, progress: Progress) -> Figures:
         )
     (sources,) = found.values()
     contrasts = read_contrasts(sources, config.data.contrasts, config.reading)
+    with target.writing(out):
+        return _drawn(predictor, contrasts, out, progress)
+
+
+def _drawn(
+    predictor: Predictor, contrasts: Sequence[Volume], out: Path, progress: Progress
+) -> Figures:
+    config = predictor.config
     network = _draw_network(config, out / _NETWORK) if config.network.name == UNET else None
     figures = Figures(out / _SCAN_AND_MASK, out / _WINDOWS, network)
     structures = structures_of(config.data.labels, config.structures)
