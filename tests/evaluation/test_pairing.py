@@ -65,7 +65,7 @@ def test_nothing_matches(tmp_path: Path) -> None:
 def test_an_empty_folder(tmp_path: Path) -> None:
     mask(tmp_path / "ours" / "a.nii")
     (tmp_path / "theirs").mkdir()
-    with pytest.raises(DataError, match=r"found: +none"):
+    with pytest.raises(DataError, match=r"found: +no masks"):
         pair_masks(tmp_path / "ours", tmp_path / "theirs")
 
 

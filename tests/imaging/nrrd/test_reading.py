@@ -190,7 +190,7 @@ def test_a_mask_of_ours_comes_back(tmp_path: Path) -> None:
         (b"sizes: 7 6 9", b"sizes: 32767 32767 32767", "GiB"),
         (b"sizes: 7 6 9", b"sizes: 7 6 10", "truncated"),
         (b"sizes: 7 6 9", b"sizes: 7 -6 9", "sizes 7 -6 9"),
-        (b"space: left-posterior-superior\n", b"", "none"),
+        (b"space: left-posterior-superior\n", b"", "no position"),
         (b"space: left-posterior-superior", b"space: scanner-xyz", "scanner-xyz"),
         (b"endian: little\n", b"", "byte order"),
         (b"space origin:", b"space origin: (nan,0,0)\n#", "nan"),

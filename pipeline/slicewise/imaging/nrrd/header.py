@@ -94,7 +94,7 @@ def nrrd_header(path: Path) -> NrrdHeader:
             raise _unsupported(path, name, fields[name])
     encoding = fields.get("encoding", "").lower()
     if encoding not in ("raw", "gzip", "gz"):
-        raise _unsupported(path, "encoding", encoding or "none")
+        raise _unsupported(path, "encoding", encoding or "no encoding")
     dtype, sizes = _dtype(path, fields), _sizes(path, fields)
     if int(np.prod(sizes, dtype=object)) * dtype.itemsize > MAXIMUM_BYTES:
         raise ScanError(
@@ -115,7 +115,7 @@ def _parsed(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
         raise damaged(path, "a readable file", file_problem(error)) from None
     end = re.search(rb"\r?\n\r?\n", start)
     if not start.startswith(b"NRRD000") or end is None:
-        raise damaged(path, "an NRRD header that ends in an empty line", "none")
+        raise damaged(path, "an NRRD header that ends in an empty line", "another beginning")
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
     for line in start[: end.start()].decode(errors="replace").splitlines()[1:]:
@@ -130,13 +130,13 @@ def _parsed(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
 
 
 def _dtype(path: Path, fields: Mapping[str, str]) -> np.dtype[Any]:
-    name = fields.get("type", "none").lower()
+    name = fields.get("type", "no type").lower()
     if name not in _TYPE_OF:
         raise _unsupported(path, "type", name)
     dtype = np.dtype(_TYPE_OF[name])
     endian = fields.get("endian", "").lower()
     if dtype.itemsize > 1 and endian not in ("little", "big"):
-        raise damaged(path, "the byte order: endian little or big", endian or "none")
+        raise damaged(path, "the byte order: endian little or big", endian or "no byte order")
     return dtype.newbyteorder("<" if endian == "little" else ">")
 
 
