@@ -84,7 +84,7 @@ def test_the_digest_knows_a_scan_in_another_order_and_type(
     write(root / "images" / "b.nii.gz", stored.voxels.astype(np.float32), stored.affine)
     write(root / "labels" / "b.nii.gz", stored.label, stored.affine)
     cases = check(root)
-    assert cases["a"].digest == cases["b"].digest != cases["c"].digest
+    assert cases["a"].digests == cases["b"].digests != cases["c"].digests
     assert cases["a"].label_digest == cases["b"].label_digest == cases["c"].label_digest
 
 
@@ -223,7 +223,7 @@ def test_contrasts_on_different_grids_name_the_option(
     assert "reading.different_grids to resample" in problem
     case = two_contrasts(tmp_path, write, scan, shifted, reading={"different_grids": "resample"})
     assert case.problems == []
-    assert case.warnings[0] == "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm"
+    assert "T2 was resampled from 0.9 x 1.3 x 3.5 mm onto 0.9 x 1.3 x 3.5 mm" in case.warnings
     # What lies in the scan itself, not what was made of it.
     assert case.intensities["T2"] == case.intensities["T1"]
 

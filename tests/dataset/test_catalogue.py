@@ -13,8 +13,8 @@ from slicewise.dataset.catalogue import (
     assemble,
     data_root,
     merged_patients,
-    patient_of,
 )
+from slicewise.dataset.patient_ids import patient_of
 from slicewise.errors import ConfigError, DataError
 from slicewise.imaging.scan import ScanSource
 

@@ -9,7 +9,10 @@ import pytest
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
-from slicewise.dataset.cohort_qc import Measure, Overview, compare, patient_numbers, rounded
+from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
+from slicewise.dataset.fingerprints import Digests
+from slicewise.dataset.measures import Measure, rounded
+from slicewise.dataset.sparse_labels import SparseLabels
 
 DATA = DataSection(labels={"core": 1})
 
@@ -24,10 +27,14 @@ def a_case(name: str, **facts: Any) -> CheckedCase:
         "intensities": {"image": Intensities(0, 10, 50, 210, 300)},
         "labelled": True,
         "structures": {1: 2.5},
-        "digest": f"voxels of {name}",
+        "digests": the(f"voxels of {name}"),
         "label_digest": f"label of {name}",
     }
     return CheckedCase(name, **(usual | facts))
+
+
+def the(voxels: str) -> dict[str, Digests]:
+    return {"image": Digests(voxels, voxels)}
 
 
 def a_set(count: int, **odd: Any) -> tuple[list[CheckedCase], CheckedCase]:
@@ -39,34 +46,108 @@ def a_set(count: int, **odd: Any) -> tuple[list[CheckedCase], CheckedCase]:
 @pytest.mark.fault(62, "E")
 def test_the_same_voxels_under_two_names() -> None:
     cases = [
-        a_case("a", digest="x", label_digest="y"),
+        a_case("a", digests=the("x"), label_digest="y"),
         a_case("b"),
-        a_case("c", digest="x", label_digest="y"),
+        a_case("c", digests=the("x"), label_digest="y"),
     ]
     overview = compare(cases, DATA)
     assert cases[0].problems == ["the same voxels as c; remove all but one"]
     assert cases[1].problems == []
     assert cases[2].problems == ["the same voxels as a; remove all but one"]
-    assert overview.duplicates == (("a", "c"),)
+    assert overview.duplicates.groups == (("a", "c"),)
     assert overview.unusable == 2
 
 
 def test_the_same_voxels_with_another_label() -> None:
-    cases = [a_case("a", digest="x"), a_case("b", digest="x")]
+    cases = [a_case("a", digests=the("x")), a_case("b", digests=the("x"))]
     compare(cases, DATA)
     assert cases[0].problems == ["the same voxels as b, with another label; remove all but one"]
 
 
+@pytest.mark.fault(104, "E")
+def test_a_copy_with_other_intensities() -> None:
+    scan, rescaled = Digests("as integers", "order"), Digests("as fractions", "order")
+    cases = [a_case("a", digests={"image": scan}), a_case("b", digests={"image": rescaled})]
+    (finding,) = compare(cases, DATA).problems
+    assert finding.found == "the same scan under several names: a, b"
+    assert "data.duplicates=keep_first" in finding.remedy
+    assert cases[0].problems == [
+        "the same scan as b, with other intensities, with another label; remove all but one"
+    ]
+
+
+@pytest.mark.fault(104, "E")
+def test_one_contrast_of_two_in_common() -> None:
+    both = DataSection(contrasts=("T1", "T2"))
+    one, other, third = (Digests(name, name) for name in ("one", "other", "third"))
+    cases = [
+        a_case("a", digests={"T1": one, "T2": other}),
+        a_case("b", digests={"T1": third, "T2": one}),
+        a_case("c", digests={"T1": third, "T2": Digests("c", "c")}),
+    ]
+    assert compare(cases, both).duplicates.groups == (("a", "b", "c"),)
+
+
+@pytest.mark.fault(104, "W")
+def test_the_first_of_each_may_be_kept() -> None:
+    cases = [a_case(name, digests=the("x"), label_digest="y") for name in ("a", "b", "c")]
+    overview = compare([*cases, a_case("d")], DataSection(duplicates="keep_first"))
+    assert overview.problems == ()
+    assert overview.unusable == 0
+    assert overview.duplicates.left_out == {"b": "a", "c": "a"}
+    assert overview.notes[0] == "left out by data.duplicates: b (copy of a), c (copy of a)"
+    assert [case.warnings for case in cases] == [
+        [],
+        ["left out: the same voxels as a"],
+        ["left out: the same voxels as a"],
+    ]
+
+
+@pytest.mark.fault(135, "E")
+def test_images_that_look_like_label_maps() -> None:
+    cases = [a_case("a"), a_case("b", like_labels=("image",))]
+    overview = compare(cases, DATA)
+    assert overview.unusable == 1
+    assert cases[1].problems == ["looks like a label map: regions of equal whole numbers"]
+    (finding,) = overview.problems
+    assert finding.found == "images that look like label maps: b"
+    assert "data.label_like_images=use" in finding.remedy
+
+
+def test_binary_scans_may_be_used() -> None:
+    cases = [a_case("a"), a_case("b", like_labels=("image",))]
+    overview = compare(cases, DataSection(label_like_images="use"))
+    assert overview.problems == ()
+    assert cases[1].warnings == ["looks like a label map: regions of equal whole numbers"]
+
+
+@pytest.mark.fault(135, "E")
+def test_a_set_without_any_label() -> None:
+    cases = [a_case("a", labelled=False), a_case("b_seg", labelled=False)]
+    (finding,) = compare(cases, DATA).problems
+    assert finding.found == "2 images and no label map; b_seg: of which image?"
+    assert compare(cases, DATA, needs_labels=False).problems == ()
+
+
+@pytest.mark.fault(136, "W")
+def test_sparse_labels_are_counted() -> None:
+    sparse = SparseLabels(4, 20, "I-S", "every 5th slice")
+    cases = [a_case("a", sparse_labels=sparse), a_case("b", sparse_labels=sparse), a_case("c")]
+    (note,) = compare(cases, DATA).notes
+    assert note.startswith("2 of 3 label maps have labels on some slices only (2 x every 5th slice")
+
+
 def test_a_copy_without_label_does_no_harm() -> None:
-    frame = a_case("frame01", digest="x")
+    frame = a_case("frame01", digests=the("x"))
     whole = [
-        a_case(f"4d_v{number}", digest="x", labelled=False, label_digest="") for number in (1, 2)
+        a_case(f"4d_v{number}", digests=the("x"), labelled=False, label_digest="")
+        for number in (1, 2)
     ]
     overview = compare([frame, *whole], DATA)
-    assert overview.duplicates == ()
+    assert overview.duplicates.groups == ()
     assert [case.problems for case in (frame, *whole)] == [[], [], []]
     # Where nothing has a label, a scan should still be there once.
-    assert compare(whole, DATA).duplicates == (("4d_v1", "4d_v2"),)
+    assert compare(whole, DATA).duplicates.groups == (("4d_v1", "4d_v2"),)
 
 
 def test_cases_without_label_do_not_hide_who_shares_a_patient() -> None:
@@ -80,7 +161,7 @@ def test_cases_without_label_do_not_hide_who_shares_a_patient() -> None:
 
 
 def test_many_doubles_are_cut() -> None:
-    cases = [a_case(f"c{number}", digest="x", label_digest="y") for number in range(7)]
+    cases = [a_case(f"c{number}", digests=the("x"), label_digest="y") for number in range(7)]
     compare(cases, DATA)
     assert cases[6].problems == ["the same voxels as c0, c1, c2, c3 and 2 more; remove all but one"]
 
@@ -89,7 +170,7 @@ def test_cases_that_could_not_be_read_are_no_doubles() -> None:
     cases = [CheckedCase("a", "a"), CheckedCase("b", "b")]
     overview = compare(cases, DataSection())
     assert [case.problems for case in cases] == [[], []]
-    assert overview.duplicates == ()
+    assert overview.duplicates.groups == ()
 
 
 def test_the_robust_z_by_hand() -> None:

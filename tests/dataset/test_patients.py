@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import patient_of
+from slicewise.dataset.patient_ids import patient_of
 from slicewise.dataset.patients import intensity_step, likely_patients
 
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Case, patient_of
+from slicewise.dataset.catalogue import Case
 from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.patient_ids import patient_of
 from slicewise.dataset.splits import choose_fold, make_folds, shared_patients
 from slicewise.errors import DataError, UsageError
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slicewise.dataset.case_qc import Intensities
 from slicewise.dataset.cohort_qc import Overview
+from slicewise.dataset.duplicates import Duplicates
 from slicewise.planning.fingerprint import (
     CaseFingerprint,
     ContrastFacts,
@@ -22,7 +23,7 @@ from slicewise.planning.fingerprint import (
 )
 
 PLAIN = ContrastFacts(Intensities(0, 5, 80, 200, 240), 0.0, 0.4, 230)
-OVERVIEW = Overview(0, 0, 0, 0, 0, ("T1",), (), (), (), ())
+OVERVIEW = Overview(0, 0, 0, 0, 0, ("T1",), (), Duplicates((), {}), (), (), (), ())
 
 
 @pytest.fixture(scope="session")

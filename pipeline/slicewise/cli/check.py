@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from slicewise.workflows.check import CheckResult
 
 _MOST_ROWS = 20
+_MOST_FINDINGS = 40
+_KINDS = ("PROBLEM", "warning", "note")
 
 
 def check(
@@ -39,6 +42,10 @@ def check(
             "--allow-unpaired", help="Ignore images without label and labels without image."
         ),
     ] = False,
+    unlabelled: Annotated[
+        bool,
+        typer.Option("--unlabelled", help="Scans to predict: no label maps are expected."),
+    ] = False,
     overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
@@ -49,8 +56,9 @@ def check(
     The page and the JSON file contain no paths and no names or ids of patients.
     The JSON file begins with the meaning of its keys.
 
-    Exit code 8: some scans were set aside or cannot be used. 1: the data set
-    cannot be used as it is.
+    Exit code 8: some scans were set aside or cannot be used, or a training would
+    refuse the data set, for example because of duplicates or because no scan has
+    a label map. 1: the data set cannot be read.
 
     Examples:
       slicewise check data/Task04_Hippocampus --config configs/hippocampus.yaml
@@ -65,7 +73,16 @@ def check(
 
     changes = [*(overrides or ()), *(["data.allow_unpaired=true"] if allow_unpaired else [])]
     config = load_config(config_file, changes) if config_file else with_overrides(UNNAMED, changes)
-    options = CheckOptions(data, config, html_file, json_file, work, workers, overwrite)
+    options = CheckOptions(
+        data,
+        config,
+        html_file,
+        json_file,
+        work,
+        workers,
+        overwrite,
+        needs_labels=not unlabelled,
+    )
     result = check_data(options, PROGRESS)
     show_check(result)
     if not result.is_sound:
@@ -84,8 +101,7 @@ def show_check(result: CheckResult) -> None:
     columns = ("case", "shape", "spacing mm", "axes", "intensities", "found")
     title = counted(len(ranked), "case")
     show_table(title, columns, [_row(case) for case in ranked[:_MOST_ROWS]])
-    for case in ranked[:_MOST_ROWS]:
-        _print_findings(case)
+    _print_findings(ranked)
     if len(ranked) > _MOST_ROWS:
         note(f"... and {len(ranked) - _MOST_ROWS} more; --json and --html list them all")
     _note_overview(result)
@@ -113,6 +129,8 @@ def _note_overview(result: CheckResult) -> None:
         note("each case counts as one patient; set data.patient_pattern if some share one")
     for text in overview.notes:
         note(text)
+    for finding in overview.problems:
+        note(f"PROBLEM: {finding.text}")
 
 
 def _row(case: CheckedCase) -> tuple[str, ...]:
@@ -129,13 +147,22 @@ def _row(case: CheckedCase) -> tuple[str, ...]:
 
 
 def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
-    return ("PROBLEM", case.problems), ("warning", case.warnings), ("note", case.notes)
+    return tuple(zip(_KINDS, (case.problems, case.warnings, case.notes), strict=True))
 
 
-def _print_findings(case: CheckedCase) -> None:
-    """One line per finding: in the table there is no room for sentences."""
+def _print_findings(cases: Sequence[CheckedCase]) -> None:
+    """One line per finding, with the cases that it is about; a table has no room for sentences."""
     from slicewise.cli.console import output
+    from slicewise.dataset.catalogue import listed
 
-    for kind, texts in _findings(case):
-        for text in texts:
-            output.print(f"{case.name}: {kind}: {text}", markup=False, soft_wrap=True)
+    about: dict[tuple[str, str], list[str]] = {}
+    for case in cases:
+        for kind, texts in _findings(case):
+            for text in texts:
+                about.setdefault((kind, text), []).append(case.name)
+    shown = sorted(about.items(), key=lambda item: _KINDS.index(item[0][0]))
+    for (kind, text), names in shown[:_MOST_FINDINGS]:
+        output.print(f"{listed(names, most=3)}: {kind}: {text}", markup=False, soft_wrap=True)
+    if len(shown) > _MOST_FINDINGS:
+        more = len(shown) - _MOST_FINDINGS
+        output.print(f"... and {more} more findings; --json and --html list them all")

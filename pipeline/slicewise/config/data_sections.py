@@ -43,6 +43,10 @@ class DataSection(Section):
     """Regular expression whose first group, searched in the case name, is the site."""
     missing_contrasts: Literal["refuse", "zero"] = "refuse"
     """Cases without one of the contrasts; ``zero`` replaces it by a channel of zeros."""
+    duplicates: Literal["refuse", "keep_first"] = "refuse"
+    """Scans that are there under several names; ``keep_first`` uses the first name of each."""
+    label_like_images: Literal["refuse", "use"] = "refuse"
+    """Images that look like label maps; ``use`` takes them, such as binary scans, for images."""
     folds: str = "patient"
     """``patient``: k folds grouped by patient. ``stratified``: the same, stratified by the volume
     of the structures. ``site``: grouped by site. ``published``: by case, where folds may share

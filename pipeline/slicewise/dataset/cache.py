@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from slicewise.config import Config
 from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
 from slicewise.dataset.case_key import case_key
+from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
+from slicewise.dataset.cohort_qc import compare
+from slicewise.dataset.finding import refuse, require_labels
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem
@@ -62,26 +65,33 @@ class CachedCase:
 
     @cached_property
     def facts(self) -> CaseFacts:
-        """Properties of the scan."""
+        """What is known about the scan."""
         return CaseFacts.read(self.folder)
 
-    @property
-    def warnings(self) -> list[str]:
-        """Warnings from reading the scan."""
-        return self.facts.warnings
+    @cached_property
+    def checked(self) -> CheckedCase:
+        """What was found out about the scan when it was read."""
+        return self.facts.of(self.name, self.patient)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The preprocessed cases of a data set."""
+    """The preprocessed cases of a data set.
+
+    Attributes:
+        cases: usable cases, without copies of others.
+        set_aside: unusable cases.
+        notes: findings about the data set as a whole.
+    """
 
     cases: tuple[CachedCase, ...]
     set_aside: tuple[SetAside, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def structures_ml(self) -> dict[str, dict[int, float]]:
         """Volume of each structure in ml, by case name and label value."""
-        return {case.name: case.facts.structures_ml for case in self.cases}
+        return {case.name: case.checked.structures for case in self.cases}
 
     def chosen(self, names: Sequence[str]) -> list[CachedCase]:
         """Cases by name, in the given order; cases that were set aside are skipped."""
@@ -109,7 +119,11 @@ def prepare(
 
     Cached cases are only read to compute their checksums; a damaged entry is made again. An
     unusable scan yields its error. Pass the results to ``collect``.
+
+    Raises:
+        DataError: no case has a label.
     """
+    require_labels(catalogue)
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config, folder) for case in catalogue.labelled]
     for task, result in run_on_scans(_prepare_case, tasks, workers):
@@ -125,8 +139,8 @@ def collect(
     """Write manifest and quarantine list, and return the usable cases.
 
     Raises:
-        DataError: two cases are the same scan, label values are not in ``data.labels``, or no case
-            is usable.
+        DataError: the data set cannot be used as it is (see ``compare``), label values are not in
+            ``data.labels``, or no case is usable.
     """
     cases = sorted(
         (item for item in results.values() if isinstance(item, CachedCase)),
@@ -137,11 +151,13 @@ def collect(
         *catalogue.set_aside,
         *(SetAside.from_error(name, errors[name]) for name in sorted(errors)),
     )
+    overview = compare(_checked(cases, errors, catalogue), config.data)
+    left_out = overview.duplicates.left_out
     folder = private_folder(work / "cache" / config.name)
-    rows = [_manifest_row(case, catalogue.case(case.name)) for case in cases]
+    rows = [_manifest_row(case, catalogue, left_out.get(case.name)) for case in cases]
     _write_lines(folder / "manifest.jsonl", rows)
     _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
-    _require_different(catalogue, cases)
+    refuse(overview.problems, catalogue.root)
     unnamed = {
         name: error for name, error in errors.items() if isinstance(error, UnnamedLabelError)
     }
@@ -157,24 +173,23 @@ def collect(
         raise DataError(
             catalogue.root,
             expected="at least one usable labelled case",
-            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5]) or "no labels",
-            remedy="correct the scans, or check where labels are expected",
+            found="; ".join(f"{item.name}: {item.reason}" for item in set_aside[:5]),
+            remedy="correct the scans",
         )
-    return Prepared(tuple(cases), set_aside)
+    used = tuple(case for case in cases if case.name not in left_out)
+    return Prepared(used, set_aside, overview.notes)
 
 
-def _require_different(catalogue: Catalogue, cases: Sequence[CachedCase]) -> None:
-    """Refuse duplicates, which could be in training and validation data."""
-    by_key: dict[str, str] = {}
-    for case in cases:
-        other = by_key.setdefault(case.key, case.name)
-        if other != case.name:
-            raise DataError(
-                f"{catalogue.root}: {case.name}",
-                expected="no duplicates",
-                found=f"the same image and label as {other}",
-                remedy="remove one of the two",
-            )
+def _checked(
+    cases: Sequence[CachedCase], errors: Mapping[str, ScanError], catalogue: Catalogue
+) -> list[CheckedCase]:
+    """What was found out about all cases, including unusable ones."""
+    checked = [case.checked for case in cases]
+    for name, error in errors.items():
+        unusable = CheckedCase(name, catalogue.case(name).patient, labelled=True)
+        unusable.problems.append(error.reason)
+        checked.append(unusable)
+    return sorted(checked, key=lambda case: case.name)
 
 
 def _prepare_case(task: _Task) -> CachedCase:
@@ -205,32 +220,27 @@ def _remove(entry: Path) -> None:
 
 
 def _slices(task: _Task) -> tuple[NDArray[np.float16], NDArray[np.uint8], CaseFacts]:
-    """Image, label, and properties of the scan."""
+    """Image, label, and what is known about the scan."""
     case, config = task.case, task.config
     assert case.label is not None
     preprocessing = Preprocessing(config.preprocessing, config.data, config.reading)
-    loaded, axis = preprocessing.load(case.images, case.label)
+    read = preprocessing.read(case.images, case.label)
+    assert read.label is not None
+    checked = CheckedCase(case.name, case.patient, labelled=True)
+    check_volumes(read.volumes, config, checked)
+    # Contrasts lie on one grid now, perhaps with a warning.
+    placed = read.loaded["image"].meta["warnings"]
+    checked.warnings += [text for text in placed if text not in checked.warnings]
+    check_label(read.label, config, checked)
+    loaded, axis = preprocessing.preprocess(read)
     image = to_slices(loaded["image"].as_tensor(), axis).numpy()  # (D, C, H, W)
     label = to_slices(loaded["label"].as_tensor(), axis)[:, 0].numpy()  # (D, H, W)
-    warnings = [
-        *loaded["image"].meta["warnings"],
-        *(f"label: {text}" for text in loaded["label"].meta["warnings"]),
-    ]
-    present = [number for number, source in enumerate(case.images) if source is not None]
-    flat = np.ptp(image[:, present], axis=(2, 3)) == 0  # (D, C)
-    if flat.all(axis=0).any():
-        warnings.append("every voxel has the same value")
-    elif flat.any():
-        warnings.append("some slices are constant")
-    if not label.any():
-        warnings.append("the label is empty")
-    facts = CaseFacts(
-        warnings, loaded["label"].meta["structures_ml"], loaded["image"].meta["measurements"]
-    )
+    facts = CaseFacts(checked, loaded["image"].meta["measurements"])
     return image.astype(np.float16), label.astype(np.uint8), facts
 
 
-def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
+def _manifest_row(case: CachedCase, catalogue: Catalogue, copy_of: str | None) -> dict[str, Any]:
+    source = catalogue.case(case.name)
     depth, channels, height, width = case.image.shape
     return {
         "name": case.name,
@@ -242,7 +252,8 @@ def _manifest_row(case: CachedCase, source: Case) -> dict[str, Any]:
         "height": height,
         "width": width,
         "labelled_voxels": int(np.count_nonzero(case.label)),
-        "warnings": case.warnings,
+        "warnings": case.checked.warnings,
+        "copy_of": copy_of,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.measurements import Measurements
 from slicewise.errors import DataError, OutputError, file_problem
 from slicewise.imaging.files import part_prefix
@@ -27,22 +28,24 @@ MAXIMUM_POINTS_A_CLASS = 2000
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """Properties of a scan.
+    """What is known about a scan.
 
     Attributes:
-        warnings: from reading the scan.
-        structures_ml: volume of each label value on the original grid.
+        checked: what was found out when it was read.
         measurements: with which later scans are compared.
     """
 
-    warnings: list[str]
-    structures_ml: dict[int, float]
+    checked: CheckedCase
     measurements: Measurements
 
     @classmethod
     def read(cls, folder: Path) -> CaseFacts:
-        """Read the properties from an entry of the cache."""
+        """Read the facts from an entry of the cache."""
         return _CONTENT.validate_json((folder / _FACTS).read_bytes())
+
+    def of(self, name: str, patient: str) -> CheckedCase:
+        """What was found out, under the name of a case; entries are shared by equal scans."""
+        return replace(self.checked, name=name, patient=patient)
 
 
 _CONTENT = TypeAdapter(CaseFacts)
@@ -58,7 +61,7 @@ def is_whole(folder: Path) -> bool:
             return False
         # An earlier version wrote other facts.
         CaseFacts.read(folder)
-    except (DataError, OSError, ValueError, LookupError):
+    except (DataError, OSError, ValueError, LookupError, TypeError):
         return False
     return True
 

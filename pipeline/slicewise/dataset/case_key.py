@@ -16,14 +16,13 @@ from slicewise.imaging.scan import ScanSource
 
 def case_key(case: Case, config: Config) -> str:
     """Digest of everything that the slices of a case depend on."""
-    several = len(config.data.contrasts) > 1
     ingredients = {
         "format": FORMAT_VERSION,
         "reading": config.reading.model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
         "labels": list(config.data.labels.values()),
-        # Warnings of a case name its contrasts.
-        "contrasts": list(config.data.contrasts) if several else [],
+        # What was found out about a case names its contrasts.
+        "contrasts": list(config.data.contrasts),
         "sources": [
             None if source is None else _digest(source) for source in (*case.images, case.label)
         ],

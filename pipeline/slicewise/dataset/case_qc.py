@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from slicewise.config import Config
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.contrasts import on_one_grid, read_each
+from slicewise.dataset.fingerprints import Digests, digests, signature
+from slicewise.dataset.label_likeness import looks_like_labels
 from slicewise.dataset.patients import intensity_step
 from slicewise.dataset.plane import PLANES, slice_axis
+from slicewise.dataset.sparse_labels import SparseLabels, sparse_labels
 from slicewise.errors import GeometryError, ScanError
 from slicewise.imaging.labels import structure_volumes_ml
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
 
 PERCENTILES = (1.0, 50.0, 99.0)
+FLAT_SLICES = "some slices between others are constant"
+MAX_LABEL_VALUES = 64
+"""A label map with more values is taken for an image."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,12 @@ class CheckedCase:
         problems: reasons why the case cannot be used.
         warnings: about the case itself.
         notes: differences from the other cases.
-        digest: of the voxels of all contrasts, to detect duplicates.
+        digests: of the voxels of each contrast, to detect duplicates.
         label_digest: of the label map.
         intensity_step: smallest difference of two intensities of the first contrast.
+        signature: coarse structure of the first contrast, to detect scans of one person.
+        like_labels: contrasts that look like label maps.
+        sparse_labels: which slices are labelled, if structures are interrupted between them.
     """
 
     name: str
@@ -79,9 +88,19 @@ class CheckedCase:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    digest: str = ""
+    digests: dict[str, Digests] = field(default_factory=dict)
     label_digest: str = ""
     intensity_step: float = 0.0
+    signature: str = ""
+    like_labels: tuple[str, ...] = ()
+    sparse_labels: SparseLabels | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but name and patient, which do not follow from the voxels."""
+        return {key: value for key, value in asdict(self).items() if key not in _NAMES}
+
+
+_NAMES = ("name", "patient")
 
 
 @dataclass(frozen=True)
@@ -111,32 +130,53 @@ def examine(case: Case, config: Config) -> Examined:
     label = None
     try:
         volumes = read_each(case.images, config.data.contrasts, config.reading)
-        image = volumes[0]
-        assert image is not None, "the first contrast gives the grid"
-        _describe(image, volumes, config, checked)
+        check_volumes(volumes, config, checked)
+        _check_grids(volumes, config, checked)
         if case.label is not None:
-            label = read_label(case.label, image, config.reading, config.data.labels)
-            _check_label(label, config, checked)
+            assert volumes[0] is not None
+            label = read_label(case.label, volumes[0], config.reading, config.data.labels)
+            check_label(label, config, checked)
     except ScanError as error:
         checked.problems.append(error.reason)
     return Examined(checked, volumes, label)
 
 
-def _describe(
-    first: Volume, volumes: Sequence[Volume | None], config: Config, checked: CheckedCase
-) -> None:
+def check_volumes(volumes: Sequence[Volume | None], config: Config, checked: CheckedCase) -> None:
+    """Check the contrasts of a case.
+
+    Args:
+        volumes: one per contrast, each on its own grid; None if missing.
+        config: of the data set.
+        checked: receives the results.
+    """
+    first = volumes[0]
+    assert first is not None, "the first contrast gives the grid"
     checked.shape, checked.spacing_mm = first.shape, first.spacing_mm
     checked.orientation = first.orientation
-    checked.plane = PLANES[slice_axis(first, config.preprocessing)]
-    present = [volume for volume in volumes if volume is not None]
-    checked.digest = _digest(present)
+    axis = slice_axis(first, config.preprocessing)
+    checked.plane = PLANES[axis]
     checked.intensity_step = intensity_step(first.voxels)
-    checked.warnings += [text for volume in present for text in volume.warnings]
+    checked.signature = signature(first)
     for contrast, volume in zip(config.data.contrasts, volumes, strict=True):
         which = f"{contrast}: " if len(volumes) > 1 else ""
         if volume is not None:
+            checked.warnings += volume.warnings
+            checked.digests[contrast] = digests(volume)
+            if looks_like_labels(volume):
+                checked.like_labels += (contrast,)
             _check_intensities(volume, which, contrast, checked)
-    _check_grids(volumes, config, checked)
+            if _has_flat_slices(volume, axis):
+                checked.warnings.append(f"{which}{FLAT_SLICES}")
+    _check_copies(checked)
+
+
+def _check_copies(checked: CheckedCase) -> None:
+    """Check whether two contrasts of a case are the same file."""
+    seen: dict[str, str] = {}
+    for contrast, found in checked.digests.items():
+        other = seen.setdefault(found.voxels, contrast)
+        if other != contrast:
+            checked.warnings.append(f"{other} and {contrast} have the same voxels")
 
 
 def _check_grids(volumes: Sequence[Volume | None], config: Config, checked: CheckedCase) -> None:
@@ -149,17 +189,6 @@ def _check_grids(volumes: Sequence[Volume | None], config: Config, checked: Chec
             checked.problems.append(f"{name}: {error.reason}; {error.remedy}")
         else:
             checked.warnings += placed.warnings[len(volume.warnings) if volume else 0 :]
-
-
-def _digest(volumes: Sequence[Volume]) -> str:
-    """Checksum of the voxels in RAS order, independent of data type and storage order."""
-    digest = hashlib.sha256()
-    for volume in volumes:
-        upright = volume.reoriented("RAS")
-        digest.update(repr(upright.shape).encode())
-        with np.errstate(over="ignore"):
-            digest.update(np.ascontiguousarray(upright.voxels, dtype=np.float32).data)
-    return digest.hexdigest()
 
 
 def _check_intensities(volume: Volume, which: str, contrast: str, checked: CheckedCase) -> None:
@@ -176,12 +205,29 @@ def _check_intensities(volume: Volume, which: str, contrast: str, checked: Check
         checked.warnings.append(f"{which}every voxel has the value {found.lowest:g}")
 
 
-def _check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
+def _has_flat_slices(volume: Volume, axis: int) -> bool:
+    """Whether slices between others are constant; those at the ends may be padding."""
+    others = tuple({0, 1, 2} - {axis})
+    varying = np.flatnonzero(volume.voxels.max(axis=others) > volume.voxels.min(axis=others))
+    return bool(len(varying)) and len(varying) < varying[-1] - varying[0] + 1
+
+
+def check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
+    """Check the label map of a case; ``checked`` receives the results."""
     checked.warnings += [f"label: {text}" for text in label.warnings]
-    checked.label_digest = _digest([label])
+    checked.label_digest = digests(label).voxels
     checked.structures = structure_volumes_ml(label)
     if not checked.structures:
         checked.warnings.append("the label is empty")
+    if len(checked.structures) > MAX_LABEL_VALUES:
+        count = len(checked.structures)
+        checked.problems.append(f"the label map has {count} different values, like an image")
+    elif negative := [value for value in checked.structures if value < 0]:
+        checked.problems.append(f"the label map has negative values: {negative[:4]}")
+    else:
+        checked.sparse_labels = sparse_labels(label)
+    if checked.sparse_labels is not None:
+        checked.warnings.append(checked.sparse_labels.text)
     names = config.data.labels
     unnamed = sorted(set(checked.structures) - set(names.values()))
     if names and unnamed:

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicewise.config import DataSection
+from slicewise.dataset.patient_ids import (
+    PatientVariants,
+    patient_of,
+    plain_id,
+    variants_of,
+)
 from slicewise.errors import ConfigError, DataError, ScanError, SlicewiseError, UsageError
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
@@ -64,6 +70,7 @@ class Catalogue:
         set_aside: scans that are not usable.
         lists_patients: whether a manifest lists the patients.
         notes: sentences about the search for scans.
+        patient_variants: ids of patients that were merged.
     """
 
     root: Path
@@ -71,6 +78,7 @@ class Catalogue:
     set_aside: tuple[SetAside, ...] = ()
     lists_patients: bool = False
     notes: tuple[str, ...] = ()
+    patient_variants: tuple[PatientVariants, ...] = ()
 
     def case(self, name: str) -> Case:
         """The case with a name."""
@@ -191,8 +199,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
         raise DataError(
             listing.root, expected="at least one scan", found="no scan", remedy="correct data.root"
         )
-    patients = listing.patients
-    if patients is not None and data.patient_pattern is not None:
+    if listing.patients is not None and data.patient_pattern is not None:
         raise UsageError(
             f"{listing.root}: patient",
             expected="patients from either this column or data.patient_pattern",
@@ -200,46 +207,25 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
             remedy="delete the column, or set data.patient_pattern to null and "
             "data.scans_per_patient to 1",
         )
-    if patients is None:
-        patients = {name: _patient(name, listing, data) for name in names}
+    written = listing.patients or {name: _patient(name, listing, data) for name in names}
+    patients = written
+    if listing.patients is not None:
+        patients = merged_patients(written, listing.root)
+    elif data.patient_pattern is not None:
+        patients = {name: plain_id(patient) for name, patient in written.items()}
     cases = (
         Case(name, patients[name], images[name], labels.get(name), _site(name, listing, data))
         for name in names
     )
     set_aside = (*unpaired, *listing.set_aside)
-    lists_patients = listing.patients is not None
-    return Catalogue(listing.root, tuple(cases), set_aside, lists_patients, listing.notes)
-
-
-def patient_of(name: str, data: DataSection) -> str:
-    """The patient of a case by ``data.patient_pattern``; without it, each case is a patient.
-
-    Raises:
-        DataError: the pattern does not match the name.
-    """
-    if data.patient_pattern is None:
-        return name
-    match = re.search(data.patient_pattern, name)
-    if match is None or not match.group(1):
-        raise DataError(
-            f"data.patient_pattern, case {name}",
-            expected=f"a name that matches {data.patient_pattern!r}",
-            found=repr(name),
-            remedy="correct data.patient_pattern, or give patients in a CSV manifest",
-        )
-    patient = match.group(1)
-    if data.scans_per_patient == 1:
-        return patient
-    if not patient.isdigit():
-        raise DataError(
-            f"data.scans_per_patient, case {name}",
-            expected="a number, because consecutive numbers share a patient",
-            found=repr(patient),
-            remedy="correct data.patient_pattern, so that its group captures digits only",
-        )
-    # With leading zeros, names and numbers have the same order.
-    number = (int(patient) + data.scans_per_patient - 1) // data.scans_per_patient
-    return f"{number:0{len(patient)}d}"
+    return Catalogue(
+        listing.root,
+        tuple(cases),
+        set_aside,
+        lists_patients=listing.patients is not None,
+        notes=listing.notes,
+        patient_variants=tuple(variants_of(names, written, patients, listing.file_names)),
+    )
 
 
 def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
@@ -256,7 +242,7 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
             found=f"none for {listed(blank)}",
             remedy="fill the column, or delete it and set data.patient_pattern",
         )
-    merged = {name: " ".join(patient.split()).casefold() for name, patient in patients.items()}
+    merged = {name: plain_id(patient) for name, patient in patients.items()}
     if len(merged) > 1 and len(set(merged.values())) == 1:
         raise DataError(
             f"{root}: patient",

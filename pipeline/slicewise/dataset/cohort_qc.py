@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import listed
+from slicewise.dataset.duplicates import Duplicates, mark_duplicates
+from slicewise.dataset.finding import Finding, missing_labels
+from slicewise.dataset.measures import Measure, measures_of, structure_names
 from slicewise.dataset.patients import LikelyPatients, likely_patients
-from slicewise.quantities import millilitres
+from slicewise.dataset.twins import PossibleTwins, possible_twins, twins_note
 
 FEWEST_CASES = 5
 """Minimum number of cases to detect outliers."""
@@ -20,53 +21,6 @@ ROBUST_Z = 3.5
 """Threshold of outliers (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""
 COMMON_FRACTION = 0.8
 """Minimum fraction of similar cases; with fewer, there are several kinds of scans."""
-_MAD_TO_DEVIATION = 1.4826
-_WHOLE_FROM = 999.5
-_AXES = ("R-L", "A-P", "I-S")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A quantity of all cases, compared on a logarithmic scale.
-
-    Attributes:
-        name: of the quantity.
-        unit: of the values; may be empty.
-        values: positive value by case name.
-        least_deviation: lower bound of the standard deviation of the logarithm, so that small
-            differences in a uniform data set are not outliers.
-    """
-
-    name: str
-    unit: str
-    values: dict[str, float]
-    least_deviation: float
-
-    @property
-    def median(self) -> float:
-        """Median of the values."""
-        return float(np.median(list(self.values.values())))
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether all values are equal within rounding errors."""
-        return max(self.values.values()) <= min(self.values.values()) * (1 + 1e-6)
-
-    def robust_z(self) -> dict[str, float]:
-        """Robust z-score by case name, with the standard deviation estimated by the MAD."""
-        logarithms = np.log(list(self.values.values()))
-        difference = logarithms - np.median(logarithms)
-        deviation = _MAD_TO_DEVIATION * float(np.median(np.abs(difference)))
-        scores = difference / max(deviation, self.least_deviation)
-        return dict(zip(self.values, scores.tolist(), strict=True))
-
-    def shown(self, value: float) -> str:
-        """A value with its unit."""
-        return f"{self.number(value)} {self.unit}".rstrip()
-
-    def number(self, value: float) -> str:
-        """A value without its unit."""
-        return millilitres(value) if self.unit == "ml" else rounded(value)
 
 
 @dataclass(frozen=True)
@@ -81,8 +35,10 @@ class Overview:
         unusable: cases with problems.
         contrasts: names, in the order of the channels.
         shared_patients: cases of each patient with several.
-        duplicates: cases with equal voxels.
+        duplicates: cases with the same scan.
+        possible_twins: cases of different patients that may be of one person.
         measures: quantities by which cases were compared.
+        problems: why the data set cannot be trained on.
         notes: about the data set as a whole.
     """
 
@@ -93,22 +49,43 @@ class Overview:
     unusable: int
     contrasts: tuple[str, ...]
     shared_patients: tuple[tuple[str, ...], ...]
-    duplicates: tuple[tuple[str, ...], ...]
+    duplicates: Duplicates
+    possible_twins: tuple[PossibleTwins, ...]
     measures: tuple[Measure, ...]
+    problems: tuple[Finding, ...]
     notes: tuple[str, ...]
 
 
-def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
-    """Add notes about duplicates and outliers to the cases, and summarise the data set."""
-    duplicates = _mark_duplicates(cases)
-    measures = tuple(_measures(cases, data))
-    notes = []
+def compare(
+    cases: Sequence[CheckedCase], data: DataSection, *, needs_labels: bool = True
+) -> Overview:
+    """Compare the cases of a data set, add what is found to each, and summarise the data set.
+
+    What is among the problems of the summary is refused by everything that trains.
+
+    Args:
+        cases: in the order of their names.
+        data: options of the data set.
+        needs_labels: whether it is a problem that no case has a label map.
+    """
+    duplicates = mark_duplicates(cases, data)
+    like_labels = _mark_label_maps(cases, data)
+    problems = [*duplicates.findings, *like_labels]
+    if needs_labels and not any(case.labelled for case in cases):
+        problems.append(missing_labels([case.name for case in cases]))
+    measures = tuple(measures_of(cases, data))
+    likely = unnamed_patients(cases, data)
+    twins = tuple(_possible_twins(cases, duplicates, likely))
+    notes = [*duplicates.notes]
     if kinds := [*_note_outliers(cases, measures), *_note_rarities(cases, data)]:
         notes.append(f"there are several kinds of scans: {'; '.join(kinds)}")
-    if likely := unnamed_patients(cases, data):
+    if likely:
         notes.append(likely.advice)
+    if twins:
+        notes.append(twins_note(twins))
     if unused := unused_labels(cases, data):
         notes.append(f"the label values {unused} of data.labels do not occur")
+    notes += _note_sparse_labels(cases)
     return Overview(
         cases=len(cases),
         patients=len({case.patient for case in cases}),
@@ -118,7 +95,9 @@ def compare(cases: Sequence[CheckedCase], data: DataSection) -> Overview:
         contrasts=data.contrasts,
         shared_patients=tuple(_shared_patients(cases)),
         duplicates=duplicates,
+        possible_twins=twins,
         measures=measures,
+        problems=tuple(problems),
         notes=tuple(notes),
     )
 
@@ -136,11 +115,6 @@ def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyP
     )
 
 
-def rounded(value: float) -> str:
-    """Three significant digits, or all integer digits."""
-    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.3g}"
-
-
 def unused_labels(cases: Iterable[CheckedCase], data: DataSection) -> list[int]:
     """Configured label values that no case has."""
     present = {value for case in cases for value in case.structures}
@@ -153,25 +127,45 @@ def patient_numbers(cases: Iterable[CheckedCase]) -> dict[str, int]:
     return {case.name: numbers.setdefault(case.patient, len(numbers) + 1) for case in cases}
 
 
-def _mark_duplicates(cases: Iterable[CheckedCase]) -> tuple[tuple[str, ...], ...]:
-    """Add a problem to duplicates.
+def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterator[Finding]:
+    """Add a problem, or a warning if they are to be used, to images that look like label maps."""
+    alike = [case for case in cases if case.like_labels]
+    for case in alike:
+        which = "" if len(data.contrasts) == 1 else f"{listed(case.like_labels)} "
+        text = f"{which}looks like a label map: regions of equal whole numbers"
+        (case.problems if data.label_like_images == "refuse" else case.warnings).append(text)
+    if alike and data.label_like_images == "refuse":
+        yield Finding(
+            expected="scans as images",
+            found=f"images that look like label maps: {listed(case.name for case in alike)}",
+            remedy="move label maps to the folder of labels, or pair them with their images in a "
+            "CSV manifest; if they are scans, binary ones for example, set "
+            "data.label_like_images=use",
+        )
 
-    Duplicates without a label are ignored if another one has a label.
-    """
-    by_digest: dict[str, list[CheckedCase]] = {}
-    for case in cases:
-        if case.digest:
-            by_digest.setdefault(case.digest, []).append(case)
-    counting = ([case for case in same if case.labelled] or same for same in by_digest.values())
-    duplicates = [same for same in counting if len(same) > 1]
-    for same in duplicates:
-        for case in same:
-            others = [other for other in same if other is not case]
-            named = listed((other.name for other in others), most=4)
-            differ = any(other.label_digest != case.label_digest for other in others)
-            label = ", with another label" if differ else ""
-            case.problems.append(f"the same voxels as {named}{label}; remove all but one")
-    return tuple(tuple(case.name for case in same) for same in duplicates)
+
+def _possible_twins(
+    cases: Sequence[CheckedCase], duplicates: Duplicates, likely: LikelyPatients | None
+) -> list[PossibleTwins]:
+    """Cases that may be of one person; copies, and patients that are likely, are known already."""
+    copies = {name for names in duplicates.groups for name in names[1:]}
+    used = [case for case in cases if case.labelled] or list(cases)
+    patients = {case.name: case.patient for case in used}
+    if likely is not None:
+        patients = {case.name: likely.patient_of(case.name) for case in used}
+    return possible_twins([case for case in used if case.name not in copies], patients)
+
+
+def _note_sparse_labels(cases: Sequence[CheckedCase]) -> Iterator[str]:
+    sparse = [case.sparse_labels for case in cases if case.sparse_labels is not None]
+    if sparse:
+        labelled = sum(bool(case.structures) for case in cases)
+        patterns = _counted(Counter(one.pattern for one in sparse))
+        yield (
+            f"{len(sparse)} of {labelled} label maps have labels on some slices only ({patterns}): "
+            "what lies between counts as background; label every slice, or keep only the labelled "
+            "slices of image and label"
+        )
 
 
 def _shared_patients(cases: Iterable[CheckedCase]) -> Iterator[tuple[str, ...]]:
@@ -179,41 +173,6 @@ def _shared_patients(cases: Iterable[CheckedCase]) -> Iterator[tuple[str, ...]]:
     for case in cases:
         by_patient.setdefault(case.patient, []).append(case.name)
     return (tuple(names) for names in by_patient.values() if len(names) > 1)
-
-
-def _measures(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Measure]:
-    read = [case for case in cases if case.shape]
-    for number, axis in enumerate(_AXES):
-        spacing = {case.name: case.spacing_mm[_stored_axis(case, number)] for case in read}
-        yield Measure(f"spacing {axis}", "mm", spacing, least_deviation=0.02)
-    for number, axis in enumerate(_AXES):
-        sizes = {case.name: float(case.shape[_stored_axis(case, number)]) for case in read}
-        yield Measure(f"voxels {axis}", "", sizes, least_deviation=0.05)
-    for contrast in data.contrasts:
-        scales = {
-            case.name: case.intensities[contrast].scale
-            for case in read
-            if contrast in case.intensities and case.intensities[contrast].scale > 0
-        }
-        name = "intensity range" if len(data.contrasts) == 1 else f"intensity range of {contrast}"
-        yield Measure(name, "", scales, least_deviation=0.1)
-    for value, name in _structure_names(read, data).items():
-        volumes = {
-            case.name: case.structures[value] for case in read if case.structures.get(value, 0) > 0
-        }
-        yield Measure(f"volume of {name}", "ml", volumes, least_deviation=0.1)
-
-
-def _stored_axis(case: CheckedCase, axis: int) -> int:
-    """Stored axis along R-L, A-P or I-S."""
-    letters = ("RL", "AP", "IS")[axis]
-    return next(place for place, letter in enumerate(case.orientation) if letter in letters)
-
-
-def _structure_names(cases: Iterable[CheckedCase], data: DataSection) -> dict[int, str]:
-    named = {value: name for name, value in data.labels.items()}
-    present = sorted({value for case in cases for value in case.structures})
-    return {value: named.get(value, f"label {value}") for value in present}
 
 
 def _note_outliers(cases: Iterable[CheckedCase], measures: Iterable[Measure]) -> Iterator[str]:
@@ -251,7 +210,7 @@ def _note_rarities(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[
 def _note_missing_structures(cases: Sequence[CheckedCase], data: DataSection) -> None:
     if len(cases) < FEWEST_CASES:
         return
-    for value, name in _structure_names(cases, data).items():
+    for value, name in structure_names(cases, data).items():
         count = sum(value in case.structures for case in cases)
         if count < COMMON_FRACTION * len(cases):
             continue

@@ -21,7 +21,10 @@ KEYS = {
     "summary.unusable": "number of cases with problems",
     "summary.contrasts": "names, in the order of the channels",
     "summary.shared_patients": "cases of each patient with several",
-    "summary.duplicates": "cases with equal voxels",
+    "summary.duplicates": "cases with the same scan",
+    "summary.left_out": "copy to the case that is used instead, with data.duplicates: keep_first",
+    "summary.possible_twins": "cases of different patients that may be of one person",
+    "summary.problems": "why the data set cannot be trained on",
     "summary.notes": "notes about the data set as a whole",
     "cases[].name": "name of the case",
     "cases[].patient": "anonymous number of its patient in this file",
@@ -35,8 +38,11 @@ KEYS = {
     "cases[].problems": "reasons why the case cannot be used",
     "cases[].warnings": "warnings about the case itself",
     "cases[].notes": "differences from the other cases",
-    "cases[].digest": "SHA-256 of its voxels in RAS order as float32; empty if unreadable",
+    "cases[].digests": "of each contrast: SHA-256 of its voxels as float32, and of their order by "
+    "intensity; independent of storage order, header and data type",
     "cases[].label_digest": "SHA-256 of its label map",
+    "cases[].like_labels": "contrasts that look like label maps",
+    "cases[].sparse_labels": "which slices are labelled, if structures are interrupted in between",
     "cases[].intensity_step": "smallest difference of two intensities of the first contrast",
     "set_aside[]": "excluded scans: name, reason, remedy",
 }
@@ -65,11 +71,23 @@ def _findings(
     summary = asdict(overview)
     # The measures are in the cases already.
     del summary["measures"]
+    summary |= {
+        "duplicates": overview.duplicates.groups,
+        "left_out": overview.duplicates.left_out,
+        "problems": [finding.text for finding in overview.problems],
+    }
     return {
         "keys": KEYS,
         "summary": summary,
-        "cases": [asdict(case) | {"patient": patients[case.name]} for case in cases],
+        "cases": [
+            {"name": case.name, "patient": patients[case.name], **_shown(case)} for case in cases
+        ],
         "set_aside": [
             {"name": item.name, "reason": item.reason, "remedy": item.remedy} for item in set_aside
         ],
     }
+
+
+def _shown(case: CheckedCase) -> dict[str, Any]:
+    """Without the signature, which means nothing to a reader."""
+    return {key: value for key, value in case.as_json().items() if key != "signature"}

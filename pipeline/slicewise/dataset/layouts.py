@@ -19,7 +19,6 @@ from slicewise.dataset.catalogue import (
     Listing,
     assemble,
     data_root,
-    merged_patients,
     require_contrasts,
 )
 from slicewise.dataset.described_layouts import (
@@ -72,8 +71,6 @@ def read_catalogue(data: DataSection, scanner: DicomScanner = _PLAIN_SCANNER) ->
         ConfigError, DataError: no root, an unknown layout, missing or unpaired files.
     """
     listing = with_series_known(with_separate_volumes(_listing(data, scanner)), scanner)
-    if listing.patients is not None:
-        listing = replace(listing, patients=merged_patients(listing.patients, listing.root))
     catalogue = assemble(data, listing)
     return replace(catalogue, set_aside=(*catalogue.set_aside, *listing.loose_labels))
 

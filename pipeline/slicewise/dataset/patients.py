@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import listed, patient_of
+from slicewise.dataset.catalogue import listed
+from slicewise.dataset.patient_ids import patient_of
 
 FEWEST_PAIRS = 5
 """Minimum number of consecutive pairs for a decision by intensities."""
@@ -49,6 +50,11 @@ class LikelyPatients:
     scans_per_patient: int
     patients: int
     reason: str
+
+    def patient_of(self, name: str) -> str:
+        """The patient of a case."""
+        data = DataSection(patient_pattern=self.pattern, scans_per_patient=self.scans_per_patient)
+        return patient_of(name, data)
 
     @property
     def advice(self) -> str:
@@ -183,12 +189,12 @@ def _by_steps(names: Sequence[str], steps: Mapping[str, float]) -> LikelyPatient
         return None
     if np.mean(within) < _SHARE_WITHIN or np.mean(across) > _SHARE_ACROSS:
         return None
-    data = DataSection(patient_pattern=pattern, scans_per_patient=2)
     reason = (
         f"scans 2k-1 and 2k have the same intensity step in {sum(within)} of "
         f"{len(within)} pairs, 2k and 2k+1 in {sum(across)} of {len(across)}"
     )
-    return LikelyPatients(pattern, 2, len({patient_of(name, data) for name in names}), reason)
+    likely = LikelyPatients(pattern, 2, 0, reason)
+    return replace(likely, patients=len({likely.patient_of(name) for name in names}))
 
 
 def _sharing(step_of: Mapping[int, float], first: int) -> list[bool]:

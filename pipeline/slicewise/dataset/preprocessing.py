@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Hashable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -43,6 +44,25 @@ _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 class UnnamedLabelError(LabelError):
     """A label map contains a value that is not in ``data.labels``."""
+
+
+@dataclass(frozen=True)
+class ReadCase:
+    """A case before its preprocessing.
+
+    Attributes:
+        where: its first source, for messages.
+        loaded: ``image`` (C, X, Y, Z) and, if there is one, ``label`` (1, X, Y, Z), with metadata.
+        volumes: one per contrast, each on its own grid; None if missing.
+        placed: one per contrast, on the grid of the first.
+        label: label map with its original values.
+    """
+
+    where: str
+    loaded: dict[Hashable, Any]
+    volumes: tuple[Volume | None, ...]
+    placed: tuple[Volume, ...]
+    label: Volume | None
 
 
 class Preprocessing:
@@ -84,23 +104,44 @@ class Preprocessing:
             ScanError: damaged, NaN voxels, contrasts or label on another grid, unknown label
                 values, or a single slice in another plane than the configured one.
         """
+        return self.preprocess(self.read(images, label))
+
+    def read(
+        self, images: Sequence[ScanSource | None], label: ScanSource | None = None
+    ) -> ReadCase:
+        """Read one case, for ``preprocess``.
+
+        Args:
+            images: one source per contrast; None if missing, which is replaced by zeros.
+            label: label map, if there is one.
+
+        Raises:
+            ScanError: damaged, NaN voxels, contrasts or label on another grid, or unknown label
+                values.
+        """
         reader = VolumeReader(self.reading, self.data)
         # Given at the call as well, where MONAI does not wrap the errors of the reader.
         loaded = _loading()({"image": list(images)}, reader=reader)
         where = str(images[0])
         _require_finite(loaded["image"], where)
+        label_map = None
         if label is not None:
             labels = VolumeReader(self.reading, self.data, labelled=reader.volumes[0])
             loaded |= _loading()({"label": [label]}, reader=labels)
+            (label_map,) = labels.volumes
             classes = self.classes_of(np.asarray(loaded["label"]), str(label))
             loaded["label"] = MetaTensor(torch.from_numpy(classes), meta=loaded["label"].meta)
-        done, axis = self._transformed(loaded, where)
+        return ReadCase(where, loaded, tuple(reader.stored), tuple(reader.volumes), label_map)
+
+    def preprocess(self, case: ReadCase) -> tuple[dict[Hashable, Any], int]:
+        """Preprocess a case; the result is that of ``load``."""
+        done, axis = self._transformed(case.loaded, case.where)
         image = done["image"]
-        measured = measure(reader.volumes, image.as_tensor())
-        if label is not None:
+        measured = measure(case.placed, image.as_tensor())
+        if case.label is not None:
             affine = np.asarray(image.affine)
-            (mask,) = labels.volumes
-            measured = measured.with_structures(mask, self.data.labels, image.shape[1:], affine)
+            labels = self.data.labels
+            measured = measured.with_structures(case.label, labels, image.shape[1:], affine)
         image.meta["measurements"] = measured
         return done, axis
 

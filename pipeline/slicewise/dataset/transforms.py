@@ -13,8 +13,7 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
-from slicewise.dataset.contrasts import on_one_grid, read_contrasts
-from slicewise.imaging.labels import structure_volumes_ml
+from slicewise.dataset.contrasts import on_one_grid, read_each
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
 
@@ -39,6 +38,8 @@ class VolumeReader(ImageReader):
         self.reading = reading
         self.data = data
         self.labelled = labelled
+        self.stored: list[Volume | None] = []
+        """Contrasts of the last call, each on its own grid; None if missing."""
         self.volumes: list[Volume] = []
         """Volumes of the last call, on one grid."""
 
@@ -51,7 +52,8 @@ class VolumeReader(ImageReader):
         """Read one label map, or one source per contrast; None is a missing contrast."""
         sources = list(data) if isinstance(data, (list, tuple)) else [data]
         if self.labelled is None:
-            self.volumes = read_contrasts(sources, self.data.contrasts, self.reading)
+            self.stored = read_each(sources, self.data.contrasts, self.reading)
+            self.volumes = on_one_grid(self.stored, self.data.contrasts, self.reading)
         else:
             (source,) = sources
             names = self.data.labels
@@ -69,8 +71,6 @@ class VolumeReader(ImageReader):
             "spatial_shape": np.array(volumes[0].shape),
             "warnings": tuple(text for volume in volumes for text in volume.warnings),
         }
-        if self.labelled is not None:
-            meta["structures_ml"] = structure_volumes_ml(volumes[0])
         return np.stack([volume.voxels for volume in volumes]), meta
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from slicewise.config import Config, ReadingSection
-from slicewise.dataset.catalogue import SetAside, patient_of
+from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.patient_ids import patient_of
 from slicewise.dataset.worker_pool import run_on_scans
 from slicewise.errors import DataError, ScanError
 from slicewise.evaluation.pairing import Pair, label_values, read_pair

@@ -19,8 +19,6 @@ from slicewise.errors import ScanError
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts
 
-MAX_LABEL_VALUES = 64
-"""A label map with more values is taken for an image."""
 MIN_COMPONENT_VOXELS = 5
 """Smaller connected components are taken for annotation errors and not counted."""
 _DARK_TENTH = 0.1
@@ -67,9 +65,6 @@ def _measure_case(task: _Task) -> MeasuredCase:
     checked, image, labels = examined.case, examined.image, examined.label
     if checked.problems or image is None or labels is None:
         return MeasuredCase(checked)
-    if problem := _label_map_problem(checked):
-        checked.problems.append(problem)
-        return MeasuredCase(checked)
     upright = labels.reoriented("RAS")
     named = zip(task.config.data.contrasts, examined.volumes, strict=True)
     volumes = {name: volume for name, volume in named if volume is not None}
@@ -92,15 +87,6 @@ def _measure_case(task: _Task) -> MeasuredCase:
         is_on_common_grid=all(_is_on_grid(volume, image) for volume in volumes.values()),
     )
     return MeasuredCase(checked, fingerprint)
-
-
-def _label_map_problem(checked: CheckedCase) -> str:
-    """Why the label of a case is no label map; empty if it is one."""
-    if len(checked.structures) > MAX_LABEL_VALUES:
-        return f"the label map has {len(checked.structures)} different values, like an image"
-    if negative := [value for value in checked.structures if value < 0]:
-        return f"the label map has negative values: {negative[:4]}"
-    return ""
 
 
 def _is_on_grid(volume: Volume, first: Volume) -> bool:

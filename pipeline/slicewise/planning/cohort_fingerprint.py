@@ -8,8 +8,8 @@ from pathlib import Path
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import Catalogue, SetAside, listed
-from slicewise.dataset.cohort_qc import Overview, compare, unnamed_patients
-from slicewise.dataset.label_names import is_label_path
+from slicewise.dataset.cohort_qc import compare, unnamed_patients
+from slicewise.dataset.finding import refuse
 from slicewise.errors import DataError
 from slicewise.planning.case_fingerprint import MeasuredCase
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
@@ -43,7 +43,8 @@ def assemble_fingerprint(
     _require_named(checked, config, root)
     _require_structures(usable, checked, root)
     overview = compare(checked, config.data)
-    _require_different(overview, root)
+    refuse(overview.problems, root)
+    usable = tuple(case for case in usable if case.name not in overview.duplicates.left_out)
     likely = None if catalogue.lists_patients else unnamed_patients(checked, config.data)
     fingerprint = Fingerprint(
         cases=usable,
@@ -54,27 +55,6 @@ def assemble_fingerprint(
     )
     _require_patients(fingerprint, root)
     return fingerprint
-
-
-def require_labels(catalogue: Catalogue) -> None:
-    """Refuse a data set without label maps before its scans are read.
-
-    Raises:
-        DataError: no case has a label.
-    """
-    if catalogue.labelled:
-        return
-    names = [case.name for case in catalogue.cases]
-    alike = [item.name for item in catalogue.set_aside if is_label_path(item.name)]
-    of_whom = f"; {listed(alike, most=3)}: of which image?" if alike else ""
-    raise DataError(
-        catalogue.root,
-        expected="label maps to train on",
-        found=f"{counted(len(names), 'image')} and no label map{of_whom}",
-        remedy="name each label map like its image, with the suffix _seg or in a second folder "
-        "(images and labels), or pair them in a CSV manifest (image,label,patient,contrast,case). "
-        "If patients have several contrasts, name those to use: data.contrasts: [FLAIR, T1]",
-    )
 
 
 def unusable_cases(measured: Iterable[MeasuredCase]) -> list[SetAside]:
@@ -125,18 +105,6 @@ def _require_named(checked: Sequence[CheckedCase], config: Config, root: Path) -
             expected=f"the values of data.labels: {sorted(named)}",
             found=f"also {next(iter(unnamed.values()))}",
             remedy="add them to data.labels, or correct the label maps",
-        )
-
-
-def _require_different(overview: Overview, root: Path) -> None:
-    """A scan under two names could end up in training and validation."""
-    if overview.duplicates:
-        raise DataError(
-            root,
-            expected="no duplicate scans",
-            found="the same voxels under several names: "
-            + "; ".join(listed(names) for names in overview.duplicates[:_MAX_SHOWN]),
-            remedy="keep one of each and remove the others",
         )
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from slicewise.config import DataSection
 from slicewise.dataset.case_qc import Intensities
-from slicewise.dataset.catalogue import patient_of
 from slicewise.dataset.cohort_qc import Overview
 from slicewise.dataset.patients import LikelyPatients
 
@@ -113,8 +111,7 @@ class Fingerprint:
         """The patient of a case, known or inferred."""
         if self.likely_patients is None:
             return case.patient
-        pattern, scans = self.likely_patients.pattern, self.likely_patients.scans_per_patient
-        return patient_of(case.name, DataSection(patient_pattern=pattern, scans_per_patient=scans))
+        return self.likely_patients.patient_of(case.name)
 
     @property
     def labelled(self) -> tuple[CaseFingerprint, ...]:

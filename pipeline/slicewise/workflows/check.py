@@ -22,7 +22,7 @@ from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
 from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
-from slicewise.workflows.messages import report_set_aside
+from slicewise.workflows.messages import report_patients, report_set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,7 @@ class CheckOptions:
         work: folder of private records.
         workers: scans at a time; None takes as many as there are cores.
         overwrite: replace files of others.
+        needs_labels: whether it is a problem that no scan has a label map.
     """
 
     data: Path
@@ -53,6 +54,7 @@ class CheckOptions:
     work: Path = Path("work")
     workers: int | None = None
     overwrite: bool = False
+    needs_labels: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class CheckResult:
 
     @property
     def is_sound(self) -> bool:
-        """Whether every scan can be used."""
-        return not self.set_aside and not self.overview.unusable
+        """Whether every scan can be used, and a training would take the data set."""
+        overview = self.overview
+        return not (self.set_aside or overview.unusable or overview.problems)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -119,6 +122,7 @@ def _check(options: CheckOptions, progress: Progress) -> CheckResult:
     section = section.model_copy(update={"root": options.data})
     config, work = options.config.model_copy(update={"data": section}), WorkFolder(options.work)
     catalogue = read_catalogue(config.data, work.scanner(config.reading, progress))
+    report_patients(progress, catalogue)
     done = check_cases(
         catalogue,
         config,
@@ -133,7 +137,7 @@ def _check(options: CheckOptions, progress: Progress) -> CheckResult:
         if holds_ignored(described, config.data, case.structures):
             text = f"voxels of the label value {described.ignored} are to be ignored (dataset.json)"
             case.problems.append(f"{text}, which training cannot do")
-    overview = compare(cases, config.data)
+    overview = compare(cases, config.data, needs_labels=options.needs_labels)
     overview = replace(overview, notes=(*catalogue.notes, *overview.notes))
     set_aside = tuple(catalogue.set_aside)
     report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.catalogue import Catalogue, SetAside, listed
 from slicewise.progress import Progress
+
+
+def report_patients(progress: Progress, catalogue: Catalogue) -> None:
+    """Name the ids that are taken for one patient because only case or spaces differ."""
+    for variants in catalogue.patient_variants:
+        ids = listed(map(repr, variants.written))
+        progress.message(
+            f"warning: taken for one patient, because only case or spaces differ: {ids} "
+            f"(cases {listed(variants.cases, most=4)})"
+        )
 
 
 def report_set_aside(

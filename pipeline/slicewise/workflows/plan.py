@@ -20,6 +20,7 @@ from slicewise.dataset.description import (
     require_none_ignored,
     with_description,
 )
+from slicewise.dataset.finding import require_labels
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.worker_pool import chosen_workers
@@ -30,7 +31,6 @@ from slicewise.planning.budget_fitting import FittedPlan, fit_to_budget
 from slicewise.planning.case_fingerprint import measure_cases
 from slicewise.planning.cohort_fingerprint import (
     assemble_fingerprint,
-    require_labels,
     unusable_cases,
 )
 from slicewise.planning.draft import Draft
@@ -44,7 +44,7 @@ from slicewise.planning.sample import SAMPLED_CASES, prepare_sample
 from slicewise.planning.sanity_checks import sanity_checks
 from slicewise.planning.summary import Row, data_set_rows, estimate_rows, header_lines, plan_rows
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.messages import report_notes, report_set_aside
+from slicewise.workflows.messages import report_notes, report_patients, report_set_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,6 +229,7 @@ def _read(
         reading = reading.model_copy(update={"different_grids": "resample"})
         config = config.model_copy(update={"reading": reading})
     catalogue = read_catalogue(config.data, work.scanner(reading, progress))
+    report_patients(progress, catalogue)
     require_labels(catalogue)
     done = measure_cases(catalogue, config, chosen_workers(options.workers))
     measured = list(tracked(done, progress, "reading", len(catalogue.labelled)))

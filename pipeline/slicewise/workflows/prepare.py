@@ -14,7 +14,12 @@ from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.worker_pool import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
+from slicewise.workflows.messages import (
+    report_notes,
+    report_patients,
+    report_set_aside,
+    report_warnings,
+)
 
 _RENEWED = "damaged slices in the cache, or slices of an earlier version, were made again"
 
@@ -68,12 +73,13 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
     """Turn the scans of a data set into normalised slices; finished scans are never done twice.
 
     Raises:
-        DataError: the data set is unusable as a whole.
+        DataError: the data set cannot be trained on as it is.
         OutputError: the work folder cannot be written.
     """
     config, work = options.config, options.work
     scanner = WorkFolder(work).scanner(config.reading, progress)
     catalogue = read_catalogue(config.data, scanner)
+    report_patients(progress, catalogue)
     done = prepare_cases(catalogue, config, work, chosen_workers(options.workers))
     results: dict[str, CachedCase | ScanError] = dict(
         tracked(done, progress, "preprocessing", len(catalogue.labelled))
@@ -84,5 +90,7 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
     report_set_aside(progress, prepared.set_aside, cache / config.name / "quarantine.jsonl")
     renewed = [case.name for case in prepared.cases if case.is_renewed]
     report_warnings(progress, {name: [_RENEWED] for name in renewed})
-    report_warnings(progress, {case.name: case.warnings for case in prepared.cases})
+    report_warnings(progress, {case.name: case.checked.warnings for case in prepared.cases})
+    for text in prepared.notes:
+        progress.message(f"warning: {text}")
     return PreparedData(catalogue, prepared, cache)

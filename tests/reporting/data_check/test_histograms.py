@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slicewise.dataset.cohort_qc import Measure
+from slicewise.dataset.measures import Measure
 from slicewise.reporting.data_check.histograms import BINS, histogram
 
 

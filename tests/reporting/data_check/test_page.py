@@ -16,6 +16,7 @@ from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.cohort_qc import compare
+from slicewise.dataset.fingerprints import Digests
 from slicewise.errors import OutputError
 from slicewise.imaging.structures import Structure
 from slicewise.reporting.data_check import page as data_check_page
@@ -55,6 +56,9 @@ class Page(HTMLParser):
         return " ".join(text for name, text in self.texts if name not in ("style", "script"))
 
 
+SAME = Digests("same", "same")
+
+
 def a_case(name: str, **facts: Any) -> CheckedCase:
     usual: dict[str, Any] = {
         "patient": "MRN-4711",
@@ -65,7 +69,7 @@ def a_case(name: str, **facts: Any) -> CheckedCase:
         "intensities": {"T1": Intensities(0, 10, 50, 1210, 2300)},
         "labelled": True,
         "structures": {1: 2.5, 7: 0.25},
-        "digest": name,
+        "digests": {"image": Digests(name, name)},
         "label_digest": name,
     }
     return CheckedCase(name, **(usual | facts))
@@ -125,8 +129,8 @@ def test_problems_come_first(tmp_path: Path) -> None:
 
 def test_the_summary_counts(tmp_path: Path) -> None:
     cases = [
-        a_case("a", digest="same", label_digest="same"),
-        a_case("b", digest="same", label_digest="same"),
+        a_case("a", digests={"image": SAME}, label_digest="same"),
+        a_case("b", digests={"image": SAME}, label_digest="same"),
         a_case("c", structures={}, warnings=["the label is empty"]),
     ]
     set_aside = [SetAside("dicom-1", "/secret/path", "expected a, found b", "do c")]
@@ -140,7 +144,7 @@ def test_the_summary_counts(tmp_path: Path) -> None:
         ("2", "unusable"),
     ]
     assert "1 set aside" in page.text
-    assert "the same voxels under several names: a, b" in page.text
+    assert "the same scan under several names: a, b" in page.text
     assert page.texts_in("td") == ["dicom-1", "expected a, found b", "do c"]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z, Measure
+from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
+from slicewise.dataset.measures import Measure
 
 BINS = 16
 _WIDE = 30.0

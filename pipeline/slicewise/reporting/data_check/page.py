@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.dataset.case_qc import CheckedCase
-from slicewise.dataset.catalogue import SetAside, listed
-from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers, rounded
+from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers
+from slicewise.dataset.measures import rounded
 from slicewise.imaging.structures import Structure
 from slicewise.quantities import counted, millilitres, noun_for
 from slicewise.reporting.data_check.histograms import histogram
@@ -20,7 +21,6 @@ MAX_CARDS = 2000
 MAX_PICTURE_BYTES = 10_000_000
 """Size of all pictures as text; with the cards, a page stays below 15 MB."""
 _MAX_STRUCTURES = 8
-_MAX_DUPLICATES = 8
 _RANKS = ("problem", "warning", "note", "good")
 
 
@@ -124,11 +124,8 @@ def _tiles(page: DataCheckPage) -> Iterator[_Tile]:
 
 
 def _findings_of_the_set(overview: Overview) -> Iterator[_Finding]:
-    for same in overview.duplicates[:_MAX_DUPLICATES]:
-        yield _Finding("problem", f"the same voxels under several names: {listed(same)}")
-    if len(overview.duplicates) > _MAX_DUPLICATES:
-        more = len(overview.duplicates) - _MAX_DUPLICATES
-        yield _Finding("problem", f"and {more} more such groups; see their cards")
+    for finding in overview.problems:
+        yield _Finding("problem", finding.text)
     for text in overview.notes:
         yield _Finding("note", text)
 

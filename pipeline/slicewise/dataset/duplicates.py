@@ -1,0 +1,99 @@
+"""Finds scans that are in a data set under several names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from slicewise.config import DataSection
+from slicewise.dataset.case_qc import CheckedCase
+from slicewise.dataset.catalogue import listed
+from slicewise.dataset.finding import Finding
+from slicewise.dataset.grouping import joined
+
+_MAX_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The copies in a data set.
+
+    Attributes:
+        groups: names of the cases with the same scan.
+        left_out: copy to the case that is kept instead, with ``data.duplicates: keep_first``.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    left_out: dict[str, str]
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """Why the data set cannot be used: a scan could be trained on and held out."""
+        if self.groups and not self.left_out:
+            yield Finding(
+                expected="no duplicate scans",
+                found=f"the same scan under several names: {_named(self.groups)}",
+                remedy="keep one of each and remove the others, or set "
+                "data.duplicates=keep_first to use the first of each",
+            )
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """Which copies are left out."""
+        if self.left_out:
+            texts = (f"{name} (copy of {kept})" for name, kept in self.left_out.items())
+            yield f"left out by data.duplicates: {listed(texts, most=_MAX_SHOWN)}"
+
+
+def mark_duplicates(cases: Sequence[CheckedCase], data: DataSection) -> Duplicates:
+    """Find scans with the same voxels in any contrast, and mark their cases.
+
+    Storage order, header, data type and scale of the intensities do not matter. Copies without a
+    label are ignored if another one has a label. Copies are problems of their cases; with
+    ``keep_first`` all but the first name are left out, with a warning.
+    """
+    groups = [_counting(same) for same in _same_scans(cases)]
+    groups = [same for same in groups if len(same) > 1]
+    left_out: dict[str, str] = {}
+    for same in groups:
+        first, *others = same
+        if data.duplicates == "keep_first":
+            for case in others:
+                left_out[case.name] = first.name
+                case.warnings.append(f"left out: {_relation(case, [first])}")
+            continue
+        for case in same:
+            relation = _relation(case, [other for other in same if other is not case])
+            case.problems.append(f"{relation}; remove all but one")
+    names = tuple(tuple(case.name for case in same) for same in groups)
+    return Duplicates(names, dict(sorted(left_out.items())))
+
+
+def _same_scans(cases: Iterable[CheckedCase]) -> list[list[CheckedCase]]:
+    """Groups of cases that share a scan, directly or through another case."""
+    by_name = {case.name: case for case in cases}
+    sharing: dict[str, list[str]] = {}
+    for case in by_name.values():
+        for digests in case.digests.values():
+            sharing.setdefault(digests.order, []).append(case.name)
+    return [[by_name[name] for name in names] for names in joined(sharing.values())]
+
+
+def _counting(same: list[CheckedCase]) -> list[CheckedCase]:
+    return [case for case in same if case.labelled] or same
+
+
+def _relation(case: CheckedCase, others: Sequence[CheckedCase]) -> str:
+    stored = {digests.voxels for other in others for digests in other.digests.values()}
+    is_equal = any(digests.voxels in stored for digests in case.digests.values())
+    named = listed((other.name for other in others), most=4)
+    what = f"the same voxels as {named}"
+    if not is_equal:
+        what = f"the same scan as {named}, with other intensities"
+    differ = any(other.label_digest != case.label_digest for other in others)
+    return f"{what}, with another label" if differ else what
+
+
+def _named(groups: Sequence[tuple[str, ...]]) -> str:
+    more = f"; and {len(groups) - _MAX_SHOWN} more" if len(groups) > _MAX_SHOWN else ""
+    return "; ".join(listed(names) for names in groups[:_MAX_SHOWN]) + more

@@ -1,0 +1,153 @@
+"""Finds scans that may be of one person although their patients differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slicewise.dataset.case_qc import CheckedCase
+from slicewise.dataset.catalogue import listed
+from slicewise.dataset.fingerprints import vector_of
+from slicewise.dataset.grouping import joined
+
+NEARLY_EQUAL = 0.96
+"""Correlation of the signatures of scans of one person. Scans of different persons had at most
+0.94, heads in one standard space; the phases of a cine had 0.997."""
+ROBUST_Z = 6.0
+"""How far above the correlations of all other pairs that of a possible twin lies."""
+FEWEST_CASES = 8
+"""Minimum number of cases to compare pairs with the other pairs."""
+_LEAST_DEVIATION = 0.05
+_MAD_TO_DEVIATION = 1.4826
+_MAX_LEVELS = 2**16
+_MAX_SHARING = 4
+_MOST_COMPARED = 1000
+_ROWS = 512
+_SAME_STEP = 1e-4
+_MAX_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class PossibleTwins:
+    """Cases of different patients that may be of one person.
+
+    Attributes:
+        names: of the cases.
+        reason: what they share.
+    """
+
+    names: tuple[str, ...]
+    reason: str
+
+
+def possible_twins(
+    cases: Sequence[CheckedCase], patients: Mapping[str, str]
+) -> list[PossibleTwins]:
+    """Groups of cases that look alike, or whose intensities were scaled together.
+
+    Args:
+        cases: without copies of one another.
+        patients: of each case.
+    """
+    reasons: dict[tuple[str, ...], str] = {}
+    for (one, other), reason in (*_with_equal_steps(cases), *_alike(cases, patients)):
+        if patients[one.name] != patients[other.name]:
+            reasons.setdefault((one.name, other.name), reason)
+    return [
+        PossibleTwins(names, next(why for pair, why in reasons.items() if pair[0] in names))
+        for names in joined(reasons)
+    ]
+
+
+def twins_note(twins: Sequence[PossibleTwins]) -> str:
+    """One sentence about all of them."""
+    groups = (f"{listed(group.names, most=4)} ({group.reason})" for group in twins)
+    more = f"; and {len(twins) - _MAX_SHOWN} more" if len(twins) > _MAX_SHOWN else ""
+    return (
+        f"possibly of one person: {'; '.join(islice(groups, _MAX_SHOWN))}{more}. If so, give them "
+        "one patient, by data.patient_pattern or the column patient of a CSV manifest, so that "
+        "folds do not separate them"
+    )
+
+
+_Pair = tuple[tuple[CheckedCase, CheckedCase], str]
+
+
+def _with_equal_steps(cases: Sequence[CheckedCase]) -> Iterator[_Pair]:
+    """Pairs with the same fractional quantisation, which few others have.
+
+    Scans are often scaled by a factor of their own, such as the rescale slope of DICOM.
+    """
+    if len(cases) < FEWEST_CASES:
+        return
+    fractional = sorted(
+        (case for case in cases if _is_telling(case)), key=lambda case: case.intensity_step
+    )
+    most = min(_MAX_SHARING, max(2, len(cases) // 4))
+    for same in _runs(fractional):
+        if 1 < len(same) <= most:
+            reason = f"the same intensity step {same[0].intensity_step:.4g}"
+            for one, other in combinations(same, 2):
+                yield (one, other), reason
+
+
+def _is_telling(case: CheckedCase) -> bool:
+    """Whether intensities are quantised in steps that are no whole numbers."""
+    step = case.intensity_step
+    if step <= 0 or abs(step - round(step)) <= _SAME_STEP * step:
+        return False
+    first = next(iter(case.intensities.values()), None)
+    return first is not None and first.highest - first.lowest <= _MAX_LEVELS * step
+
+
+def _runs(ordered: Sequence[CheckedCase]) -> Iterator[list[CheckedCase]]:
+    """Cases with equal steps, from a list in the order of the steps."""
+    run: list[CheckedCase] = []
+    for case in ordered:
+        if run and case.intensity_step > run[-1].intensity_step * (1 + _SAME_STEP):
+            yield run
+            run = []
+        run.append(case)
+    if run:
+        yield run
+
+
+def _alike(cases: Sequence[CheckedCase], patients: Mapping[str, str]) -> Iterator[_Pair]:
+    """Pairs whose coarse structure is nearly equal, or far more similar than that of others."""
+    of_length: dict[int, list[tuple[CheckedCase, NDArray[np.float64]]]] = {}
+    for case in cases:
+        vector = vector_of(case.signature)
+        if vector.any():
+            of_length.setdefault(len(vector), []).append((case, vector))
+    for group in of_length.values():
+        compared, rows = [case for case, _ in group], np.array([vector for _, vector in group])
+        limit = _limit(rows, [patients[case.name] for case in compared])
+        for start in range(0, len(rows), _ROWS):
+            correlation = rows[start : start + _ROWS] @ rows.T
+            for below, right in np.argwhere(correlation >= limit):
+                left = start + int(below)
+                if left < right:
+                    reason = f"alike, correlation {correlation[below, right]:.2f}"
+                    yield (compared[left], compared[right]), reason
+
+
+def _limit(rows: NDArray[np.float64], patients: Sequence[str]) -> float:
+    """Correlation from which on a pair is reported."""
+    step = -(-len(rows) // _MOST_COMPARED)
+    rows, patients = rows[::step], patients[::step]
+    if len(rows) < FEWEST_CASES:
+        return NEARLY_EQUAL
+    numbers = np.unique(np.array(patients), return_inverse=True)[1]
+    left, right = np.triu_indices(len(rows), 1)
+    differ = numbers[left] != numbers[right]
+    values = np.arctanh(np.clip((rows @ rows.T)[left[differ], right[differ]], -0.999, 0.999))
+    if not len(values):
+        return NEARLY_EQUAL
+    middle = float(np.median(values))
+    deviation = _MAD_TO_DEVIATION * float(np.median(np.abs(values - middle)))
+    far = middle + ROBUST_Z * max(deviation, _LEAST_DEVIATION)
+    return min(NEARLY_EQUAL, float(np.tanh(far)))
