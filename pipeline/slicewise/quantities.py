@@ -40,6 +40,11 @@ def data_size(size_bytes: float) -> str:
     return f"{size_bytes:,.0f} bytes"
 
 
+def size(value: float, *, in_pixels: bool = False) -> str:
+    """A volume in millilitres, or an area in pixels where the spacing is unknown."""
+    return f"{value:,.0f} px" if in_pixels else f"{millilitres(value)} ml"
+
+
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:
     """A volume, or a difference of volumes, with three significant digits and no exponent.
 

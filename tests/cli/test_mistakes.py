@@ -212,6 +212,7 @@ def test_missing_scan(slicewise: Slicewise, model: Path, work: Path, tmp_path: P
     expect(done, 1, str(missing))
 
 
+@pytest.mark.fault(64, "E")
 def test_changed_scan_stops_a_resumed_training(
     slicewise: Slicewise, own_scans: Path, tiny: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,27 @@ def test_scores_are_those_of_the_stored_pictures(trained: Path, discs: Path) -> 
         common = np.count_nonzero((ours == 255) & (theirs == 255))
         total = np.count_nonzero(ours == 255) + np.count_nonzero(theirs == 255)
         assert float(row["dice"]) == pytest.approx(2 * common / total, abs=1e-4)
-        # A voxel of 1 mm is a millionth of a litre.
-        reference_ml = np.count_nonzero(theirs == 255) / 1000
-        assert float(row["reference_ml"]) == pytest.approx(reference_ml, abs=1e-4)
+        assert float(row["reference_px"]) == np.count_nonzero(theirs == 255)
+        assert row["reference_ml"] == row["hd95_mm"] == ""
+
+
+@pytest.mark.fault(140, "W")
+def test_check_warns_once_and_counts_pixels(
+    slicewise: Slicewise, discs: Path, tmp_path: Path
+) -> None:
+    findings, page = tmp_path / "f.json", tmp_path / "f.html"
+    done = slicewise("check", discs, "--json", findings, "--html", page, "--work", tmp_path / "w")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if "has no geometry" in line]
+    assert line.startswith("disc00, disc01, disc02 and 9 more: warning: a picture has no geometry")
+    case = json.loads(findings.read_text())["cases"][0]
+    assert case["spacing_mm"] is None
+    mask = stored(discs / "masks" / "disc00.png")
+    assert case["structures"] == {"255": np.count_nonzero(mask)}
+    text = re.sub("<(style|script).*?</", "", page.read_text(), flags=re.DOTALL)
+    shown = done.stdout + done.stderr + text
+    assert not re.search(r"\d (mm|ml)\b", shown)
+    assert f"{np.count_nonzero(mask)} px" in shown
 
 
 def test_evaluate_writes_the_rows_that_training_wrote(
@@ -103,6 +123,7 @@ def test_evaluate_writes_the_rows_that_training_wrote(
     config = ("--config", trained / "config.yaml")
     done = slicewise("evaluate", trained / "masks", discs / "masks", "--out", out, *config)
     assert done.returncode == 0, done.stderr
+    assert "HD95 px" in done.stdout
     of_training = ["patient", "calibration_error", "confidence"]
     ours, theirs = (
         pd.read_csv(path).drop(columns=of_training) for path in (out, trained / "scores.csv")

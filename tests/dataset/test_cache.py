@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,18 @@ def test_a_changed_scan_gets_a_new_entry(pair: Pair, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("serial")
+@pytest.mark.fault(65, "OK")
+def test_changed_preprocessing_rebuilds_the_cache(pair: Pair, tmp_path: Path) -> None:
+    experiment, work = config(pair("a")), tmp_path / "work"
+    (before,) = prepared(experiment, work).cases
+    section = experiment.preprocessing.model_copy(update={"spacing_mm": (2.0, 2.0)})
+    changed = experiment.model_copy(update={"preprocessing": section})
+    (after,) = prepared(changed, work).cases
+    assert after.key != before.key
+    assert after.image.shape != before.image.shape
+
+
+@pytest.mark.usefixtures("serial")
 def test_entries_left_half_written_do_no_harm(pair: Pair, tmp_path: Path) -> None:
     experiment, work = config(pair("a")), tmp_path / "work"
     catalogue = read_catalogue(experiment.data)
@@ -384,13 +397,69 @@ def spoil(path: Path, damage: str) -> None:
         path.mkdir()
 
 
+def same(scan: Any) -> Any:
+    return scan
+
+
+def turned(scan: Any) -> Any:
+    return scan.stored((2, 0, 1), (0, 1))
+
+
+def without_header(scan: Any) -> Any:
+    """Stored in another order, whose header was lost; the label likewise."""
+    stored = scan.stored((1, 0, 2), (1,))
+    return replace(stored, affine=np.eye(4))
+
+
+def rescaled(scan: Any) -> Any:
+    return replace(scan, voxels=(scan.voxels * 0.37 - 20).astype(np.float32))
+
+
+def relabelled_copy(scan: Any) -> Any:
+    return replace(scan, label=np.roll(scan.label, 1, axis=0))
+
+
 @pytest.mark.usefixtures("serial")
-def test_the_same_scan_under_two_names_stops(pair: Pair, tmp_path: Path) -> None:
-    root = pair("a", "b")
+@pytest.mark.fault(62, "E")
+@pytest.mark.fault(104, "E")
+@pytest.mark.parametrize("change", [same, turned, without_header, rescaled, relabelled_copy])
+def test_the_same_scan_under_two_names_stops(
+    pair: Pair, tmp_path: Path, scan: Any, write: Callable[..., Path], change: Any
+) -> None:
+    root, copy = pair("a", "b"), change(scan)
+    write(root / "images" / "c.nii", copy.voxels, copy.affine)
+    write(root / "labels" / "c.nii", copy.label, copy.affine)
+    with pytest.raises(DataError, match="the same scan under several names: a, c") as caught:
+        prepared(config(root), tmp_path / "work")
+    assert "data.duplicates=keep_first" in caught.value.remedy
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.fault(104, "W")
+def test_the_first_of_two_copies_may_be_kept(pair: Pair, tmp_path: Path) -> None:
+    root, work = pair("a", "b"), tmp_path / "work"
     for folder in ("images", "labels"):
         shutil.copy(root / folder / "a.nii.gz", root / folder / "c.nii.gz")
-    with pytest.raises(DataError, match="the same scan under several names: a, c"):
+    found = prepared(config(root, duplicates="keep_first"), work)
+    assert [case.name for case in found.cases] == ["a", "b"]
+    assert found.set_aside == ()
+    assert found.notes[0] == "left out by data.duplicates: c (copy of a)"
+    rows = lines(work / "cache" / "trial" / "manifest.jsonl")
+    assert [(row["name"], row["copy_of"]) for row in rows] == [("a", None), ("b", None), ("c", "a")]
+
+
+@pytest.mark.usefixtures("serial")
+@pytest.mark.fault(135, "E")
+def test_label_maps_among_the_images_stop(
+    pair: Pair, tmp_path: Path, scan: Any, write: Callable[..., Path]
+) -> None:
+    root = pair("a", "b")
+    write(root / "images" / "b.nii.gz", np.roll(scan.label, 1, axis=1), scan.affine)
+    with pytest.raises(DataError, match="images that look like label maps: b"):
         prepared(config(root), tmp_path / "work")
+    used = prepared(config(root, label_like_images="use"), tmp_path / "work")
+    assert [case.name for case in used.cases] == ["a", "b"]
+    assert any("looks like a label map" in text for text in used.cases[1].checked.warnings)
 
 
 # What goes on, and stands in the manifest
@@ -557,6 +626,7 @@ def test_a_bad_label_is_set_aside(pair: Pair, tmp_path: Path, change: Any, reaso
 
 
 @pytest.mark.usefixtures("serial")
+@pytest.mark.fault(66, "Q")
 @pytest.mark.parametrize(
     ("damage", "reason"), [(truncate, "truncated"), (put_nan, "1 NaN or infinite voxels")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from slicewise.dataset.catalogue import (
     data_root,
     merged_patients,
 )
-from slicewise.dataset.patient_ids import patient_of
+from slicewise.dataset.patient_ids import PatientVariants, patient_of
 from slicewise.errors import ConfigError, DataError
 from slicewise.imaging.scan import ScanSource
 
@@ -126,12 +127,47 @@ def test_patients_of_set_aside_cases_need_not_fit_the_pattern() -> None:
     assert [case.patient for case in catalogue.cases] == ["1"]
 
 
+@pytest.mark.fault(63, "W")
 def test_variants_of_case_and_space_are_one_patient() -> None:
     patients = {"a": "Pat  01 ", "b": "pat 01", "c": "PAT 01", "d": "pat 02"}
     merged = merged_patients(patients, ROOT)
     assert merged == {"a": "pat 01", "b": "pat 01", "c": "pat 01", "d": "pat 02"}
 
 
+def listing(written: dict[str, str] | None, *names: str, **parts: Any) -> Listing:
+    return Listing(ROOT, images(*names), {}, written, **parts)
+
+
+@pytest.mark.fault(105, "W")
+def test_merged_ids_of_a_manifest_are_named() -> None:
+    written = {"a": "Pat  01 ", "b": "pat 01", "c": "PAT 01", "d": "pat 02"}
+    catalogue = assemble(DataSection(), listing(written, *written))
+    assert catalogue.patient_variants == (
+        PatientVariants(("PAT 01", "Pat  01 ", "pat 01"), ("a", "b", "c")),
+    )
+    assert [case.patient for case in catalogue.cases] == ["pat 01", "pat 01", "pat 01", "pat 02"]
+
+
+@pytest.mark.fault(63, "W")
+@pytest.mark.fault(105, "W")
+def test_merged_ids_of_a_pattern_are_named() -> None:
+    data = DataSection(patient_pattern="^([^_]+)_")
+    catalogue = assemble(data, listing(None, "S01_left", "s01_right", "s02_left"))
+    assert [case.patient for case in catalogue.cases] == ["s01", "s01", "s02"]
+    assert catalogue.patient_variants == (
+        PatientVariants(("S01", "s01"), ("S01_left", "s01_right")),
+    )
+
+
+@pytest.mark.fault(95, "OK")
+def test_merged_ids_in_names_of_dicom_files_are_not_shown() -> None:
+    data = DataSection(patient_pattern="^([^_]+)_")
+    file_names = {"dicom-1": "Meyer_1", "dicom-2": "MEYER_2"}
+    catalogue = assemble(data, listing(None, "dicom-1", "dicom-2", file_names=file_names))
+    assert catalogue.patient_variants == (PatientVariants((), ("dicom-1", "dicom-2")),)
+
+
+@pytest.mark.fault(63, "E")
 def test_blank_patients_are_named() -> None:
     with pytest.raises(DataError) as caught:
         merged_patients({"a": "1", "b": "", "c": "  "}, ROOT)
@@ -139,6 +175,7 @@ def test_blank_patients_are_named() -> None:
     assert "patient_pattern" in caught.value.remedy
 
 
+@pytest.mark.fault(63, "E")
 def test_identical_patients_stop() -> None:
     with pytest.raises(DataError, match="the same patient for all 2 cases"):
         merged_patients({"a": "anon", "b": "ANON "}, ROOT)

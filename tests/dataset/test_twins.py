@@ -13,17 +13,17 @@ from slicewise.imaging.volume import Volume
 SHAPE = (24, 20, 18)
 
 
-def a_case(number: int, person: int, step: float = 1.0) -> CheckedCase:
+def a_case(number: int, person: int, step: float = 1.0, noise: float = 3) -> CheckedCase:
     """A scan of a person, with noise of its own."""
     anatomy = np.random.default_rng(person).normal(100, 20, SHAPE)
-    noise = np.random.default_rng(1000 + number).normal(0, 3, SHAPE)
+    own = np.random.default_rng(1000 + number).normal(0, noise, SHAPE)
     name = f"scan{number:02d}"
     return CheckedCase(
         name,
         name,
         intensities={"image": Intensities(0, 10, 50, 210, 1000 * step)},
         intensity_step=step,
-        signature=signature(Volume(anatomy + noise, np.eye(4))),
+        signature=signature(Volume(anatomy + own, np.eye(4))),
     )
 
 
@@ -82,6 +82,17 @@ def test_scans_of_one_patient_are_no_twins() -> None:
 def test_two_scans_are_compared_by_likeness_alone() -> None:
     assert found([a_case(0, 1), a_case(1, 1)]) == [("scan00", "scan01")]
     assert found([a_case(0, 1, 0.37), a_case(1, 2, 0.37)]) == []
+
+
+def test_a_pair_that_is_far_more_alike_than_others() -> None:
+    """Two scans of a person on other days correlate with 0.7, those of others hardly."""
+    others = [a_case(number, number, noise=13) for number in range(2, 10)]
+    assert found([a_case(0, 1, noise=13), a_case(1, 1, noise=13), *others]) == [
+        ("scan00", "scan01")
+    ]
+    # Three are a kind of scan.
+    kind = [a_case(number, 1, noise=13) for number in (0, 1, 20)]
+    assert found([*kind, *others]) == []
 
 
 def test_many_scans_of_one_person_are_one_group() -> None:

@@ -49,6 +49,31 @@ def test_volumes_in_millilitres(scores: list[Score]) -> None:
     assert [row.reference_ml for row in scores] == pytest.approx([0.1, 0.1, 0, 0])
 
 
+@pytest.mark.fault(140, "OK")
+def test_without_a_spacing_sizes_are_in_pixels(tmp_path: Path, scores: list[Score]) -> None:
+    predicted, reference = (
+        replace(a_volume(*values), affine=np.eye(4), spacing_is_known=False)
+        for values in ((1, 1, 0, 1), (1, 0, 0, 1))
+    )
+    (score,) = score_case("picture", predicted, reference, HEAD).scores
+    assert (score.predicted_ml, score.reference_ml) == (3, 2)
+    assert score.in_pixels
+    path = tmp_path / "scores.csv"
+    write_scores([score, scores[0]], path)
+    picture, scan = csv.DictReader(path.read_text().splitlines())
+    assert picture["hd95_mm"] == picture["reference_ml"] == picture["volume_error_ml"] == ""
+    assert (picture["reference_px"], picture["volume_error_px"]) == ("2", "1")
+    assert float(picture["hd95_px"]) == pytest.approx(score.hd95_mm)
+    assert scan["reference_px"] == ""
+    assert float(scan["reference_ml"]) == pytest.approx(0.1)
+    of_picture, of_scan = read_scores(path)
+    assert (of_picture.in_pixels, of_scan.in_pixels) == (True, False)
+    assert (of_picture.reference_ml, of_scan.reference_ml) == pytest.approx((2, 0.1))
+    assert of_picture.hd95_mm == pytest.approx(score.hd95_mm)
+    write_scores(scores, path)
+    assert "_px" not in path.read_text()
+
+
 def test_structures_side_by_side_are_detected_without_overlap() -> None:
     (score,) = score_case("case", a_volume(1, 0), a_volume(0, 1), HEAD).scores
     assert (score.state, score.dice) == ("detected", 0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 20
 _MOST_FINDINGS = 40
+_MOST_NAMES = 3
 _KINDS = ("PROBLEM", "warning", "note")
 
 
@@ -139,7 +140,7 @@ def _row(case: CheckedCase) -> tuple[str, ...]:
     ranges = (f"{found.lowest:.4g}..{found.highest:.4g}" for found in case.intensities.values())
     return (
         shortened(case.name),
-        *grid_cells(case.shape, case.spacing_mm),
+        *grid_cells(case.shape, case.spacing_mm if case.spacing_is_known else ()),
         case.orientation,
         ", ".join(ranges),
         next((kind for kind, texts in _findings(case) if texts), "ok"),
@@ -153,7 +154,6 @@ def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
 def _print_findings(cases: Sequence[CheckedCase]) -> None:
     """One line per finding, with the cases that it is about; a table has no room for sentences."""
     from slicewise.cli.console import output
-    from slicewise.dataset.catalogue import listed
 
     about: dict[tuple[str, str], list[str]] = {}
     for case in cases:
@@ -162,7 +162,9 @@ def _print_findings(cases: Sequence[CheckedCase]) -> None:
                 about.setdefault((kind, text), []).append(case.name)
     shown = sorted(about.items(), key=lambda item: _KINDS.index(item[0][0]))
     for (kind, text), names in shown[:_MOST_FINDINGS]:
-        output.print(f"{listed(names, most=3)}: {kind}: {text}", markup=False, soft_wrap=True)
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        named = ", ".join(names[:_MOST_NAMES]) + more
+        output.print(f"{named}: {kind}: {text}", markup=False, soft_wrap=True)
     if len(shown) > _MOST_FINDINGS:
-        more = len(shown) - _MOST_FINDINGS
-        output.print(f"... and {more} more findings; --json and --html list them all")
+        left = len(shown) - _MOST_FINDINGS
+        output.print(f"... and {left} more findings; --json and --html list them all")

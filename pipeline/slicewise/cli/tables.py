@@ -15,7 +15,7 @@ SET_ASIDE = 8
 """Exit code of work that is done but for some scans."""
 _LETTERS_OF_FIGURES = 56
 _FEWEST_LETTERS = 16
-_OTHER_METRICS = {"HD95 mm": ("hd95_mm", 2), "surface Dice": ("surface_dice", 4)}
+_OTHER_METRICS = {"HD95": ("hd95_mm", 2), "surface Dice": ("surface_dice", 4)}
 """Title to the key of the metric, and the digits that are worth showing."""
 
 
@@ -29,8 +29,9 @@ def shortened(name: str) -> str:
 
 
 def grid_cells(shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[str, str]:
-    """Voxels and their spacing along each axis, for a table."""
-    return "x".join(map(str, shape)), "x".join(f"{value:.3g}" for value in spacing_mm)
+    """Voxels and their spacing along each axis, for a table; without a spacing it is unknown."""
+    spacing = "x".join(f"{value:.3g}" for value in spacing_mm)
+    return "x".join(map(str, shape)), spacing or "unknown"
 
 
 def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Distribution) -> None:
@@ -42,10 +43,11 @@ def show_summary(title: str, summaries: Sequence[StructureSummary], overall: Dis
         overall: mean Dice over the structures.
     """
     rows = [_summary_row(item) for item in summaries]
+    unit = "px" if any(item.in_pixels for item in summaries) else "mm"
     columns = (
         "structure",
         "Dice",
-        *_OTHER_METRICS,
+        *(f"{title} {unit}" if title == "HD95" else title for title in _OTHER_METRICS),
         "cases",
         "false negative",
         "false positive",

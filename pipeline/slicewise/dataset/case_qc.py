@@ -17,7 +17,7 @@ from slicewise.dataset.patients import intensity_step
 from slicewise.dataset.plane import PLANES, slice_axis
 from slicewise.dataset.sparse_labels import SparseLabels, sparse_labels
 from slicewise.errors import GeometryError, ScanError
-from slicewise.imaging.labels import structure_volumes_ml
+from slicewise.imaging.labels import structure_sizes
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
 
@@ -60,11 +60,12 @@ class CheckedCase:
         patient: of the case; possibly a hospital number, so it must not be shown.
         shape: voxels along each axis, as stored.
         spacing_mm: along each axis.
+        spacing_is_known: whether sizes are in millimetres; else in pixels.
         orientation: of the axes, such as RAS.
         plane: of the slices.
         intensities: of each contrast.
         labelled: whether there is a label map.
-        structures: volume of each label value in ml.
+        structures: volume of each label value in ml, or pixels if the spacing is unknown.
         problems: reasons why the case cannot be used.
         warnings: about the case itself.
         notes: differences from the other cases.
@@ -80,6 +81,7 @@ class CheckedCase:
     patient: str
     shape: tuple[int, ...] = ()
     spacing_mm: tuple[float, ...] = ()
+    spacing_is_known: bool = True
     orientation: str = ""
     plane: str = ""
     intensities: dict[str, Intensities] = field(default_factory=dict)
@@ -152,6 +154,7 @@ def check_volumes(volumes: Sequence[Volume | None], config: Config, checked: Che
     first = volumes[0]
     assert first is not None, "the first contrast gives the grid"
     checked.shape, checked.spacing_mm = first.shape, first.spacing_mm
+    checked.spacing_is_known = first.spacing_is_known
     checked.orientation = first.orientation
     axis = slice_axis(first, config.preprocessing)
     checked.plane = PLANES[axis]
@@ -216,7 +219,7 @@ def check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
     """Check the label map of a case; ``checked`` receives the results."""
     checked.warnings += [f"label: {text}" for text in label.warnings]
     checked.label_digest = digests(label).voxels
-    checked.structures = structure_volumes_ml(label)
+    checked.structures = structure_sizes(label)
     if not checked.structures:
         checked.warnings.append("the label is empty")
     if len(checked.structures) > MAX_LABEL_VALUES:

@@ -19,7 +19,6 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource, path_of
 from slicewise.imaging.walk import entries, undecodable_name
-from slicewise.quantities import counted
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
@@ -251,18 +250,6 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
             remedy="correct the column, or delete it and set data.patient_pattern",
         )
     return merged
-
-
-def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
-    """Require as many images per case as there are contrasts."""
-    if found != len(data.contrasts):
-        raise UsageError(
-            f"{where}: data.contrasts",
-            expected=f"{len(data.contrasts)} images per case ({', '.join(data.contrasts)})",
-            found=counted(found, "image") + " per case",
-            remedy="add the missing images, or list all contrasts in data.contrasts, in the "
-            "order of the channels",
-        )
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 
 from slicewise.config import DataSection, ReadingSection
 from slicewise.dataset.catalogue import Images, listed
-from slicewise.errors import DataError
+from slicewise.errors import DataError, UsageError
 from slicewise.imaging.resampling import resampled_onto
 from slicewise.imaging.scan import ScanSource, read_scan
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume, require_same_grid
+from slicewise.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,18 @@ def all_in_order(
         found=listed(f"case {case} without {' and '.join(one.missing)}" for case, one in worst),
         remedy=worst[0][1].remedy,
     )
+
+
+def require_contrasts(data: DataSection, found: int, where: Path | str) -> None:
+    """Require as many images per case as there are contrasts."""
+    if found != len(data.contrasts):
+        raise UsageError(
+            f"{where}: data.contrasts",
+            expected=f"{len(data.contrasts)} images per case ({', '.join(data.contrasts)})",
+            found=counted(found, "image") + " per case",
+            remedy="add the missing images, or list all contrasts in data.contrasts, in the "
+            "order of the channels",
+        )
 
 
 def read_each(

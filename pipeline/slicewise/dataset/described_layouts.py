@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Images, Listing, SetAside, listed, require_contrasts
-from slicewise.dataset.contrasts import all_in_order
+from slicewise.dataset.catalogue import Images, Listing, SetAside, listed
+from slicewise.dataset.contrasts import all_in_order, require_contrasts
 from slicewise.dataset.sources import FolderContent, by_name, scans_in, without_dicom_names
 from slicewise.errors import DataError, file_problem
 from slicewise.imaging.scan import ScanSource, is_scan_file, source_name, volumes_in

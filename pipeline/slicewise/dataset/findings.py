@@ -29,12 +29,13 @@ KEYS = {
     "cases[].name": "name of the case",
     "cases[].patient": "anonymous number of its patient in this file",
     "cases[].shape": "voxels along each axis, as stored",
-    "cases[].spacing_mm": "distance between voxels along each axis",
+    "cases[].spacing_mm": "distance between voxels along each axis; null if it is unknown",
+    "cases[].spacing_is_known": "whether sizes are in millimetres; else in pixels",
     "cases[].orientation": "anatomical direction of each axis, such as RAS",
     "cases[].plane": "plane of the slices",
     "cases[].intensities": "of each contrast: minimum, 1st, 50th, 99th percentile, maximum",
     "cases[].labelled": "whether there is a label map",
-    "cases[].structures": "volume of each label value in ml",
+    "cases[].structures": "volume of each label value in ml, or pixels if the spacing is unknown",
     "cases[].problems": "reasons why the case cannot be used",
     "cases[].warnings": "warnings about the case itself",
     "cases[].notes": "differences from the other cases",
@@ -89,5 +90,6 @@ def _findings(
 
 
 def _shown(case: CheckedCase) -> dict[str, Any]:
-    """Without the signature, which means nothing to a reader."""
-    return {key: value for key, value in case.as_json().items() if key != "signature"}
+    """Without the signature, which means nothing to a reader, and an invented spacing."""
+    shown = {key: value for key, value in case.as_json().items() if key != "signature"}
+    return shown if case.spacing_is_known else shown | {"spacing_mm": None}

@@ -19,8 +19,8 @@ from slicewise.dataset.catalogue import (
     Listing,
     assemble,
     data_root,
-    require_contrasts,
 )
+from slicewise.dataset.contrasts import require_contrasts
 from slicewise.dataset.described_layouts import (
     channel_of,
     contrasts_in,

@@ -68,8 +68,9 @@ def rounded(value: float) -> str:
 def measures_of(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Measure]:
     """The quantities of the cases that could be read."""
     read = [case for case in cases if case.shape]
+    measured = [case for case in read if case.spacing_is_known]
     for number, axis in enumerate(_AXES):
-        spacing = {case.name: case.spacing_mm[_stored_axis(case, number)] for case in read}
+        spacing = {case.name: case.spacing_mm[_stored_axis(case, number)] for case in measured}
         yield Measure(f"spacing {axis}", "mm", spacing, least_deviation=0.02)
     for number, axis in enumerate(_AXES):
         sizes = {case.name: float(case.shape[_stored_axis(case, number)]) for case in read}
@@ -83,10 +84,15 @@ def measures_of(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Mea
         name = "intensity range" if len(data.contrasts) == 1 else f"intensity range of {contrast}"
         yield Measure(name, "", scales, least_deviation=0.1)
     for value, name in structure_names(read, data).items():
-        volumes = {
-            case.name: case.structures[value] for case in read if case.structures.get(value, 0) > 0
-        }
-        yield Measure(f"volume of {name}", "ml", volumes, least_deviation=0.1)
+        for what, unit, of_unit in (
+            ("volume", "ml", measured),
+            ("area", "px", [case for case in read if not case.spacing_is_known]),
+        ):
+            sizes = {
+                case.name: size for case in of_unit if (size := case.structures.get(value, 0)) > 0
+            }
+            if sizes or (what == "volume" and measured):
+                yield Measure(f"{what} of {name}", unit, sizes, least_deviation=0.1)
 
 
 def _stored_axis(case: CheckedCase, axis: int) -> int:

@@ -20,8 +20,8 @@ from slicewise.evaluation.paired_difference import (
     corrected,
     paired_difference,
 )
-from slicewise.evaluation.scores import Score
-from slicewise.evaluation.statistics import METRICS, Metric, case_values
+from slicewise.evaluation.scores import Score, are_in_pixels
+from slicewise.evaluation.statistics import METRICS, Metric, case_values, metric_in
 from slicewise.imaging.files import write_table
 
 
@@ -145,7 +145,7 @@ def compare(
     differences = corrected([row.difference for row in rows])
     ours, theirs = ({row.case for row in rows_of} for rows_of in (first, second))
     return RunComparison(
-        _by_size(metric_of(metric)),
+        _by_size(metric_in(metric, in_pixels=are_in_pixels((*first, *second)))),
         *names,
         tuple(replace(row, difference=d) for row, d in zip(rows, differences, strict=True)),
         tuple(sorted(ours - theirs)),

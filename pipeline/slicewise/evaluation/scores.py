@@ -8,7 +8,7 @@ undefined: the row is kept, counted, and left out of every mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,7 @@ class Score:
         calibration_error: expected, see ``metrics.calibration``; NaN without probabilities.
         confidence: mean probability of the predicted voxels; NaN without any.
         components: counts of connected components, where it is made of several.
+        in_pixels: whether distances and volumes are in pixels, because the spacing is unknown.
     """
 
     case: str
@@ -75,6 +76,7 @@ class Score:
     calibration_error: float = math.nan
     confidence: float = math.nan
     components: ComponentCounts | None = None
+    in_pixels: bool = False
 
     @property
     def volume_error_ml(self) -> float:
@@ -174,9 +176,10 @@ def _score_structure(
         hd95_mm=surfaces.hd95_mm,
         surface_distance_mm=surfaces.distance_mm,
         surface_dice=surfaces.dice,
-        predicted_ml=counts.predicted * reference.voxel_volume_ml,
-        reference_ml=counts.reference * reference.voxel_volume_ml,
+        predicted_ml=counts.predicted * reference.voxel_size,
+        reference_ml=counts.reference * reference.voxel_size,
         components=component_counts(pair) if structure.several_components else None,
+        in_pixels=not reference.spacing_is_known,
     )
 
 
@@ -195,24 +198,42 @@ def write_scores(scores: Sequence[Score], path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    write_table(path, _WRITTEN, _rows(scores))
+    write_table(path, _columns(scores), _rows(scores))
 
 
 def scores_table(scores: Sequence[Score]) -> pd.DataFrame:
     """The same rows and columns as a pandas table; what is undefined is NaN."""
     import pandas as pd
 
-    return pd.DataFrame(_rows(scores), columns=list(_WRITTEN))
+    return pd.DataFrame(_rows(scores), columns=list(_columns(scores)))
+
+
+def column_of(key: str, *, in_pixels: bool) -> str:
+    """Column of a figure: ``hd95_mm`` is in ``hd95_px`` if it is in pixels."""
+    return key.replace("_mm", "_px").replace("_ml", "_px") if in_pixels else key
+
+
+def are_in_pixels(scores: Iterable[Score]) -> bool:
+    """Whether some distances and volumes are in pixels."""
+    return any(score.in_pixels for score in scores)
+
+
+def _columns(scores: Sequence[Score]) -> tuple[str, ...]:
+    return (*_WRITTEN, *_IN_PIXELS) if are_in_pixels(scores) else _WRITTEN
 
 
 def _rows(scores: Sequence[Score]) -> list[tuple[object, ...]]:
-    return [
-        (
-            *(getattr(score, name) for name in (*_FIELDS, *_DERIVED)),
-            *(astuple(score.components) if score.components else (math.nan,) * len(_COMPONENTS)),
-        )
-        for score in scores
-    ]
+    columns = _columns(scores)
+    return [tuple(cells.get(name, math.nan) for name in columns) for cells in map(_cells, scores)]
+
+
+def _cells(score: Score) -> dict[str, object]:
+    counts = astuple(score.components) if score.components else ()
+    figures = {
+        column_of(name, in_pixels=score.in_pixels): getattr(score, name)
+        for name in (*_FIELDS, *_DERIVED)
+    }
+    return figures | dict(zip(_COMPONENTS, counts, strict=False))
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -237,10 +258,16 @@ def _score(row: Mapping[str, str]) -> Score:
     if row["state"] not in STATES:
         raise ValueError(f"state {row['state']!r}, which is none of {', '.join(STATES)}")
     counts = [row[name] for name in _COMPONENTS]
+    # Every row has volumes, in one of the units.
+    in_pixels = not row["reference_ml"] and bool(row.get(_IN_PIXELS[0]))
     values: dict[str, Any] = {name: row[name] for name in _TEXTS}
-    values |= {name: float(row[name] or "nan") for name in _FIELDS if name not in _TEXTS}
+    values |= {
+        name: float(row[column_of(name, in_pixels=in_pixels)] or "nan")
+        for name in _FIELDS
+        if name not in _TEXTS
+    }
     components = ComponentCounts(*map(int, counts)) if counts[0] else None
-    return Score(**values, components=components)
+    return Score(**values, components=components, in_pixels=in_pixels)
 
 
 def _state(counts: Overlap) -> str:
@@ -250,9 +277,14 @@ def _state(counts: Overlap) -> str:
 
 
 _TEXTS = ("case", "patient", "structure", "state")
-_FIELDS = tuple(item.name for item in fields(Score) if item.name != "components")
+_FIELDS = tuple(item.name for item in fields(Score) if item.name not in ("components", "in_pixels"))
 _DERIVED = ("volume_error_ml", "relative_volume_error")
 _COMPONENTS = tuple(f"{item.name}_components" for item in fields(ComponentCounts))
 _COLUMNS = (*_FIELDS, *_COMPONENTS)
 """What is read."""
 _WRITTEN = (*_FIELDS, *_DERIVED, *_COMPONENTS)
+_IN_PIXELS = (
+    *("reference_px", "predicted_px", "volume_error_px"),
+    *("hd95_px", "surface_distance_px"),
+)
+"""Further columns, where the spacing of a scan is unknown; those in mm and ml are empty then."""

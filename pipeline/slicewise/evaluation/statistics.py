@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from slicewise.evaluation.scores import BOTH_EMPTY, FALSE_NEGATIVE, FALSE_POSITIVE, STATES, Score
+from slicewise.evaluation.scores import (
+    BOTH_EMPTY,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    STATES,
+    Score,
+    are_in_pixels,
+    column_of,
+)
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +70,13 @@ METRICS = {
         Metric("calibration_error", "calibration error", "", 4, "lower"),
     )
 }
+
+
+def metric_in(key: str, *, in_pixels: bool) -> Metric:
+    """A metric with the unit of its values; distances and volumes may be in pixels."""
+    metric = METRICS[key]
+    has_size = metric.unit in ("mm", "ml")
+    return replace(metric, unit="px", digits=1) if in_pixels and has_size else metric
 
 
 @dataclass(frozen=True)
@@ -123,6 +138,7 @@ class StructureSummary:
         undefined: cases where both are empty, in every fold that scored them.
         metrics: key of each of ``METRICS`` to its distribution.
         volume: agreement of the volumes.
+        in_pixels: whether distances and volumes are in pixels.
     """
 
     structure: str
@@ -133,6 +149,7 @@ class StructureSummary:
     undefined: int
     metrics: Mapping[str, Distribution]
     volume: VolumeAgreement
+    in_pixels: bool = False
 
 
 def summarize(scores: Sequence[Score], seed: int = 0) -> list[StructureSummary]:
@@ -180,7 +197,8 @@ def final_metrics(summaries: Sequence[StructureSummary]) -> dict[str, float]:
     final = {"dice": mean_dice(summaries)}
     for item in summaries:
         for key in _TRACKED:
-            final[f"{key}.{item.structure}"] = item.metrics[key].mean
+            name = column_of(key, in_pixels=item.in_pixels)
+            final[f"{name}.{item.structure}"] = item.metrics[key].mean
         final[f"false_negative.{item.structure}"] = item.false_negative
         final[f"false_positive.{item.structure}"] = item.false_positive
     return final
@@ -270,6 +288,7 @@ def _summary(rows: Sequence[Score], seed: int) -> StructureSummary:
         undefined=len(in_state[BOTH_EMPTY] - in_state[FALSE_POSITIVE]),
         metrics={key: _of_metric(rows, key, seed) for key in METRICS},
         volume=_volume_agreement([row for row in rows if row.state != BOTH_EMPTY]),
+        in_pixels=are_in_pixels(rows),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from slicewise.evaluation.scores import column_of
 from slicewise.evaluation.statistics import StructureSummary
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def summary_table(summaries: Sequence[StructureSummary]) -> pd.DataFrame:
     for item in summaries:
         row: dict[str, float | str] = {"structure": item.structure}
         for key, found in item.metrics.items():
-            row |= {key: found.mean, f"{key}_low": found.low, f"{key}_high": found.high}
+            name = column_of(key, in_pixels=item.in_pixels)
+            row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
         row |= {
             "cases": item.cases,
             "patients": item.patients,

@@ -33,10 +33,13 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
     return integers
 
 
-def structure_volumes_ml(label_map: Volume) -> dict[int, float]:
-    """Volume of each label value in millilitres, without the background."""
+def structure_sizes(label_map: Volume) -> dict[int, float]:
+    """Size of each label value, without the background.
+
+    Volumes in millilitres, or numbers of pixels if the spacing is unknown.
+    """
     values, counts = np.unique(label_map.voxels[label_map.voxels != 0], return_counts=True)
     return {
-        int(value): round(int(count) * label_map.voxel_volume_ml, 4)
+        int(value): round(int(count) * label_map.voxel_size, 4)
         for value, count in zip(values, counts, strict=True)
     }

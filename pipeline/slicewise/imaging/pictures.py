@@ -23,8 +23,8 @@ from slicewise.imaging.volume import Affine, Volume
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NO_GEOMETRY = (
-    "a picture has no geometry; by convention its pixels are 1 mm wide, columns run to the "
-    "patient's left and rows to the back"
+    "a picture has no geometry: sizes are in pixels; by convention columns run to the patient's "
+    "left and rows to the back"
 )
 _MASK_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -64,7 +64,7 @@ def read_picture(path: Path, reading: ReadingSection = ReadingSection()) -> Volu
     if broken:
         values = np.where(np.isfinite(values), values, 0)
         notes += (f"{broken} NaN or infinite pixels were replaced by 0",)
-    return Volume(_as_slice(values), picture_affine(), path.stem, warnings=(NO_GEOMETRY, *notes))
+    return _picture(values, path, (NO_GEOMETRY, *notes))
 
 
 def read_picture_mask(path: Path) -> Volume:
@@ -78,7 +78,7 @@ def read_picture_mask(path: Path) -> Volume:
         LabelError: a JPEG.
     """
     values, _ = stored_values(path, as_labels=True)
-    return Volume(_as_slice(values), picture_affine(), path.stem, warnings=(NO_GEOMETRY,))
+    return _picture(values, path, (NO_GEOMETRY,))
 
 
 def picture_affine() -> Affine:
@@ -126,6 +126,16 @@ def write_picture_mask(mask: Volume, path: Path) -> None:
                 found="other labels when the file was read back",
                 remedy="check the disk, and write the mask again",
             )
+
+
+def _picture(values: NDArray[Any], path: Path, warnings: tuple[str, ...]) -> Volume:
+    return Volume(
+        _as_slice(values),
+        picture_affine(),
+        path.stem,
+        warnings=warnings,
+        spacing_is_known=False,
+    )
 
 
 def _as_slice(values: NDArray[Any]) -> NDArray[Any]:

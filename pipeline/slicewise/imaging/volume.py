@@ -29,6 +29,8 @@ class Volume:
         warnings: from reading.
         acquisition: facts of the header under their BIDS names, and ``Contrast``, a word such as
             ``t1``; empty where there is none.
+        spacing_is_known: false for pictures and for radiographs without a spacing, whose pixels
+            count as 1 mm wide: sizes are then given in pixels.
     """
 
     voxels: NDArray[Any]
@@ -37,6 +39,7 @@ class Volume:
     header: nib.nifti1.Nifti1Header | None = None
     warnings: tuple[str, ...] = field(default=())
     acquisition: Mapping[str, object] = field(default_factory=dict)
+    spacing_is_known: bool = True
 
     def __post_init__(self) -> None:
         assert self.voxels.ndim == 3, self.voxels.shape
@@ -71,6 +74,11 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
 
     @property
+    def voxel_size(self) -> float:
+        """Volume of a voxel in millilitres, or 1 pixel if the spacing is unknown."""
+        return self.voxel_volume_ml if self.spacing_is_known else 1.0
+
+    @property
     def orientation(self) -> str:
         """Nearest anatomical direction of each axis, such as ``RAS`` or ``LPS``."""
         return "".join(nib.orientations.aff2axcodes(self.affine))
@@ -84,7 +92,7 @@ class Volume:
                 found=f"shape {voxels.shape}",
                 remedy="resample them onto this grid first",
             )
-        return Volume(voxels, self.affine, self.name, self.header, self.warnings)
+        return self._with(voxels, self.affine)
 
     def reoriented(self, axis_codes: str) -> Volume:
         """The same volume with axes flipped and permuted to ``axis_codes``, such as ``RAS``."""
@@ -93,7 +101,18 @@ class Volume:
         change = nib.orientations.ornt_transform(start, end)
         voxels = nib.orientations.apply_orientation(self.voxels, change)
         affine = self.affine @ nib.orientations.inv_ornt_aff(change, self.shape)
-        return Volume(voxels, affine, self.name, self.header, self.warnings, self.acquisition)
+        return self._with(voxels, affine)
+
+    def _with(self, voxels: NDArray[Any], affine: Affine) -> Volume:
+        return Volume(
+            voxels,
+            affine,
+            self.name,
+            self.header,
+            self.warnings,
+            self.acquisition,
+            self.spacing_is_known,
+        )
 
     def world_position_mm(self, index: NDArray[Any]) -> NDArray[np.float64]:
         """Positions of voxel indices in RAS+ millimetres, shapes (..., 3) to (..., 3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def cropped(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     """The voxels of a box, with the matching affine."""
     affine = volume.affine.copy()
     affine[:3, 3] = volume.world_position_mm(np.array([part.start for part in box]))
-    return Volume(volume.voxels[box], affine, volume.name)
+    return replace(volume, voxels=volume.voxels[box], affine=affine)
 
 
 def _whole_numbers(label_map: Volume) -> Volume:

@@ -84,6 +84,7 @@ def _measure_case(task: _Task) -> MeasuredCase:
         },
         extent_mm=_extent_mm(upright.voxels != 0, upright.spacing_mm),
         shared_slices=_shared_slices(upright.voxels),
+        spacing_is_known=image.spacing_is_known,
         is_on_common_grid=all(_is_on_grid(volume, image) for volume in volumes.values()),
     )
     return MeasuredCase(checked, fingerprint)

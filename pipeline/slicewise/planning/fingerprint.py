@@ -60,6 +60,7 @@ class CaseFingerprint:
         shared_slices: pair of adjacent label values to the number of slices that hold both, along
             each axis.
         is_on_common_grid: whether all contrasts share one voxel grid.
+        spacing_is_known: whether sizes are in millimetres; else in pixels.
     """
 
     name: str
@@ -72,6 +73,7 @@ class CaseFingerprint:
     extent_mm: tuple[float, float, float]
     shared_slices: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     is_on_common_grid: bool = True
+    spacing_is_known: bool = True
 
     @property
     def voxels(self) -> int:
@@ -112,6 +114,11 @@ class Fingerprint:
         if self.likely_patients is None:
             return case.patient
         return self.likely_patients.patient_of(case.name)
+
+    @property
+    def spacing_is_known(self) -> bool:
+        """Whether sizes are in millimetres; else those of all cases are in pixels."""
+        return any(case.spacing_is_known for case in self.cases)
 
     @property
     def labelled(self) -> tuple[CaseFingerprint, ...]:

@@ -30,8 +30,14 @@ def sanity_checks(fingerprint: Fingerprint, described: Mapping[str, int]) -> lis
         *_sizes(fingerprint),
         *_planes(fingerprint),
         *_patients(fingerprint),
-        *(text for text in fingerprint.overview.notes if fingerprint.likely_patients is None),
+        # What seems to share a patient is part of the plan.
+        *(text for text in fingerprint.overview.notes if text != _advice(fingerprint)),
     ]
+
+
+def _advice(fingerprint: Fingerprint) -> str:
+    likely = fingerprint.likely_patients
+    return "" if likely is None else likely.advice
 
 
 def _labels(fingerprint: Fingerprint, described: Mapping[str, int]) -> Iterator[str]:

@@ -74,6 +74,9 @@ def plan_spacing(draft: Draft, fingerprint: Fingerprint) -> None:
         axes = [slicing_axis(case, plane) for case in fingerprint.cases]
         steps = np.array([np.delete(row, axis) for row, axis in zip(steps, axes, strict=True)])
     agreeing = _agree(steps) if plane == "all" else all(_agree(column) for column in steps.T)
+    if not fingerprint.spacing_is_known:
+        draft.choose("preprocessing.spacing_mm", None, "as stored: the spacing is unknown")
+        return
     found = _range(steps)
     if agreeing:
         draft.choose(

@@ -32,15 +32,21 @@ def data_set_rows(fingerprint: Fingerprint) -> list[Row]:
         ("cases", f"{len(cases)} with labels, of {counted(len(scans), 'patient')}{each}"),
         ("contrasts", ", ".join(fingerprint.contrasts)),
         ("size in voxels", _ranges([case.shape for case in cases], " x ")),
-        ("spacing", _ranges([case.spacing_mm for case in cases], " x ") + " mm"),
-        (
-            "anisotropy",
-            f"{_range([case.anisotropy for case in cases])} (largest over smallest spacing)",
-        ),
+        *_spacing_rows(fingerprint),
         ("orientation", ", ".join(f"{count} x {name}" for name, count in axes)),
         *_contrast_rows(fingerprint),
         *_structure_rows(fingerprint),
     ]
+
+
+def _spacing_rows(fingerprint: Fingerprint) -> Iterator[Row]:
+    if not fingerprint.spacing_is_known:
+        yield "spacing", "unknown; sizes are in pixels"
+        return
+    cases = [case for case in fingerprint.cases if case.spacing_is_known]
+    yield "spacing", _ranges([case.spacing_mm for case in cases], " x ") + " mm"
+    ratio = _range([case.anisotropy for case in cases])
+    yield "anisotropy", f"{ratio} (largest over smallest spacing)"
 
 
 def plan_rows(draft: Draft) -> list[tuple[str, str, str]]:
@@ -120,12 +126,15 @@ def _structure_rows(fingerprint: Fingerprint) -> Iterator[Row]:
 
 
 def _structure(cases: Sequence[CaseFingerprint], facts: Sequence[StructureFacts]) -> str:
+    components = [one.components for one in facts]
+    number = "1 component" if max(components) == 1 else f"{_range(components)} components"
+    if not all(case.spacing_is_known for case in cases):
+        areas = _range([one.voxels for one in facts])
+        return f"{areas} px, {_ranges([one.extent_mm[:2] for one in facts], ' x ')} px, {number}"
     volumes = [
         one.voxels * float(np.prod(case.spacing_mm)) / 1000
         for case, one in zip(cases, facts, strict=True)
     ]
-    components = [one.components for one in facts]
-    number = "1 component" if max(components) == 1 else f"{_range(components)} components"
     extent = _ranges([one.extent_mm for one in facts], " x ")
     return f"{_range(volumes, millilitres)} ml, {extent} mm, {number}"
 

@@ -61,6 +61,7 @@ class Prediction(Volume):
             mask.name,
             mask.header,
             mask.warnings,
+            spacing_is_known=mask.spacing_is_known,
             probabilities=tuple(probabilities),
             confidences=tuple(confidences),
             unlikeness=unlikeness,

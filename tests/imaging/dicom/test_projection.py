@@ -46,7 +46,7 @@ def radiographs(phantom: Any) -> Callable[..., list[FileDataset]]:
             (0.1, 0.2, 1),
             ("the pixel spacing is that on the detector",),
         ),
-        ({}, (1, 1, 1), ("the pixel spacing is unknown and set to 1 mm",)),
+        ({}, (1, 1, 1), ("the pixel spacing is unknown: sizes are in pixels",)),
     ],
 )
 def test_radiograph_is_one_slice(
@@ -62,6 +62,7 @@ def test_radiograph_is_one_slice(
     np.testing.assert_array_equal(volume.voxels, phantom.voxels[:, :, :1])
     # Columns to the left, rows to the back, seen from above.
     np.testing.assert_allclose(volume.affine, np.diag([-1, -1, 1, 1]) @ np.diag([*spacing_mm, 1]))
+    assert volume.spacing_is_known == bool(tags)
     assert {RADIOGRAPH, *said, "modality is CR, not MR"} <= set(volume.warnings)
 
 

@@ -20,6 +20,7 @@ PROJECTION_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1.3.1",
 )
 THICKNESS_MM = 1.0
+UNKNOWN_SPACING = "the pixel spacing is unknown: sizes are in pixels"
 RADIOGRAPH = "radiograph"
 """Used instead of a contrast in the name."""
 
@@ -35,7 +36,7 @@ def place(path: Path, dataset: Dataset) -> tuple[str, ...]:
     Columns run to the patient's left and rows to the back, with the pixel spacing on the detector,
     or 1 mm if that is unknown.
     """
-    spacing, note = ["1", "1"], "the pixel spacing is unknown and set to 1 mm"
+    spacing, note = ["1", "1"], UNKNOWN_SPACING
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if dataset.get(keyword):
             row_mm, column_mm = finite_numbers(path, dataset, keyword, 2)

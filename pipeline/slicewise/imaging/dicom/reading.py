@@ -13,6 +13,7 @@ from slicewise.config import ReadingSection
 from slicewise.errors import OutputError, ScanError, file_problem
 from slicewise.imaging.dicom.facts import acquisition_facts
 from slicewise.imaging.dicom.pixels import Slice, decode_series
+from slicewise.imaging.dicom.projection import UNKNOWN_SPACING
 from slicewise.imaging.dicom.resampling import resampled
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
@@ -59,6 +60,7 @@ def read_series(
         name=series.name,
         warnings=(*series.warnings, *noticed, *_flat_warnings(voxels)),
         acquisition=acquisition_facts(series, sandbox),
+        spacing_is_known=UNKNOWN_SPACING not in series.warnings,
     )
 
 

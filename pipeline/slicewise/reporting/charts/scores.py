@@ -110,8 +110,9 @@ def volumes_figure(scores: Sequence[Score], summary: StructureSummary, colour: s
     axes.set_xlim(0, most)
     axes.set_ylim(0, most)
     axes.set_title(f"{name}: r = {_figure(volume.correlation, 3)}")
-    axes.set_xlabel("reference volume, ml")
-    axes.set_ylabel("predicted volume, ml")
+    what = "area, px" if summary.in_pixels else "volume, ml"
+    axes.set_xlabel(f"reference {what}")
+    axes.set_ylabel(f"predicted {what}")
     return figure
 
 
@@ -125,12 +126,13 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
     rows = _measured(scores, summary.structure)
     middle = [(row.reference_ml + row.predicted_ml) / 2 for row in rows]
     errors = [row.volume_error_ml for row in rows]
+    unit = "px" if summary.in_pixels else "ml"
     name, volume = shown_name(summary.structure), summary.volume
     figure = new_figure(
         f"Bland-Altman plot of the volume of {name} in {volume.count} cases: bias "
-        f"{millilitres(volume.bias_ml, signed=True)} ml, limits of agreement "
+        f"{millilitres(volume.bias_ml, signed=True)} {unit}, limits of agreement "
         f"{millilitres(volume.lower_limit_ml, signed=True)} to "
-        f"{millilitres(volume.upper_limit_ml, signed=True)} ml."
+        f"{millilitres(volume.upper_limit_ml, signed=True)} {unit}."
     )
     axes = figure.subplots()
     axes.axhline(0, color=QUIET, linewidth=0.7)
@@ -154,8 +156,8 @@ def agreement_figure(scores: Sequence[Score], summary: StructureSummary, colour:
                 bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             )
     axes.set_title(f"{name}: agreement of volumes")
-    axes.set_xlabel("mean of both volumes, ml")
-    axes.set_ylabel("predicted minus reference, ml")
+    axes.set_xlabel(f"mean of both, {unit}")
+    axes.set_ylabel(f"predicted minus reference, {unit}")
     return figure
 
 

@@ -12,7 +12,7 @@ from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers
 from slicewise.dataset.measures import rounded
 from slicewise.imaging.structures import Structure
-from slicewise.quantities import counted, millilitres, noun_for
+from slicewise.quantities import counted, noun_for, size
 from slicewise.reporting.data_check.histograms import histogram
 from slicewise.reporting.data_check.thumbnails import Thumbnail, outline_colours
 from slicewise.reporting.html_page import data_address, write_page
@@ -190,7 +190,8 @@ def _kind(case: CheckedCase) -> str:
 def _facts(case: CheckedCase, patient: str) -> Iterator[tuple[str, str]]:
     if case.shape:
         yield "size", " x ".join(map(str, case.shape))
-        yield "spacing", " x ".join(f"{value:.3g}" for value in case.spacing_mm) + " mm"
+        spacing = " x ".join(f"{value:.3g}" for value in case.spacing_mm) + " mm"
+        yield "spacing", spacing if case.spacing_is_known else "unknown; sizes are in pixels"
         yield "axes, plane", f"{case.orientation}, {case.plane}"
     for contrast, found in case.intensities.items():
         inner = f"{rounded(found.low)} to {rounded(found.high)}"
@@ -205,9 +206,11 @@ def _facts(case: CheckedCase, patient: str) -> Iterator[tuple[str, str]]:
 def _parts(case: CheckedCase, structures: Sequence[Structure]) -> Iterator[_Part]:
     names = {structure.value: structure.name for structure in structures}
     colours = outline_colours(case.structures, structures)
-    for value, volume_ml in list(case.structures.items())[:_MAX_STRUCTURES]:
+    for value, found in list(case.structures.items())[:_MAX_STRUCTURES]:
         yield _Part(
-            names.get(value, f"label {value}"), f"{millilitres(volume_ml)} ml", colours[value]
+            names.get(value, f"label {value}"),
+            size(found, in_pixels=not case.spacing_is_known),
+            colours[value],
         )
     if len(case.structures) > _MAX_STRUCTURES:
         yield _Part(f"and {len(case.structures) - _MAX_STRUCTURES} more", "", "transparent")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from slicewise.evaluation.statistics import METRICS
+from slicewise.evaluation.statistics import METRICS, metric_in
 from slicewise.reporting.charts.differences import differences_figure
 from slicewise.reporting.charts.scores import (
     agreement_figure,
@@ -54,7 +54,12 @@ def spread_charts(report: Report) -> list[Chart]:
             _capitalized(METRICS[key].title),
             "Each point is a case; boxes span the quartiles, the diamond is the mean with its "
             "95 % interval.",
-            distribution_figure(report.scores, report.summaries, METRICS[key], report.colours),
+            distribution_figure(
+                report.scores,
+                report.summaries,
+                metric_in(key, in_pixels=report.in_pixels),
+                report.colours,
+            ),
         )
         for key in SPREAD_METRICS
         if any(item.metrics[key].count for item in report.summaries)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from slicewise.evaluation.comparison import RunComparison
 from slicewise.evaluation.results import Results, RunFacts
-from slicewise.evaluation.scores import Score
+from slicewise.evaluation.scores import Score, are_in_pixels
 from slicewise.evaluation.statistics import Distribution, StructureSummary
 from slicewise.imaging.structures import Structure
 from slicewise.metrics.calibration import Reliability
@@ -100,6 +100,11 @@ class Report:
     def colours(self) -> dict[str, str]:
         """Structure to #rrggbb, of every structure that is scored or named."""
         return {structure.name: structure.colour for structure in self.structures}
+
+    @property
+    def in_pixels(self) -> bool:
+        """Whether distances and volumes are in pixels, because the spacing is unknown."""
+        return are_in_pixels(self.scores)
 
     @property
     def case_names(self) -> tuple[str, ...]:

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
-from slicewise.evaluation.scores import BOTH_EMPTY, DETECTED, FALSE_NEGATIVE, FALSE_POSITIVE, Score
-from slicewise.quantities import millilitres
+from slicewise.evaluation.scores import (
+    BOTH_EMPTY,
+    DETECTED,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    Score,
+    are_in_pixels,
+)
+from slicewise.quantities import millilitres, size
 
 MIN_DICE = 0.5
 """A lower Dice is a failure, whatever the other cases are like."""
@@ -111,22 +118,25 @@ def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:
         rows = [row for row in scores if row.case == case]
         expected = sum(row.reference_ml for row in rows)
         if expected and not any(row.predicted_ml for row in rows):
-            reason = f"nothing predicted, {millilitres(expected)} ml expected"
+            reason = f"nothing predicted, {_size(expected, rows[0])} expected"
             yield Failure(case, "", "empty", reason, 0.0)
+
+
+def _size(value: float, score: Score) -> str:
+    return size(value, in_pixels=score.in_pixels)
 
 
 def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
     """What fails whatever the other cases are like."""
     for row in rows:
         if row.state == FALSE_NEGATIVE:
-            yield _failure(row, "false negative", f"{millilitres(row.reference_ml)} ml not found")
+            yield _failure(row, "false negative", f"{_size(row.reference_ml, row)} not found")
         elif row.state == FALSE_POSITIVE:
-            reason = f"{millilitres(row.predicted_ml)} ml where there is none"
+            reason = f"{_size(row.predicted_ml, row)} where there is none"
             yield _failure(row, "false positive", reason)
         elif row.precision < MIN_PRECISION:
-            outside_ml = (1 - row.precision) * row.predicted_ml
-            volumes = f"{millilitres(outside_ml)} of {millilitres(row.predicted_ml)} ml"
-            reason = f"{volumes} lie outside the reference"
+            outside = _size((1 - row.precision) * row.predicted_ml, row)
+            reason = f"{outside} of {_size(row.predicted_ml, row)} lie outside the reference"
             yield _failure(row, "leaked", reason)
         elif row.dice < MIN_DICE:
             yield _failure(row, "low Dice", f"Dice {row.dice:.3f}")
@@ -134,9 +144,10 @@ def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
 
 def _relative(rows: Sequence[Score]) -> Iterator[Failure]:
     """What is unlike the other cases of a structure."""
+    unit = "px" if are_in_pixels(rows) else "mm"
     measures = (
         ("leaked", "precision", _MIN_DICE_DEVIATION, -1, "precision", "{:.3f}"),
-        ("far off", "hd95_mm", _MIN_DISTANCE_DEVIATION_MM, 1, "HD95", "{:.1f} mm"),
+        ("far off", "hd95_mm", _MIN_DISTANCE_DEVIATION_MM, 1, "HD95", f"{{:.1f}} {unit}"),
         ("low Dice", "dice", _MIN_DICE_DEVIATION, -1, "Dice", "{:.3f}"),
         ("odd volume", "relative_volume_error", _MIN_VOLUME_DEVIATION, 0, "volume", "{:+.0%}"),
         ("low confidence", "confidence", _MIN_CONFIDENCE_DEVIATION, -1, "confidence", "{:.3f}"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slicewise.evaluation.comparison import StructureComparison
 from slicewise.evaluation.scores import Score
-from slicewise.evaluation.statistics import METRICS, Metric
+from slicewise.evaluation.statistics import METRICS, Metric, metric_in
 from slicewise.quantities import millilitres
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
@@ -94,8 +94,10 @@ class CaseRow:
 def headline_columns(report: Report) -> list[str]:
     """Titles of the metrics in the table of structures."""
     tolerances = sorted({structure.surface_tolerance_mm for structure in report.structures})
-    within = f" ({tolerances[0]:g} mm)" if len(tolerances) == 1 else ""
-    return [_title(METRICS[key]) + within * (key == "surface_dice") for key in _HEADLINES]
+    unit = "px" if report.in_pixels else "mm"
+    within = f" ({tolerances[0]:g} {unit})" if len(tolerances) == 1 else ""
+    metrics = [metric_in(key, in_pixels=report.in_pixels) for key in _HEADLINES]
+    return [_title(metric) + within * (metric.key == "surface_dice") for metric in metrics]
 
 
 def structure_rows(report: Report) -> Iterator[StructureRow]:
@@ -103,10 +105,14 @@ def structure_rows(report: Report) -> Iterator[StructureRow]:
     tolerances = {item.name: item.surface_tolerance_mm for item in report.structures}
     is_same = len(set(tolerances.values())) == 1
     for item in report.summaries:
-        figures = [with_interval(item.metrics[key], METRICS[key]) for key in _HEADLINES]
+        figures = [
+            with_interval(item.metrics[key], metric_in(key, in_pixels=item.in_pixels))
+            for key in _HEADLINES
+        ]
         if not is_same:
             place = _HEADLINES.index("surface_dice")
-            figures[place] += f" at {tolerances[item.structure]:g} mm"
+            unit = "px" if item.in_pixels else "mm"
+            figures[place] += f" at {tolerances[item.structure]:g} {unit}"
         yield StructureRow(
             shown_name(item.structure),
             report.colours[item.structure],
@@ -129,8 +135,8 @@ def comparison_rows(other: Compared) -> Iterator[ComparisonRow]:
 def score_columns(report: Report) -> list[Metric]:
     """Metrics that some case has."""
     return [
-        metric
-        for key, metric in METRICS.items()
+        metric_in(key, in_pixels=report.in_pixels)
+        for key in METRICS
         if any(not math.isnan(getattr(score, key)) for score in report.scores)
     ]
 
@@ -138,9 +144,10 @@ def score_columns(report: Report) -> list[Metric]:
 def score_titles(report: Report) -> list[str]:
     """Titles of the columns of figures in the table of all cases."""
     if report.volumes_ml:
-        return ["predicted ml"]
+        return ["predicted px" if report.in_pixels else "predicted ml"]
     metrics = [_title(metric) for metric in score_columns(report)]
-    return [*metrics, "predicted ml", "reference ml", "confidence"]
+    unit = "px" if report.in_pixels else "ml"
+    return [*metrics, f"predicted {unit}", f"reference {unit}", "confidence"]
 
 
 def case_rows(report: Report, anchors: Mapping[str, str]) -> Iterator[CaseRow]:
