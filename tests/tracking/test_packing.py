@@ -7,12 +7,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from slicewise.config import Config, InferenceSection
+from slicewise.dataset.measurements import measure
 from slicewise.errors import ModelError
 from slicewise.evaluation.inference_tuning.inference_file import read_inference, write_inference
+from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import load_checkpoint, save_checkpoint
+from slicewise.segmentation.training_profile import (
+    TrainingProfile,
+    read_profile,
+    with_profile,
+)
 from slicewise.tracking.packing import ModelFiles, pack_model, unpack_model
 
 
@@ -39,6 +48,20 @@ def test_more_than_ten_members_keep_their_order(checkpoint: Path, tmp_path: Path
     pack_model(ModelFiles((checkpoint,) * 11), "# Card", tmp_path / "many")
     found = unpack_model(tmp_path / "many", "many")
     assert [path.stem for path in found.members] == [str(number) for number in range(11)]
+
+
+@pytest.mark.fault(134, "W")
+def test_what_the_scans_of_the_training_looked_like_travels(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    scan = Volume(np.arange(64.0).reshape(4, 4, 4), np.eye(4))
+    image = torch.from_numpy(scan.voxels).float()[None]
+    profile = TrainingProfile.of([measure([scan], image + number) for number in range(6)])
+    described = with_profile(load_checkpoint(checkpoint), profile)
+    save_checkpoint(described, tmp_path / "described.pt")
+    pack_model(ModelFiles((tmp_path / "described.pt",)), "# Card", tmp_path / "packed")
+    (member,) = unpack_model(tmp_path / "packed", "models:/toy/1").members
+    assert read_profile(load_checkpoint(member), "member") == profile
 
 
 def test_a_model_of_the_first_format_is_read(checkpoint: Path, tmp_path: Path) -> None:
