@@ -119,7 +119,12 @@ def _ended_by_signals(close: Callable[[], None]) -> Iterator[None]:
         signal.raise_signal(signal.SIGTERM)
 
     handlers = {signal.SIGTERM: end, signal.SIGHUP: hang_up}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        # Under `nohup` it stays ignored.
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
