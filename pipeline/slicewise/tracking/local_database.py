@@ -110,16 +110,7 @@ def require_usable(path: Path, patience_seconds: float | None = None) -> None:
         StoreError: missing, no file, locked, damaged, or with the tables of another program or
             another MLflow version.
     """
-    if not path.is_file():
-        found = "a folder in its place" if path.is_dir() else "no such file"
-        raise StoreError(
-            path,
-            expected=USABLE,
-            found=found,
-            remedy="move the folder away; the next training makes a new database"
-            if path.is_dir()
-            else "restore it from a backup; the next training makes a new one",
-        )
+    _require_file(path)
     try:
         with closing(_connected(path, patience_seconds or _PATIENCE_SECONDS)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
@@ -141,12 +132,26 @@ def require_writable(path: Path, patience_seconds: float) -> None:
     Raises:
         StoreError: another program writes, or this user may not.
     """
+    _require_file(path)
     try:
         with closing(_connected(path, patience_seconds)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
     except sqlite3.Error as error:
         raise store_error(str(path), error) from error
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        found = "a folder in its place" if path.is_dir() else "no such file"
+        raise StoreError(
+            path,
+            expected=USABLE,
+            found=found,
+            remedy="move the folder away; the next training makes a new database"
+            if path.is_dir()
+            else "restore it from a backup; the next training makes a new one",
+        )
 
 
 def _connected(path: Path, patience_seconds: float) -> sqlite3.Connection:
