@@ -45,6 +45,12 @@ def size(value: float, *, in_pixels: bool = False) -> str:
     return f"{value:,.0f} px" if in_pixels else f"{millilitres(value)} ml"
 
 
+def part_of(part: float, whole: float, *, in_pixels: bool = False) -> str:
+    """Two sizes with one unit, such as 3.28 of 4.1 ml."""
+    first, _, _ = size(part, in_pixels=in_pixels).rpartition(" ")
+    return f"{first} of {size(whole, in_pixels=in_pixels)}"
+
+
 def millilitres(volume_ml: float, *, signed: bool = False) -> str:
     """A volume, or a difference of volumes, with three significant digits and no exponent.
 

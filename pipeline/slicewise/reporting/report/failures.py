@@ -17,7 +17,7 @@ from slicewise.evaluation.scores import (
     Score,
     are_in_pixels,
 )
-from slicewise.quantities import millilitres, size
+from slicewise.quantities import millilitres, part_of, size
 
 MIN_DICE = 0.5
 """A lower Dice is a failure, whatever the other cases are like."""
@@ -135,8 +135,9 @@ def _absolute(rows: Sequence[Score]) -> Iterator[Failure]:
             reason = f"{_size(row.predicted_ml, row)} where there is none"
             yield _failure(row, "false positive", reason)
         elif row.precision < MIN_PRECISION:
-            outside = _size((1 - row.precision) * row.predicted_ml, row)
-            reason = f"{outside} of {_size(row.predicted_ml, row)} lie outside the reference"
+            outside = (1 - row.precision) * row.predicted_ml
+            sizes = part_of(outside, row.predicted_ml, in_pixels=row.in_pixels)
+            reason = f"{sizes} lie outside the reference"
             yield _failure(row, "leaked", reason)
         elif row.dice < MIN_DICE:
             yield _failure(row, "low Dice", f"Dice {row.dice:.3f}")

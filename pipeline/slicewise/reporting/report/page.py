@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from slicewise.config import as_yaml
 from slicewise.evaluation.scores import Score
-from slicewise.quantities import millilitres, noun_for, size
+from slicewise.quantities import millilitres, noun_for, part_of
 from slicewise.reporting.charts.export import svg_of
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.html_page import data_address, write_page
@@ -252,8 +252,7 @@ def _in_figures(score: Score) -> str:
     unit, what = ("px", "area") if score.in_pixels else ("mm", "volume")
     return (
         f"Dice {figure(score.dice, 3)}, HD95 {figure(score.hd95_mm, 1)} {unit}, {what} "
-        f"{size(score.predicted_ml, in_pixels=score.in_pixels)} of "
-        f"{size(score.reference_ml, in_pixels=score.in_pixels)}"
+        f"{part_of(score.predicted_ml, score.reference_ml, in_pixels=score.in_pixels)}"
     )
 
 
