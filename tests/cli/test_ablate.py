@@ -49,7 +49,7 @@ def test_variants_are_trained_once_and_compared(
         for row in csv.DictReader((out / "base" / "seed-0" / "scores.csv").read_text().splitlines())
     }
     facts = json.loads((out / "base" / "seed-0" / "finished.json").read_text())
-    assert facts["steps"] == 4
+    assert facts["cpu_seconds"] > 0
     assert 0 < len(scored) < len(list(scans.glob("images/*.nii.gz"))) / 2 + 1
 
 

@@ -247,7 +247,7 @@ def test_evaluate_sets_a_damaged_mask_aside(
 ) -> None:
     masks = tmp_path / "masks"
     shutil.copytree(model / "masks", masks)
-    first = min(masks.iterdir())
+    first = min(masks.glob("*.nii.gz"))
     first.write_bytes(first.read_bytes()[:100])
     out = tmp_path / "scores.csv"
     done = slicewise("evaluate", masks, scans / "labels", "--out", out)

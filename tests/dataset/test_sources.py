@@ -262,7 +262,7 @@ def test_dicom_alone_names_no_case(
     assert case.patient == "dicom-1"
     # A pattern is asked for, so it searches what the files are called.
     numbered = read(tmp_path, patient_pattern="^(.)")
-    assert [case.patient for case in numbered.cases] == ["D", "R"]
+    assert [case.patient for case in numbered.cases] == ["d", "r"]
     assert list(read_images(tmp_path, ("image",)).images) == ["dicom-1", "dicom-2"]
 
 

@@ -26,6 +26,7 @@ from slicewise.config import (
 )
 from slicewise.errors import CheckpointError, GeometryError, ModelError, ScanError
 from slicewise.imaging.volume import Volume
+from slicewise.quantities import counted
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
 from slicewise.segmentation.inference import Member, Predictor
 from slicewise.segmentation.sliding_window import classes_of, predict_slices
@@ -219,7 +220,7 @@ def test_another_number_of_contrasts(make_config: MakeConfig, count: int) -> Non
     with pytest.raises(ScanError, match="T1, T2") as caught:
         alone(config, Threshold(1)).predict(*[scan] * count)
     assert caught.value.where == "scan"
-    assert caught.value.found == str(count)
+    assert caught.value.found == counted(count, "volume")
 
 
 def test_contrasts_on_different_grids(make_config: MakeConfig) -> None:

@@ -76,7 +76,7 @@ def test_a_changed_byte_is_named(packed: Path) -> None:
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"members/1\.pt with the sha256") as caught:
+    with pytest.raises(ModelError, match=r"members/1\.pt, which was changed since") as caught:
         unpack_model(packed, "models:/toy/1")
     assert caught.value.where == "models:/toy/1"
 
@@ -95,9 +95,9 @@ def test_the_index_never_leads_out_of_the_model(packed: Path, name: str) -> None
 @pytest.mark.parametrize("name", ["members/0.pt", "inference.yaml", "MODEL_CARD.md"])
 def test_a_missing_file_is_named(packed: Path, name: str) -> None:
     (packed / name).unlink()
-    with pytest.raises(ModelError, match="no such file") as caught:
+    with pytest.raises(ModelError, match=r"found: +no ") as caught:
         unpack_model(packed, "models:/toy/1")
-    assert name in caught.value.expected
+    assert name in caught.value.found
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_missing_file_is_named(packed: Path, name: str) -> None:
         (json.dumps({"format": 3, "sha256": {}}), "format 3"),
         ("{", "a damaged format.json"),
         (json.dumps({"format": 2}), "a damaged format.json"),
-        (json.dumps({"format": 2, "sha256": {}}), "none"),
+        (json.dumps({"format": 2, "sha256": {}}), "no network"),
     ],
 )
 def test_another_layout_is_refused(packed: Path, text: str, found: str) -> None:

@@ -103,13 +103,11 @@ def test_a_database_of_another_mlflow_is_named_and_left_alone(tmp_path: Path) ->
 def test_a_database_is_made_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow import MlflowClient
-
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "search_experiments", killed)
+        patch.setattr("mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", killed)
         with pytest.raises(KeyboardInterrupt):
             open_store(tmp_path)
     assert not (tmp_path / "mlflow" / "mlflow.db").exists()

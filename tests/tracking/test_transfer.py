@@ -8,6 +8,7 @@ import json
 import math
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def source(
         child.log_cases("validation", {"c": "3"}, "toy")
         child.log_artifact(tmp_path / "größe.csv", "tables/deep")
         child.register(files, model, card="# Card", tags={"dice": "0.9"})
-        child.register(files, model, card="# Card two")
+        # The same content once more would be the same version.
+        ensemble = replace(files, members=files.members * 2)
+        child.register(ensemble, model, card="# Card two")
     return store, parent.run_id, child.run_id
 
 

@@ -194,9 +194,9 @@ class Predictor:
             measured = measure(contrasts, image.as_tensor())
             probabilities = []
             for item in members:
-                with item.features.collecting() as means:
-                    probabilities.append(self._probabilities(item, image, axes, work))
-                as_seen = measured.with_features(mean_features(means))
+                predicted, features = self._probabilities(item, image, axes, work)
+                probabilities.append(predicted)
+                as_seen = measured.with_features(features)
                 views.append(_View(item, as_seen, image.shape[1:], np.asarray(image.affine)))
             summed = torch.stack(probabilities).sum(0)
             native.append(preprocessing.to_native(summed, image, axis))
@@ -211,8 +211,11 @@ class Predictor:
 
     def _probabilities(
         self, member: Member, image: MetaTensor, axes: tuple[int, ...], work: _Work
-    ) -> torch.Tensor:
-        """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images."""
+    ) -> tuple[torch.Tensor, list[float]]:
+        """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images.
+
+        Next to them, the features of the scan alone: a training is described without mirroring.
+        """
         config = member.config.model_copy(update={"inference": self.config.inference})
         volume = image.as_tensor()
 
@@ -226,10 +229,11 @@ class Predictor:
         places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
         slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
         on_slices = work.of_member(slices)
-        seen = predict(volume)
+        with member.features.collecting() as means:
+            seen = predict(volume)
         for place in places:
             seen = seen + predict(volume.flip(place)).flip(place)
-        return seen / (1 + len(places))
+        return seen / (1 + len(places)), mean_features(means)
 
 
 @dataclass(frozen=True)

@@ -167,8 +167,8 @@ def test_cosines_of_five_digits_are_made_orthonormal(
     [
         ({"Rows": 0}, "0 x 11"),
         ({"Rows": 65535, "Columns": 65535}, "65535 x 65535"),
-        ({"NumberOfFrames": 2**31 - 1}, "2147483647"),
-        ({"NumberOfFrames": -5}, "-5"),
+        ({"NumberOfFrames": 2**31 - 1}, "2147483647 frames"),
+        ({"NumberOfFrames": -5}, "-5 frames"),
         ({"NumberOfFrames": 8}, "0 descriptions"),
         ({"BitsAllocated": 64}, "64 bits, PixelRepresentation 1"),
         ({"PixelRepresentation": 7}, "16 bits, PixelRepresentation 7"),

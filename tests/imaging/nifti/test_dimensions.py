@@ -92,7 +92,7 @@ class TestSeveralVolumes:
         content = scans.image(values).to_bytes()
         path = tmp_path / "run.nii.gz"
         path.write_bytes(gzip.compress(content[:-100]))
-        with pytest.raises(ScanError, match=rf"found: +{len(content) - 100} \(truncated\)"):
+        with pytest.raises(ScanError, match=rf"found: +{len(content) - 100} bytes \(truncated\)"):
             read_nifti(path, volume=number)
 
     def test_only_one_is_held(

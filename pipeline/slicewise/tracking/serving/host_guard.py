@@ -59,7 +59,7 @@ class HostGuard:
                 400,
                 "header host",
                 expected="the name or address of this service, such as 127.0.0.1:5001",
-                found="another text" if stated else "none",
+                found="another text" if stated else "no such header",
                 remedy="correct the address that the program calls",
             )
         name = match["address"] or match["name"].lower()

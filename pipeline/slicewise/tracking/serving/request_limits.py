@@ -226,6 +226,6 @@ def _require_json(request: Request) -> None:
             415,
             "header content-type",
             expected="application/json",
-            found="another one" if kind else "none",
+            found="another one" if kind else "no such header",
             remedy="send JSON, with this content type",
         )

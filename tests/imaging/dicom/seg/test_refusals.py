@@ -73,7 +73,11 @@ def test_value_of_no_structure(series: DicomSeries, refusal: Refusal) -> None:
     labels[0, 0, 0], labels[1, 1, 1], labels[2, 2, 2] = 5, 7, -1
     error = refusal(series, labels)
     assert isinstance(error, LabelError)
-    assert (error.where, error.expected, error.found) == ("mask", "values 5 (liver)", "-1, 7")
+    assert (error.where, error.expected, error.found) == (
+        "mask",
+        "values 5 (liver)",
+        "values -1, 7",
+    )
 
 
 def test_fractions(series: DicomSeries, refusal: Refusal) -> None:
