@@ -145,7 +145,7 @@ def test_a_dicom_study_on_one_grid_is_a_case(
 ) -> None:
     study = test_data / "dicom" / "Study3"
     contrasts = ("--set", "data.contrasts=[T1post, FLAIR, T2]")
-    done = slicewise("check", study, *contrasts, "--work", tmp_path)
+    done = slicewise("check", study, "--unlabelled", *contrasts, "--work", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 case of 1 patient" in done.stderr
     assert "PROBLEM" not in done.stdout

@@ -208,8 +208,7 @@ def test_damaged_evidence_is_named(
     path.write_text(path.read_text()[:300])
     done = again(slicewise, mirrored, scans, folds, work)
     assert done.returncode == 1
-    assert str(path) in done.stderr
-    assert "checksum" in done.stderr
+    assert f"{path}:1\n" in done.stderr
     assert "Traceback" not in done.stderr
     # Stale choices are worse than none.
     assert not (folds / "inference.yaml").exists()

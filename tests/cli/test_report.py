@@ -14,8 +14,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from slicewise.evaluation.results import read_results, write_results
+from slicewise.evaluation import results
+from slicewise.evaluation.results import read_results
 from slicewise.imaging.masks import find_masks
+from slicewise.imaging.own_files import read_checksums, write_checksums
 from slicewise.imaging.scan import read_scan
 from slicewise.quantities import millilitres
 from slicewise.reporting.report import case_choice
@@ -44,6 +46,12 @@ def run(model: Path, tmp_path: Path) -> Path:
     """A copy of the run without its checkpoints, to be changed."""
     ignored = shutil.ignore_patterns("*.pt", "report", ".lock")
     return Path(shutil.copytree(model, tmp_path / "run", ignore=ignored))
+
+
+def write_results(folder: Path, *content: Any) -> None:
+    """Scores and facts of another run, as a training lists their checksums."""
+    results.write_results(folder, *content)
+    write_checksums(folder, read_checksums(folder))
 
 
 def text_of(folder: Path) -> str:
@@ -328,14 +336,14 @@ def test_beside_a_baseline(slicewise: Slicewise, run: Path, work: Path, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["nowhere"], 1, "none of these"),
+        (["nowhere"], 1, "no id or address of a run"),
         (["RUN/scores.csv"], 2, "found:    a file"),
         (["RUN", "--data", "nowhere"], 2, "no such file or folder"),
         (["RUN", "--out", "RUN"], 1, "only an older report is replaced"),
-        (["RUN", "--against", "nowhere"], 1, "none of these"),
+        (["RUN", "--against", "nowhere"], 1, "no id or address of a run"),
         (["RUN", "--baseline", "OTHER"], 2, "give any other run with --against"),
         (["RUN", "--baseline", "OTHER/scores.csv"], 2, "scores of unknown origin"),
-        (["RUN", "--baseline", "BEGUN"], 1, "found:    none"),
+        (["RUN", "--baseline", "BEGUN"], 1, "found:    no scores"),
         (["RUN", "--against", "OTHER"], 1, "cases and structures that both have scored"),
         (["RUN/masks", "--against", "RUN"], 2, "which holds only masks"),
         (["EMPTY"], 1, "the folder of a run"),
@@ -372,7 +380,7 @@ def test_a_damaged_run(slicewise: Slicewise, run: Path, work: Path) -> None:
     (run / "results.json").write_text(json.dumps({"facts": {}}))
     done = slicewise("report", run, "--work", work)
     assert done.returncode == 1
-    assert "an intact file of the run" in done.stderr
+    assert "facts.name" in done.stderr
 
 
 def test_a_report_is_attached_to_its_run(

@@ -57,7 +57,7 @@ def test_trials_are_runs_below_one_and_the_best_trains(
     arguments = ("sweep", tiny, sweep_file, "--set", f"data.root={scans}", "--out", out)
     done = slicewise(*arguments, "--work", work)
     assert done.returncode == 0, done.stderr
-    assert "3 trials of about" in done.stderr
+    assert "3 trials of " in done.stderr
     rows = trials_in(out)
     assert [row["state"] for row in rows] == ["complete"] * 3
     assert len({row["training.learning_rate"] for row in rows}) == 3

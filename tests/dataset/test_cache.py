@@ -98,14 +98,16 @@ def changed(**sections: dict[str, Any]) -> Config:
 CONFIG = changed()
 
 
-def test_key_does_not_depend_on_names(case: Case, tmp_path: Path) -> None:
+def test_key_depends_on_names_of_structures_alone(case: Case, tmp_path: Path) -> None:
     assert isinstance(case.images[0], Path)
     assert isinstance(case.label, Path)
     image = case.images[0].rename(tmp_path / "other.nii.gz")
     before = case_key(Case("a", "p", (image,), case.label), CONFIG)
     label = case.label.rename(tmp_path / "label.nii.gz")
+    assert case_key(Case("b", "q", (image,), label), CONFIG) == before
+    # What was found out about a case names its structures.
     renamed = changed(data={"labels": {"left": 2, "right": 5}})
-    assert case_key(Case("b", "q", (image,), label), renamed) == before
+    assert case_key(Case("b", "q", (image,), label), renamed) != before
 
 
 def test_key_depends_on_bytes_of_image_and_label(case: Case) -> None:

@@ -102,9 +102,12 @@ def test_structures_that_occupy_few_slices(labels: NDArray[np.uint8]) -> None:
 @pytest.mark.slow
 @pytest.mark.fault(136, "W")
 def test_real_label_maps(test_data: Path) -> None:
-    paths = sorted((test_data / "open_ms").rglob("GOLD_STANDARD.nii.gz"))
+    paths = []
     for folder in ("Task04_Hippocampus", "spine_myo", "left_atrium", "brain_t1"):
         paths += sorted((test_data / folder / "labelsTr").glob("*.nii.gz"))[::3]
+    # Lesions are small: whether they are interrupted cannot be told.
+    lesions = sorted((test_data / "open_ms").rglob("GOLD_STANDARD.nii.gz"))
+    assert not [path for path in lesions if sparse_labels(read_scan(path)) is not None]
     labels = [read_scan(path) for path in paths]
     assert not [label.name for label in labels if sparse_labels(label) is not None]
     for label in labels[:10]:

@@ -81,8 +81,9 @@ def test_one_bad_scan_in_a_thousand(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (root / folder).mkdir(parents=True)
     for number in range(1000):
         name = f"case_{number:04d}.nii"
-        # Every scan has another last voxel; one of them lacks a part of it.
-        content = image[:-2] + number.to_bytes(2, "little")
+        # One of them lacks a part of its last voxel.
+        own = np.random.default_rng(number).integers(0, 1000, 60, dtype=np.int16)
+        content = image[:-120] + own.tobytes()
         (root / "images" / name).write_bytes(content[: -1 if number == 500 else None])
         (root / "labels" / name).write_bytes(label)
     result = check(CheckOptions(root, work=tmp_path / "work", workers=1))

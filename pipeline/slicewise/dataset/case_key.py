@@ -20,8 +20,8 @@ def case_key(case: Case, config: Config) -> str:
         "format": FORMAT_VERSION,
         "reading": config.reading.model_dump(mode="json"),
         "preprocessing": config.preprocessing.model_dump(mode="json"),
-        "labels": list(config.data.labels.values()),
-        # What was found out about a case names its contrasts.
+        # What was found out about a case names its structures and contrasts.
+        "labels": list(config.data.labels.items()),
         "contrasts": list(config.data.contrasts),
         "sources": [
             None if source is None else _digest(source) for source in (*case.images, case.label)
