@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -33,6 +33,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _SCHEDULED_PER_WORKER = 2
+_QUIET_SECONDS = 5.0
+"""Without a result, before it is asked whether tasks were lost."""
+_ANSWER_SECONDS = 120.0
+"""For processes to start, which import much, and to answer."""
 
 
 class _PoolBrokenError(Exception):
@@ -159,12 +163,43 @@ def _in_pool(
                     waiting[_scheduled(pool, function, item)] = number
                 if not waiting:
                     return
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                done = wait(waiting, _QUIET_SECONDS, return_when=FIRST_COMPLETED).done
+                if not done:
+                    _require_none_lost(pool, waiting)
+                for future in done:
                     yield waiting.pop(future), _result(future)
         except BaseException:
             # A caller that stops early does not wait for the rest.
             pool.stop()  # type: ignore[no-untyped-call]
             raise
+
+
+def _require_none_lost(pool: ProcessPool, waiting: Collection[Future[Any]]) -> None:
+    """Notice tasks that a process took along when it died before it had said so.
+
+    Tasks are received in order: one that is received after them proves that they are gone.
+    """
+    if _is_working(pool):
+        return
+    probe = _scheduled(pool, _nothing, None)
+    # A process that died while it received a task has locked the others out: none answers.
+    wait([probe, *waiting], _ANSWER_SECONDS, return_when=FIRST_COMPLETED)
+    if not _is_working(pool) and not any(future.done() for future in waiting):
+        raise _PoolBrokenError
+
+
+def _is_working(pool: ProcessPool) -> bool:
+    """Whether a process that lives has begun a task.
+
+    Pebble takes a task for running for ever if it notices the death of its process first.
+    """
+    manager = pool._pool_manager
+    living = set(manager.worker_manager.workers)
+    return any(task.worker_id in living for task in list(manager.task_manager.tasks.values()))
+
+
+def _nothing(_: None) -> None:
+    """Tells that a process receives tasks."""
 
 
 def _scheduled(
