@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import random
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -96,10 +99,58 @@ def test_what_does_not_fit_into_memory_is_tried_again_by_itself(
     assert marks.read_text() == ("xx" if workers else "x")
 
 
+class Deadly:
+    """Kills the first process that receives it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        mark = repr(str(self.mark))
+        kill = f"(open({mark}, 'w').close(), {DIE})"
+        return (eval, (f"'1 + 2' if __import__('os').path.exists({mark}) else {kill}",))
+
+
+@pytest.mark.fault(110, "Q")
+def test_a_process_that_dies_while_it_receives_its_item_stops_no_other(tmp_path: Path) -> None:
+    deadly = Deadly(tmp_path / "mark")
+    results = dict(run_on_scans(eval, [deadly, *"123456"], 2))
+    assert results == {deadly: 3, **{digit: int(digit) for digit in "123456"}}
+
+
+@pytest.mark.fault(110, "Q")
+def test_kills_at_any_moment_lose_nothing() -> None:
+    stopped, kills = threading.Event(), []
+
+    def kill() -> None:
+        rng = random.Random(0)
+        while not stopped.wait(rng.uniform(0.01, 0.1)):
+            with contextlib.suppress(psutil.Error, IndexError):
+                server = psutil.Process(forkserver._forkserver._forkserver_pid)
+                rng.choice(server.children()).kill()
+                kills.append(1)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        items = [
+            f"{number} + 0 * len(str(__import__('time').sleep(0.01)))" for number in range(600)
+        ]
+        results = list(run_on_scans(eval, items, 3))
+    finally:
+        stopped.set()
+        killer.join()
+    assert sorted(item for item, _ in results) == sorted(items)
+    assert len(kills) > 5
+    # A scan whose processes were killed twice is given up.
+    for item, result in results:
+        assert isinstance(result, ScanError) or result == int(item.split()[0])
+
+
 @pytest.fixture
 def fragile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """File with the number of processes that a kill still ends while they import `fragile`."""
-    monkeypatch.setattr("slicewise.dataset.worker_pool.START_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("slicewise.imaging.child_processes.pool.START_PAUSES_SECONDS", (0.0, 0.0))
     monkeypatch.syspath_prepend(tmp_path)
     left = tmp_path / "left"
     left.write_text("0")
@@ -127,7 +178,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again(
 @pytest.mark.fault(110, "E")
 @pytest.mark.parametrize("failures", [1, 100])
 def test_a_system_that_is_out_of_processes(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    monkeypatch.setattr("slicewise.dataset.worker_pool.START_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("slicewise.imaging.child_processes.pool.START_PAUSES_SECONDS", (0.0, 0.0))
     start, left = ForkServerProcess._Popen, [None] * failures
 
     def short(process: BaseProcess) -> Any:

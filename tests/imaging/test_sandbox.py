@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pebble import ProcessPool
 
 from slicewise.errors import GeometryError
 from slicewise.imaging.sandbox import GIBIBYTE, ChildDiedError, Sandbox, shared_sandbox
@@ -99,8 +98,6 @@ def test_works_inside_workers_of_other_pools(start_method: str) -> None:
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         inner = pool.submit(nested_process_id).result(timeout=60)
         assert inner not in (os.getpid(), pool.submit(process_id).result(timeout=60))
-    with ProcessPool(1, context=context) as pebbles:
-        assert pebbles.schedule(nested_process_id).result(timeout=60) != os.getpid()
 
 
 def test_leaves_no_child_behind_when_its_process_ends(tmp_path: Path) -> None:

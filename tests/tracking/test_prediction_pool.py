@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from slicewise.errors import ScanError, WorkerError
-from slicewise.tracking.serving import prediction_pool
-from slicewise.tracking.serving.prediction_pool import ChildEndedError, PredictionPool
+from slicewise.imaging.child_processes import pool as pool_of_children
+from slicewise.imaging.child_processes.child import ChildEndedError
+from slicewise.tracking.serving.prediction_pool import PredictionPool
 
 MISSING = (
     "__import__('slicewise.imaging.nifti.reading', fromlist=['x'])"
@@ -27,7 +28,7 @@ MISSING = (
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[PredictionPool]:
     """One child."""
-    monkeypatch.setattr(prediction_pool, "START_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(pool_of_children, "START_PAUSES_SECONDS", (0.0, 0.0))
     pool = PredictionPool(1, gc.disable)
     yield pool
     pool.close()
@@ -81,7 +82,7 @@ def test_a_child_that_died_between_two_calls_is_replaced(pool: PredictionPool) -
 
 @pytest.mark.fault(110, "E")
 def test_children_that_never_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction_pool, "START_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(pool_of_children, "START_PAUSES_SECONDS", (0.0, 0.0))
     pool = PredictionPool(1, importlib.import_module, ["no_such_module"])
     with pytest.raises(WorkerError, match="3 tries"):
         pool.start()

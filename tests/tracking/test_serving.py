@@ -20,6 +20,7 @@ import pytest
 
 from slicewise.config import Config
 from slicewise.errors import CheckpointError, ScanError, UsageError, WorkerError
+from slicewise.imaging.child_processes.child import ChildEndedError
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.registry import synthetic_example
 from slicewise.tracking.request_scans import (
@@ -31,7 +32,6 @@ from slicewise.tracking.request_scans import (
 )
 from slicewise.tracking.serving import scoring, uploads
 from slicewise.tracking.serving.host_guard import HostGuard
-from slicewise.tracking.serving.prediction_pool import ChildEndedError
 from slicewise.tracking.serving.request_limits import Limits, Scoring
 from slicewise.tracking.serving.service import build_application, save_model
 

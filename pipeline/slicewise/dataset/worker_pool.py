@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from multiprocessing.util import Finalize
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 import psutil
-from pebble import ProcessExpired, ProcessPool
 
 from slicewise.errors import ScanError, UsageError
-from slicewise.imaging.child_processes import (
-    START_PAUSES_SECONDS,
-    ForkedChildren,
-    how_it_ended,
-    not_started,
-)
+from slicewise.imaging.child_processes.child import Child, ChildEndedError
+from slicewise.imaging.child_processes.pool import ChildPool
+from slicewise.imaging.child_processes.starting import ForkedChildren
 from slicewise.imaging.memory import MemoryShortageError, be_ended_first, within_memory
 from slicewise.progress import Progress, tracked
 
@@ -31,16 +23,6 @@ _WORKER_BYTES = 100_000_000
 """Memory of a worker that does nothing yet, libraries that are shared with others left out."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_SCHEDULED_PER_WORKER = 2
-_QUIET_SECONDS = 5.0
-"""Without a result, before it is asked whether tasks were lost."""
-_ANSWER_SECONDS = 120.0
-"""For processes to start, which import much, and to answer."""
-
-
-class _PoolBrokenError(Exception):
-    """The processes of a pool ended while they started, or could not be started."""
 
 
 def default_workers() -> int:
@@ -96,12 +78,12 @@ def run_on_scans(
         return
     alone: list[Item] = []
     for item, result in _in_processes(function, items, workers):
-        if isinstance(result, ProcessExpired | MemoryShortageError):
+        if isinstance(result, ChildEndedError | MemoryShortageError):
             alone.append(item)
         else:
             yield item, result
     for item, result in _in_processes(function, alone, 1):
-        yield item, _died(item, result) if isinstance(result, ProcessExpired) else result
+        yield item, _died(item, result) if isinstance(result, ChildEndedError) else result
 
 
 def run_on_all_scans(
@@ -124,100 +106,39 @@ def run_on_all_scans(
 
 
 def _in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[tuple[Item, Result | ScanError | ProcessExpired]]:
-    """Results of all items; pools whose processes die at their start are replaced."""
-    left = dict(enumerate(items))
-    pauses = iter(START_PAUSES_SECONDS)
-    while left:
-        try:
-            for number, result in _in_pool(function, left, min(workers, len(left))):
-                pauses = iter(START_PAUSES_SECONDS)
-                yield left.pop(number), result
-        except _PoolBrokenError as error:
-            pause = next(pauses, None)
-            if pause is None:
-                raise not_started(error) from error
-            time.sleep(pause)
-
-
-def _in_pool(
-    function: Callable[[Item], Result], items: Mapping[int, Item], workers: int
-) -> Iterator[tuple[int, Result | ScanError | ProcessExpired]]:
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[tuple[Item, Result | ScanError | ChildEndedError]]:
+    """Results of all items, as they complete; processes that die are replaced."""
     # Workers are forked from a clean server process: they inherit no threads or locks, and modules
     # are imported only once.
     context = ForkedChildren()
-    context.set_forkserver_preload([function.__module__])
-    with ProcessPool(
-        max_workers=workers,
-        initializer=_prepare_worker,
-        initargs=(function.__module__,),
-        context=context,
-    ) as pool:
-        try:
-            queue = iter(tuple(items.items()))
-            waiting: dict[Future[Result | ScanError], int] = {}
-            while True:
-                # Pebble forgets tasks that it has not sent when its processes cannot be started.
-                for number, item in islice(queue, _SCHEDULED_PER_WORKER * workers - len(waiting)):
-                    waiting[_scheduled(pool, function, item)] = number
-                if not waiting:
-                    return
-                done = wait(waiting, _QUIET_SECONDS, return_when=FIRST_COMPLETED).done
-                if not done:
-                    _require_none_lost(pool, waiting)
-                for future in done:
-                    yield waiting.pop(future), _result(future)
-        except BaseException:
-            # A caller that stops early does not wait for the rest.
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
+    context.set_forkserver_preload([__name__, function.__module__])
+    waiting = iter(items)
+    at_work: dict[object, tuple[Child, Item]] = {}
+    done: list[tuple[Item, Result | ScanError | ChildEndedError]] = []
+    # A caller that stops early does not wait for the rest.
+    with ChildPool(context, _prepare_worker, function.__module__) as pool:
+        while True:
+            for item in islice(waiting, workers - len(at_work)):
+                worker = pool.take()
+                worker.send(_or_error, function, item)
+                at_work[worker.connection] = worker, item
+            # While the caller is busy with these, the workers are busy, too.
+            yield from done
+            if not at_work:
+                return
+            ready = wait([worker.connection for worker, _ in at_work.values()])
+            answered = [at_work.pop(connection) for connection in ready]
+            done = [(item, _result(worker)) for worker, item in answered]
+            for worker, _ in answered:
+                pool.give_back(worker)
 
 
-def _require_none_lost(pool: ProcessPool, waiting: Collection[Future[Any]]) -> None:
-    """Notice tasks that a process took along when it died before it had said so.
-
-    Tasks are received in order: one that is received after them proves that they are gone.
-    """
-    if _is_working(pool):
-        return
-    probe = _scheduled(pool, _nothing, None)
-    # A process that died while it received a task has locked the others out: none answers.
-    wait([probe, *waiting], _ANSWER_SECONDS, return_when=FIRST_COMPLETED)
-    if not _is_working(pool) and not any(future.done() for future in waiting):
-        raise _PoolBrokenError
-
-
-def _is_working(pool: ProcessPool) -> bool:
-    """Whether a process that lives has begun a task.
-
-    Pebble takes a task for running for ever if it notices the death of its process first.
-    """
-    manager = pool._pool_manager
-    living = set(manager.worker_manager.workers)
-    return any(task.worker_id in living for task in list(manager.task_manager.tasks.values()))
-
-
-def _nothing(_: None) -> None:
-    """Tells that a process receives tasks."""
-
-
-def _scheduled(
-    pool: ProcessPool, function: Callable[[Item], Result], item: Item
-) -> Future[Result | ScanError]:
+def _result(worker: Child) -> Any:
     try:
-        return pool.schedule(_or_error, args=(function, item))
-    except (BrokenProcessPool, RuntimeError, OSError) as error:
-        raise _PoolBrokenError from error
-
-
-def _result(future: Future[Any]) -> Any:
-    try:
-        return future.result()
-    except ProcessExpired as death:
+        return worker.receive()
+    except ChildEndedError as death:
         return death
-    except BrokenProcessPool as error:
-        raise _PoolBrokenError from error
 
 
 def _or_error(function: Callable[[Item], Result], item: Item) -> Result | ScanError:
@@ -236,19 +157,16 @@ def _prepare_worker(module: str) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
-    # A worker that exits may have to stop a child process. SIGTERM of the pool must not interrupt
-    # that; a worker that hangs is killed later.
-    Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=1000)
 
 
 def _name(item: object) -> str:
     return str(getattr(item, "name", item))
 
 
-def _died(item: object, death: ProcessExpired) -> ScanError:
+def _died(item: object, death: ChildEndedError) -> ScanError:
     return ScanError(
         _name(item),
         expected="a worker process that finishes",
-        found=f"two that {how_it_ended(death.exitcode)}",
+        found=f"two that {death}",
         remedy="check the file and that the scan fits into memory, or leave the scan out",
     )

@@ -9,41 +9,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing.util import Finalize
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
-
-from pebble import ProcessExpired, ProcessPool
+from typing import Self, TypeVar
 
 from slicewise.errors import ScanError, Where
-from slicewise.imaging.child_processes import (
-    START_PAUSES_SECONDS,
-    SpawnedChildren,
-    how_it_ended,
-    not_started,
-)
+from slicewise.imaging.child_processes.child import ChildEndedError, ChildGivenUpError
+from slicewise.imaging.child_processes.pool import ChildPool
+from slicewise.imaging.child_processes.starting import SpawnedChildren
 from slicewise.imaging.memory import GIBIBYTE, be_ended_first, is_out_of_memory
 
 DEFAULT_MEMORY_BYTES = GIBIBYTE
 DEFAULT_TIMEOUT_SECONDS = 60.0
 WARM_IMPORTS = ("numpy", "pydicom.pixels")
 """Imported before the memory limit is set, so that they do not count."""
-GRACE_SECONDS = 60.0
-"""A child that does not respond is abandoned this long after its time limit."""
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
-
-
-class _NotStartedError(Exception):
-    """The children ended before they took the call."""
 
 
 class ChildDiedError(ScanError):
@@ -65,9 +49,7 @@ class Sandbox:
     def __init__(self, memory_bytes: int = DEFAULT_MEMORY_BYTES, children: int = 1) -> None:
         self._memory_bytes = memory_bytes
         self.children = children
-        self._pool: ProcessPool | None = None
-        self._lock = threading.Lock()
-        self._process_id = os.getpid()
+        self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -100,75 +82,35 @@ class Sandbox:
             WorkerError: no child can be started.
             SlicewiseError: raised by the function itself.
         """
-        for pause in (*START_PAUSES_SECONDS, None):
+        if self._process_id != os.getpid():
+            # The children are those of the process that was forked.
+            self._begin()
+        with self._free, self._pool.lend() as child:
+            end = time.monotonic() + timeout_seconds
+            child.send(function, *arguments)
             try:
-                return self._call_once(function, arguments, where, timeout_seconds)
-            except _NotStartedError as error:
-                # The first thread to notice has closed the pool for all threads.
-                self.close()
-                if pause is None:
-                    raise not_started(error) from error
-                time.sleep(pause)
-        raise AssertionError("the last try returns or raises")
-
-    def _call_once(
-        self,
-        function: Callable[..., Result],
-        arguments: tuple[object, ...],
-        where: Where,
-        timeout_seconds: float,
-    ) -> Result:
-        try:
-            pool = self._running_pool()
-            future = pool.schedule(function, args=arguments, timeout=timeout_seconds)
-        except (BrokenProcessPool, RuntimeError, OSError) as error:
-            raise _NotStartedError from error
-        try:
-            return future.result(timeout_seconds + GRACE_SECONDS)
-        except (BrokenProcessPool, CancelledError) as error:
-            # A child died between two calls, or before it had taken one.
-            raise _NotStartedError from error
-        except ProcessExpired as error:
-            found = f"a child process that {how_it_ended(error.exitcode)}"
-            raise _child_died(where, found) from error
-        except FutureTimeoutError as error:
-            if not future.done():
-                self.close()
-            raise _child_died(where, f"no result after {timeout_seconds:g} s") from error
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            found = f"more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory in use"
-            raise _child_died(where, found) from error
+                result: Result = child.receive(lambda: time.monotonic() > end)
+            except ChildGivenUpError as error:
+                raise _child_died(where, f"no result after {timeout_seconds:g} s") from error
+            except ChildEndedError as error:
+                raise _child_died(where, f"a child process that {error}") from error
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                found = f"more than {self._memory_bytes / GIBIBYTE:.3g} GiB of memory in use"
+                raise _child_died(where, found) from error
+            return result
 
     def close(self) -> None:
         """Stop the children; a later call starts new ones."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None and self._process_id == os.getpid():
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+        if self._process_id == os.getpid():
+            self._pool.close()
 
-    def _running_pool(self) -> ProcessPool:
-        self._reset_after_fork()
-        with self._lock:
-            if self._pool is None:
-                self._pool = ProcessPool(
-                    max_workers=self.children,
-                    initializer=_prepare_child,
-                    initargs=(self._memory_bytes,),
-                    # A fork would copy the locks of threads and all memory of this process.
-                    context=SpawnedChildren(),
-                )
-                # Unlike atexit, this also runs when a worker of another pool ends.
-                Finalize(self, self.close, exitpriority=100)
-            return self._pool
-
-    def _reset_after_fork(self) -> None:
-        if self._process_id != os.getpid():
-            self._process_id = os.getpid()
-            self._lock = threading.Lock()
-            self._pool = None
+    def _begin(self) -> None:
+        self._process_id = os.getpid()
+        self._free = threading.Semaphore(self.children)
+        # A fork would copy the locks of threads and all memory of this process.
+        self._pool = ChildPool(SpawnedChildren(), _prepare_child, self._memory_bytes)
 
 
 @cache

@@ -35,7 +35,7 @@ CONTENT_TAG = "slicewise.content"
 
 # Packages that the served model imports; slicewise itself travels in the model's code folder.
 _REQUIREMENTS = (
-    *("mlflow", "torch", "monai", "nibabel", "numpy", "pandas", "pebble", "pydantic", "pydicom"),
+    *("mlflow", "torch", "monai", "nibabel", "numpy", "pandas", "pydantic", "pydicom"),
     *("psutil", "filelock", "pyyaml", "scikit-learn", "scipy", "SimpleITK"),
 )
 

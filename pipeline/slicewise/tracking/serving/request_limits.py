@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from slicewise.errors import ScanError, UsageError, WorkerError
+from slicewise.imaging.child_processes.child import ChildEndedError
 from slicewise.tracking.request_scans import DEFAULT_MEGAVOXELS
 from slicewise.tracking.serving.host_guard import LOOPBACK
-from slicewise.tracking.serving.prediction_pool import ChildEndedError
 from slicewise.tracking.serving.refusals import RefusedError, busy, internal_error, refusal
 from slicewise.tracking.serving.uploads import Uploads
 

@@ -34,7 +34,7 @@ def prepare(model: Path, limits: ScanLimits, memory_bytes: int | None) -> None:
         limits: of the scans of a request.
         memory_bytes: that a request may take; None takes what is free.
     """
-    # Pebble's handler would wait for the end of the computation.
+    # Not after the end of a computation.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     be_ended_first()
     give_memory_back()

@@ -7,7 +7,6 @@ importable by name, so they need no main module.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,11 +20,6 @@ from multiprocessing.context import (
 )
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-
-from slicewise.errors import WorkerError, file_problem
-
-START_PAUSES_SECONDS = (0.2, 2.0)
-"""Before each further try to start them: the system may be short of processes for a moment."""
 
 _hiding = threading.Lock()
 
@@ -54,34 +48,6 @@ class ForkedChildren(ForkServerContext):
     """Children are forked from a clean server process, which imports heavy modules once."""
 
     Process = _Forked
-
-
-def not_started(error: BaseException) -> WorkerError:
-    """The error for child processes that end while they start.
-
-    Args:
-        error: of the last try.
-    """
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    problem = f" ({file_problem(cause)})" if isinstance(cause, OSError) else ""
-    return WorkerError(
-        "child processes",
-        expected="child processes that start",
-        found=f"{len(START_PAUSES_SECONDS) + 1} tries, each of which ended at once{problem}",
-        remedy="free memory, allow more processes (ulimit -u), or use fewer `workers`",
-    )
-
-
-def how_it_ended(exit_code: int) -> str:
-    """Verb phrase for the exit code of a process: its status, or the signal that ended it."""
-    if exit_code >= 0:
-        return f"ended with status {exit_code}"
-    if -exit_code == signal.SIGKILL:
-        return "the system ended (SIGKILL), perhaps because memory ran out"
-    names = {item.value: item.name for item in signal.Signals}
-    return f"died of {names.get(-exit_code, f'signal {-exit_code}')}"
 
 
 @contextmanager

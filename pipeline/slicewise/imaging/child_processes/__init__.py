@@ -1,0 +1,1 @@
+"""Processes that work for this one: they can be limited, ended and replaced."""

@@ -1,0 +1,181 @@
+"""A child process that calls functions, one at a time.
+
+Each has a pipe of its own: processes that share one share its lock, and one that is killed while it
+holds the lock blocks the others for ever.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any, NoReturn
+
+_GRACE_SECONDS = 2.0
+"""For a child that is asked to end; then it is killed."""
+_POLL_SECONDS = 0.1
+
+_processes = threading.Lock()
+"""multiprocessing asks for the exit codes of all children when it starts another, and of two
+threads that ask at once only one gets it."""
+
+
+class ChildEndedError(Exception):
+    """A child process ended before it returned a result; the message is a verb phrase."""
+
+
+class ChildGivenUpError(ChildEndedError):
+    """A child process was killed because its result was no longer waited for."""
+
+
+class Child:
+    """A running child process.
+
+    Its first answer, which is None, tells that it is ready.
+
+    Args:
+        context: starts the process.
+        prepare: module-level function that the child calls first.
+        arguments: of ``prepare``.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+
+    def __init__(
+        self,
+        context: ForkServerContext | SpawnContext,
+        prepare: Callable[..., None],
+        *arguments: object,
+    ) -> None:
+        self.connection, theirs = context.Pipe()
+        # Not a daemon, which could not have children of its own.
+        self._process = context.Process(target=_serve, args=(theirs, prepare, arguments))
+        self.is_idle = False
+        try:
+            with _processes:
+                self._process.start()
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        with _processes:
+            return self._process.is_alive()
+
+    def send(self, function: Callable[..., Any], *arguments: object) -> None:
+        """Let the child, which is idle, call a module-level function."""
+        self.is_idle = False
+        # ``receive`` tells that the child has ended.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send((function, arguments))
+
+    def receive(self, give_up: Callable[[], bool] | None = None) -> Any:
+        """Wait for the result of the function.
+
+        Args:
+            give_up: asked several times a second; when it says so, the child is killed.
+
+        Raises:
+            ChildEndedError: there will be no result.
+            Exception: raised by the function.
+        """
+        try:
+            while give_up is not None and not self.connection.poll(_POLL_SECONDS):
+                if give_up():
+                    self.kill()
+                    raise ChildGivenUpError("was ended")
+            result, error, where = self.connection.recv()
+        except (EOFError, OSError) as ended:
+            raise ChildEndedError(_how_it_ended(self._exit_code(_GRACE_SECONDS))) from ended
+        self.is_idle = True
+        if error is not None:
+            raise error from _ChildTraceback(where)
+        return result
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._exit_code(_GRACE_SECONDS)
+
+    def _exit_code(self, seconds: float) -> int | None:
+        """Of the process; None if it does not end within that time."""
+        end = time.monotonic() + seconds
+        wait([self._process.sentinel], seconds)
+        while True:
+            with _processes:
+                code = self._process.exitcode
+            # The pipes of a process are closed a moment before it has ended.
+            if code is not None or time.monotonic() > end:
+                return code
+            time.sleep(0.001)
+
+
+def stop_children(children: Iterable[Child]) -> None:
+    """Let all end at the same time, which may take them a moment; then they are killed."""
+    children = tuple(children)
+    for child in children:
+        child._process.terminate()
+    end = time.monotonic() + _GRACE_SECONDS
+    for child in children:
+        if child._exit_code(max(0.0, end - time.monotonic())) is None:
+            child.kill()
+
+
+class _ChildTraceback(Exception):
+    """Where a child process raised an error, as text."""
+
+
+def _serve(
+    connection: Connection, prepare: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
+    # Ctrl-C reaches all processes of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    _answer(connection, prepare, *arguments)
+    # Without a parent there is nothing more to do.
+    with suppress(EOFError, OSError):
+        while True:
+            # What cannot be unpickled is an error of this call.
+            _answer(connection, _call, connection.recv_bytes())
+
+
+def _call(request: bytes) -> Any:
+    function, arguments = pickle.loads(request)
+    return function(*arguments)
+
+
+def _answer(connection: Connection, function: Callable[..., Any], *arguments: object) -> None:
+    try:
+        answer = pickle.dumps((function(*arguments), None, ""))
+    except Exception as error:
+        answer = pickle.dumps((None, error, traceback.format_exc()))
+    connection.send_bytes(answer)
+
+
+def _end(*_: object) -> NoReturn:
+    # This process now ends its own children, and is not to be interrupted.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    """Verb phrase for the exit code of a process: its status, or the signal that ended it."""
+    if exit_code is None:
+        return "no longer answers"
+    if exit_code >= 0:
+        return f"ended with status {exit_code}"
+    if -exit_code == signal.SIGKILL:
+        return "the system ended (SIGKILL), perhaps because memory ran out"
+    names = {item.value: item.name for item in signal.Signals}
+    return f"died of {names.get(-exit_code, f'signal {-exit_code}')}"
