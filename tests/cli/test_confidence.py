@@ -27,7 +27,7 @@ Slicewise = Callable[..., Any]
 
 def sure(volume_ml: float, estimated: float, expected: float = math.nan) -> StructureConfidence:
     error = math.nan if math.isnan(expected) else 0.02
-    return StructureConfidence("core", volume_ml, estimated, expected, error, 0.1)
+    return StructureConfidence("core", volume_ml, math.nan, estimated, expected, error, 0.1)
 
 
 CONFIDENCES = {

@@ -203,3 +203,22 @@ def test_the_mask_of_a_picture_is_a_label_of_it(discs: Path) -> None:
     label: Volume = read_label(discs / "masks" / "disc00.png", scan)
     inside = label.voxels == 255
     assert scan.voxels[inside].min() > scan.voxels[~inside].max()
+
+
+@pytest.mark.fault(140, "W")
+def test_sizes_of_masks_without_spacing_are_pixels(
+    slicewise: Slicewise, trained: Path, discs: Path, work: Path, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    done = slicewise("predict", trained, discs / "images", "--out", masks, "--work", work)
+    assert done.returncode in (0, 8), done.stderr
+    assert not re.search(r"\d (mm|ml)\b", done.stdout)
+    for row in csv.DictReader((masks / "confidence.csv").read_text().splitlines()):
+        mask = stored(masks / f"{row['scan']}.png")
+        assert (row["volume_ml"], float(row["volume_px"])) == ("", np.count_nonzero(mask))
+    reported = slicewise("report", masks, "--out", tmp_path / "report", "--work", work)
+    assert reported.returncode == 0, reported.stderr
+    page = (tmp_path / "report" / "report.html").read_text()
+    text = re.sub("<(style|script).*?</", "", page, flags=re.DOTALL)
+    assert not re.search(r"\d (mm|ml)\b", text)
+    assert "predicted px" in text

@@ -13,7 +13,7 @@ import pytest
 from slicewise.config import parse_config
 from slicewise.evaluation.comparison import compare
 from slicewise.evaluation.results import Results, RunFacts
-from slicewise.evaluation.scores import Score
+from slicewise.evaluation.scores import Score, are_in_pixels
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.volume import Volume
@@ -99,6 +99,7 @@ def a_report(a_score: MakeScore) -> MakeReport:
             "network": None,
             "notes": (),
             "provenance": {"what": "U-Net, fold 2", "seed": "seed 0"},
+            "in_pixels": are_in_pixels(scores),
         }
         return Report(**(usual | parts))
 

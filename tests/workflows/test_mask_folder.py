@@ -52,7 +52,9 @@ class Threshold:
             raise Killed
         scan = contrasts[0]
         mask = scan.with_voxels((scan.voxels > self.least).astype(np.uint8))
-        sure = StructureConfidence("core", 1.0, self.least, float("nan"), float("nan"), 0.1)
+        sure = StructureConfidence(
+            "core", 1.0, float("nan"), self.least, float("nan"), float("nan"), 0.1
+        )
         return Prediction.of(mask, (), (sure,))
 
 

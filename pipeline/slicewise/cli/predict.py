@@ -179,13 +179,13 @@ def show_least_confident(
         unlike: names of scans that are unlike those of the training.
     """
     from slicewise.cli.console import show_table
-    from slicewise.quantities import figure, millilitres
+    from slicewise.quantities import figure
 
     rows = [
         (
             scan,
             item.structure,
-            millilitres(item.volume_ml) if item.volume_ml else "none",
+            "none" if item.is_empty else item.size,
             figure(item.estimated_dice, 3),
             _with_error(item),
             figure(item.uncertainty, 3),
@@ -194,7 +194,7 @@ def show_least_confident(
         for scan, item in ranked
     ]
     columns = (
-        *("scan", "structure", "ml", "estimated Dice", "predicted Dice", "uncertainty"),
+        *("scan", "structure", "size", "estimated Dice", "predicted Dice", "uncertainty"),
         *(("training",) if unlike else ()),
     )
     if rows:

@@ -13,7 +13,7 @@ from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.segmentation.unlikeness import Unlikeness
 
 _FIGURES = (
-    *("volume_ml", "estimated_dice"),
+    *("volume_ml", "volume_px", "estimated_dice"),
     *("predicted_dice", "predicted_dice_error", "uncertainty"),
 )
 _COLUMNS = ("scan", "structure", *_FIGURES, "unlikeness", "unlike")
@@ -88,7 +88,7 @@ def least_confident_first(
         rows,
         key=lambda row: (
             not unlikeness[row[0]].reasons,
-            row[1].volume_ml > 0,
+            not row[1].is_empty,
             row[1].likely_dice,
         ),
     )

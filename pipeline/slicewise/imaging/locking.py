@@ -58,6 +58,17 @@ def sole_user(folder: Path, name: str = LOCK) -> Iterator[None]:
         lock.release()
 
 
+def require_unheld(folder: Path) -> None:
+    """Refuse a folder that a process holds, before the work on what goes there.
+
+    Raises:
+        OutputError: see ``sole_user``.
+    """
+    if (folder / LOCK).exists():
+        with sole_user(folder):
+            pass
+
+
 def _sign(path: Path) -> None:
     is_command = Path(sys.argv[0]).name in ("slicewise", "__main__.py")
     content = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from slicewise.config import Config, DicePrediction
 from slicewise.imaging.volume import Volume
+from slicewise.quantities import size
 
 LEAST_PROBABILITY = 0.05
 """Voxels of lower probability do not count: there are millions of them, and together they would
@@ -24,7 +25,8 @@ class StructureConfidence:
 
     Attributes:
         structure: its name.
-        volume_ml: of its mask.
+        volume_ml: of its mask; NaN where the spacing is unknown.
+        volume_px: of its mask, where the spacing is unknown; otherwise NaN.
         estimated_dice: model-estimated, see ``estimated_dice``; 0 without a voxel.
         predicted_dice: by the regression of held-out cases on their estimated Dice; NaN without
             such a regression, or without a voxel.
@@ -34,10 +36,22 @@ class StructureConfidence:
 
     structure: str
     volume_ml: float
+    volume_px: float
     estimated_dice: float
     predicted_dice: float
     predicted_dice_error: float
     uncertainty: float
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no voxel was found."""
+        return 0 in (self.volume_ml, self.volume_px)
+
+    @property
+    def size(self) -> str:
+        """Of its mask, with the unit."""
+        in_pixels = math.isnan(self.volume_ml)
+        return size(self.volume_px if in_pixels else self.volume_ml, in_pixels=in_pixels)
 
     @property
     def likely_dice(self) -> float:
@@ -130,18 +144,19 @@ def structure_confidences(
     found = []
     for place, (name, value) in enumerate(config.data.labels.items(), start=1):
         own = mask.voxels == value
-        size = np.count_nonzero(own)
+        count = int(np.count_nonzero(own))
         estimated = estimated_dice(probabilities[place].voxels, own)
-        regression = config.inference.dice_prediction.get(name) if size else None
+        regression = config.inference.dice_prediction.get(name) if count else None
         entropy = _relative_entropy(np.stack([item.voxels[own] for item in probabilities]))
         found.append(
             StructureConfidence(
                 structure=name,
-                volume_ml=size * mask.voxel_volume_ml,
+                volume_ml=count * mask.voxel_volume_ml if mask.spacing_is_known else math.nan,
+                volume_px=math.nan if mask.spacing_is_known else count,
                 estimated_dice=estimated,
                 predicted_dice=predicted_dice(estimated, regression) if regression else math.nan,
                 predicted_dice_error=regression.error if regression else math.nan,
-                uncertainty=float(entropy.mean(dtype=np.float64)) if size else math.nan,
+                uncertainty=float(entropy.mean(dtype=np.float64)) if count else math.nan,
             )
         )
     return found

@@ -71,7 +71,7 @@ class ServedModel(PythonModel):
             path = Path(folder) / "mask.nii.gz"
             write_mask(found, contrasts[0], path)
             mask = base64.b64encode(path.read_bytes()).decode("ascii")
-        volumes = {item.structure: item.volume_ml for item in found.confidences}
+        volumes = {item.structure: _or_none(item.volume_ml) for item in found.confidences}
         sure = {item.structure: _confidence(item) for item in found.confidences}
         unlike = {
             "unlikeness": _or_none(found.unlikeness.score),

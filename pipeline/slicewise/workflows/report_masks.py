@@ -47,10 +47,11 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
     paths = find_masks(place.folder)
     require_one_maker(paths.values(), place.folder)
     masks: dict[str, dict[int, float]] = {}
+    in_pixels: dict[str, bool] = {}
     for name, path in tracked(paths.items(), progress, "reading masks", len(paths)):
         try:
             with within_memory(path):
-                masks[name] = _volumes_ml(path)
+                masks[name], in_pixels[name] = _volumes(path)
         except ScanError as error:
             progress.message(f"left out: {name}: {error.reason}")
     if not masks:
@@ -66,6 +67,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         item.name: {name: found.get(item.value, 0.0) for name, found in masks.items()}
         for item in structures
     }
+    all_in_pixels = any(in_pixels.values())
     config = Config.defaults("masks")
     report = Report(
         name="Masks",
@@ -75,7 +77,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         summaries=(),
         headline=None,
         volumes_ml=volumes_ml,
-        failures=tuple(volume_outliers(volumes_ml)),
+        failures=tuple(volume_outliers(volumes_ml, in_pixels=all_in_pixels)),
         compared=(),
         cases=(),
         viewer=None,
@@ -85,14 +87,15 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
             "`slicewise evaluate` scores them where there is one.",
         ),
         provenance={"what": counted(len(masks), "mask")},
+        in_pixels=all_in_pixels,
     )
     images, reason = _images(place.data_root, config, work, list(masks), progress)
     reader = CaseReader(config, structures, images, {}, paths, reason)
     return with_cases(report, reader, progress, viewer=viewer)
 
 
-def _volumes_ml(path: Path) -> dict[int, float]:
-    """Volume of each label.
+def _volumes(path: Path) -> tuple[dict[int, float], bool]:
+    """Volume of each label in millilitres; areas in pixels if the spacing is unknown.
 
     Raises:
         ScanError: the mask cannot be read.
@@ -108,11 +111,12 @@ def _volumes_ml(path: Path) -> dict[int, float]:
         raise _no_mask(path, "negative values")
     if len(values) > _MOST_VALUES:
         raise _no_mask(path, f"{len(values)} different values")
-    return {
-        int(value): int(count) * mask.voxel_volume_ml
+    volumes = {
+        int(value): int(count) * mask.voxel_size
         for value, count in zip(values, counts, strict=True)
         if value
     }
+    return volumes, not mask.spacing_is_known
 
 
 def _no_mask(path: Path, found: str) -> UsageError:

@@ -14,6 +14,7 @@ from slicewise.evaluation.caveats import caveats_by_metric
 from slicewise.evaluation.comparison import compare
 from slicewise.evaluation.results import CONFIG, Results
 from slicewise.evaluation.scored_run import ScoredRun, distinct_names
+from slicewise.evaluation.scores import are_in_pixels
 from slicewise.evaluation.statistics import mean_dice_interval, summarize
 from slicewise.imaging.structures import structures_of
 from slicewise.progress import Progress
@@ -66,6 +67,7 @@ def report_of_run(options: ReportOptions, place: RunPlace, progress: Progress) -
         network=_network(folds),
         notes=tuple(_notes(options, folds)),
         provenance=dict(_provenance(place.folder, folds)),
+        in_pixels=are_in_pixels(scores),
     )
     root = place.data_root
     reader = CaseReader.of_run(folds, report.structures, root, options.work, progress)

@@ -25,6 +25,7 @@ from slicewise.evaluation.statistics import (
 )
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import sha256_of
+from slicewise.imaging.locking import require_unheld
 from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
@@ -154,6 +155,8 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     config.require_structures()
     may = {"resume": options.resume, "overwrite": options.overwrite}
     claim_training(training_target(_inputs(options), **may), folder)
+    for place in (folder.path, *folder.path.glob("fold-*")):
+        require_unheld(place)
     if options.fold is None:
         require_free_folds(folder, **may)
     else:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from slicewise.evaluation.scores import Score
 from slicewise.metrics.calibration import Reliability
-from slicewise.quantities import millilitres
+from slicewise.quantities import millilitres, size
 from slicewise.reporting.charts.style import (
     INK,
     PAPER,
@@ -68,18 +68,23 @@ def distribution_figure(
 
 @chart
 def predicted_volumes_figure(
-    volumes_ml: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]
+    volumes_ml: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, str],
+    *,
+    in_pixels: bool = False,
 ) -> Figure:
     """Draw a box plot of the predicted volumes of each structure, without reference.
 
     Args:
         volumes_ml: structure to the predicted volume of each case.
         colours: structure to #rrggbb.
+        in_pixels: whether they are areas in pixels.
     """
-    words = "; ".join(
-        f"{shown_name(name)}: median {millilitres(float(np.median(list(of_cases.values()))))} ml"
+    medians = {
+        name: size(float(np.median(list(of_cases.values()))), in_pixels=in_pixels)
         for name, of_cases in volumes_ml.items()
-    )
+    }
+    words = "; ".join(f"{shown_name(name)}: median {text}" for name, text in medians.items())
     figure = new_figure(
         f"Predicted volumes. {words}.", height=max(1.0 + 0.55 * len(volumes_ml), 1.9)
     )
@@ -88,7 +93,7 @@ def predicted_volumes_figure(
         values = list(of_cases.values())
         _draw_box(axes, values, place, colours[name], many=len(values) > _MAX_POINTS)
     _name_rows(axes, list(volumes_ml))
-    axes.set_xlabel("volume, ml")
+    axes.set_xlabel("area, px" if in_pixels else "volume, ml")
     return figure
 
 

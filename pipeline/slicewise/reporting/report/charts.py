@@ -45,7 +45,9 @@ class Chart:
 def spread_charts(report: Report) -> list[Chart]:
     """The distribution of each metric over the cases; of volumes where there are no scores."""
     if report.volumes_ml:
-        figure = predicted_volumes_figure(report.volumes_ml, report.colours)
+        figure = predicted_volumes_figure(
+            report.volumes_ml, report.colours, in_pixels=report.in_pixels
+        )
         caption = "Each point is a case; boxes span the quartiles."
         return [Chart("volumes", "Predicted volumes", caption, figure)]
     return [

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from slicewise.evaluation.comparison import RunComparison
 from slicewise.evaluation.results import Results, RunFacts
-from slicewise.evaluation.scores import Score, are_in_pixels
+from slicewise.evaluation.scores import Score
 from slicewise.evaluation.statistics import Distribution, StructureSummary
 from slicewise.imaging.structures import Structure
 from slicewise.metrics.calibration import Reliability
@@ -66,7 +66,8 @@ class Report:
         scores: of all folds.
         summaries: of the scores.
         headline: mean Dice with its interval; None without scores.
-        volumes_ml: structure to predicted volume of each case, where there are no scores.
+        volumes_ml: structure to predicted volume of each case, where there are no scores; pixels
+            if ``in_pixels``.
         failures: the worst kind first.
         compared: the classical baseline, another run.
         cases: with their pictures.
@@ -74,6 +75,7 @@ class Report:
         network: figure of the architecture, where the run has a network.
         notes: what is left out, and how to get it.
         provenance: term to text.
+        in_pixels: whether distances and volumes are in pixels, because the spacing is unknown.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Report:
     network: Figure | None
     notes: tuple[str, ...]
     provenance: Mapping[str, str]
+    in_pixels: bool
 
     @property
     def facts(self) -> tuple[RunFacts, ...]:
@@ -100,11 +103,6 @@ class Report:
     def colours(self) -> dict[str, str]:
         """Structure to #rrggbb, of every structure that is scored or named."""
         return {structure.name: structure.colour for structure in self.structures}
-
-    @property
-    def in_pixels(self) -> bool:
-        """Whether distances and volumes are in pixels, because the spacing is unknown."""
-        return are_in_pixels(self.scores)
 
     @property
     def case_names(self) -> tuple[str, ...]:

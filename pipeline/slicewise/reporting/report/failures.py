@@ -17,7 +17,7 @@ from slicewise.evaluation.scores import (
     Score,
     are_in_pixels,
 )
-from slicewise.quantities import millilitres, part_of, size
+from slicewise.quantities import part_of, size
 
 MIN_DICE = 0.5
 """A lower Dice is a failure, whatever the other cases are like."""
@@ -79,11 +79,14 @@ def find_failures(scores: Sequence[Score]) -> list[Failure]:
     return _ranked(found)
 
 
-def volume_outliers(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failure]:
+def volume_outliers(
+    volumes_ml: Mapping[str, Mapping[str, float]], *, in_pixels: bool = False
+) -> list[Failure]:
     """Predicted volumes unlike the others, where there is no reference.
 
     Args:
         volumes_ml: structure to the volume of each case.
+        in_pixels: whether they are areas in pixels.
     """
     found = []
     for name, of_cases in volumes_ml.items():
@@ -95,7 +98,8 @@ def volume_outliers(volumes_ml: Mapping[str, Mapping[str, float]]) -> list[Failu
             elif abs(distances.get(case, 0)) > ROBUST_Z:
                 median = float(np.median([of_cases[other] for other in present]))
                 reason = (
-                    f"{millilitres(value)} ml, median {millilitres(median)} ml "
+                    f"{size(value, in_pixels=in_pixels)}, "
+                    f"median {size(median, in_pixels=in_pixels)} "
                     f"(robust z {distances[case]:+.1f})"
                 )
                 found.append(Failure(case, name, "odd volume", reason))

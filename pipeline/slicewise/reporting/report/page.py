@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from slicewise.config import as_yaml
 from slicewise.evaluation.scores import Score
-from slicewise.quantities import millilitres, noun_for, part_of
+from slicewise.quantities import noun_for, part_of, size
 from slicewise.reporting.charts.export import svg_of
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.html_page import data_address, write_page
@@ -226,7 +226,11 @@ def _shown(case: ReportedCase, report: Report, anchors: Mapping[str, str]) -> _S
         if score.case == name
     ]
     facts += [
-        (report.colours[structure], shown_name(structure), f"{millilitres(of_cases[name])} ml")
+        (
+            report.colours[structure],
+            shown_name(structure),
+            size(of_cases[name], in_pixels=report.in_pixels),
+        )
         for structure, of_cases in report.volumes_ml.items()
     ]
     return _Shown(

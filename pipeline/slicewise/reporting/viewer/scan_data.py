@@ -21,7 +21,7 @@ from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.nifti.skew import ROUNDING_RADIANS
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume, require_same_grid
-from slicewise.quantities import counted, millilitres
+from slicewise.quantities import counted, size
 from slicewise.reporting.slice_images import has_orientation
 
 MAX_MASKS = 4
@@ -130,12 +130,12 @@ def _mask_content(mask: ViewedMask, scan: Volume) -> dict[str, object]:
     for number, structure in enumerate(structures, start=1):
         inside = upright.voxels == structure.value
         numbers[inside] = number
-        volume_ml = int(np.count_nonzero(inside)) * upright.voxel_volume_ml
+        found = int(np.count_nonzero(inside)) * upright.voxel_size
         rows.append(
             {
                 "name": structure.name,
                 "colour": structure.colour,
-                "volume": f"{millilitres(volume_ml)} ml",
+                "volume": size(found, in_pixels=not upright.spacing_is_known),
             }
         )
     return {

@@ -74,7 +74,9 @@ class RemoteModel:
             (result,) = answer.json()["predictions"]
             content = base64.b64decode(result["mask"], validate=True)
             volumes, sure = json.loads(result["volumes_ml"]), json.loads(result["confidence"])
-            confidences = [_confidence(name, volumes[name], sure[name]) for name in volumes]
+            confidences = [
+                _confidence(name, volumes[name], sure[name], contrasts[0]) for name in volumes
+            ]
             unlikeness = _unlikeness(json.loads(result["unlike"]))
         except (ValueError, LookupError, TypeError) as error:
             raise self._not_a_service("an answer without a mask") from error
@@ -129,9 +131,15 @@ def _mask(content: bytes, scan: Volume) -> Volume:
     return scan.with_voxels(mask.voxels)
 
 
-def _confidence(name: str, volume_ml: float, sure: dict[str, Any]) -> StructureConfidence:
+def _confidence(
+    name: str, volume_ml: float, sure: dict[str, Any], scan: Volume
+) -> StructureConfidence:
     figures = (math.nan if sure[key] is None else float(sure[key]) for key in _FIGURES)
-    return StructureConfidence(name, volume_ml, *figures)
+    sizes = (volume_ml, math.nan)
+    if not scan.spacing_is_known:
+        # NIfTI always has a spacing, and pictures were sent as NIfTI.
+        sizes = (math.nan, round(volume_ml / scan.voxel_volume_ml))
+    return StructureConfidence(name, *sizes, *figures)
 
 
 def _unlikeness(answer: dict[str, Any]) -> Unlikeness:
