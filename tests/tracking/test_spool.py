@@ -46,6 +46,24 @@ def test_what_waits_is_private(flaky: Store, client: Client, config: Config) -> 
     assert synced(flaky)[run.run_id] == ""
 
 
+def test_a_run_that_was_deleted_while_its_journal_waits(
+    flaky: Store, client: Client, config: Config
+) -> None:
+    with start_run(flaky, config, "deleted") as run:
+        run.log_metrics(1, {"loss": 1})
+        assert run.wait_until_delivered()
+        client.is_down = True
+        run.log_metrics(2, {"loss": 0.5})
+    client.is_down = False
+    flaky.client.delete_run(run.run_id)
+    ((spool_id, told),) = synced(flaky).items()
+    assert "was deleted in MLflow" in told
+    assert str(flaky.folder / "spool" / spool_id) in told
+    flaky.client.restore_run(run.run_id)
+    assert synced(flaky) == {spool_id: ""}
+    assert steps(flaky, run) == [1, 2]
+
+
 def test_a_store_that_is_down_from_the_start_has_all_in_the_end(
     flaky: Store,
     client: Client,

@@ -36,7 +36,7 @@ def sync(work: Work = DEFAULT_WORK) -> None:
             result.store,
             expected="a store that accepts the waiting runs",
             found=result.problem,
-            remedy="nothing is lost; run `slicewise sync` again when the store answers",
+            remedy="nothing is lost; run `slicewise sync` again when that is settled",
         )
     if not result.runs:
         output.print("no run waits for delivery")

@@ -103,7 +103,24 @@ def _deliver_waiting(spool: Spool, store: Store, found: Delivered, most: int) ->
         found.problem = error.found
     # Whatever an entry meets, it waits in the spool and the caller goes on.
     except Exception as error:
-        found.problem = plain(error)
+        is_deleted = _is_deleted(store, found.run_id)
+        found.problem = _deleted(spool) if is_deleted else plain(error)
+
+
+def _is_deleted(store: Store, run_id: str) -> bool:
+    """Whether somebody has deleted a run, which MLflow keeps, but takes nothing for."""
+    try:
+        return str(store.client.get_run(run_id).info.lifecycle_stage) == "deleted"
+    # It was never there, or the store does not answer.
+    except Exception:
+        return False
+
+
+def _deleted(spool: Spool) -> str:
+    return (
+        "its run was deleted in MLflow; restore it there, or remove what waits for it: "
+        f"{spool.folder}"
+    )
 
 
 def _find_run(spool: Spool, store: Store, found: Delivered) -> None:
