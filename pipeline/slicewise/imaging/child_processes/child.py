@@ -142,9 +142,9 @@ def _serve(
     # Ctrl-C reaches all processes of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
-    _answer(connection, prepare, *arguments)
     # Without a parent there is nothing more to do.
     with suppress(EOFError, OSError):
+        _answer(connection, prepare, *arguments)
         while True:
             # What cannot be unpickled is an error of this call.
             _answer(connection, _call, connection.recv_bytes())
