@@ -51,7 +51,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv --config-file .ci/lock.toml pip 
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev notebooks data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz lint format docs lock bench models promote rollback serve sync mlflow mlflow-server clean
+.PHONY: help setup dev notebooks data check plan convert preprocess train baseline ablate sweep evaluate compare report predict view figures demo test test-all coverage faults fuzz chaos lint format docs lock bench models promote rollback serve sync mlflow mlflow-server clean
 
 help: ## Print the targets and what each does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ coverage: $(READY_DEV) ## Run all tests and list the lines that none of them rea
 
 fuzz: $(READY_DEV) ## Read 20,000 damaged DICOM files, kill 1,000 tracked runs at random; COUNT=number.
 	SLICEWISE_FUZZ_COUNT=$(or $(COUNT),20000) $(BIN)/pytest -q tests/imaging/dicom/test_fuzz.py tests/tracking/test_spool_states.py $(ARGS)
+
+chaos: $(READY_DEV) ## Disturb commands (kills, signals, full disks, locks, damaged files), check what they promise: MINUTES=20 SEED=number ONLY=case.
+	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 faults: $(READY_DEV) ## Write the table of bad inputs and their tests, tests/FAULTS.md.
 	$(BIN)/python tests/faults_table.py

@@ -1,0 +1,162 @@
+"""What holds after every fault; each function lists what is broken."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import sqlite3
+import tarfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.arena import STORE, Ended
+from tests.chaos.commands import Command
+from tests.chaos.faults import Fault, Moment
+
+from slicewise.imaging.files import sha256_of
+from slicewise.imaging.nifti.reading import read_nifti
+
+SECONDS_AFTER_SIGNAL = 35.0
+"""Four seconds, and thirty where the state is saved."""
+_PART = re.compile(r"\.part(\.|$)")
+_TIMINGS = re.compile(r"seconds|share|tracking\.")
+# The order of structures, references and features is in these; times and pseudonyms are not.
+_RANDOM_COLUMNS = {"patient"}
+
+
+def digests(folder: Path, command: Command) -> dict[str, str]:
+    """Path of each result to a digest of what must be the same in every run."""
+    paths = {path for pattern in command.results.split() for path in folder.glob(pattern)}
+    files = sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(folder)): _digest(path) for path in files}
+
+
+def inputs(folder: Path) -> dict[str, str]:
+    """Path of each input to its checksum."""
+    files = [*folder.glob("scans/**/*"), *folder.glob("dicom/**/*"), folder / "tiny.yaml"]
+    return {str(path): sha256_of(path) for path in files if path.is_file()}
+
+
+def _digest(path: Path) -> str:
+    content = path.read_bytes()
+    if path.suffix == ".pt":
+        # Weights, optimiser and random states; the rest of a checkpoint has times.
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if "/data/" in name]
+            content = b"".join(archive.read(name) for name in names)
+    elif path.suffix == ".gz" and ".tar" in path.suffixes:
+        with tarfile.open(path) as packed:
+            content = "\n".join(sorted(packed.getnames())).encode()
+    elif path.suffix == ".csv":
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+        kept = [[v for k, v in row.items() if k not in _RANDOM_COLUMNS] for row in rows]
+        content = repr(kept).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def store_content(folder: Path) -> dict[str, Any]:
+    """Runs by their state, with metrics; versions of models; what is inconsistent."""
+    if not (folder / STORE).is_file():
+        return {"runs": [], "versions": 0, "faults": []}
+    with sqlite3.connect(f"file:{folder / STORE}?mode=ro", uri=True) as connection:
+
+        def ask(text: str) -> list[tuple[Any, ...]]:
+            return connection.execute(text).fetchall()
+
+        faults = [row[0] for row in ask("PRAGMA integrity_check") if row[0] != "ok"]
+        metrics = ask("SELECT run_uuid, key, step, value FROM metrics ORDER BY 1, 2, 3")
+        states = ask("SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage = 'active'")
+        versions = len(ask("SELECT 1 FROM model_versions"))
+    twice = Counter((run, key, step) for run, key, step, _ in metrics)
+    faults += [f"{key} of step {step} {n} times" for (_, key, step), n in twice.items() if n > 1]
+    runs = []
+    for run, name, status in states:
+        of_run = [(key, step, value) for owner, key, step, value in metrics if owner == run]
+        # Times differ between runs; that they are there does not.
+        same = [(k, s, None if _TIMINGS.search(k) else v) for k, s, v in of_run]
+        runs.append((name, status, same if status == "FINISHED" else None))
+    return {"runs": sorted(runs, key=repr), "versions": versions, "faults": faults}
+
+
+def broken_grids(folder: Path) -> list[str]:
+    """Masks that do not have the grid of their scan."""
+    return [
+        f"{mask.relative_to(folder)} has another grid than its scan"
+        for mask in [*folder.glob("masks/*.nii.gz"), *folder.glob("model/masks/*.nii.gz")]
+        if read_nifti(mask).grid_difference_voxels(read_nifti(folder / "scans/images" / mask.name))
+        > 1e-3
+    ]
+
+
+def broken_answer(ended: Ended, fault: Fault, moment: Moment, arena_root: Path) -> list[str]:
+    """What the command said, and how it ended."""
+    broken = []
+    if ended.code not in fault.codes:
+        broken.append(f"exit code {ended.code} instead of {sorted(fault.codes)}")
+    if "Traceback (most recent call last)" in ended.stderr:
+        broken.append("a traceback on stderr")
+    if any((arena_root / "state").rglob("*.txt")) or "did not foresee" in ended.stderr:
+        broken.append("an error that was not foreseen")
+    if ended.code in (1, 2) and not all(
+        f"{part}:" in ended.stderr for part in ("expected", "found", "remedy")
+    ):
+        broken.append("an error without its four parts")
+    if ended.left_processes:
+        broken.append(f"processes left: {', '.join(ended.left_processes)}")
+    if fault.name.startswith("SIG") and ended.seconds_after_fault > SECONDS_AFTER_SIGNAL:
+        broken.append(f"{ended.seconds_after_fault:.0f} seconds to end after the signal")
+    if moment.damaged and ended.code in (1, 2):
+        names = (moment.damaged.name, *(str(parent) for parent in moment.damaged.parents))
+        if not any(name in ended.stderr for name in names if name != "."):
+            broken.append(f"the damaged {moment.damaged} is not named")
+    return broken
+
+
+def broken_files(
+    folder: Path, command: Command, before: dict[str, str], after: dict[str, str], fault: Fault
+) -> list[str]:
+    """Results that are neither the old nor the new file, and temporary files that are left."""
+    broken = []
+    try:
+        now = digests(folder, command)
+    except (OSError, ValueError, zipfile.BadZipFile, tarfile.TarError) as error:
+        return [f"half a result: {error}"]
+    for path, digest in now.items():
+        if digest not in (before.get(path), after.get(path)) and not path.endswith(command.growing):
+            broken.append(f"{path} is neither the old nor the new file")
+    if not fault.leaves_parts:
+        broken += [f"left: {name}" for name in parts(folder)]
+    return broken
+
+
+def parts(folder: Path) -> list[str]:
+    """Temporary files."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if _PART.search(path.name)]
+    return sorted(map(str, found))
+
+
+def same_results(now: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """Results that differ from those of an undisturbed run."""
+    return [
+        f"{path}: {'missing' if path not in now else 'other content'}"
+        for path, digest in expected.items()
+        if now.get(path) != digest
+    ]
+
+
+def broken_store(now: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """A store that lost, doubled or changed something."""
+    broken = list(now["faults"])
+    finished = [run for run in now["runs"] if run[1] == "FINISHED"]
+    if finished != [run for run in expected["runs"] if run[1] == "FINISHED"]:
+        broken.append(f"runs in the store: {json.dumps(now['runs'])}")
+    if running := [run[0] for run in now["runs"] if run[1] not in ("FINISHED", "KILLED", "FAILED")]:
+        broken.append(f"still running: {running}")
+    if now["versions"] != expected["versions"]:
+        broken.append(f"{now['versions']} versions of the model instead of {expected['versions']}")
+    return broken
