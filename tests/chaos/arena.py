@@ -241,6 +241,11 @@ def write_inputs(folder: Path) -> None:
         affine[:3, 3] = (10 * number, 5, -8)
         write_dicom_series(Volume(voxels, affine), folder / "dicom" / str(number), f"S-{number}")
     (folder / "tiny.yaml").write_text(CONFIG)
+    # Pseudonyms, which name files, are the same in every run.
+    key = folder / "work/private/pseudonym.key"
+    key.parent.mkdir(parents=True)
+    key.touch(0o600)
+    key.write_text("7" * 64)
 
 
 @contextmanager

@@ -41,13 +41,14 @@ class Command:
     weight: int = 1
 
 
+_CONVERT = "convert dicom --out nifti"
 _TRAIN = "train tiny.yaml --out model"
 _MODEL = "model/*.pt model/*.csv model/*.jsonl model/config.yaml model/masks/*.nii.gz"
 _GROWING = (".pt", ".jsonl", "losses.csv", "config.yaml")
 
 COMMANDS = (
     Command("check", "scans", "check scans --html check.html", "check.html"),
-    Command("convert", "scans", "convert dicom --out nifti", "nifti/*"),
+    Command("convert", "scans", _CONVERT, "nifti/*", on=f"{_CONVERT} --overwrite"),
     Command("preprocess", "scans", "preprocess tiny.yaml", "work/cache/??/*/*", weight=2),
     Command(
         *("train", "after preprocess", _TRAIN, _MODEL, _GROWING),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 
 from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.imaging.volume import Volume
+from slicewise.interruption import SignalReceived
+from slicewise.workflows.convert import ConvertOptions, convert
 
 Slicewise = Callable[..., Any]
 
@@ -190,6 +193,22 @@ def test_results_are_replaced_only_on_request(
     assert (out / "scan.nii.gz").read_bytes() == b"mine"
     assert slicewise(*arguments, "--overwrite").returncode == 0
     assert nib.load(out / "scan.nii.gz").shape == (2, 3, 4)
+
+
+@pytest.mark.fault(107, "E")
+def test_how_an_interrupted_conversion_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise SignalReceived(signal.SIGTERM)
+
+    monkeypatch.setattr("slicewise.workflows.convert.run_on_scans", interrupt)
+    scan = tmp_path / "scan.nii"
+    nib.save(nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4)), scan)
+    with pytest.raises(SignalReceived) as received:
+        convert(ConvertOptions(scan, tmp_path / "out", work=tmp_path / "work"))
+    assert received.value.where == tmp_path / "out"
+    assert "again with `overwrite`" in received.value.remedy
 
 
 @pytest.mark.fault(7, "W")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,3 +176,36 @@ def test_full_disk_counts_what_was_written(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="at least 4,096 bytes"):
         write()
+
+
+_ENDS_WHILE_A_THREAD_WRITES = """
+import os, threading
+from slicewise.imaging.files import temporary_folder
+
+def refuse(*_, **__):
+    raise OSError(39, "Directory not empty")
+
+def write(begun):
+    with temporary_folder():
+        os.rmdir = refuse
+        begun.set()
+        threading.Event().wait()
+
+begun = threading.Event()
+threading.Thread(target=write, args=(begun,), daemon=True).start()
+begun.wait()
+"""
+
+
+@pytest.mark.fault(120, "E")
+def test_a_process_ends_quietly_while_a_thread_writes_to_a_temporary_folder(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDS_WHILE_A_THREAD_WRITES],
+        capture_output=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        check=True,
+    )
+    assert done.stderr == b""
+    assert len(list(tmp_path.iterdir())) == 1

@@ -50,6 +50,20 @@ def test_more_than_ten_members_keep_their_order(checkpoint: Path, tmp_path: Path
     assert [path.stem for path in found.members] == [str(number) for number in range(11)]
 
 
+@pytest.mark.fault(114, "OK")
+def test_digest_of_a_model_that_was_trained_again_in_another_time(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    trained = load_checkpoint(checkpoint)
+    slower, other = tmp_path / "slower.pt", tmp_path / "other.pt"
+    save_checkpoint(replace(trained, facts={**trained.facts, "seconds": 99.0}), slower)
+    changed = {name: weight.clone() for name, weight in trained.model.items()}
+    next(weight for weight in changed.values() if weight.dim()).view(-1)[0] += 1e-3
+    save_checkpoint(replace(trained, model=changed), other)
+    digests = [ModelFiles((path,)).digest() for path in (checkpoint, slower, other)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 @pytest.mark.fault(134, "W")
 def test_what_the_scans_of_the_training_looked_like_travels(
     checkpoint: Path, tmp_path: Path

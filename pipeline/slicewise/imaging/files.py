@@ -51,6 +51,20 @@ def part_prefix(folder: Path) -> str:
 
 
 @contextmanager
+def temporary_folder(prefix: str = "slicewise-") -> Iterator[Path]:
+    """A folder for files that nobody needs afterwards.
+
+    Where it cannot be removed, it stays: another thread may still write into it when the process
+    ends.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
 def part_folder(parent: Path) -> Iterator[Path]:
     """A temporary folder in another one, from where its content is moved to where it belongs.
 

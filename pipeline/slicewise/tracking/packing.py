@@ -7,10 +7,13 @@ checkpoints without training state, so plain tensors and text that
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from slicewise.config import OWN_PACKAGE
 from slicewise.errors import ModelError, file_problem
@@ -59,6 +62,23 @@ class ModelFiles:
         if self.inference is None:
             return predictor
         return predictor.with_inference(read_inference(self.inference, predictor.config))
+
+    def digest(self) -> str:
+        """Checksum of what predicts; a training that was resumed has that of an undisturbed one.
+
+        Raises:
+            ModelError, CheckpointError: a member is missing or damaged.
+        """
+        digest = hashlib.sha256()
+        for member in self.members:
+            checkpoint = load_checkpoint(member)
+            digest.update(checkpoint.config_yaml.encode())
+            for name, weight in sorted(checkpoint.model.items()):
+                digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+                digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if self.inference is not None:
+            digest.update(self.inference.read_bytes())
+        return digest.hexdigest()
 
 
 def pack_model(files: ModelFiles, card: str, folder: Path) -> list[str]:

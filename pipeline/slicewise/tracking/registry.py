@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +14,7 @@ import numpy as np
 
 import slicewise
 from slicewise.errors import ModelError
+from slicewise.imaging.files import temporary_folder
 from slicewise.tracking.packing import ANSWER, PACKED, ModelFiles, pack_model
 from slicewise.tracking.store import Store
 
@@ -165,8 +165,8 @@ def synthetic_example() -> bytes:
     i, j, k = np.meshgrid(*[np.linspace(-1, 1, size) for size in (40, 36, 12)], indexing="ij")
     blob = 1000 * np.exp(-4 * ((i - 0.2) ** 2 + (j + 0.1) ** 2 + k**2))
     image = nib.Nifti1Image(blob.astype(np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "example.nii.gz"
+    with temporary_folder() as folder:
+        path = folder / "example.nii.gz"
         nib.save(image, path)
         return path.read_bytes()
 
@@ -215,8 +215,8 @@ def _log_model(
         model_id=logged.model_id,
         run_id=logged.source_run_id,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "saved"
+    with temporary_folder() as folder:
+        saved = folder / "saved"
         save_servable(saved, files, card, example, identity)
         client.log_model_artifacts(logged.model_id, str(saved))
     outputs = client.get_run(run.run_id).outputs
@@ -269,12 +269,12 @@ def save_servable(
         inputs=Schema([ColSpec("string", column, required=False) for column in columns]),
         outputs=Schema([ColSpec("string", column) for column in ANSWER]),
     )
-    with tempfile.TemporaryDirectory() as packed:
-        packages = pack_model(files, card, Path(packed) / PACKED)
+    with temporary_folder() as packed:
+        packages = pack_model(files, card, packed / PACKED)
         mlflow.pyfunc.save_model(
             folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={PACKED: str(Path(packed) / PACKED)},
+            artifacts={PACKED: str(packed / PACKED)},
             code_paths=[str(Path(slicewise.__file__).parent)],
             # Given explicitly, because MLflow would run the model to infer them.
             pip_requirements=[*requirements(), *packages],

@@ -23,7 +23,7 @@ from typing import Literal, Self
 
 from slicewise.config import Config, flatten, without_places
 from slicewise.errors import ModelError, OutputError
-from slicewise.imaging.files import sha256_of, write_text
+from slicewise.imaging.files import write_text
 from slicewise.interruption import LastWords, SignalReceived, is_interrupted
 from slicewise.tracking.packing import ModelFiles, pack_model
 from slicewise.tracking.provenance import provenance_tags
@@ -331,7 +331,7 @@ class TrackedRun:
                     card=card,
                     contrasts=list(contrasts),
                     tags=dict(tags or {}),
-                    content=_content(files),
+                    content=files.digest(),
                 )
         self.wait_until_delivered()
         return self._uploader.delivered.registered or WAITING
@@ -357,12 +357,6 @@ def _searchable(config: Config) -> dict[str, str]:
         "slicewise.contrasts": ", ".join(config.data.contrasts),
         "slicewise.plane": config.preprocessing.plane,
     }
-
-
-def _content(files: ModelFiles) -> str:
-    """Checksum of a model."""
-    every = (*files.members, *([files.inference] if files.inference else []))
-    return hashlib.sha256("".join(sha256_of(path) for path in every).encode()).hexdigest()
 
 
 def _now() -> int:

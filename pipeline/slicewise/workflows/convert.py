@@ -17,6 +17,7 @@ from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversion
 from slicewise.imaging.files import write_text
 from slicewise.imaging.finding import FoundScans, find_scans
 from slicewise.imaging.target import given, outputs
+from slicewise.interruption import SignalReceived
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.quantities import counted
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
@@ -107,7 +108,13 @@ def convert(options: ConvertOptions, progress: Progress = SILENT) -> ConvertResu
         "convert", files, folder=options.out, overwrite=options.overwrite, inputs=[options.source]
     )
     with writing:
-        return _converted(options, found, tasks, progress)
+        try:
+            return _converted(options, found, tasks, progress)
+        except SignalReceived as received:
+            received.go_on_with(
+                options.out, "what is finished is kept; give the command again with `overwrite`"
+            )
+            raise
 
 
 def _converted(
