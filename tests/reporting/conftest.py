@@ -76,6 +76,7 @@ def a_report(a_score: MakeScore) -> MakeReport:
         facts = RunFacts(
             "phantom", "network", 2, "by patient", 30, 25, 900, 12, 12, 0,
             {"broken": "the file is truncated"}, 90.0, "0.1.0", "2026-11-22",
+            {"modality": "MR"}, {"case3": "echo time 98 ms"},
         )  # fmt: skip
         bins = Reliability((0,) * 14 + (100,), (0.0,) * 14 + (97.0,), (0,) * 14 + (90,))
         fold = Results(

@@ -8,11 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.covariance import LedoitWolf
 
-from slicewise.dataset.measurements import Measurements, measure
+from slicewise.dataset.measurements import PICTURE, Measurements, measure
 from slicewise.errors import CheckpointError, ScanError
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint
+from slicewise.segmentation.conformal import CalibratedProfile
+from slicewise.segmentation.distributions import Gaussian
+from slicewise.segmentation.scan_description import describe_scans
 from slicewise.segmentation.training_profile import (
     TrainingProfile,
     read_profile,
@@ -115,6 +119,69 @@ def test_a_word_that_hardly_repeats_is_no_limit() -> None:
     words = ["t1", "t1c", "mprage", "t1", "spgr", "bravo"]
     many = [scan(voxels(seed), seed, Contrast=word) for seed, word in enumerate(words)]
     assert "Contrast" not in TrainingProfile.of(many).words
+
+
+def test_limits_hold_for_scans_that_are_left_out() -> None:
+    # Heavy tails: limits of a normal distribution are too narrow.
+    random = np.random.default_rng(3)
+    times = 0.0028 * np.exp(0.3 * random.standard_t(2, 60))
+    many = [scan(voxels(seed), seed, EchoTime=time) for seed, time in enumerate(times)]
+    known, later = many[:40], many[40:]
+    calibrated = CalibratedProfile.of(known, [str(number) for number in range(40)])
+    assert sum(bool(item.reasons) for item in calibrated.left_out) <= 2
+    flagged = [item for item in later if calibrated.profile.compare(item)["EchoTime"].score > 1]
+    assert len(flagged) <= 2
+    assert reasons(calibrated.profile, scan(voxels(200), EchoTime=2.0))
+
+
+def test_patients_are_left_out_with_all_of_their_scans() -> None:
+    odd = [scan(voxels(seed), seed, EchoTime=0.098) for seed in (8, 9)]
+    known = [*(scan(voxels(seed), seed) for seed in range(8)), *odd]
+    together, apart = (
+        CalibratedProfile.of(known, list(patients)).profile.intervals
+        for patients in ("0123456788", "0123456789")
+    )
+    # Each of the two is expected only where the other one is known.
+    assert together["EchoTime"].halfwidth > 2 * apart["EchoTime"].halfwidth
+    assert together["spacing left to right"] == apart["spacing left to right"]
+
+
+def test_a_training_of_one_patient_is_described() -> None:
+    calibrated = CalibratedProfile.of([scan(voxels(seed), seed) for seed in range(6)], ["a"] * 6)
+    assert not any(item.reasons for item in calibrated.left_out)
+
+
+@pytest.mark.parametrize(("scans", "entries"), [(12, 512), (40, 60), (30, 9)])
+def test_the_covariance_is_that_of_ledoit_and_wolf(scans: int, entries: int) -> None:
+    random = np.random.default_rng(scans)
+    vectors = random.normal(size=(scans, entries)) * np.linspace(0.1, 3, entries)
+    expected = LedoitWolf().fit(vectors)
+    gaussian = Gaussian.of(vectors)
+    np.testing.assert_allclose(
+        gaussian.log_distance(vectors[0] + 1),
+        0.5 * np.log(expected.mahalanobis(vectors[:1] + 1)[0] / entries),
+        atol=0.03,
+    )
+
+
+def test_what_the_scans_looked_like_in_words() -> None:
+    known = [scan(voxels(seed), EchoTime=0.002 + 0.001 * seed) for seed in range(3)]
+    looks = describe_scans(known, ["T1"])
+    assert looks["modality"] == "MR"
+    assert looks["acquisition"] == "echo time 2 to 4 ms"
+    assert (
+        looks["voxel spacing"] == "left to right 1 mm, back to front 1.1 mm, bottom to top 1.2 mm"
+    )
+    assert looks["field of view"].startswith("left to right 20 mm, back to front 17.6 mm")
+    assert looks["intensities after normalisation"].startswith("half of the voxels from -")
+    mixed = [*known, replace(known[0], words={}, numbers={})]
+    assert describe_scans(mixed, ["T1"])["modality"] == "MR (3), not recorded in the headers (1)"
+    assert describe_scans(mixed[-1:], ["T1"])["acquisition"] == "not recorded in the headers"
+    picture = replace(known[0], words={"Kind": PICTURE})
+    assert "unknown" in describe_scans([picture], ["T1"])["voxel spacing"]
+    assert describe_scans([picture], ["T1"])["field of view"] == (
+        "in width 20 pixels, in height 17.6 pixels"
+    )
 
 
 def test_a_checkpoint_carries_it(profile: TrainingProfile) -> None:

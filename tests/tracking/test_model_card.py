@@ -41,6 +41,16 @@ def test_card_of_one_fold() -> None:
     assert "biased" not in text
 
 
+def test_a_card_says_what_the_scans_looked_like() -> None:
+    config = parse_config(CONFIG, "toy.yaml")
+    looks = {"modality": "MR", "voxel spacing": "left to right 1 mm"}
+    folds = [replace(FOLD, scans=looks, unlike={"jane": "echo time 98 ms"}), replace(FOLD, fold=1)]
+    text = model_card(config, folds, [score("a", 0.8)])
+    assert "- Modality: MR.\n- Voxel spacing: left to right 1 mm.\n" in text
+    assert "Unlike all others: 1 of 16 held-out cases." in text
+    assert "jane" not in text
+
+
 def test_card_of_a_cross_validation_that_shares_patients() -> None:
     config = parse_config(CONFIG.replace(", licence: CC0", ""), "toy.yaml")
     folds = [replace(FOLD, fold=number, shared_patients=2) for number in range(3)]

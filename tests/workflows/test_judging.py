@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from tests.recorded_progress import RecordedProgress
 
 from slicewise.config import load_config
 from slicewise.errors import SlicewiseError, UsageError
+from slicewise.evaluation.confidence_table import write_confidences
 from slicewise.evaluation.scores import read_scores
+from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.unlikeness import Unlikeness
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.workflows.compare import CompareOptions, compare
 from slicewise.workflows.evaluate import EvaluateOptions, evaluate
@@ -110,6 +114,22 @@ def test_the_report_of_masks(data: Path, run: RunFolder, tmp_path: Path) -> None
     assert found.scores.empty
     assert found.content.viewer is None
     assert found.page.is_file()
+
+
+@pytest.mark.fault(134, "W")
+def test_masks_of_scans_unlike_the_training_are_named(run: RunFolder, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    shutil.copytree(run.masks, masks)
+    write_confidences(
+        {f"case{n}": [StructureConfidence("core", 2, 0.9, 0.9, 0.02, 0.1)] for n in range(CASES)},
+        {f"case{n}": Unlikeness(3.0, ("echo time 98 ms",) * (n == 2)) for n in range(CASES)},
+        masks / "confidence.csv",
+    )
+    found = report(ReportOptions(masks, tmp_path / "out", viewer=False, work=tmp_path))
+    assert [(item.case, item.kind) for item in found.content.failures] == [("case2", "unlike scan")]
+    assert f"1 of {CASES} scans is unlike those that the model was trained on" in (
+        found.page.read_text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -50,6 +50,8 @@ class RunFacts:
         seconds: of training or fitting.
         version: of slicewise.
         date: day on which the run ended, ISO 8601.
+        scans: what training and held-out scans looked like, term to text; empty for a baseline.
+        unlike: name of each held-out case whose scan is unlike all others, to the reasons.
     """
 
     name: str
@@ -66,6 +68,8 @@ class RunFacts:
     seconds: float
     version: str
     date: str
+    scans: Mapping[str, str] = field(default_factory=dict)
+    unlike: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from slicewise.dataset.measurements import THUMBNAIL
 from slicewise.segmentation.scan_summary import AXES, LAYOUT
@@ -70,6 +69,14 @@ class Interval:
         return max(0.0, value - self.centre) / self.halfwidth
 
 
+def widened(intervals: Mapping[str, Interval], factors: Mapping[str, float]) -> dict[str, Interval]:
+    """Each interval times its factor; 1 where none is given."""
+    return {
+        name: replace(item, halfwidth=item.halfwidth * factors.get(name, 1.0))
+        for name, item in intervals.items()
+    }
+
+
 @dataclass(frozen=True)
 class Cloud:
     """The distribution of a vector: mean and shrunk covariance, for Mahalanobis distances.
@@ -98,10 +105,10 @@ class Cloud:
         """Fit to vectors (scans, entries)."""
         places = np.arange(len(vectors))
         left_out = [
-            _figures(name, vectors[place], _Gaussian.of(vectors[places != place]))
+            _figures(name, vectors[place], Gaussian.of(vectors[places != place]))
             for place in places
         ]
-        whole = _Gaussian.of(vectors)
+        whole = Gaussian.of(vectors)
         return cls(
             tuple(whole.mean.tolist()),
             tuple(tuple(axis) for axis in whole.axes.tolist()),
@@ -116,11 +123,11 @@ class Cloud:
     def scores(self, name: str, vector: Floats) -> dict[str, float]:
         """Score of each of its intervals; above 1 the vector is unlike those of the training."""
         arrays = np.array(self.mean), np.array(self.axes), np.array(self.variances)
-        found = _figures(name, vector, _Gaussian(*arrays, self.rest))
+        found = _figures(name, vector, Gaussian(*arrays, self.rest))
         return {key: self.intervals[key].score_above(value) for key, value in found.items()}
 
 
-def _figures(name: str, vector: Floats, gaussian: _Gaussian) -> dict[str, float]:
+def _figures(name: str, vector: Floats, gaussian: Gaussian) -> dict[str, float]:
     """The distance of a vector, and of a layout that from its mirror images."""
     distance = gaussian.log_distance(vector)
     found = {name: distance}
@@ -133,7 +140,7 @@ def _figures(name: str, vector: Floats, gaussian: _Gaussian) -> dict[str, float]
 
 
 @dataclass(frozen=True)
-class _Gaussian:
+class Gaussian:
     """Mean, principal axes, shrunk variances along them, and the variance elsewhere."""
 
     mean: Floats
@@ -142,15 +149,21 @@ class _Gaussian:
     rest: float
 
     @classmethod
-    def of(cls, vectors: Floats) -> _Gaussian:
+    def of(cls, vectors: Floats) -> Gaussian:
+        """Fit to vectors (scans, entries)."""
         mean = vectors.mean(0)
         centred = vectors - mean
-        _, values, axes = np.linalg.svd(centred, full_matrices=False)
-        variances = values**2 / len(vectors)
-        shrinkage = max(float(ledoit_wolf_shrinkage(centred, assume_centered=True)), 1e-3)
-        average = max(variances.sum() / vectors.shape[1], 1e-12)
-        shrunk = (1 - shrinkage) * variances + shrinkage * average
-        return cls(mean, axes[:_MOST_AXES], shrunk[:_MOST_AXES], float(shrinkage * average))
+        # There are fewer scans than entries: their products are the smaller matrix.
+        products = centred @ centred.T / len(vectors)  # (scans, scans)
+        variances, combinations = np.linalg.eigh(products)
+        largest = np.argsort(variances)[::-1][:_MOST_AXES]
+        largest = largest[variances[largest] > 1e-12 * max(variances.max(), 1e-12)]
+        scale = np.sqrt(variances[largest, None] * len(vectors))
+        axes = combinations.T[largest] @ centred / scale
+        average = max(np.trace(products) / vectors.shape[1], 1e-12)
+        shrinkage = max(_shrinkage(products, vectors.shape[1]), 1e-3)
+        shrunk = (1 - shrinkage) * variances[largest] + shrinkage * average
+        return cls(mean, axes, shrunk, float(shrinkage * average))
 
     def log_distance(self, vector: Floats) -> float:
         """Logarithm of the Mahalanobis distance an entry."""
@@ -159,3 +172,17 @@ class _Gaussian:
         elsewhere = max(float(centred @ centred - along @ along), 0.0)
         squared = float((along**2 / self.variances).sum()) + elsewhere / self.rest
         return 0.5 * math.log(max(squared / len(vector), 1e-12))
+
+
+def _shrinkage(products: Floats, entries: int) -> float:
+    """How far a covariance is moved towards a multiple of the identity (Ledoit and Wolf).
+
+    That of scikit-learn needs the covariance itself, which is many times as large.
+
+    Args:
+        products: of the centred vectors with each other, divided by their number.
+        entries: of a vector.
+    """
+    dispersion = float((products**2).sum()) - float(np.trace(products)) ** 2 / entries
+    error = float((np.diag(products) ** 2).sum()) - float((products**2).sum()) / len(products)
+    return min(error, dispersion) / dispersion if dispersion > 0 else 1.0

@@ -13,12 +13,13 @@ from slicewise.dataset.measurements import PICTURE, Measurements
 from slicewise.quantities import millilitres
 
 AXES = ("left to right", "back to front", "bottom to top")
+PICTURE_AXES = ("in width", "in height", "in depth")
 LAYOUT = "layout"
 _LEAST_RATIO = math.log(1.25)
 _LEAST_DIAMETER_CM = 0.1
 _WHOLE_FROM = 999.5
 _LEAST_BORDER = 0.05
-_ACQUISITION = {
+ACQUISITION = {
     "EchoTime": ("echo time", "ms", 1000.0),
     "RepetitionTime": ("repetition time", "ms", 1000.0),
     "InversionTime": ("inversion time", "ms", 1000.0),
@@ -61,10 +62,12 @@ class Summary:
     Attributes:
         figures: key to figure.
         vectors: key to vector; NaN where an entry is undefined.
+        axes: how each of ``AXES`` is called; a picture does not know where left is.
     """
 
     figures: Mapping[str, Figure]
     vectors: Mapping[str, NDArray[np.float64]]
+    axes: Mapping[str, str]
 
 
 def volume_key(structure: str) -> str:
@@ -76,17 +79,18 @@ def summarize(scan: Measurements) -> Summary:
     """Figures and vectors of a scan."""
     figures: dict[str, Figure] = {}
     is_picture = scan.words.get("Kind") == PICTURE
-    for axis, spacing, size, step in zip(
-        AXES, scan.spacing_mm, scan.size_mm, scan.texture, strict=True
+    names = dict(zip(AXES, PICTURE_AXES if is_picture else AXES, strict=True))
+    for (axis, name), spacing, size, step in zip(
+        names.items(), scan.spacing_mm, scan.size_mm, scan.texture, strict=True
     ):
         if not is_picture:
-            figures[f"spacing {axis}"] = _ratio(f"voxel spacing {axis}", spacing, "mm")
+            figures[f"spacing {axis}"] = _ratio(f"voxel spacing {name}", spacing, "mm")
         unit = "pixels" if is_picture else "mm"
-        figures[f"size {axis}"] = _ratio(f"field of view {axis}", size, unit)
-        figures[f"texture {axis}"] = _ratio(f"difference of neighbouring voxels {axis}", step, "SD")
+        figures[f"size {axis}"] = _ratio(f"field of view {name}", size, unit)
+        figures[f"texture {axis}"] = _ratio(f"difference of neighbouring voxels {name}", step, "SD")
     for key, value in scan.numbers.items():
-        name, unit, factor = _ACQUISITION[key]
-        figures[key] = _ratio(name, factor * value, unit)
+        quantity, unit, factor = ACQUISITION[key]
+        figures[key] = _ratio(quantity, factor * value, unit)
     for structure, volume_ml in scan.volumes_ml.items():
         figures[volume_key(structure)] = Figure(
             f"volume of {structure}",
@@ -109,7 +113,7 @@ def summarize(scan: Measurements) -> Summary:
             [scan.places.get(name, (math.nan,) * 3) for name in scan.volumes_ml]
         ).ravel(),
     }
-    return Summary(figures, {key: value for key, value in vectors.items() if len(value)})
+    return Summary(figures, {key: value for key, value in vectors.items() if len(value)}, names)
 
 
 def _ratio(name: str, value: float, unit: str) -> Figure:

@@ -19,7 +19,14 @@ from pydantic import TypeAdapter, ValidationError
 from slicewise.dataset.measurements import Measurements
 from slicewise.errors import CheckpointError
 from slicewise.segmentation.checkpoint import Checkpoint
-from slicewise.segmentation.distributions import FALSE_ALARMS, MIRRORED, Cloud, Floats, Interval
+from slicewise.segmentation.distributions import (
+    FALSE_ALARMS,
+    MIRRORED,
+    Cloud,
+    Floats,
+    Interval,
+    widened,
+)
 from slicewise.segmentation.scan_summary import AXES, Summary, summarize
 
 FEWEST_SCANS = 5
@@ -43,10 +50,16 @@ class Difference:
     Attributes:
         score: above 1 it is unlike them.
         text: in words.
+        is_word: whether it is a word that they have or have not, and no distance.
     """
 
     score: float
     text: str
+    is_word: bool = False
+
+    def within(self, factor: float) -> Difference:
+        """The same difference from limits that are this many times as wide."""
+        return self if self.is_word else replace(self, score=self.score / factor)
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,21 @@ class TrainingProfile:
             },
         )
 
+    def widened(self, factors: Mapping[str, float]) -> TrainingProfile:
+        """The same scans with wider limits.
+
+        Args:
+            factors: of each respect that ``compare`` names; 1 where none is given.
+        """
+        return replace(
+            self,
+            intervals=widened(self.intervals, factors),
+            clouds={
+                name: replace(item, intervals=widened(item.intervals, factors))
+                for name, item in self.clouds.items()
+            },
+        )
+
     def compare(self, scan: Measurements) -> dict[str, Difference]:
         """Each respect in which a scan can differ, with how far it does."""
         summary: Summary = summarize(scan)
@@ -105,7 +133,7 @@ class TrainingProfile:
             word = scan.words.get(name)
             if word is not None:
                 text = f"{_WORDS[name]} {word}; training had {', '.join(words)}"
-                found[name] = Difference(0.0 if word in words else _UNSEEN, text)
+                found[name] = Difference(0.0 if word in words else _UNSEEN, text, is_word=True)
         for name, interval in self.intervals.items():
             if name in summary.figures:
                 figure = summary.figures[name]
@@ -118,7 +146,8 @@ class TrainingProfile:
             if vector is not None and len(vector) == len(cloud.mean):
                 filled = np.where(np.isnan(vector), cloud.mean, vector)
                 for key, score in cloud.scores(name, filled).items():
-                    text = f"looks {key}" if key.startswith(MIRRORED) else key
+                    axis = key.removeprefix(f"{MIRRORED} ")
+                    text = f"looks {MIRRORED} {summary.axes[axis]}" if axis in summary.axes else key
                     found[key] = Difference(score, text)
         return found
 

@@ -18,6 +18,7 @@ from slicewise.evaluation.statistics import (
     mean_dice_interval,
     summarize,
 )
+from slicewise.quantities import counted
 
 _SHOWN = ("dice", "hd95_mm", "surface_dice")
 
@@ -83,7 +84,23 @@ def _data(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     lost = {name for fold in folds for name in fold.set_aside}
     if lost:
         yield f"Cases excluded as unusable: {len(lost)}."
+    yield from _scans(folds)
     yield f"Licence of the data: {config.data.licence or 'not stated'}."
+
+
+def _scans(folds: Sequence[RunFacts]) -> Iterator[str]:
+    """What the scans looked like; those of the first fold and its held-out cases are all scans."""
+    looks = folds[0].scans
+    if not looks:
+        return
+    for term, text in looks.items():
+        yield f"{term.capitalize()}: {text}."
+    cases = sum(fold.validation_cases for fold in folds)
+    unlike = sum(len(fold.unlike) for fold in folds)
+    yield (
+        f"Each scan is compared with these at prediction. Unlike all others: {unlike} of "
+        f"{counted(cases, 'held-out case')}."
+    )
 
 
 def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
@@ -129,7 +146,10 @@ def _metrics(folds: Sequence[RunFacts], scores: Sequence[Score]) -> Iterator[str
 
 def _limits(folds: Sequence[RunFacts]) -> Iterator[str]:
     yield "Not a medical device; not for diagnosis or treatment."
-    yield "Untested on scanners, sequences, ages and diseases outside the training data."
+    yield (
+        "Untested on scanners, sequences, ages and diseases outside the training data; predictions "
+        "name scans that look unlike it."
+    )
     if shared := sum(fold.shared_patients for fold in folds):
         yield (
             f"{shared} patients were on both sides of a fold: the figures are "

@@ -11,17 +11,19 @@ from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCol
 from slicewise.evaluation.inference_tuning.options import is_configured
 from slicewise.evaluation.predict_and_score import ScoredCases, mask_sources, predict_and_score
 from slicewise.segmentation.inference import Predictor
-from slicewise.segmentation.profiling import write_profile
+from slicewise.segmentation.profiling import TrainingScans, write_profile
 from slicewise.tracking.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from slicewise.workflows.train_fold import TrainingSetup
 
 
-def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> ScoredCases:
+def predict_held_out(
+    setup: TrainingSetup, cases: FoldCases, folder: RunFolder
+) -> tuple[ScoredCases, TrainingScans]:
     """Predict and score what a fold holds out; leave masks and evidence in its folder.
 
-    The checkpoint gets what its training scans looked like.
+    The checkpoint gets what its training scans looked like, which is returned in words, too.
     """
     checkpoint = folder.kept_checkpoint(setup.config)
     predictor = Predictor.from_checkpoint(checkpoint)
@@ -39,5 +41,5 @@ def predict_held_out(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) 
     add_sources(setup.work.mask_sources, mask_sources(folder.masks, cases.held_out))
     if collector is not None:
         write_evidence(folder.path, scored.evidence)
-    write_profile(predictor, cases.train, cases.val, scored.measurements, checkpoint)
-    return scored
+    scans = write_profile(predictor, cases.train, cases.val, scored.measurements, checkpoint)
+    return scored, scans

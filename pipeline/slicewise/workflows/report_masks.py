@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ from slicewise.config import Config
 from slicewise.dataset.layouts import read_images
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.errors import DataError, LabelError, ScanError, SlicewiseError, UsageError
+from slicewise.evaluation.confidence_table import read_confidences
 from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.mark import require_one_maker
-from slicewise.imaging.masks import find_masks
+from slicewise.imaging.masks import confidence_path, find_masks
 from slicewise.imaging.memory import within_memory
 from slicewise.imaging.pictures import is_picture, read_picture_mask
 from slicewise.imaging.scan import ScanSource, read_scan
@@ -69,6 +70,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
     }
     all_in_pixels = any(in_pixels.values())
     config = Config.defaults("masks")
+    unlike = _unlike(place.folder, masks)
     report = Report(
         name="Masks",
         folds=(),
@@ -77,7 +79,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         summaries=(),
         headline=None,
         volumes_ml=volumes_ml,
-        failures=tuple(volume_outliers(volumes_ml, in_pixels=all_in_pixels)),
+        failures=tuple(volume_outliers(volumes_ml, unlike, in_pixels=all_in_pixels)),
         compared=(),
         cases=(),
         viewer=None,
@@ -85,6 +87,7 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
         notes=(
             "These masks have no scores: there is no reference that they were compared with. "
             "`slicewise evaluate` scores them where there is one.",
+            *_unlike_note(unlike, len(masks)),
         ),
         provenance={"what": counted(len(masks), "mask")},
         in_pixels=all_in_pixels,
@@ -92,6 +95,32 @@ def report_of_masks(place: RunPlace, work: Path, progress: Progress, *, viewer: 
     images, reason = _images(place.data_root, config, work, list(masks), progress)
     reader = CaseReader(config, structures, images, {}, paths, reason)
     return with_cases(report, reader, progress, viewer=viewer)
+
+
+def _unlike(folder: Path, masks: Collection[str]) -> dict[str, str]:
+    """Name of each mask whose scan is unlike those of the training, to the reasons.
+
+    Raises:
+        OutputError: the table of confidences next to the masks cannot be read.
+    """
+    table = confidence_path(folder, wanted=False)
+    if table is None or not table.exists():
+        return {}
+    _, compared = read_confidences(table)
+    return {
+        name: "; ".join(item.reasons)
+        for name, item in compared.items()
+        if item.reasons and name in masks
+    }
+
+
+def _unlike_note(unlike: Collection[str], masks: int) -> Iterator[str]:
+    if unlike:
+        verb = "is" if len(unlike) == 1 else "are"
+        yield (
+            f"{len(unlike)} of {counted(masks, 'scan')} {verb} unlike those that the model was "
+            "trained on. The list of failures says in what; check these masks with care."
+        )
 
 
 def _volumes(path: Path) -> tuple[dict[int, float], bool]:

@@ -52,6 +52,12 @@ def report_of_run(options: ReportOptions, place: RunPlace, progress: Progress) -
     folds = RunFolder(place.folder).results()
     config = folds[0].config
     scores = tuple(score for fold in folds for score in fold.scores)
+    unlike = {
+        name: reasons
+        for fold in folds
+        if fold.facts is not None
+        for name, reasons in fold.facts.unlike.items()
+    }
     report = Report(
         name=config.name,
         folds=tuple(folds),
@@ -60,7 +66,7 @@ def report_of_run(options: ReportOptions, place: RunPlace, progress: Progress) -
         summaries=tuple(summarize(scores)),
         headline=mean_dice_interval(scores) if scores else None,
         volumes_ml={},
-        failures=tuple(find_failures(scores)),
+        failures=tuple(find_failures(scores, unlike)),
         compared=tuple(_compared(options, folds)),
         cases=(),
         viewer=None,

@@ -20,6 +20,7 @@ from slicewise.evaluation.statistics import final_metrics, summarize
 from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.imaging.scan import read_label, read_scan
 from slicewise.reporting.figures.examples import Example, draw_examples
+from slicewise.segmentation.profiling import NOT_PROFILED, TrainingScans
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun
 
@@ -38,6 +39,7 @@ def run_facts(
     kind: Literal["network", "baseline"],
     scored: ScoredCases,
     seconds: float,
+    scans: TrainingScans = NOT_PROFILED,
 ) -> RunFacts:
     """The facts about a run of a fold.
 
@@ -47,6 +49,7 @@ def run_facts(
         kind: what segmented.
         scored: the held-out cases.
         seconds: of training or fitting.
+        scans: what they looked like.
     """
     lost = [*cases.prepared.set_aside, *scored.set_aside]
     axes = stack_axes(config.preprocessing)
@@ -65,6 +68,8 @@ def run_facts(
         seconds=seconds,
         version=__version__,
         date=datetime.now(tz=UTC).date().isoformat(),
+        scans=scans.looks,
+        unlike=scans.unlike,
     )
 
 

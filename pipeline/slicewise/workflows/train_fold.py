@@ -159,9 +159,10 @@ def train_fold(
             remember_run(setup.work.path, run.run_id, folder, setup.config)
             log_cases(run, cases, config.name)
             _run(training, folder, run, progress)
-            scored = predict_held_out(setup, cases, folder)
+            scored, scans = predict_held_out(setup, cases, folder)
             report_set_aside(progress, scored.set_aside)
-            facts = run_facts(cases, config, "network", scored, training.progress.seconds)
+            seconds = training.progress.seconds
+            facts = run_facts(cases, config, "network", scored, seconds, scans)
             write_results(folder.path, facts, scored.scores, scored.reliability)
             files = (folder.path / HISTORY, folder.losses)
             step = training.progress.step

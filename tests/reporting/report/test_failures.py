@@ -47,6 +47,14 @@ def test_each_kind(a_score: MakeScore, values: dict[str, float], kind: str, reas
     assert found[0].reason == reason
 
 
+def test_scans_unlike_the_training(a_score: MakeScore) -> None:
+    reasons = {"good2": "echo time 98 ms; training had 2.1 to 3.5 ms"}
+    (found,) = find_failures(good_cases(a_score), reasons)
+    assert (found.case, found.structure, found.kind) == ("good2", "", "unlike scan")
+    assert found.reason == reasons["good2"]
+    assert [item.kind for item in volume_outliers({}, reasons)] == ["unlike scan"]
+
+
 def test_false_negative_beside_another_structure(a_score: MakeScore) -> None:
     rows = [
         a_score("bad", "core", state="false negative", dice=0.0, predicted_ml=0.0),

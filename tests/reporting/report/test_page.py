@@ -213,6 +213,8 @@ def test_how_it_was_made(usual: Page) -> None:
     assert facts["training"] == "30 cases, 900 slices"
     assert facts["contrasts"] == "T2"
     assert facts["slices"] == "axial"
+    assert facts["modality"] == "MR"
+    assert facts["unlike all others"] == "1 of 12 held-out cases; case3: echo time 98 ms"
     assert facts["what"] == "U-Net, fold 2"
     assert "the file is truncated" in usual.texts_in("td")
     assert "features:" in usual.texts_in("pre")[0]

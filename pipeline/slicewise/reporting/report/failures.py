@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -30,10 +31,12 @@ KINDS = {
     "leaked": "much of the prediction lies outside the reference",
     "far off": "surface distance far above those of the other cases",
     "low Dice": f"Dice below {MIN_DICE}, or far below the other cases",
+    "unlike scan": "the scan looks unlike those that the model was trained on",
     "odd volume": "volume error or volume unlike those of the other cases",
     "low confidence": "probabilities far below those of the other cases",
 }
 """From the worst to the mildest."""
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 _MAD_TO_DEVIATION = 1.4826
 # Deviations are taken for at least as large: among equals, trifles are no outliers.
@@ -62,10 +65,14 @@ class Failure:
     dice: float = math.nan
 
 
-def find_failures(scores: Sequence[Score]) -> list[Failure]:
+def find_failures(scores: Sequence[Score], unlike: Mapping[str, str] = NO_REASONS) -> list[Failure]:
     """What failed, the worst kind first, within a kind by Dice.
 
     "Unlike the other cases" is a robust z beyond 3.5 within the structure.
+
+    Args:
+        scores: of all cases.
+        unlike: name of each case whose scan is unlike those of the training, to the reasons.
 
     Source:
         Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
@@ -76,17 +83,21 @@ def find_failures(scores: Sequence[Score]) -> list[Failure]:
         rows = [row for row in scores if row.structure == name and row.state != BOTH_EMPTY]
         found += _absolute([row for row in rows if row.case not in empty])
         found += _relative([row for row in rows if row.state == DETECTED])
-    return _ranked(found)
+    return _ranked([*found, *_unlike(unlike)])
 
 
 def volume_outliers(
-    volumes_ml: Mapping[str, Mapping[str, float]], *, in_pixels: bool = False
+    volumes_ml: Mapping[str, Mapping[str, float]],
+    unlike: Mapping[str, str] = NO_REASONS,
+    *,
+    in_pixels: bool = False,
 ) -> list[Failure]:
-    """Predicted volumes unlike the others, where there is no reference.
+    """Predicted volumes unlike the others, where there is no reference, and scans of other kinds.
 
     Args:
         volumes_ml: structure to the volume of each case.
-        in_pixels: whether they are areas in pixels.
+        unlike: see ``find_failures``.
+        in_pixels: whether volumes are areas in pixels.
     """
     found = []
     for name, of_cases in volumes_ml.items():
@@ -103,7 +114,7 @@ def volume_outliers(
                     f"(robust z {distances[case]:+.1f})"
                 )
                 found.append(Failure(case, name, "odd volume", reason))
-    return _ranked(found)
+    return _ranked([*found, *_unlike(unlike)])
 
 
 def robust_z(values: Mapping[str, float], min_deviation: float) -> dict[str, float]:
@@ -115,6 +126,11 @@ def robust_z(values: Mapping[str, float], min_deviation: float) -> dict[str, flo
     deviations = numbers - np.median(numbers)
     deviation = max(_MAD_TO_DEVIATION * float(np.median(np.abs(deviations))), min_deviation)
     return dict(zip(known, (deviations / deviation).tolist(), strict=True))
+
+
+def _unlike(unlike: Mapping[str, str]) -> Iterator[Failure]:
+    for case, reasons in unlike.items():
+        yield Failure(case, "", "unlike scan", reasons)
 
 
 def _empty_cases(scores: Sequence[Score]) -> Iterator[Failure]:

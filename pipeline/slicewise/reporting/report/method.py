@@ -27,6 +27,18 @@ def data_facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "structures", ", ".join(map(shown_name, config.data.labels))
 
 
+def scan_facts(report: Report) -> Iterator[tuple[str, str]]:
+    """What the scans looked like that the network was trained on: term and text."""
+    facts = next((facts for facts in report.facts if facts.scans), None)
+    if facts is None:
+        return
+    yield from facts.scans.items()
+    unlike = {name: text for facts in report.facts for name, text in facts.unlike.items()}
+    cases = sum(facts.validation_cases for facts in report.facts)
+    named = "".join(f"; {name}: {text}" for name, text in unlike.items())
+    yield "unlike all others", f"{len(unlike)} of {counted(cases, 'held-out case')}{named}"
+
+
 def preprocessing_facts(report: Report) -> Iterator[tuple[str, str]]:
     """How the slices were made: term and text."""
     if not report.folds:

@@ -29,6 +29,7 @@ from slicewise.reporting.report.failures import KINDS, Failure
 from slicewise.reporting.report.method import (
     data_facts,
     preprocessing_facts,
+    scan_facts,
     set_aside_reasons,
 )
 from slicewise.reporting.report.panels import Panel
@@ -165,6 +166,7 @@ def _content(report: Report) -> dict[str, Any]:
         "case_rows": list(case_rows(report, anchors)),
         "structure_names": [shown_name(name) for name in _names(report)],
         "data": list(data_facts(report)),
+        "scans": list(scan_facts(report)),
         "preprocessing": list(preprocessing_facts(report)),
         "set_aside": set_aside_reasons(report),
         "network": report.network and svg_of(report.network),
