@@ -35,7 +35,8 @@ class Case:
         """The case of that number."""
         chance = random.Random(f"{seed}/{number}")
         (command,) = chance.choices(COMMANDS, [command.weight for command in COMMANDS])
-        (fault,) = chance.choices(FAULTS, [fault.weight for fault in FAULTS])
+        faults = [fault for fault in FAULTS if command.store or not fault.for_store]
+        (fault,) = chance.choices(faults, [fault.weight for fault in faults])
         return cls(seed, number, command, fault, chance.random(), chance.random() < 0.4)
 
     def __str__(self) -> str:
@@ -153,9 +154,9 @@ def _repeat(case: Case, arena: Arena, undisturbed: Reference, outcome: Outcome) 
     outcome.broken += [
         f"left after the repetition: {name}" for name in promises.parts(arena.folder)
     ]
-    if not case.command.tracks:
-        return
-    synced = arena.run("sync")
-    if synced.code != 0:
-        outcome.broken.append(f"sync: exit code {synced.code}: {synced.stderr[-1500:]}")
+    if promises.broken_store(promises.store_content(arena.folder), undisturbed.store):
+        promises.let_time_pass(arena.folder)
+        synced = arena.run("sync")
+        if synced.code != 0:
+            outcome.broken.append(f"sync: exit code {synced.code}: {synced.stderr[-1500:]}")
     outcome.broken += promises.broken_store(promises.store_content(arena.folder), undisturbed.store)

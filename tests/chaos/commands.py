@@ -27,7 +27,7 @@ class Command:
         growing: endings of those results that an interrupted command may leave in another state
             than the last one: a training that goes on has them.
         on: how an interrupted command goes on, in place of ``arguments``.
-        tracks: whether it writes to the store.
+        store: whether it uses the tracking store.
         weight: how often it is disturbed, compared to the others.
     """
 
@@ -37,7 +37,7 @@ class Command:
     results: str
     growing: tuple[str, ...] = ()
     on: str = ""
-    tracks: bool = False
+    store: bool = False
     weight: int = 1
 
 
@@ -53,15 +53,16 @@ COMMANDS = (
     Command(
         *("train", "after preprocess", _TRAIN, _MODEL, _GROWING),
         on=f"{_TRAIN} --resume",
-        tracks=True,
+        store=True,
         weight=6,
     ),
     Command(
-        *("resume", "interrupted", f"{_TRAIN} --resume", _MODEL, _GROWING), tracks=True, weight=5
+        *("resume", "interrupted", f"{_TRAIN} --resume", _MODEL, _GROWING), store=True, weight=5
     ),
     Command(
         *("predict", "after train", "predict model scans/images --out masks"),
         "masks/*.nii.gz masks/*.csv masks/*.ctbl",
+        ("confidence.csv",),
         weight=3,
     ),
     Command(
@@ -69,8 +70,8 @@ COMMANDS = (
         "scores.csv",
         weight=2,
     ),
-    Command("sync", "waiting", "sync", "", tracks=True, weight=3),
-    Command("list", "after train", "runs list --json runs.json", "runs.json"),
-    Command("export", "after train", "runs export --all --out runs.tar.gz", "runs.tar.gz"),
+    Command("sync", "waiting", "sync", "", store=True, weight=3),
+    Command("list", "after train", "runs list --json list.json", "list.json", store=True),
+    Command("export", "after train", "runs export --all --out all.tgz", "all.tgz", store=True),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

@@ -42,6 +42,7 @@ class Fault:
         codes: exit codes that the command may end with; -9 is SIGKILL.
         leaves_parts: whether temporary files may be left until the next start.
         needs_disk: whether it needs the right to mount.
+        for_store: whether it strikes the tracking store.
         weight: how often it strikes, compared to the others.
     """
 
@@ -50,6 +51,7 @@ class Fault:
     codes: frozenset[int] = frozenset({0, 1, 8})
     leaves_parts: bool = False
     needs_disk: bool = False
+    for_store: bool = False
     weight: int = 2
 
 
@@ -189,8 +191,8 @@ FAULTS = (
     _signal(signal.SIGTERM),
     _signal(signal.SIGHUP),
     Fault("full disk", fill_disk, needs_disk=True, weight=4),
-    Fault("locked store", lock_store, weight=2),
-    Fault("read-only store", forbid_store, needs_disk=True, weight=2),
+    Fault("locked store", lock_store, for_store=True, weight=4),
+    Fault("read-only store", forbid_store, needs_disk=True, for_store=True),
     Fault("flipped bit", damages(flip_bit), frozenset({0, 1, 2, 8}), weight=4),
     Fault("cut file", damages(cut), frozenset({0, 1, 2, 8}), weight=2),
 )

@@ -23,11 +23,8 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 @pytest.mark.parametrize(
     ("command", "fault", "fraction"),
     [
-        ("convert", "SIGINT", 0.7),
-        ("preprocess", "kill", 0.5),
         ("train", "kill", 0.6),
         ("predict", "full disk", 0.4),
-        ("predict", "flipped bit", 0.1),
         ("evaluate", "SIGTERM", 0.5),
     ],
 )
