@@ -42,7 +42,7 @@ class Command:
 
 
 _CONVERT = "convert dicom --out nifti"
-_TRAIN = "train tiny.yaml --out model"
+_TRAIN = "train tiny.yaml --out model --workers 1"
 _MODEL = "model/*.pt model/*.csv model/*.jsonl model/config.yaml model/masks/*.nii.gz"
 _GROWING = (".pt", ".jsonl", "losses.csv", "config.yaml")
 
