@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -245,7 +246,8 @@ def write_inputs(folder: Path) -> None:
     key = folder / "work/private/pseudonym.key"
     key.parent.mkdir(parents=True)
     key.touch(0o600)
-    key.write_text("7" * 64)
+    secret = bytes(range(32))
+    key.write_text(f"{secret.hex()} {hashlib.sha256(secret).hexdigest()[:16]}\n")
 
 
 @contextmanager

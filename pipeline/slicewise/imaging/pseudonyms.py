@@ -20,6 +20,7 @@ from slicewise.imaging.files import part_prefix
 KEY_FILE = "pseudonym.key"
 KEY_BYTES = 32
 NAME_LETTERS = 10
+_CHECK_DIGITS = 16
 
 
 class PseudonymKeyError(SlicewiseError):
@@ -84,7 +85,8 @@ def _make_key_once(path: Path) -> None:
         handle, name = tempfile.mkstemp(".part", part_prefix(path.parent), path.parent)
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                key = secrets.token_bytes(KEY_BYTES)
+                file.write(f"{key.hex()} {_check_of(key)}\n")
                 file.flush()
                 os.fsync(file.fileno())
             # Unlike a rename, a link never replaces a key that another process created.
@@ -105,7 +107,7 @@ def _make_key_once(path: Path) -> None:
 def _read_key(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
+        text, _, check = path.read_text(encoding="ascii").strip().partition(" ")
         key = bytes.fromhex(text)
     except OSError as error:
         raise _no_key(path, file_problem(error), "correct its permissions") from error
@@ -117,7 +119,15 @@ def _read_key(path: Path) -> bytes:
         raise _no_key(path, found, f"chmod 600 {path}; who has read the key can recognise patients")
     if len(key) != KEY_BYTES:
         raise _no_key(path, f"{len(key)} bytes", _LOST)
+    if check != _check_of(key):
+        found = "another checksum: it was changed" if check else "no checksum"
+        raise _no_key(path, found, _LOST)
     return key
+
+
+def _check_of(key: bytes) -> str:
+    """Checksum by which a damaged key is noticed: it would silently give other pseudonyms."""
+    return hashlib.sha256(key).hexdigest()[:_CHECK_DIGITS]
 
 
 _LOST = "restore it from a backup; if it is deleted, patients get other pseudonyms"
@@ -126,7 +136,7 @@ _LOST = "restore it from a backup; if it is deleted, patients get other pseudony
 def _no_key(path: Path, found: str, remedy: str) -> PseudonymKeyError:
     return PseudonymKeyError(
         path,
-        expected=f"a key of {KEY_BYTES} bytes as hexadecimal digits",
+        expected=f"a key of {KEY_BYTES} bytes as hexadecimal digits, and its checksum",
         found=found,
         remedy=remedy,
     )
