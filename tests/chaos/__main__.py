@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -25,12 +26,17 @@ from tests.chaos.faults import FAULTS
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument("--seed", type=int, help="default: a random one")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--only", default="", help="numbers of cases, such as 3,8")
     parser.add_argument("--commands", default="", help="such as train,resume")
     parser.add_argument("--faults", default="", help="such as 'kill,full disk'")
     given = parser.parse_args()
+    if given.only and given.seed is None:
+        parser.error("--only needs the seed of the cases")
+    if given.seed is None:
+        given.seed = random.SystemRandom().randrange(10_000)
+    print(f"seed {given.seed}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     root = Path(tempfile.mkdtemp(prefix="chaos-"))
     arena = Arena(root)
@@ -47,6 +53,8 @@ def main() -> int:
         print("interrupted")
     finally:
         arena.close()
+        for left in ("arena", "states", "tmp", "home"):
+            shutil.rmtree(root / left, ignore_errors=True)
     _show_table(outcomes)
     broken = any(outcome.broken for outcome in outcomes)
     print(f"files of broken cases: {root / 'kept'}" if broken else "every promise was kept")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from slicewise.__main__ import main as start_command
 from slicewise.cli import main as command
 from slicewise.cli.crash import describe_crash
 
@@ -79,6 +80,20 @@ def test_interrupted_from_the_keyboard(
     monkeypatch.setattr(command, "app", _raising(KeyboardInterrupt()))
     done = slicewise("check")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.fault(107, "E")
+def test_interrupted_while_the_command_line_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "slicewise.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "slicewise.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as leaving:
+        start_command()
+    assert leaving.value.code == 130
 
 
 @pytest.mark.fault(119, "E")
