@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -121,7 +122,10 @@ def test_masks_of_scans_unlike_the_training_are_named(run: RunFolder, tmp_path: 
     masks = tmp_path / "masks"
     shutil.copytree(run.masks, masks)
     write_confidences(
-        {f"case{n}": [StructureConfidence("core", 2, 0.9, 0.9, 0.02, 0.1)] for n in range(CASES)},
+        {
+            f"case{n}": [StructureConfidence("core", 2, math.nan, 0.9, 0.9, 0.02, 0.1)]
+            for n in range(CASES)
+        },
         {f"case{n}": Unlikeness(3.0, ("echo time 98 ms",) * (n == 2)) for n in range(CASES)},
         masks / "confidence.csv",
     )

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from slicewise.imaging.pictures import NO_GEOMETRY
 from slicewise.imaging.volume import Affine, Volume
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -96,7 +95,7 @@ def measure(contrasts: Sequence[Volume], image: torch.Tensor) -> Measurements:
         spacing_mm=_triple(upright.spacing_mm),
         size_mm=_triple(np.multiply(upright.spacing_mm, upright.shape)),
         words={
-            "Kind": PICTURE if NO_GEOMETRY in contrasts[0].warnings else "scan with a geometry",
+            "Kind": "scan with a geometry" if contrasts[0].spacing_is_known else PICTURE,
             **{key: _text(stored[key]) for key in _TEXTS if stored.get(key)},
         },
         numbers={key: float(stored[key]) for key in _NUMBERS if key in stored},  # type: ignore[arg-type]

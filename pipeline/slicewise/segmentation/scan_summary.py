@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.dataset.measurements import PICTURE, Measurements
-from slicewise.quantities import millilitres
+from slicewise.quantities import size
 
 AXES = ("left to right", "back to front", "bottom to top")
 PICTURE_AXES = ("in width", "in height", "in depth")
@@ -80,23 +80,23 @@ def summarize(scan: Measurements) -> Summary:
     figures: dict[str, Figure] = {}
     is_picture = scan.words.get("Kind") == PICTURE
     names = dict(zip(AXES, PICTURE_AXES if is_picture else AXES, strict=True))
-    for (axis, name), spacing, size, step in zip(
+    for (axis, name), spacing, extent, step in zip(
         names.items(), scan.spacing_mm, scan.size_mm, scan.texture, strict=True
     ):
         if not is_picture:
             figures[f"spacing {axis}"] = _ratio(f"voxel spacing {name}", spacing, "mm")
         unit = "pixels" if is_picture else "mm"
-        figures[f"size {axis}"] = _ratio(f"field of view {name}", size, unit)
+        figures[f"size {axis}"] = _ratio(f"field of view {name}", extent, unit)
         figures[f"texture {axis}"] = _ratio(f"difference of neighbouring voxels {name}", step, "SD")
     for key, value in scan.numbers.items():
         quantity, unit, factor = ACQUISITION[key]
         figures[key] = _ratio(quantity, factor * value, unit)
     for structure, volume_ml in scan.volumes_ml.items():
         figures[volume_key(structure)] = Figure(
-            f"volume of {structure}",
+            f"{'area' if is_picture else 'volume'} of {structure}",
             volume_ml ** (1 / 3),
             _LEAST_DIAMETER_CM,
-            lambda side_cm: f"{millilitres(max(side_cm, 0) ** 3)} ml",
+            _area if is_picture else _volume,
         )
     if scan.volumes_ml:
         figures["border"] = Figure(
@@ -124,6 +124,15 @@ def _ratio(name: str, value: float, unit: str) -> Figure:
         _LEAST_RATIO,
         lambda logarithm: f"{_three_digits(math.exp(logarithm))} {unit}",
     )
+
+
+def _volume(side_cm: float) -> str:
+    return size(max(side_cm, 0) ** 3)
+
+
+def _area(side: float) -> str:
+    """A pixel counts as a voxel of 1 mm."""
+    return size(1000 * max(side, 0) ** 3, in_pixels=True)
 
 
 def _three_digits(value: float) -> str:
