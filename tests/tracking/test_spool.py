@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import sqlite3
 import stat
 import threading
@@ -223,6 +225,61 @@ def test_a_line_that_was_cut_off_is_no_entry(flaky: Store, client: Client, confi
         file.write('{"kind": "metr')
     assert synced(flaky)[run.run_id] == ""
     assert steps(flaky, run) == [1]
+
+
+@pytest.mark.fault(119, "W")
+def test_what_was_damaged_in_the_journal_is_left_out_and_told(
+    flaky: Store, client: Client, config: Config, tmp_path: Path
+) -> None:
+    client.is_down = True
+    (tmp_path / "facts.json").write_text("facts")
+    with start_run(flaky, config, "damaged") as run:
+        run.log_artifact(tmp_path / "facts.json")
+        run.log_metrics(1, {"loss": 1})
+        run.log_metrics(2, {"loss": 2})
+    client.is_down = False
+    spool = flaky.folder / "spool" / run.run_id
+    entries = (spool / "entries.jsonl").read_bytes()
+    assert entries.count(b'{"loss": 1.0}') == 1
+    (spool / "entries.jsonl").write_bytes(entries.replace(b'{"loss": 1.0}', b'{"loss": 1.5}'))
+    (kept,) = spool.glob("files/*/facts.json")
+    kept.write_text("other")
+    assert synced(flaky)[run.run_id] == ""
+    assert steps(flaky, run) == [2]
+    stored = flaky.client.get_run(known_id(flaky, run.run_id))
+    assert stored.data.tags["slicewise.damaged_entries"] == "an entry, facts.json"
+
+
+@pytest.mark.fault(119, "OK")
+def test_a_changed_count_of_what_is_delivered_delivers_all_of_it_again(
+    flaky: Store, client: Client, config: Config
+) -> None:
+    client.is_down = True
+    with start_run(flaky, config, "counted") as run:
+        run.log_metrics(1, {"loss": 1})
+    client.is_down = False
+    text = json.dumps({"bytes": 10**9, "sampled": 0, "crc32": 1})
+    (flaky.folder / "spool" / run.run_id / "delivered.json").write_text(text)
+    assert synced(flaky)[run.run_id] == ""
+    assert steps(flaky, run) == [1]
+
+
+@pytest.mark.fault(112, "OK")
+def test_a_folder_that_cannot_be_written_is_a_problem_of_the_delivery(
+    flaky: Store, client: Client, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.is_down = True
+    with start_run(flaky, config, "read-only") as run:
+        run.log_metrics(1, {"loss": 1})
+    client.is_down = False
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("filelock.BaseFileLock.acquire", refuse)
+        assert "Read-only file system" in synced(flaky)[run.run_id]
+    assert synced(flaky)[run.run_id] == ""
 
 
 def test_files_are_delivered_as_they_were(

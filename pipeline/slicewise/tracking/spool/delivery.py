@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
-from slicewise.errors import CheckpointError, ModelError, OutputError, SlicewiseError
+from slicewise.errors import CheckpointError, ModelError, OutputError, SlicewiseError, file_problem
 from slicewise.tracking.packing import unpack_model
 from slicewise.tracking.registry import register_model
 from slicewise.tracking.spool.run_ids import known_id, remember_id
-from slicewise.tracking.spool.spool import Entry, Spool
+from slicewise.tracking.spool.spool import DAMAGED, Entry, Spool
 from slicewise.tracking.store import Store
 from slicewise.tracking.store_problems import plain
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SPOOL_TAG = "slicewise.spool"
 """Tag with the id of the spool, so that its run is created only once."""
 _REFUSED_TAG = "slicewise.registration_refused"
+DAMAGED_TAG = "slicewise.damaged_entries"
+"""Tag of a run that lacks what was damaged before the store had it."""
 _SAMPLED = "system/"
 """Names of samples of the system begin with it."""
 _log = logging.getLogger(__name__)
@@ -82,6 +85,8 @@ def deliver(spool: Spool, store: Store, known: Delivered | None = None, most: in
             _deliver_waiting(spool, store, found, most)
     except Timeout:
         found.problem = "another process delivers it"
+    except OSError as error:
+        found.problem = f"{spool.folder}: {file_problem(error)}"
     return found
 
 
@@ -244,7 +249,19 @@ def _input(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
 
 
 def _artifact(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
+    if not spool.is_whole(entry["file"]):
+        _damaged(entry, spool, store, found)
+        return
     store.client.log_artifact(found.run_id, str(spool.file(entry["file"])), entry["folder"])
+
+
+def _damaged(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
+    """Say in the run that it lacks something."""
+    lost = Path(entry["file"]).name if "file" in entry else "an entry"
+    known = store.client.get_run(found.run_id).data.tags.get(DAMAGED_TAG, "")
+    names = sorted({*filter(None, known.split(", ")), lost})
+    store.client.set_tag(found.run_id, DAMAGED_TAG, ", ".join(names))
+    _log.warning("%s of the run was damaged in %s and is left out", lost, spool.folder)
 
 
 def _model(entry: Entry, spool: Spool, store: Store, found: Delivered) -> None:
@@ -307,6 +324,7 @@ _DELIVERIES: Mapping[str, _Delivery] = {
     "tags": _tags,
     "input": _input,
     "artifact": _artifact,
+    DAMAGED: _damaged,
     "model": _model,
     "end": _end,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from slicewise.tracking.store import Store
 def remember_id(store: Store, spool_id: str, run_id: str) -> None:
     """Record the run id that the store assigned, for files that hold the id of the spool."""
     folder = private_folder(store.folder / "spooled")
-    write_text(folder / f"{spool_id}.json", json.dumps({"run_id": run_id}) + "\n", private=True)
+    write_text(folder / f"{spool_id}.json", checked({"run_id": run_id}), private=True)
 
 
 def known_id(store: Store, text: str) -> str:
@@ -45,10 +46,25 @@ def read_record(path: Path) -> Mapping[str, Any]:
         return {}
 
 
+def checked(content: Mapping[str, Any]) -> str:
+    """A line with a JSON object and, as its last key, the checksum of the others."""
+    return json.dumps({**content, _CHECKSUM: _checksum(content)}) + "\n"
+
+
 def parsed(text: bytes) -> Mapping[str, Any]:
-    """A JSON object; empty where the text is damaged."""
+    """The object of ``checked``; empty where the text is damaged."""
     try:
         content = json.loads(text)
     except ValueError:
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    is_whole = content.pop(_CHECKSUM, None) == _checksum(content)
+    return content if is_whole else {}
+
+
+_CHECKSUM = "crc32"
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content).encode())

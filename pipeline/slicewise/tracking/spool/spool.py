@@ -3,13 +3,14 @@
 A spool is a private folder ``mlflow/spool/ID`` of the work folder. ``about.json`` names its store
 and the process that writes it, ``entries.jsonl`` has one entry per line, ``files`` the files that
 entries refer to, and ``delivered.json`` the number of bytes of ``entries.jsonl`` that the store
-has. A run has one spool at a time: one that is continued goes on in the spool that still waits.
+has. Every line has its checksum, and so do the names of kept files: what was damaged is left out,
+which a tag of the run tells. A run has one spool at a time: one that is continued goes on in the
+spool that still waits.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -24,16 +25,19 @@ from typing import Any, Self
 from filelock import FileLock
 
 from slicewise.errors import OutputError, file_problem
-from slicewise.imaging.files import private_folder, write_text
+from slicewise.imaging.files import private_folder, sha256_of, write_text
 from slicewise.interruption import uninterrupted
 from slicewise.tracking.processes import is_running, own_start
-from slicewise.tracking.spool.run_ids import known_id, parsed, read_record
+from slicewise.tracking.spool.run_ids import checked, known_id, parsed, read_record
 from slicewise.tracking.store import Store
 
 Entry = Mapping[str, Any]
+DAMAGED = "damaged"
+"""Kind of an entry that cannot be read."""
 _ABOUT, _ENTRIES, _DELIVERED, _FILES = "about.json", "entries.jsonl", "delivered.json", "files"
 _LOCAL = "the store of the work folder"
 _OWNED = {"store", "begun", "host", "process", "started"}
+_DIGITS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -97,8 +101,7 @@ class Spool:
 
     def _write_about(self, known: Mapping[str, Any]) -> None:
         owner = {"host": socket.gethostname(), "process": os.getpid(), "started": own_start()}
-        text = json.dumps({**known, **owner}) + "\n"
-        write_text(self.folder / _ABOUT, text, private=True)
+        write_text(self.folder / _ABOUT, checked({**known, **owner}), private=True)
 
     def _cut_partial_line(self) -> None:
         """Cut off a line that a killed process began; the next one would be appended to it."""
@@ -161,9 +164,8 @@ class Spool:
         return {self.spool_id, *continued}
 
     @property
-    def _about(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / _ABOUT).read_text(encoding="utf-8"))
-        return content
+    def _about(self) -> Mapping[str, Any]:
+        return read_record(self.folder / _ABOUT)
 
     def append(self, kind: str, **content: Any) -> None:
         """Add an entry with content that JSON can hold.
@@ -171,7 +173,7 @@ class Spool:
         Raises:
             OutputError: the folder cannot be written.
         """
-        line = (json.dumps({"kind": kind, **content}) + "\n").encode()
+        line = checked({"kind": kind, **content}).encode()
         path = self.folder / _ENTRIES
         try:
             with uninterrupted(), self._writing:
@@ -185,9 +187,10 @@ class Spool:
         Raises:
             OutputError: it cannot be read, or the folder cannot be written.
         """
-        name = f"{uuid.uuid4().hex[:12]}/{path.name}"
-        place = self.file(name)
+        place = self.folder
         try:
+            name = f"{_digest_of(path)}-{uuid.uuid4().hex[:8]}/{path.name}"
+            place = self.file(name)
             place.parent.mkdir(parents=True)
             if path.is_dir():
                 shutil.copytree(path, place, copy_function=_link)
@@ -195,7 +198,8 @@ class Spool:
                 _link(str(path), str(place))
         except OSError as error:
             size = sum(item.stat().st_size for item in [path, *path.rglob("*")] if item.is_file())
-            shutil.rmtree(place.parent, ignore_errors=True)
+            if place != self.folder:
+                shutil.rmtree(place.parent, ignore_errors=True)
             raise _unwritable(self.folder, size, error) from error
         return name
 
@@ -203,10 +207,15 @@ class Spool:
         """Path of a kept file."""
         return self.folder / _FILES / name
 
+    def is_whole(self, name: str) -> bool:
+        """Whether a kept file is there, as it was when it was kept."""
+        path = self.file(name)
+        return path.exists() and name.startswith(f"{_digest_of(path)}-")
+
     def waiting(self) -> Iterator[tuple[Entry, int]]:
         """Entries that the store does not have, each with its end in bytes.
 
-        A line that a crash has cut off is left out.
+        A line that a crash has cut off is left out; a damaged one is an entry of kind ``DAMAGED``.
         """
         return self._entries(self._delivered())
 
@@ -221,7 +230,7 @@ class Spool:
             end: that byte.
             sampled: number of samples of the system that the run had before it was continued.
         """
-        text = json.dumps({"bytes": end, "sampled": sampled}) + "\n"
+        text = checked({"bytes": end, "sampled": sampled})
         write_text(self.folder / _DELIVERED, text, private=True)
 
     @property
@@ -262,6 +271,7 @@ class Spool:
                     yield entry, end
                 else:
                     _log.warning("%s: line left out, as it is damaged: byte %d", path, end)
+                    yield {"kind": DAMAGED}, end
 
     def _delivered(self) -> int:
         # Without it, everything is delivered again, which does no harm.
@@ -291,6 +301,10 @@ def waiting_spool(store: Store, run_id: str) -> Spool | None:
 def _name(store: Store) -> str:
     # Without its path: the work folder may be moved.
     return _LOCAL if store.is_local else store.shown_uri
+
+
+def _digest_of(path: Path) -> str:
+    return sha256_of(path)[:_DIGITS]
 
 
 def _link(source: str, target: str) -> None:

@@ -83,7 +83,8 @@ def remove_if_done(spool: Spool) -> None:
     try:
         with spool.lock.acquire(timeout=0):
             spool.remove_if(lambda: spool.has_ended and spool.is_delivered())
-    except Timeout:
+    except (Timeout, OSError):
+        # It stays until the next time.
         return
 
 
