@@ -47,7 +47,7 @@ FROM_PIP = $(if $(UV),eval "$$($(PYTHON) -m pip config list 2>/dev/null | sort -
 # The locks hold every package but PyTorch, whose build is chosen by TORCH: nothing else asks for it.
 LOCKED := --no-deps --require-hashes
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv --config-file .ci/lock.toml pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-annotate --no-emit-package torch --extra baseline --extra server --extra sweep --group build
+	--generate-hashes --no-annotate --no-emit-package torch --extra baseline --extra cluster --extra server --extra sweep --group build
 needed = $(or $($(1)),$(error make $@ needs $(1)=$(2)))
 
 .DEFAULT_GOAL := help

@@ -45,7 +45,7 @@ def test_what_the_project_asks_for_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = project["project"]["dependencies"] + [
         text
-        for extra in ("baseline", "server", "sweep")
+        for extra in ("baseline", "cluster", "server", "sweep")
         for text in project["project"]["optional-dependencies"][extra]
     ]
     versions = locked("requirements.txt")

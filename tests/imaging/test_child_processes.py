@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
 import slicewise
+from slicewise.imaging.child_processes import pool
+from slicewise.imaging.child_processes.pool import ChildPool
+from slicewise.imaging.child_processes.starting import SpawnedChildren
+
+
+def test_nothing_waits_when_a_pool_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage is collected at any moment, also while another process starts."""
+    children = ChildPool(SpawnedChildren(), gc.enable)
+    with children.lend() as child:
+        child.send(os.getpid)
+        process = psutil.Process(child.receive())
+    monkeypatch.setattr(pool, "stop_children", lambda _: pytest.fail("it waits"))
+    del child, children
+    gc.collect()
+    process.wait(10)
+
 
 SCRIPT = """
 import sys
-from slicewise.dataset.worker_pool import run_on_scans
+from slicewise.dataset.workers import run_on_scans
 from slicewise.imaging.files import sha256_of
 from slicewise.imaging.sandbox import Sandbox
 from pathlib import Path

@@ -19,7 +19,7 @@ def fit_baseline(
     settings: Sequence[str] = (),
     overwrite: bool = False,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> BaselineResult:
     """Fit thresholds, morphology and a prior where a network would be, and score them alike.
@@ -33,7 +33,8 @@ def fit_baseline(
         settings: changes of the configuration.
         overwrite: replace a baseline that lies in ``out``.
         work: folder of slice cache, private records and tracking store.
-        workers: processes; None takes as many as there are cores.
+        workers: processes, or the address of a Dask cluster; None takes as many as there are
+            cores.
         progress: receives the progress.
 
     Raises:

@@ -25,7 +25,7 @@ def check(
     json: AnyPath | None = None,
     overwrite: bool = False,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> CheckResult:
     """Find out what a data set holds and what is wrong with it.
@@ -38,7 +38,8 @@ def check(
         json: file with every finding to write.
         overwrite: replace files of others; the data set never is.
         work: folder of private records.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         progress: receives the progress.
 
     Raises:
@@ -73,7 +74,7 @@ def convert(
     json: AnyPath | None = None,
     overwrite: bool = False,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> ConvertResult:
     """Write every volume of a folder as NIfTI, with its acquisition facts as JSON.
@@ -85,7 +86,8 @@ def convert(
         json: file of the table of volumes to write.
         overwrite: replace files of an earlier conversion.
         work: folder of private records.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         progress: receives the progress.
 
     Raises:

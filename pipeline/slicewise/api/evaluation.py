@@ -20,7 +20,7 @@ def evaluate(
     settings: Sequence[str] = (),
     json: AnyPath | None = None,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Evaluation:
@@ -39,7 +39,8 @@ def evaluate(
         json: file of the summary to write.
         work: work folder of the prediction, with the key from neutral names of masks of DICOM to
             their scans.
-        workers: pairs at a time; None takes as many as there are cores.
+        workers: pairs at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         overwrite: replace files of others; masks and references never are.
         progress: receives the progress.
 

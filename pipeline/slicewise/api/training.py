@@ -25,7 +25,7 @@ def plan(
     name: str | None = None,
     overwrite: bool = False,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> PlanResult:
     """Write a configuration that fits a data set and this machine, each value with its reason.
@@ -39,7 +39,8 @@ def plan(
         name: of the configuration; None takes that of ``out``.
         overwrite: replace a configuration that lies in ``out``.
         work: folder of private records and temporary files.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         progress: receives the progress.
 
     Raises:
@@ -74,7 +75,7 @@ def prepare(
     *,
     settings: Sequence[str] = (),
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> PreparedData:
     """Turn the scans of a data set into normalised slices; finished scans are never done twice.
@@ -85,7 +86,8 @@ def prepare(
         config: a configuration, or the path of a YAML file.
         settings: changes of it, such as ``preprocessing.plane=axial``.
         work: folder of the slice cache.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         progress: receives the progress.
 
     Raises:
@@ -111,7 +113,7 @@ def train(
     overwrite: bool = False,
     initial: AnyPath | None = None,
     work: AnyPath = "work",
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> TrainingResult:
     """Train, score the held-out patients on their own grids, track the run, register the model.
@@ -127,7 +129,8 @@ def train(
         initial: model whose weights the training starts from: a folder or checkpoint, a run id or
             ``models:/name@alias``.
         work: folder of slice cache, private records and tracking store.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         progress: receives the progress.
 
     Raises:

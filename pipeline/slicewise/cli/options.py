@@ -20,9 +20,13 @@ Work = Annotated[
     typer.Option("--work", metavar="DIR", help="Folder of slice cache, runs and MLflow store."),
 ]
 Workers = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--workers", min=1, metavar="N", help="Scans at a time; default: number of cores."
+        "--workers",
+        "--cluster",
+        metavar="N|ADDRESS",
+        envvar="SLICEWISE_CLUSTER",
+        help="Scans at a time (default: number of cores), or the address of a Dask cluster.",
     ),
 ]
 Overwrite = Annotated[

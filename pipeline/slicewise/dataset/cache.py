@@ -22,7 +22,7 @@ from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import compare
 from slicewise.dataset.finding import refuse, require_labels
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
-from slicewise.dataset.worker_pool import run_on_scans
+from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem
 from slicewise.imaging.files import private_folder, write_text
 
@@ -113,7 +113,7 @@ class _Task:
 
 
 def prepare(
-    catalogue: Catalogue, config: Config, work: Path, workers: int
+    catalogue: Catalogue, config: Config, work: Path, workers: Workers
 ) -> Iterator[tuple[str, CachedCase | ScanError]]:
     """Preprocess all labelled cases into the cache; yield the name and result of each.
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.patient_ids import patient_of
-from slicewise.dataset.worker_pool import run_on_scans
+from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import DataError, ScanError
 from slicewise.evaluation.pairing import Pair, label_values, read_pair
 from slicewise.evaluation.scores import Score, score_case
@@ -98,7 +98,7 @@ class EvaluationSummary:
 
 
 def pair_tasks(
-    pairs: Sequence[Pair], config: Config | None, workers: int, progress: Progress = SILENT
+    pairs: Sequence[Pair], config: Config | None, workers: Workers, progress: Progress = SILENT
 ) -> list[PairTask]:
     """A task for each pair.
 
@@ -120,7 +120,7 @@ def pair_tasks(
 
 
 def score_pairs(
-    tasks: Sequence[PairTask], workers: int, progress: Progress = SILENT
+    tasks: Sequence[PairTask], workers: Workers, progress: Progress = SILENT
 ) -> ScoredPairs:
     """Score each pair on the grid of its reference, ``workers`` at a time."""
     done = run_on_scans(score_pair, tasks, workers)
@@ -182,7 +182,7 @@ def write_summary(summary: EvaluationSummary, path: Path) -> None:
     write_text(path, text + "\n")
 
 
-def _values_in(tasks: Sequence[PairTask], workers: int, progress: Progress) -> list[int]:
+def _values_in(tasks: Sequence[PairTask], workers: Workers, progress: Progress) -> list[int]:
     """Label values of all pairs; a pair that cannot be read is named when it is scored."""
     done = run_on_scans(values_in_pair, tasks, workers)
     results = tracked(done, progress, "reading", len(tasks))

@@ -14,7 +14,7 @@ from scipy.ndimage import find_objects, generate_binary_structure, label
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Intensities, examine
 from slicewise.dataset.catalogue import Case, Catalogue
-from slicewise.dataset.worker_pool import run_on_scans
+from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, StructureFacts
@@ -48,7 +48,7 @@ class _Task:
         return self.case.name
 
 
-def measure_cases(catalogue: Catalogue, config: Config, workers: int) -> Iterator[MeasuredCase]:
+def measure_cases(catalogue: Catalogue, config: Config, workers: Workers) -> Iterator[MeasuredCase]:
     """Read every labelled case completely; yields each as soon as it is measured."""
     tasks = [_Task(case, config) for case in catalogue.labelled]
     for task, result in run_on_scans(_measure_case, tasks, workers):

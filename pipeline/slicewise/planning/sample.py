@@ -8,6 +8,7 @@ from pathlib import Path
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase, prepare
 from slicewise.dataset.catalogue import Case, Catalogue
+from slicewise.dataset.workers import Workers
 from slicewise.errors import DataError, ScanError
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
 
@@ -39,7 +40,7 @@ def median_sized_cases(fingerprint: Fingerprint) -> list[CaseFingerprint]:
 
 
 def prepare_sample(
-    catalogue: Catalogue, fingerprint: Fingerprint, config: Config, scratch: Path, workers: int
+    catalogue: Catalogue, fingerprint: Fingerprint, config: Config, scratch: Path, workers: Workers
 ) -> Sample:
     """Preprocess a few cases of median size.
 

@@ -66,7 +66,8 @@ class AblateOptions:
         inner_fold: number of the division of its training cases that is scored.
         seeds: trainings of each variant.
         work: folder of the slice cache.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         overwrite: replace files of others.
     """
 
@@ -77,7 +78,7 @@ class AblateOptions:
     inner_fold: int = 0
     seeds: int = 1
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
     overwrite: bool = False
 
 

@@ -15,7 +15,7 @@ from slicewise.dataset.fold_cases import FoldCases
 from slicewise.dataset.mask_sources import add_sources
 from slicewise.dataset.splits import choose_fold, make_folds
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.dataset.worker_pool import chosen_workers
+from slicewise.dataset.workers import chosen_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
 from slicewise.evaluation.predict_and_score import ScoredCases, mask_sources, predict_and_score
@@ -53,7 +53,8 @@ class BaselineOptions:
         fold: number of the fold that is held out.
         out: folder of the results; None takes one below the work folder.
         work: folder of slice cache, private records and tracking store.
-        workers: processes; None takes as many as there are cores.
+        workers: processes, or the address of a Dask cluster; None takes as many as there are
+            cores.
         overwrite: replace a baseline that lies in ``out``.
     """
 
@@ -61,7 +62,7 @@ class BaselineOptions:
     fold: int = 0
     out: Path | None = None
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
     overwrite: bool = False
 
     @property

@@ -15,7 +15,7 @@ from slicewise.dataset.description import holds_ignored, read_description, with_
 from slicewise.dataset.findings import write_findings
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
+from slicewise.dataset.workers import Workers, chosen_workers, run_on_scans
 from slicewise.errors import ScanError
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.target import given, outputs
@@ -42,7 +42,8 @@ class CheckOptions:
         html: page with a picture of each scan to write.
         json: file with every finding to write.
         work: folder of private records.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         overwrite: replace files of others.
         needs_labels: whether it is a problem that no scan has a label map.
     """
@@ -52,7 +53,7 @@ class CheckOptions:
     html: Path | None = None
     json: Path | None = None
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
     overwrite: bool = False
     needs_labels: bool = True
 
@@ -179,7 +180,7 @@ class DrawnCase:
 
 
 def check_cases(
-    catalogue: Catalogue, config: Config, workers: int, *, with_thumbnails: bool
+    catalogue: Catalogue, config: Config, workers: Workers, *, with_thumbnails: bool
 ) -> Iterator[DrawnCase]:
     """Read every case to its last voxel; yields each when it is done."""
     tasks = [CaseTask(case, config, with_thumbnails) for case in catalogue.cases]

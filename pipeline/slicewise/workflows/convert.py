@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slicewise.config import ReadingSection
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import chosen_workers, run_on_scans
+from slicewise.dataset.workers import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversions, convert_scan
 from slicewise.imaging.files import write_text
@@ -37,7 +37,8 @@ class ConvertOptions:
         json: file of the table of volumes to write.
         overwrite: replace files of an earlier conversion.
         work: folder of private records.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
     """
 
     source: Path
@@ -46,7 +47,7 @@ class ConvertOptions:
     json: Path | None = None
     overwrite: bool = False
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from slicewise.config import Config
 from slicewise.dataset.catalogue import SetAside, listed
 from slicewise.dataset.mask_sources import read_sources
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.dataset.worker_pool import chosen_workers
+from slicewise.dataset.workers import chosen_workers
 from slicewise.evaluation.pair_scoring import (
     EvaluationSummary,
     pair_tasks,
@@ -42,7 +42,8 @@ class EvaluateOptions:
         config: names and tolerances of structures, and which cases share a patient; None names
             structures after the values that occur, and takes each case for a patient of its own.
         json: file of the summary; None writes none.
-        workers: pairs at a time; None takes as many as there are cores.
+        workers: pairs at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         work: folder of private records of the prediction, which has the key from neutral names of
             masks of DICOM, such as ``dicom-3``, to their scans.
         overwrite: replace files of others.
@@ -53,7 +54,7 @@ class EvaluateOptions:
     out: Path | None = None
     config: Config | None = None
     json: Path | None = None
-    workers: int | None = None
+    workers: int | str | None = None
     work: Path = Path("work")
     overwrite: bool = False
 

@@ -14,6 +14,7 @@ import yaml
 
 from slicewise.config import BUDGET_MINUTES, Config, parse_config
 from slicewise.dataset.catalogue import Catalogue, SetAside, data_root, listed
+from slicewise.dataset.cluster import Cluster
 from slicewise.dataset.description import (
     Description,
     read_description,
@@ -23,7 +24,7 @@ from slicewise.dataset.description import (
 from slicewise.dataset.finding import require_labels
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.dataset.worker_pool import chosen_workers
+from slicewise.dataset.workers import chosen_workers, default_workers
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import part_folder, private_folder, write_text
 from slicewise.imaging.target import outputs
@@ -65,7 +66,8 @@ class PlanOptions:
         name: of the configuration; None takes that of ``out``.
         overwrite: replace a configuration that lies in ``out``.
         work: folder of private records and temporary files.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
     """
 
     data: Path
@@ -75,7 +77,7 @@ class PlanOptions:
     name: str | None = None
     overwrite: bool = False
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -255,7 +257,9 @@ def _fitted(
         text = yaml.safe_dump(planned.values(), sort_keys=False)
         return parse_config(text, "plan", options.given)
 
-    workers = min(chosen_workers(options.workers), SAMPLED_CASES)
+    chosen = chosen_workers(options.workers)
+    # A handful of scans is not worth the way to a cluster.
+    workers = min(default_workers() if isinstance(chosen, Cluster) else chosen, SAMPLED_CASES)
     with _scratch(options.work) as scratch:
         with progress.task("preparing a few scans"):
             sample = prepare_sample(catalogue, fingerprint, build(draft), scratch, workers)

@@ -11,7 +11,7 @@ from slicewise.dataset.cache import prepare as prepare_cases
 from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.dataset.worker_pool import chosen_workers
+from slicewise.dataset.workers import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.workflows.messages import (
@@ -31,12 +31,13 @@ class PrepareOptions:
     Attributes:
         config: the experiment.
         work: folder of the slice cache.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
     """
 
     config: Config
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class SweepOptions:
         fold: number of the fold whose held-out cases stay unseen.
         inner_fold: number of the division of its training cases that is scored.
         work: folder of slice cache, private records and tracking store.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         overwrite: replace files of others.
     """
 
@@ -59,7 +60,7 @@ class SweepOptions:
     fold: int = 0
     inner_fold: int = 0
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
     overwrite: bool = False
 
     @property

@@ -63,7 +63,8 @@ class TrainOptions:
         out: folder of the model; None takes one below the work folder. All folds go into the
             folders ``fold-0``, ``fold-1``, ... below it.
         work: folder of slice cache, private records and tracking store.
-        workers: scans at a time; None takes as many as there are cores.
+        workers: scans at a time, or the address of a Dask cluster; None takes as many as
+            there are cores.
         resume: continue the training that lies in ``out``.
         overwrite: replace a training that lies in ``out``.
         initial: model whose weights the training starts from; None starts at random.
@@ -74,7 +75,7 @@ class TrainOptions:
     fold: int | None = 0
     out: Path | None = None
     work: Path = Path("work")
-    workers: int | None = None
+    workers: int | str | None = None
     resume: bool = False
     overwrite: bool = False
     initial: str | None = None

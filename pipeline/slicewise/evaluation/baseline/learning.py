@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
-from slicewise.dataset.worker_pool import run_on_all_scans
+from slicewise.dataset.workers import Workers, run_on_all_scans
 from slicewise.evaluation.baseline.prior import ALIGNMENTS, Prior, load_prior
 from slicewise.evaluation.baseline.scans import Floats, TrainingCase, exact
 from slicewise.evaluation.baseline.template_matching import FITS, Template, box_of
@@ -106,7 +106,7 @@ def learn(
     cases: Sequence[tuple[CachedCase, Case]],
     config: Config,
     folder: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> LearnedPriors:
     """Make the priors of training cases.
@@ -115,7 +115,7 @@ def learn(
         cases: at least one, in the cache and in the catalogue.
         config: contrasts, structures and preprocessing.
         folder: takes the priors that the workers share; the caller removes it.
-        workers: processes; 0 work in this one.
+        workers: see ``run_on_scans``.
         progress: receives how far the work is.
 
     Raises:

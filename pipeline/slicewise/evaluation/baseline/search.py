@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slicewise.dataset.worker_pool import run_on_all_scans
+from slicewise.dataset.workers import Workers, run_on_all_scans
 from slicewise.evaluation.baseline.learning import LearnedPriors, LocatedCase
 from slicewise.evaluation.baseline.morphology import MORPHOLOGIES, all_morphed
 from slicewise.evaluation.baseline.prior import load_prior
@@ -67,7 +67,7 @@ class _Mean:
 
 
 def search(
-    learned: LearnedPriors, workers: int, progress: Progress
+    learned: LearnedPriors, workers: Workers, progress: Progress
 ) -> tuple[list[Recipe | None], int]:
     """The best recipe of each structure, and on how many cases it was searched.
 
@@ -100,7 +100,7 @@ def _finalists(
     trials: Sequence[_Trial],
     is_present: Sequence[bool],
     contrast_count: int,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> Finalists:
     every = settings(contrast_count)
@@ -119,7 +119,7 @@ def _finalists(
 
 
 def _winners(
-    trials: Sequence[_Trial], finalists: Finalists, workers: int, progress: Progress
+    trials: Sequence[_Trial], finalists: Finalists, workers: Workers, progress: Progress
 ) -> list[Recipe | None]:
     if not trials:
         return [None for _ in finalists]

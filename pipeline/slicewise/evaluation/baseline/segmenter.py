@@ -14,6 +14,7 @@ from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.preprocessing import Preprocessing
+from slicewise.dataset.workers import Workers
 from slicewise.evaluation.baseline.learning import learn
 from slicewise.evaluation.baseline.prior import Prior
 from slicewise.evaluation.baseline.recipe import Recipe
@@ -58,7 +59,7 @@ class Baseline:
         cases: Sequence[tuple[CachedCase, Case]],
         config: Config,
         *,
-        workers: int,
+        workers: Workers,
         progress: Progress = SILENT,
     ) -> Baseline:
         """Fit to training cases.
@@ -66,7 +67,7 @@ class Baseline:
         Args:
             cases: at least one, in the cache and in the catalogue.
             config: contrasts, structures and preprocessing.
-            workers: processes; 0 work in this one.
+            workers: see ``run_on_scans``.
             progress: receives how far the work is.
 
         Raises:

@@ -11,17 +11,18 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import current_process
 from typing import Any, NoReturn
 
 _GRACE_SECONDS = 2.0
 """For a child that is asked to end; then it is killed."""
 _POLL_SECONDS = 0.1
 
-_processes = threading.Lock()
+_processes = threading.RLock()
 """multiprocessing asks for the exit codes of all children when it starts another, and of two
 threads that ask at once only one gets it."""
 
@@ -59,7 +60,7 @@ class Child:
         self._process = context.Process(target=_serve, args=(theirs, prepare, arguments))
         self.is_idle = False
         try:
-            with _processes:
+            with _processes, _permitted_children():
                 self._process.start()
         except BaseException:
             self.connection.close()
@@ -130,6 +131,20 @@ def stop_children(children: Iterable[Child]) -> None:
     for child in children:
         if child._exit_code(max(0.0, end - time.monotonic())) is None:
             child.kill()
+
+
+@contextmanager
+def _permitted_children() -> Iterator[None]:
+    """Let a daemon have children, such as a worker of Dask.
+
+    multiprocessing does not, because daemons are killed; these children end with their pipe.
+    """
+    settings: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    is_daemon = settings.pop("daemon", False)
+    try:
+        yield
+    finally:
+        settings["daemon"] = is_daemon
 
 
 class _ChildTraceback(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -38,8 +39,9 @@ class ChildPool:
         self._prepare, self._arguments = prepare, arguments
         self._idle: list[Child] = []
         self._lent: set[Child] = set()
-        # Unlike atexit, this also runs at the end of a child process.
-        self._at_exit = Finalize(self, _close, (self._idle, self._lent), exitpriority=100)
+        # Unlike atexit, this also runs at the end of a child process. When the pool is collected,
+        # which may be at any moment, nothing waits: its children end with their pipes.
+        Finalize(None, _close_if_there, (weakref.ref(self),), exitpriority=100)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +92,11 @@ class ChildPool:
 
     def close(self) -> None:
         """End all children, those that are lent too; a later ``take`` starts new ones."""
-        _close(self._idle, self._lent)
+        children = []
+        for group in (self._idle, self._lent):
+            while group:
+                children.append(group.pop())
+        stop_children(children)
 
     def _start(self) -> Child:
         pauses = iter(START_PAUSES_SECONDS)
@@ -113,12 +119,10 @@ class ChildPool:
         return child
 
 
-def _close(*groups: list[Child] | set[Child]) -> None:
-    children = []
-    for group in groups:
-        while group:
-            children.append(group.pop())
-    stop_children(children)
+def _close_if_there(pool: weakref.ref[ChildPool]) -> None:
+    found = pool()
+    if found is not None:
+        found.close()
 
 
 def _not_started(error: Exception) -> WorkerError:

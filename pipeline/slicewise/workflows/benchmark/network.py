@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase, prepare
 from slicewise.dataset.layouts import read_catalogue
-from slicewise.dataset.worker_pool import default_workers
+from slicewise.dataset.workers import default_workers
 from slicewise.errors import ScanError
 from slicewise.imaging.nifti.writing import write_mask, write_volume
 from slicewise.imaging.volume import Volume

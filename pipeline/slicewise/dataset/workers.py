@@ -1,28 +1,27 @@
-"""Worker processes for independent work on scans."""
+"""Who works on scans: this process, a pool of processes, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import psutil
 
+from slicewise.dataset.cluster import Cluster
+from slicewise.dataset.worker_processes import in_processes
 from slicewise.errors import ScanError, UsageError
-from slicewise.imaging.child_processes.child import Child, ChildEndedError
-from slicewise.imaging.child_processes.pool import ChildPool
-from slicewise.imaging.child_processes.starting import ForkedChildren
-from slicewise.imaging.memory import MemoryShortageError, be_ended_first, within_memory
+from slicewise.imaging.child_processes.child import ChildEndedError
+from slicewise.imaging.memory import MemoryShortageError, within_memory
 from slicewise.progress import Progress, tracked
 
 _WORKER_BYTES = 100_000_000
 """Memory of a worker that does nothing yet, libraries that are shared with others left out."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Workers = int | Cluster
+"""A number of processes, where 0 is this process; or a cluster."""
 
 
 def default_workers() -> int:
@@ -30,14 +29,22 @@ def default_workers() -> int:
     return max(1, min(8, len(os.sched_getaffinity(0))))
 
 
-def chosen_workers(workers: int | None) -> int:
-    """The number of worker processes that was asked for; None takes as many as there are cores.
+def chosen_workers(workers: int | str | None) -> Workers:
+    """The workers that were asked for.
+
+    Args:
+        workers: number of processes, or address of a cluster; None takes as many processes as
+            there are cores.
 
     Raises:
-        UsageError: less than one, or more than fit into memory.
+        UsageError: less than one, more than fit into memory, or see ``Cluster``.
     """
     if workers is None:
         return default_workers()
+    if isinstance(workers, str):
+        if not workers.lstrip("-").isdecimal():
+            return Cluster(workers)
+        workers = int(workers)
     needed, available = workers * _WORKER_BYTES, psutil.virtual_memory().total
     if needed > available:
         raise UsageError(
@@ -58,38 +65,48 @@ def chosen_workers(workers: int | None) -> int:
 
 
 def run_on_scans(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], workers: Workers
 ) -> Iterator[tuple[Item, Result | ScanError]]:
     """Apply a module-level function to each item, and yield results as they complete.
-
-    ``workers`` is the number of processes; with 0, the work is done in this process.
 
     A ``ScanError`` is the result of its item. An item whose process dies, or that does not fit
     into memory next to others, is tried once more by itself; then its result is a ``ScanError`` as
     well. All other exceptions, such as a full disk, are raised.
 
     Raises:
-        WorkerError: the processes cannot be started.
+        WorkerError: the processes cannot be started, or the cluster cannot be used.
     """
-    items = list(items)
-    if not workers:
+    if workers == 0:
         for item in items:
             yield item, _or_error(function, item)
         return
     alone: list[Item] = []
-    for item, result in _in_processes(function, items, workers):
+    for item, result in _each(function, items, workers):
         if isinstance(result, ChildEndedError | MemoryShortageError):
             alone.append(item)
         else:
             yield item, result
-    for item, result in _in_processes(function, alone, 1):
+    for item, result in _each(function, alone, workers, one_by_one=True):
         yield item, _died(item, result) if isinstance(result, ChildEndedError) else result
+
+
+def _each(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: Workers,
+    *,
+    one_by_one: bool = False,
+) -> Iterator[tuple[Item, Result | ScanError | ChildEndedError]]:
+    work = partial(_or_error, function)
+    if isinstance(workers, Cluster):
+        return workers.each(work, items, one_by_one=one_by_one)
+    return in_processes(work, items, 1 if one_by_one else workers, function.__module__)
 
 
 def run_on_all_scans(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    workers: int,
+    workers: Workers,
     progress: Progress,
     description: str,
 ) -> Iterator[tuple[Item, Result]]:
@@ -105,58 +122,12 @@ def run_on_all_scans(
         yield item, result
 
 
-def _in_processes(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[tuple[Item, Result | ScanError | ChildEndedError]]:
-    """Results of all items, as they complete; processes that die are replaced."""
-    # Workers are forked from a clean server process: they inherit no threads or locks, and modules
-    # are imported only once.
-    context = ForkedChildren()
-    context.set_forkserver_preload([__name__, function.__module__])
-    waiting = iter(items)
-    at_work: dict[object, tuple[Child, Item]] = {}
-    done: list[tuple[Item, Result | ScanError | ChildEndedError]] = []
-    # A caller that stops early does not wait for the rest.
-    with ChildPool(context, _prepare_worker, function.__module__) as pool:
-        while True:
-            for item in islice(waiting, workers - len(at_work)):
-                worker = pool.take()
-                worker.send(_or_error, function, item)
-                at_work[worker.connection] = worker, item
-            # While the caller is busy with these, the workers are busy, too.
-            yield from done
-            if not at_work:
-                return
-            ready = wait([worker.connection for worker, _ in at_work.values()])
-            answered = [at_work.pop(connection) for connection in ready]
-            done = [(item, _result(worker)) for worker, item in answered]
-            for worker, _ in answered:
-                pool.give_back(worker)
-
-
-def _result(worker: Child) -> Any:
-    try:
-        return worker.receive()
-    except ChildEndedError as death:
-        return death
-
-
 def _or_error(function: Callable[[Item], Result], item: Item) -> Result | ScanError:
     try:
         with within_memory(_name(item)):
             return function(item)
     except ScanError as error:
         return error
-
-
-def _prepare_worker(module: str) -> None:
-    # The server process may have been started for another function.
-    importlib.import_module(module)
-    be_ended_first()
-    # Functions without torch must not wait for its import.
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
 
 
 def _name(item: object) -> str:

@@ -1,0 +1,317 @@
+"""Applies functions to scans on the workers of a Dask cluster, see docs/cluster.md.
+
+Dask's scheduler runs the code of whoever reaches it: a connection to another machine is encrypted
+and both sides show certificates, unless the address says otherwise.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from slicewise.errors import UsageError, WorkerError
+from slicewise.imaging.child_processes.child import ChildEndedError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+UNPROTECTED = "insecure+"
+"""Before the address of a scheduler on another machine that is reached without TLS."""
+_SCHEMES = ("tcp://", "tls://")
+_ANSWER_SECONDS = 10.0
+_SUBMITTED_PER_WORKER = 4
+"""More keeps the workers no busier; a million tasks would fill the scheduler."""
+_COMPARED = ("slicewise", "torch", "monai")
+"""Packages whose versions decide about results."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of a running Dask scheduler.
+
+    Args:
+        address: such as ``tcp://127.0.0.1:8786``, ``tls://host:8786`` or
+            ``insecure+tcp://host:8786``.
+
+    Raises:
+        UsageError: no such address, or one of another machine without TLS.
+    """
+
+    address: str
+
+    def __post_init__(self) -> None:
+        plain = self._plain
+        host, _, port = plain.partition("://")[2].rpartition(":")
+        if not plain.startswith(_SCHEMES) or not host or not port.isdecimal():
+            raise UsageError(
+                f"`cluster` {self.address}",
+                expected="a number of processes, or the address of a Dask scheduler, such as "
+                "tls://HOST:8786",
+                found="another text",
+                remedy="copy the address that `dask scheduler` shows",
+            )
+        if plain == self.address and plain.startswith("tcp://") and not _is_loopback(host):
+            raise UsageError(
+                f"`cluster` {self.address}",
+                expected="an encrypted connection (tls://) to a scheduler on another machine",
+                found="tcp://, by which anybody in the network can run programs on the workers",
+                remedy="give the scheduler certificates, see docs/cluster.md, or write "
+                f"{UNPROTECTED}{plain} if all who reach it may do that",
+            )
+
+    def each(
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, one_by_one: bool = False
+    ) -> Iterator[tuple[Item, Result | ChildEndedError]]:
+        """Results as they complete.
+
+        Args:
+            function: importable by name on the workers.
+            items: are pickled; files that they name are found there by the same paths.
+            one_by_one: while one is worked on, the other workers wait.
+
+        Raises:
+            WorkerError: the cluster does not answer, or it cannot be used from here.
+            Exception: raised by the function.
+        """
+        waiting = iter(items)
+        # Without work there is nothing to connect for.
+        for first in islice(waiting, 1):
+            with self._client() as client:
+                workers = _usable_workers(client, self.address)
+                _require_same_files(client, first, self.address)
+                at_once = 1 if one_by_one else _SUBMITTED_PER_WORKER * workers
+                yield from _each(client, function, first, waiting, at_once, self.address)
+
+    @property
+    def _plain(self) -> str:
+        return self.address.removeprefix(UNPROTECTED)
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        distributed = _library()
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        try:
+            _knock(self._plain)
+            client = distributed.Client(
+                self._plain, timeout=_ANSWER_SECONDS, set_as_default=False, name="slicewise"
+            )
+        # Of TLS, of the network, of Dask's own protocol.
+        except Exception as error:
+            raise WorkerError(
+                f"`cluster` {self.address}",
+                expected=f"a Dask scheduler that answers within {_ANSWER_SECONDS:g} s",
+                found=_problem(error),
+                remedy="start it (`dask scheduler`), or correct the address; for tls:// see "
+                "docs/cluster.md",
+            ) from error
+        try:
+            yield client
+        finally:
+            # What waits is cancelled with its client; Dask logs what it meets on the way.
+            with suppress(Exception):
+                client.close(timeout=2)
+
+
+def _each(
+    client: Client,
+    function: Callable[[Item], Result],
+    first: Item,
+    rest: Iterator[Item],
+    at_once: int,
+    address: str,
+) -> Iterator[tuple[Item, Result | ChildEndedError]]:
+    from distributed import as_completed
+
+    submitted: dict[object, Item] = {}
+
+    def submit(item: Item) -> Future[Any]:
+        future = client.submit(function, item, pure=False)
+        submitted[future.key] = item
+        return future
+
+    done: Any = as_completed(
+        [submit(item) for item in (first, *islice(rest, at_once - 1))], loop=client.loop
+    )
+    for future in done:
+        item = submitted.pop(future.key)
+        result = _result(future, address)
+        for following in islice(rest, 1):
+            done.add(submit(following))
+        yield item, result
+
+
+def _result(future: Future[Any], address: str) -> Any:
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+
+    try:
+        return future.result()
+    except KilledWorker:
+        return ChildEndedError("ended, perhaps because memory ran out")
+    except FutureCancelledError as error:
+        raise WorkerError(
+            f"`cluster` {address}",
+            expected="a scheduler that runs until the work is done",
+            found="one that has ended",
+            remedy="start it again, and repeat the command; what is finished is kept",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Connect and leave: a client that cannot connect is in the way for half a minute."""
+    from distributed.comm import connect
+    from distributed.security import Security
+    from distributed.utils import LoopRunner
+
+    async def connected() -> None:
+        arguments = Security().get_connection_args("client")
+        (await connect(address, timeout=_ANSWER_SECONDS, **arguments)).abort()
+
+    loop = LoopRunner()
+    loop.start()
+    try:
+        loop.run_sync(connected)
+    finally:
+        loop.stop()
+
+
+def _library() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise WorkerError(
+            "`cluster`",
+            expected="the package distributed",
+            found="it is not installed",
+            remedy="pip install 'slicewise[cluster]'",
+        ) from error
+    return distributed
+
+
+def _usable_workers(client: Client, address: str) -> int:
+    """Number of workers, all of which have the versions of this process."""
+    # Those that have died are started again, which takes a moment.
+    with suppress(TimeoutError):
+        client.wait_for_workers(1, timeout=_ANSWER_SECONDS)
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    if not workers:
+        raise WorkerError(
+            f"`cluster` {address}",
+            expected="a cluster with workers",
+            found="a scheduler without any",
+            remedy=f"start some: dask worker {address} --nthreads 1",
+        )
+    threads = max(worker["nthreads"] for worker in workers.values())
+    if threads > 1:
+        raise WorkerError(
+            f"`cluster` {address}",
+            expected="workers of one thread: the memory of each scan is limited by process",
+            found=f"workers of {threads} threads",
+            remedy="start them with --nthreads 1, and several of them with --nworkers",
+        )
+    versions: Any = client.get_versions(packages=_COMPARED)
+    ours = versions["client"]["packages"]
+    for worker, known in versions["workers"].items():
+        theirs = known["packages"]
+        for name in ("python", *_COMPARED):
+            if theirs[name] != ours[name]:
+                raise WorkerError(
+                    f"worker {worker}",
+                    expected=f"{name} {ours[name]}, as here",
+                    found=f"{name} {theirs[name]}" if theirs[name] else f"no {name}",
+                    remedy="install the same versions on all machines",
+                )
+    return len(workers)
+
+
+def _require_same_files(client: Client, item: object, address: str) -> None:
+    """Require that all workers see the files and folders of an item as this process does."""
+    paths = {_there(path.absolute()) for path in _paths_in(item)}
+    ours = _states(paths)
+    for worker, theirs in client.run(_states, paths).items():
+        for path, state in ours.items():
+            if theirs[path] is None or not theirs[path].may_be(state):
+                raise WorkerError(
+                    f"worker {worker} of `cluster` {address}",
+                    expected=f"{path}, as it is here",
+                    found="another one" if theirs[path] else "no such path",
+                    remedy="put scans, results and the `work` folder on a disk that all machines "
+                    "see by the same path",
+                )
+
+
+@dataclass(frozen=True)
+class _State:
+    """What tells a path on two machines apart.
+
+    Attributes:
+        size: of a file, in bytes; None for a folder.
+        changed: time of the last change, in seconds.
+        number: of the inode, which some network file systems number for each machine.
+    """
+
+    size: int | None
+    changed: int
+    number: int
+
+    def may_be(self, other: _State) -> bool:
+        """Whether both may be the same file or folder; those of folders change with the work."""
+        if self.size is not None:
+            return (self.size, self.changed) == (other.size, other.changed)
+        return other.size is None and (self.number == other.number or self.changed == other.changed)
+
+
+def _states(paths: Iterable[Path]) -> dict[Path, _State | None]:
+    return {path: _state(path) for path in paths}
+
+
+def _state(path: Path) -> _State | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _State(None if path.is_dir() else found.st_size, int(found.st_mtime), found.st_ino)
+
+
+def _there(path: Path) -> Path:
+    """A path, or the folder above in which it will be made."""
+    return path if path.exists() else next(above for above in path.parents if above.exists())
+
+
+def _paths_in(item: object) -> Iterator[Path]:
+    if isinstance(item, Path):
+        yield item
+    elif isinstance(item, Mapping):
+        yield from _paths_in(tuple(item.values()))
+    elif isinstance(item, list | tuple | set | frozenset):
+        for part in item:
+            yield from _paths_in(part)
+    elif is_dataclass(item):
+        for field in fields(item):
+            yield from _paths_in(getattr(item, field.name))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(error: Exception) -> str:
+    """Why no connection was made, in one line."""
+    text = " ".join(str(link) for link in (error, error.__cause__) if link)
+    if "CERTIFICATE" in text.upper() or "SSL" in text.upper() or "TLS" in text.upper():
+        return "certificates that are missing, expired or not accepted"
+    return "no answer"

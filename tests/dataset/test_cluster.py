@@ -1,0 +1,185 @@
+"""Work on scans on a Dask cluster: the same results, and plain words where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from distributed import Client, LocalCluster, Security
+
+from slicewise.dataset import cluster as cluster_module
+from slicewise.dataset.cluster import Cluster
+from slicewise.dataset.workers import chosen_workers, run_on_scans
+from slicewise.errors import ScanError, UsageError, WorkerError
+
+# Workers import what they run by name: see test_workers.py.
+DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
+MISSING = (
+    "__import__('slicewise.imaging.nifti.reading', fromlist=['x'])"
+    ".read_nifti(__import__('pathlib').Path('absent.nii'))"
+)
+FEW = {"distributed.scheduler.allowed-failures": 1}
+LOCAL: dict[str, Any] = {
+    "threads_per_worker": 1,
+    "host": "127.0.0.1",
+    "dashboard_address": "127.0.0.1:0",
+    "memory_limit": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A scheduler with two workers."""
+    with dask.config.set(FEW), LocalCluster(n_workers=2, **LOCAL) as local:
+        yield local.scheduler_address
+
+
+def kill(mark: Path, times: int) -> str:
+    """An expression that kills its process a few times; each time a letter goes into a file."""
+    opened = f"__import__('os').open({str(mark)!r}, 1025 | 64)"
+    count = f"__import__('os').path.getsize({str(mark)!r})"
+    return f"(__import__('os').write({opened}, b'x'), {DIE} if {count} <= {times} else 'alive')[1]"
+
+
+def test_results_are_those_of_processes(address: str) -> None:
+    items = [MISSING, *(f"{number} + 1" for number in range(30))]
+    here, there = (dict(run_on_scans(eval, items, chosen_workers(w))) for w in ("2", address))
+    assert str(here.pop(MISSING)) == str(there.pop(MISSING))
+    assert here == there
+
+
+def test_work_is_done_by_the_workers(address: str) -> None:
+    process = "__import__('os').getpid()"
+    found = dict(run_on_scans(eval, [process, f"{process} "], Cluster(address)))
+    assert os.getpid() not in found.values()
+
+
+@pytest.mark.fault(110, "Q")
+def test_the_death_of_a_worker_costs_a_retry(address: str, tmp_path: Path) -> None:
+    once, always = kill(tmp_path / "once", 1), kill(tmp_path / "always", 100)
+    items = [once, always, *(f"{number} + 1" for number in range(20))]
+    results = list(run_on_scans(eval, items, Cluster(address)))
+    assert sorted(item for item, _ in results) == sorted(items)
+    found = dict(results)
+    assert found[once] == "alive"
+    assert found["7 + 1"] == 8
+    death = found[always]
+    assert isinstance(death, ScanError)
+    assert "ended" in death.found
+
+
+def test_our_own_mistakes_are_not_swallowed(address: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(run_on_scans(eval, ["1 / 0", "1 + 1"], Cluster(address)))
+
+
+def test_a_caller_may_stop_early(address: str) -> None:
+    items = [f"{number} + 1" for number in range(1000)]
+    for _ in run_on_scans(eval, items, Cluster(address)):
+        break
+    with Client(address) as client:
+        assert not client.processing() or not any(client.processing().values())
+
+
+@pytest.mark.parametrize(
+    "text", ["two", "tcp://127.0.0.1", "http://127.0.0.1:8786", "tcp://:8786", "tls://host:x"]
+)
+def test_no_address(text: str) -> None:
+    with pytest.raises(UsageError, match="copy the address"):
+        chosen_workers(text)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "node-7", "[2001:db8::5]"])
+def test_another_machine_needs_certificates_or_a_word(host: str) -> None:
+    with pytest.raises(UsageError, match="tls://") as caught:
+        chosen_workers(f"tcp://{host}:8786")
+    assert f"insecure+tcp://{host}:8786" in caught.value.remedy
+    for address in (f"tls://{host}:8786", f"insecure+tcp://{host}:8786"):
+        assert chosen_workers(address) == Cluster(address)
+    for loopback in ("localhost", "127.0.0.1", "127.9.9.9", "[::1]"):
+        chosen_workers(f"tcp://{loopback}:8786")
+
+
+def refusal(address: str, item: object = "1") -> WorkerError:
+    with pytest.raises(WorkerError) as caught:
+        list(run_on_scans(eval, [item], Cluster(address)))
+    return caught.value
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 0.5)
+    error = refusal("tcp://127.0.0.1:9")
+    assert (error.expected, error.found) == (
+        "a Dask scheduler that answers within 0.5 s",
+        "no answer",
+    )
+
+
+def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 0.5)
+    with LocalCluster(n_workers=0, **LOCAL) as empty:
+        assert "dask worker" in refusal(empty.scheduler_address).remedy
+
+
+def test_workers_of_several_threads() -> None:
+    with LocalCluster(n_workers=1, **LOCAL | {"threads_per_worker": 2}) as wide:
+        assert "--nthreads 1" in refusal(wide.scheduler_address).remedy
+
+
+def test_other_versions_on_the_workers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Client.get_versions
+
+    def other(client: Client, **more: Any) -> Any:
+        versions = real(client, **more)
+        versions["client"]["packages"]["torch"] = "1.0"
+        return versions
+
+    monkeypatch.setattr(Client, "get_versions", other)
+    assert "torch 1.0, as here" in refusal(address).expected
+
+
+def test_a_path_that_the_workers_do_not_see(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = tmp_path / "scan.nii"
+    scan.write_bytes(b"voxels")
+    real = cluster_module._states
+
+    def ours(paths: set[Path]) -> Any:
+        found = real(paths)
+        scan.write_bytes(b"other voxels")
+        return found
+
+    monkeypatch.setattr(cluster_module, "_states", ours)
+    # Sent to the workers by its name.
+    monkeypatch.setattr(ours, "__module__", cluster_module.__name__, raising=False)
+    monkeypatch.setattr(ours, "__qualname__", "_states")
+    error = refusal(address, ("1", [scan, tmp_path / "made later"]))
+    assert str(scan) in error.expected
+    assert error.found == "another one"
+
+
+def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, others = Security.temporary(), Security.temporary()
+
+    def known(security: Security) -> dict[str, Any]:
+        client = security.get_tls_config_for_role("client")
+        return {
+            "distributed.comm.tls.ca-file": client["ca_file"],
+            "distributed.comm.tls.client.cert": client["cert"],
+            "distributed.comm.tls.client.key": client["key"],
+        }
+
+    with LocalCluster(n_workers=1, security=ours, protocol="tls://", **LOCAL) as local:
+        address = local.scheduler_address
+        assert address.startswith("tls://")
+        with dask.config.set(known(ours)):
+            assert dict(run_on_scans(eval, ["1 + 1"], Cluster(address))) == {"1 + 1": 2}
+        monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 2)
+        for settings in ({}, known(others)):
+            with dask.config.set(settings):
+                assert "certificates" in refusal(address).found
