@@ -112,3 +112,38 @@ def test_a_text_is_no_sentence(part: str) -> None:
         if text.endswith(".") or "  " in text
     ]
     assert ended == []
+
+
+def _rendered(expression: ast.expr) -> Iterator[ast.expr]:
+    """The values inside of the texts that f-strings build."""
+    for node in ast.walk(expression):
+        if isinstance(node, ast.FormattedValue):
+            yield node.value
+
+
+def test_no_lists_and_dictionaries_as_python_writes_them() -> None:
+    """Several things are named one after the other, without brackets."""
+    raw = [
+        f"{where}: {ast.unparse(value)}"
+        for where, _, expression in TEXTS
+        for value in _rendered(expression)
+        if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.SetComp)
+        or (
+            isinstance(value, ast.Call)
+            and (
+                (isinstance(value.func, ast.Name) and value.func.id in ("sorted", "list", "set"))
+                or (isinstance(value.func, ast.Attribute) and value.func.attr == "model_dump")
+            )
+        )
+    ]
+    assert raw == []
+
+
+def test_one_is_not_followed_by_a_plural() -> None:
+    """A count and its noun come from ``counted``, which knows one and many."""
+    bare = [
+        f"{where}: {ast.unparse(expression)}"
+        for where, part, expression in TEXTS
+        if part == "found" and re.match(r"f'\{len\([^{}]*\)\} [a-z]+s\b", ast.unparse(expression))
+    ]
+    assert bare == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slicewise.errors import DataError, ScanError
-from slicewise.file_names import file_name, require_short_name
+from slicewise.file_names import file_name, nearest_path, require_short_name
 
 
 @pytest.mark.fault(98, "E")
@@ -40,3 +40,13 @@ def test_a_name_that_is_too_long_with_its_ending_is_told_before_work() -> None:
     require_short_name(Path("x" * 248 + ".nii.gz"))
     with pytest.raises(ScanError, match="256 bytes"):
         require_short_name(Path("x" * 249 + ".nii.gz"))
+
+
+def test_the_path_that_was_meant_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "masks").mkdir()
+    assert nearest_path(tmp_path / "scnas") == f"did you mean {tmp_path / 'scans'}?"
+    assert nearest_path(tmp_path / "scans") == ""
+    assert nearest_path(tmp_path / "labels") == ""
+    assert nearest_path(tmp_path / "nowhere" / "scans") == ""
+    assert nearest_path(Path("x" * 5000)) == ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
 import signal
+from collections.abc import Iterable
 
 Where = str | os.PathLike[str]
 
@@ -75,7 +77,7 @@ class ConfigErrors(SlicewiseError):
         super().__init__(
             mistakes[0].where,
             expected="a valid configuration",
-            found=f"{len(mistakes)} mistakes",
+            found=f"mistakes: {len(mistakes)}",
             remedy="correct each of them",
         )
 
@@ -191,6 +193,12 @@ def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageErr
 def printable(text: str) -> str:
     """A text that may have a file name in another encoding than UTF-8, with its bytes escaped."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """The question for the known word that a text resembles; empty if there is none."""
+    close = difflib.get_close_matches(text, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def file_problem(error: OSError) -> str:

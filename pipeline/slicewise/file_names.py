@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
 
 from slicewise.errors import DataError, ScanError, SlicewiseError, Where
+from slicewise.quantities import counted
 
 MOST_BYTES = 255
 """Of the name of a file, as Linux, macOS and Windows have it."""
@@ -46,6 +48,26 @@ def file_name(
     return text
 
 
+def nearest_path(path: Path, pattern: str = "*") -> str:
+    """The question for the file or folder that a mistyped path resembles.
+
+    Args:
+        path: that a person gave.
+        pattern: of the names that are possible.
+
+    Returns:
+        Empty if the path exists, or if nothing in its folder resembles it.
+    """
+    try:
+        if path.exists() or not path.parent.is_dir():
+            return ""
+        names = sorted(item.name for item in path.parent.glob(pattern))
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {path.with_name(close[0])}?" if close else ""
+
+
 def is_short_name(path: Path) -> bool:
     """Whether the disk takes the name of a file."""
     return len(os.fsencode(path.name)) <= MOST_BYTES
@@ -61,7 +83,7 @@ def require_short_name(path: Path) -> None:
         raise ScanError(
             path.name,
             expected=f"a name of at most {MOST_BYTES} bytes with its ending",
-            found=f"{len(os.fsencode(path.name))} bytes",
+            found=counted(len(os.fsencode(path.name)), "byte"),
             remedy="give the scan a shorter name",
         )
 

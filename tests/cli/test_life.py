@@ -265,10 +265,11 @@ def test_a_scan_set_aside_does_not_move_the_others_between_folds(
         shutil.copytree(scans, source)
         if name == "spoilt":
             (source / "images" / "case0.nii.gz").write_bytes(b"")
-        arguments = ("--set", f"data.root={source}", "--out", source / "m", "--work", source / "w")
+        out, work = tmp_path / f"model of {name}", tmp_path / f"work of {name}"
+        arguments = ("--set", f"data.root={source}", "--out", out, "--work", work)
         done = slicewise("train", tiny, *arguments)
         assert done.returncode == (8 if name == "spoilt" else 0), done.stderr
-        held_out.append({path.name for path in (source / "m" / "masks").glob("[!.]*")})
+        held_out.append({path.name for path in (out / "masks").glob("[!.]*")})
     assert held_out[0] - {"case0.nii.gz"} == held_out[1] - {"case0.nii.gz"}
 
 

@@ -76,7 +76,7 @@ def test_label_value_without_a_name(
     done = slicewise(
         "preprocess", tiny, "--set", f"data.root={own_scans}", "--work", tmp_path / "w"
     )
-    expect(done, 1, "case2", "[7]", "data.labels")
+    expect(done, 1, "case2", "7 as well", "data.labels")
     # What was finished is kept.
     assert len(list((tmp_path / "w" / "cache").glob("??/*/image.npy"))) == 5
 

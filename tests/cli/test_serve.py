@@ -102,7 +102,7 @@ def test_a_signal_ends_the_service_with_its_children(
     ("arguments", "found"),
     [
         (["model", "scan", "--endpoint", "http://127.0.0.1:9"], "2 arguments"),
-        (["scan"], "1 arguments"),
+        (["scan"], "1 argument"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--also", "x"], "--also"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--uncertainty"], "--uncertainty"),
         (["scan", "--endpoint", "http://127.0.0.1:9", "--out-of-fold"], "--out-of-fold"),

@@ -128,7 +128,8 @@ def test_an_error_of_the_package_becomes_one_of_the_configuration(offer: Offer) 
 def test_keys_of_the_unet_are_not_ignored_by_another_network() -> None:
     found = mistakes(TEXT + "network:\n  name: segresnet\n  features: [8, 16]\n  dropout: 0.1\n")
     (mistake,) = found.values()
-    assert "features, dropout belong to the network unet" in mistake.expected
+    assert "the options of segresnet" in mistake.expected
+    assert mistake.found == "features, dropout, which the network unet has"
     assert mistakes(TEXT + "network: {options: {features: [3]}}\n")
 
 

@@ -96,21 +96,22 @@ def test_missing_section_and_missing_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "where", "expected"),
+    ("text", "where", "expected", "found"),
     [
         (
             "inference: {slice_exclusive: [{plane: axial, structures: [a, b]}]}",
             "a.yaml",
-            "slice_exclusive",
+            "names of data.labels in inference.slice_exclusive",
+            "also a, b",
         ),
-        ("network: {window: [8, 8]}", "a.yaml:6: network", "window (8, 8) is too small"),
+        ("network: {window: [8, 8]}", "a.yaml:6: network", "at least 16 x 16", "8 x 8"),
     ],
 )
-def test_keys_that_contradict_one_another(text: str, where: str, expected: str) -> None:
+def test_keys_that_contradict_one_another(text: str, where: str, expected: str, found: str) -> None:
     mistake = only_mistake(MINIMAL + text)
     assert mistake.where == where
     assert expected in mistake.expected
-    assert mistake.found == "values that contradict each other"
+    assert mistake.found == found
 
 
 def test_duplicate_key_names_both_lines() -> None:
@@ -389,3 +390,62 @@ def test_a_missing_file_has_the_similar_one_next_to_it_in_its_message(tmp_path: 
     with pytest.raises(ConfigErrors) as caught:
         load_config(tmp_path / "mein.yaml")
     assert caught.value.mistakes[0].remedy == f"did you mean {tmp_path / 'mine.yaml'}?"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected", "found"),
+    [
+        ("training.epochs=many", "a whole number", "'many'"),
+        ("training.epochs=5.5", "a whole number", "5.5"),
+        ("training.epochs=", "exactly one of epochs, budget_minutes and steps", "no budget"),
+        ("training.learning_rate=[1]", "a number", "[1]"),
+        ("training.channels_last=perhaps", "true or false", "'perhaps'"),
+        ("training=5", "keys with their values, such as {key: value}", "5"),
+        ("data.labels={core 3}", "a whole number", "no value"),
+        ("data.labels={a: 1, b: 1}", "another value for each structure", "{a: 1, b: 1}"),
+        ("data.folds=site", "site_pattern with folds: site", "folds: site without it"),
+        ("data.root=", "the path of a data set; the working directory is .", "''"),
+        ("tracking.experiment=", "text, not an empty one", "''"),
+        ("network.window=[16]", "a list of more values than 1", "[16]"),
+        (
+            "name=../x",
+            "letters, digits, dots, dashes and underscores, a letter or digit first",
+            "'",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_a_configuration(
+    override: str, expected: str, found: str
+) -> None:
+    mistake = only_mistake(MINIMAL, override)
+    assert mistake.expected == expected
+    assert found in mistake.found
+    assert "Section" not in str(mistake)
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("training.optimizer=adam", "did you mean 'adamw'?"),
+        ("network.name=unett", "did you mean 'unet'?"),
+        ("fold_count=3", "this key belongs to another section: data.fold_count"),
+        ("data.learning_rate=1", "this key belongs to another section: training.learning_rate"),
+    ],
+)
+def test_the_word_that_was_meant_is_named(override: str, remedy: str) -> None:
+    assert only_mistake(MINIMAL, override).remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", "an empty file"), ("- a\n", "a list"), ("a\n", "a single value")]
+)
+def test_a_text_without_sections(text: str, found: str) -> None:
+    assert only_mistake(text).found == found
+
+
+def test_a_file_that_exists_is_not_mistaken_for_another(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(MINIMAL)
+    (tmp_path / "others.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigErrors) as caught:
+        load_config(tmp_path / "others.yaml")
+    assert "did you mean" not in str(caught.value)

@@ -140,7 +140,7 @@ def test_mirroring_needs_a_plane_that_all_scans_share() -> None:
         "training": {"steps": 1},
         "augmentation": {"mirror_axes": ["left_right"]},
     }
-    with pytest.raises(ValidationError, match="thickest"):
+    with pytest.raises(ValidationError, match="that names a plane, or all"):
         Config.model_validate(values)
     assert Config.model_validate(values | {"preprocessing": {"plane": "all"}})
 
@@ -152,9 +152,7 @@ def test_divisions_name_structures_of_the_labels() -> None:
         "training": {"steps": 1},
     }
     division = {"plane": "coronal", "structures": ["front", "top"]}
-    with pytest.raises(
-        ValidationError, match=r"slice_exclusive needs names of data.labels, not \['top'\]"
-    ):
+    with pytest.raises(ValidationError, match=r"names of data.labels in inference.slice_exclusive"):
         Config.model_validate(values | {"inference": {"slice_exclusive": [division]}})
     division["structures"] = ["front"]
     with pytest.raises(ValidationError, match="at least 2"):
@@ -185,7 +183,7 @@ def test_spacing_has_as_many_numbers_as_the_plane_needs(
 
 def test_deep_supervision_needs_a_level_between_the_first_and_the_last() -> None:
     assert NetworkSection(features=(8, 8, 8), deep_supervision=True).deep_supervision
-    with pytest.raises(ValidationError, match="3 features or more, not 2"):
+    with pytest.raises(ValidationError, match="3 features or more with deep_supervision"):
         NetworkSection(features=(8, 8), deep_supervision=True)
 
 

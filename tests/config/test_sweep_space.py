@@ -79,7 +79,7 @@ def test_all_mistakes_come_at_once_with_their_lines(config: Config, tmp_path: Pa
         ("training.batch_size: {low: 1.5, high: 2}", "whole numbers"),
         ("training.batch_size: {low: 0, high: 2}", "0"),
         ("training.optimizer: {choices: [adamw, adamm]}", "'adamm'"),
-        ("network.window: {choices: [[16, 16], [2, 2]]}", "too small"),
+        ("network.window: {choices: [[16, 16], [2, 2]]}", "a window of at least 4 x 4"),
         ("training.weight_decay: {low: 0, high: 1, step: 0.3}", "whole number of steps"),
         ("training.weight_decay: {low: 0, high: 1, log: true}", "low above 0"),
         ("training.weight_decay: {low: 0}", "either low and high"),
@@ -111,6 +111,6 @@ def test_a_value_that_some_combination_accepts_is_left_to_the_trials(
         "  network.window: {choices: [[16, 16], [32, 32]]}\n"
     )
     load_space(path, config)
-    with pytest.raises(ConfigErrors, match="too small"):
+    with pytest.raises(ConfigErrors, match="a window of at least"):
         with_values(config, {"network.features": [4] * 5, "network.window": [16, 16]})
     assert with_values(config, {"network.window": [32, 32]}).network.window == (32, 32)

@@ -682,7 +682,7 @@ def test_no_labels_at_all_is_an_error(pair: Pair, tmp_path: Path) -> None:
 def test_unnamed_label_values_stop_and_name_the_cases(pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"set: a, b") as caught:
         prepared(config(pair("b", "a"), labels={"first": 2}), tmp_path / "work")
-    assert caught.value.found == "[5] as well"
+    assert caught.value.found == "5 as well"
     assert "data.labels" in caught.value.remedy
 
 

@@ -123,7 +123,7 @@ def test_a_label_stored_in_another_order_is_fine(pair: Pair, write: Write, scan:
 @pytest.mark.fault(49, "E")
 def test_values_that_the_config_does_not_name(pair: Pair) -> None:
     root = pair("a")
-    assert check(root, {"first": 2})["a"].problems == ["label values [5] are not in data.labels"]
+    assert check(root, {"first": 2})["a"].problems == ["label value 5 is not in data.labels"]
     # Without names, the check tells what there is.
     case = check(root, {})["a"]
     assert case.problems == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def test_missing_root(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder") as caught:
         data_root(DataSection(root=tmp_path / "absent"))
     assert caught.value.where == str(tmp_path / "absent")
+
+
+def test_a_mistyped_root(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(DataError) as caught:
+        data_root(DataSection(root=tmp_path / "scnas"))
+    assert caught.value.remedy == f"did you mean {tmp_path / 'scans'}?"
+
+
+def test_a_pipe_is_no_data_set(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scan.nii")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        data_root(DataSection(root=tmp_path / "scan.nii"))
 
 
 def test_empty_root(tmp_path: Path) -> None:

@@ -246,7 +246,9 @@ def test_few_cases_are_not_compared() -> None:
 
 def test_structures_that_no_case_has() -> None:
     overview = compare([a_case("a")], DataSection(labels={"core": 1, "rim": 2, "skin": 9}))
-    assert overview.notes == ("the label values [2, 9] of data.labels do not occur",)
+    assert overview.notes == (
+        "no label map has the value 2 (rim) or the value 9 (skin), which data.labels names",
+    )
 
 
 def test_the_overview_counts() -> None:
@@ -274,3 +276,28 @@ def test_figures_are_short() -> None:
     assert [rounded(value) for value in (0.012345, 3.0, 999.4, 999.7, 1234.5)] == [
         "0.0123", "3", "999", "1,000", "1,234",
     ]  # fmt: skip
+
+
+def test_label_maps_that_are_all_empty_are_no_labels() -> None:
+    cases = [a_case(name, structures={}) for name in "ab"]
+    assert [one.found for one in compare(cases, DATA).problems] == [
+        "2 label maps without any structure"
+    ]
+    cases = [a_case("a"), a_case("b", structures={})]
+    assert compare(cases, DATA).problems == ()
+
+
+def test_a_pattern_that_finds_one_patient_for_all() -> None:
+    data = DataSection(patient_pattern="(S)")
+    cases = [a_case(name, patient="S") for name in "ab"]
+    assert [one.found for one in compare(cases, data).problems] == [
+        "the same patient for all 2 cases"
+    ]
+    assert compare(cases[:1], data).problems == ()
+
+
+def test_images_and_labels_that_were_exchanged() -> None:
+    values = dict.fromkeys(range(1, 90), 1.0)
+    cases = [a_case(name, structures=values, like_labels=["T1"]) for name in "ab"]
+    (finding,) = compare(cases, DATA).problems
+    assert "exchange the two" in finding.remedy

@@ -323,3 +323,14 @@ def test_incomplete_data_set_in_the_way_is_not_touched(server: Server, tmp_path:
     with pytest.raises(OutputError, match="remove this folder"):
         download_hippocampus(tmp_path, url=server.address("h.tar"), md5=md5)
     assert mine.read_text() == "mine"
+
+
+def test_what_is_no_archive_is_told_without_names_of_python(tmp_path: Path) -> None:
+    (tmp_path / "set.tar").write_text("no archive")
+    with pytest.raises(DataError) as caught:
+        unpack_tar(tmp_path / "set.tar", tmp_path / "out")
+    assert caught.value.found == "another or a damaged file"
+    with pytest.raises(DataError) as caught:
+        unpack_tar(tmp_path / "sets.tar", tmp_path / "out")
+    assert caught.value.found == "No such file or directory"
+    assert caught.value.remedy == f"did you mean {tmp_path / 'set.tar'}?"

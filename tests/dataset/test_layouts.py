@@ -482,9 +482,11 @@ def test_manifest_names_every_missing_file_with_its_line(tmp_path: Path) -> None
         (["image,label,patient", "a.nii.gz,la.nii.gz,1", ",lb.nii.gz,2"], "an image in every line"),
         (["image,label,patient", "a.nii.gz,la.nii.gz,1", "b.nii.gz,lb.nii.gz,"], "none for lb"),
         (["image,label,patient", "a.nii.gz,la.nii.gz,1", "b.nii.gz,lb.nii.gz,1"], "same patient"),
-        (["image,patient", "a.nii.gz,1", "a.nii.gz,1"], "a, image again"),
+        (["image,patient", "a.nii.gz,1", "a.nii.gz,1"], "another line for the case a"),
         (["image,contrast", "a.nii.gz,T9"], "the contrasts image"),
-        (["image"], "at least one scan"),
+        (["image"], "add lines to the table"),
+        (["image,lable", "a.nii.gz,la.nii.gz"], "lable: did you mean 'label'"),
+        (["a.nii.gz,la.nii.gz,1"], "write this line first"),
     ],
 )
 def test_manifest_with_a_mistake(tmp_path: Path, lines: list[str], problem: str) -> None:

@@ -72,5 +72,5 @@ def test_pipe_is_not_waited_for(file: OwnFile) -> None:
 
 def test_wrong_type_is_named_with_its_key(file: OwnFile) -> None:
     file.path.write_text('{"cases": "three"}')
-    with pytest.raises(DataError, match="cases: 'three' instead of a valid integer"):
+    with pytest.raises(DataError, match="cases: 'three' instead of a whole number"):
         file.json(NUMBERS)

@@ -597,3 +597,13 @@ def test_a_picture_cannot_tell_how_it_lies_on_a_nifti_image(tmp_path: Path) -> N
     with pytest.raises(GeometryError, match="which has none") as caught:
         read_label(path, read_scan(tmp_path / "a.nii"))
     assert "NIfTI" in caught.value.remedy
+
+
+def test_what_is_there_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(ScanError) as caught:
+        find_scans(tmp_path / "notes.txt")
+    assert "no such" not in caught.value.found
+    os.mkfifo(tmp_path / "scan.nii")
+    with pytest.raises(ScanError, match="a pipe or a device"):
+        find_scans(tmp_path / "scan.nii")

@@ -53,8 +53,8 @@ def test_habits_of_spreadsheets(tmp_path: Path, text: str) -> None:
     ("content", "where", "found"),
     [
         (b"image,label\na\xe4.nii.gz,b\n", ": line 2", "another encoding"),
-        ("image,label\na,b,c\n", ": line 2", "3: a, b, c"),
-        ("image,label\na\n", ": line 2", "1: a"),
+        ("image,label\na,b,c\n", ": line 2", "3 cells: a, b, c"),
+        ("image,label\na\n", ": line 2", "1 cell: a"),
         ('image,label\n"a,b\nc,d\n', ": line 3", "cannot be read"),
         ("image,label,image\na,b,c\n", "", "the column image twice"),
         (b"PK\3\4\0\0image\0", "", "a spreadsheet"),

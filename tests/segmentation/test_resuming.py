@@ -111,7 +111,7 @@ def test_a_missing_and_a_new_scan_are_named(
     make_config: MakeConfig, cases: Cases, started: Path
 ) -> None:
     train = [*cases[1:-1], replace(cases[0], name="new")]
-    with pytest.raises(CheckpointError, match="changed: a, new"):
+    with pytest.raises(CheckpointError, match="no longer there: a; not there then: new"):
         resume_training(make_config(), train, cases[-1:], "0", started)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slicewise.cli.options import DEFAULT_WORK, Overrides, Overwrite, Work
+from slicewise.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -163,7 +164,7 @@ def _model_and_source(arguments: Sequence[str], endpoint: str | None) -> tuple[s
         raise UsageError(
             "predict " + " ".join(arguments),
             expected=" ".join(wanted) + (" with --endpoint" if endpoint else ""),
-            found=f"{len(arguments)} arguments",
+            found=counted(len(arguments), "argument"),
             remedy="see `slicewise predict --help`",
         )
     return "" if endpoint else arguments[0], Path(arguments[-1])

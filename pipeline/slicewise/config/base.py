@@ -21,6 +21,19 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """Names that are safe as file names and in MLflow."""
 
 
+class Contradiction(ValueError):
+    """Keys that do not go together.
+
+    Args:
+        expected: of these keys.
+        found: instead.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.found = found
+        super().__init__(expected)
+
+
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, and instances are immutable."""
 

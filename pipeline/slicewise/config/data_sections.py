@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from slicewise.config.base import Positive, PositiveFloat, Section, Seed
+from slicewise.config.base import Contradiction, Positive, PositiveFloat, Section, Seed
 
 FOLD_KINDS = {
     "patient": "by patient",
@@ -61,6 +61,14 @@ class DataSection(Section):
     allow_unpaired: bool = False
     """Leave out images without a label and labels without an image, instead of an error."""
 
+    @field_validator("root", mode="before")
+    @classmethod
+    def _is_named(cls, root: object) -> object:
+        # An empty path would be the working directory.
+        if root == "":
+            raise ValueError("the path of a data set; the working directory is .")
+        return root
+
     @field_validator("patient_pattern", "site_pattern")
     @classmethod
     def _compiles_with_a_group(cls, pattern: str | None) -> str | None:
@@ -69,36 +77,36 @@ class DataSection(Section):
         try:
             groups = re.compile(pattern).groups
         except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+            raise ValueError(f"a regular expression ({error})") from None
         if groups < 1:
-            raise ValueError("needs a group in parentheses that captures the name")
+            raise ValueError(r"a group in parentheses that captures the name, such as (\d+)")
         return pattern
 
     @field_validator("scans_per_patient")
     @classmethod
     def _numbers_have_a_pattern(cls, scans: int, info: ValidationInfo) -> int:
         if scans > 1 and info.data.get("patient_pattern", "") is None:
-            raise ValueError("more than one needs patient_pattern, whose group captures the number")
+            raise ValueError("1 without patient_pattern, whose group captures the number")
         return scans
 
     @field_validator("labels")
     @classmethod
     def _values_are_distinct(cls, labels: dict[str, int]) -> dict[str, int]:
         if len(set(labels.values())) != len(labels):
-            raise ValueError("two structures have the same value")
+            raise ValueError("another value for each structure")
         return labels
 
     @model_validator(mode="after")
     def _sites_have_a_pattern(self) -> Self:
         if self.folds == "site" and self.site_pattern is None:
-            raise ValueError("folds: site needs site_pattern")
+            raise Contradiction("site_pattern with folds: site", "folds: site without it")
         return self
 
     @field_validator("contrasts")
     @classmethod
     def _at_least_one(cls, contrasts: tuple[str, ...]) -> tuple[str, ...]:
         if not contrasts or len(set(contrasts)) != len(contrasts):
-            raise ValueError("needs one or more distinct names")
+            raise ValueError("one or more different names")
         return contrasts
 
 
@@ -123,7 +131,7 @@ class PreprocessingSection(Section):
     @classmethod
     def _pair(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
         if len(percentiles) != 2 or percentiles[0] >= percentiles[1]:
-            raise ValueError("needs two ascending percentiles")
+            raise ValueError("two ascending percentiles")
         return percentiles
 
     @field_validator("spacing_mm")
@@ -134,5 +142,5 @@ class PreprocessingSection(Section):
         plane = info.data.get("plane")
         needed = 3 if plane == "all" else 2
         if spacing_mm is not None and len(spacing_mm) != needed:
-            raise ValueError(f"needs {needed} numbers with plane {plane}, not {len(spacing_mm)}")
+            raise ValueError(f"{needed} numbers with plane {plane}, not {len(spacing_mm)}")
         return spacing_mm

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from slicewise.config.base import Section
+from slicewise.config.mistakes import as_written
 from slicewise.config.network_options import MONAI_NETWORKS
-from slicewise.errors import ConfigError
+from slicewise.errors import ConfigError, did_you_mean
 
 OWN_PACKAGE = "slicewise"
 TRAINED = "trained"
@@ -105,8 +106,9 @@ class Extensions:
         except Exception as error:  # Code of other packages may raise anything.
             raise ConfigError(
                 f"{self.kind} {name}",
-                expected=f"options that {self.package_of(name)} accepts: {options.model_dump()}",
-                found=str(error) or "an error without a message",
+                expected=f"options that {self.package_of(name)} accepts",
+                found=f"{str(error) or 'an error without a message'}, with "
+                + as_written(options.model_dump()),
                 remedy=f"correct the options of the {self.kind}, or ask its maintainer",
             ) from error
 
@@ -115,8 +117,9 @@ class Extensions:
         if not found:
             raise _refusal(
                 f"{_article(self.kind)} that is installed: {', '.join(self.names) or 'none is'}",
-                repr(name),
-                f"correct the name, or install the package that offers the {self.kind}",
+                f"'{name}'",
+                did_you_mean(name, self.names)
+                or f"correct the name, or install the package that offers the {self.kind}",
             )
         if len(found) > 1:
             raise _refusal(

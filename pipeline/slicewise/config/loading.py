@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +29,7 @@ from slicewise.config.mistakes import (
 from slicewise.config.sections import Config
 from slicewise.config.training_sections import BUDGETS, UNET, UNET_KEYS
 from slicewise.errors import ConfigError, ConfigErrors, file_problem
+from slicewise.file_names import nearest_path
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -69,11 +69,7 @@ def read_yaml(path: Path, example: str) -> str:
 
 def _other_path(path: Path, example: str) -> str:
     """What to do about a configuration that cannot be read."""
-    names = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    similar = difflib.get_close_matches(path.name, set(names) - {path.name}, n=1)
-    if similar:
-        return f"did you mean {path.with_name(similar[0])}?"
-    return f"give the path of a configuration, such as {example}"
+    return nearest_path(path, "*.y*ml") or f"give the path of a configuration, such as {example}"
 
 
 def parse_config(
@@ -178,12 +174,16 @@ def _composed(text: str, origin: str, example: str) -> tuple[yaml.MappingNode, d
                 ConfigError(
                     origin,
                     expected="sections with keys, such as 'data:' and 'training:'",
-                    found="something else",
+                    found="an empty file" if root is None else _kind_of(values),
                     remedy=f"start from {example}",
                 )
             ]
         )
     return root, values
+
+
+def _kind_of(values: object) -> str:
+    return "a list" if isinstance(values, list) else "a single value"
 
 
 def as_yaml(config: Config) -> str:
@@ -303,7 +303,7 @@ def _apply(
             where,
             expected="section.key=value",
             found="no '=' after a key",
-            remedy="correct it, for example to training.epochs=5",
+            remedy="write for example training.steps=500",
         )
         return
     if is_expression(text):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
-from slicewise.errors import ConfigError
+from slicewise.errors import ConfigError, did_you_mean
 
 Kind = TypeVar("Kind", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -138,6 +138,13 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
             found=repr(location[-1]),
             remedy=_suggestion(location, origin.kind),
         )
+    if detail["type"] == "missing" and isinstance(location[-1], int):
+        return ConfigError(
+            where,
+            expected=f"a list of more values than {location[-1]}",
+            found=_found(detail["input"], location, origin.kind),
+            remedy=f"add what is missing; {origin.example} explains every key",
+        )
     if detail["type"] == "missing":
         return ConfigError(
             f"{nearest}: {dotted(location)}",
@@ -146,12 +153,23 @@ def mistake(detail: Any, origin: Origin[Kind]) -> ConfigError:
             remedy=f"add it; {origin.example} shows every key",
         )
     context = detail.get("ctx", {})
+    found = context.get("found") or getattr(context.get("error"), "found", None)
     return ConfigError(
         where,
         expected=_expected(detail),
-        found=context.get("found") or _found(detail["input"], location, origin.kind),
-        remedy=context.get("remedy") or f"correct the value; {origin.example} explains every key",
+        found=found or _found(detail["input"], location, origin.kind),
+        remedy=context.get("remedy")
+        or _nearest_choice(detail)
+        or f"correct the value; {origin.example} explains every key",
     )
+
+
+def _nearest_choice(detail: Any) -> str:
+    """The choice that a mistyped value resembles; empty if there is none."""
+    if detail["type"] != "literal_error":
+        return ""
+    choices = re.findall(r"'([^']*)'", detail["msg"])
+    return did_you_mean(str(detail["input"]), choices)
 
 
 def _expected(detail: Any) -> str:
@@ -159,11 +177,31 @@ def _expected(detail: Any) -> str:
     if detail["type"] == "tuple_type" and isinstance(value, str | int | float):
         parts = (part.strip() for part in str(value).split(","))
         return f"a list, such as [{', '.join(parts)}]"
-    return in_words(detail["msg"])
+    return in_words(detail)
 
 
-def in_words(message: str) -> str:
-    """A message of pydantic without its names of types."""
+_OF_KINDS = (
+    (("int_",), "a whole number"),
+    (("float_",), "a number"),
+    (("bool_",), "true or false"),
+    (("string_type", "string_too_short"), "text, not an empty one"),
+    (("dict_", "model_", "mapping_"), "keys with their values, such as {key: value}"),
+    (("tuple_type", "list_type"), "a list, such as [a, b]"),
+    (("string_pattern",), "letters, digits, dots, dashes and underscores, a letter or digit first"),
+)
+"""Beginnings of pydantic's kinds of mistakes, and what was expected then."""
+
+
+def in_words(detail: Any) -> str:
+    """What pydantic expected of a value, without its names of types.
+
+    Args:
+        detail: of one mistake, from ``ValidationError.errors()``.
+    """
+    for beginnings, words in _OF_KINDS:
+        if detail["type"].startswith(beginnings):
+            return words
+    message: str = detail["msg"]
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     message = message.removesuffix(" after validation")
     for kind, word in (("Tuple", "a list"), ("List", "a list"), ("Dictionary", "a section")):
@@ -174,8 +212,18 @@ def in_words(message: str) -> str:
 def _found(value: object, location: Location, kind: type[BaseModel]) -> str:
     if isinstance(value, dict) and len(_sections(location, kind)) > len(location):
         return "values that contradict each other"  # The message names their keys.
-    text = repr(value)
+    text = as_written(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def as_written(value: object) -> str:
+    """A value as a person writes it into a configuration; text is quoted."""
+    if value is None:
+        return "no value"
+    if isinstance(value, str):
+        return f"'{value}'"
+    written = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return written.removesuffix("...\n").strip()
 
 
 def _sections(location: Location, kind: type[BaseModel]) -> list[type[BaseModel]]:
@@ -192,5 +240,15 @@ def _sections(location: Location, kind: type[BaseModel]) -> list[type[BaseModel]
 
 def _suggestion(location: Location, kind: type[BaseModel]) -> str:
     known = list(_sections(location[:-1], kind)[-1].model_fields)
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"
+    name = str(location[-1])
+    elsewhere = [
+        f"{section}.{name}" for section in kind.model_fields if name in _keys_of(section, kind)
+    ]
+    if len(elsewhere) == 1:
+        return f"this key belongs to another section: {elsewhere[0]}"
+    return did_you_mean(name, known) or f"the keys are {', '.join(known)}"
+
+
+def _keys_of(section: str, kind: type[BaseModel]) -> Iterable[str]:
+    found = _sections((section,), kind)
+    return found[1].model_fields if len(found) > 1 else ()

@@ -51,9 +51,9 @@ class SegResNetOptions(MonaiOptions):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if len(self.blocks_up) != len(self.blocks_down) - 1:
-            raise ValueError("blocks_up needs one number fewer than blocks_down")
+            raise ValueError("one number fewer in blocks_up than in blocks_down")
         if self.norm == "group" and self.init_filters % _GROUPS:
-            raise ValueError(f"init_filters needs a multiple of {_GROUPS} for norm group")
+            raise ValueError(f"a multiple of {_GROUPS} as init_filters with norm: group")
         return self
 
 

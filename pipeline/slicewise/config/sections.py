@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from slicewise.config.base import NAME, NonNegativeFloat, Section, Seed
+from slicewise.config.base import NAME, Contradiction, NonNegativeFloat, Section, Seed
 from slicewise.config.data_sections import DataSection, PreprocessingSection
 from slicewise.config.inference_sections import InferenceSection
 from slicewise.config.mistakes import Origin, mistake
@@ -25,7 +25,7 @@ from slicewise.errors import ConfigError, ConfigErrors
 class TrackingSection(Section):
     """Names of the experiment and the registered model in MLflow."""
 
-    experiment: str = "slicewise"
+    experiment: Annotated[str, Field(min_length=1)] = "slicewise"
     """MLflow experiment of the runs."""
     model_name: Annotated[str, Field(pattern=NAME)] | None = None
     """Name of the registered model; null takes the name of the configuration."""
@@ -96,24 +96,24 @@ class Config(Section):
         )
         for key, section in named:
             if unknown := sorted(set(section) - set(self.data.labels)):
-                raise ValueError(f"{key} needs names of data.labels, not {unknown}")
+                raise Contradiction(f"names of data.labels in {key}", f"also {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")
     def _mirrored_axes_are_known(self) -> Self:
         if self.augmentation.mirror_axes and self.preprocessing.plane == "thickest":
-            raise ValueError(
-                "augmentation.mirror_axes needs preprocessing.plane to name a plane or all: with "
-                "thickest, each scan is cut along its own"
+            raise Contradiction(
+                "preprocessing.plane that names a plane, or all, with augmentation.mirror_axes",
+                "thickest, with which each scan is cut along its own plane",
             )
         return self
 
     @model_validator(mode="after")
     def _another_contrast_is_left(self) -> Self:
         if self.augmentation.contrast_dropout_probability > 0 and len(self.data.contrasts) == 1:
-            raise ValueError(
-                "augmentation.contrast_dropout_probability needs several data.contrasts: the first "
-                "is never dropped"
+            raise Contradiction(
+                "several data.contrasts with augmentation.contrast_dropout_probability",
+                "one, and the first is never dropped",
             )
         return self
 

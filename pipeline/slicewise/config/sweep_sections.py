@@ -35,24 +35,24 @@ class ParameterSection(Section):
             return self._checked_choices(self.choices)
         if self.choices is None and low is not None and high is not None:
             return self._checked_range(low, high)
-        raise ValueError("give either low and high, or choices")
+        raise ValueError("either low and high, or choices")
 
     def _checked_choices(self, choices: tuple[Any, ...]) -> Self:
         if self.log or self.step is not None:
-            raise ValueError("log and step belong to low and high, not to choices")
+            raise ValueError("log and step with low and high, not with choices")
         if len(choices) < 2 or len({repr(choice) for choice in choices}) < len(choices):
-            raise ValueError("choices need two or more different values")
+            raise ValueError("two or more different values as choices")
         return self
 
     def _checked_range(self, low: float, high: float) -> Self:
         if low >= high:
-            raise ValueError("low must be less than high")
+            raise ValueError("low less than high")
         if self.log and (low <= 0 or self.step is not None):
-            raise ValueError("log needs low above 0 and no step")
+            raise ValueError("low above 0 and no step with log")
         if self.step is not None:
             steps = (high - low) / self.step
             if not math.isclose(steps, round(steps), rel_tol=0, abs_tol=_WHOLE) or steps < 1:
-                raise ValueError("high minus low must be a whole number of steps")
+                raise ValueError("a whole number of steps from low to high")
         return self
 
 
@@ -85,11 +85,11 @@ class SweepSection(Section):
     @classmethod
     def _some(cls, parameters: dict[str, ParameterSection]) -> dict[str, ParameterSection]:
         if not parameters:
-            raise ValueError("needs at least one key")
+            raise ValueError("at least one key")
         return parameters
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
         if self.trials is None and self.minutes is None:
-            raise ValueError("give trials, minutes, or both")
+            raise ValueError("trials, minutes, or both")
         return self

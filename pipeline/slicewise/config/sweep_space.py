@@ -109,7 +109,7 @@ def _content(config: Config, values: Mapping[str, Any]) -> dict[str, Any]:
 def _mistake(detail: Any, values: Mapping[str, Any]) -> ConfigError:
     return ConfigError(
         ".".join(map(str, detail["loc"])) or "the configuration",
-        expected=in_words(detail["msg"]),
+        expected=in_words(detail),
         found=", ".join(f"{key}={value}" for key, value in values.items()),
         remedy="leave such values out of the sweep",
     )
@@ -176,7 +176,7 @@ def _refused(
         if details:
             yield ConfigError(
                 where,
-                expected=in_words(details[0]["msg"]),
+                expected=in_words(details[0]),
                 found=repr(value),
                 remedy="correct the values",
             )

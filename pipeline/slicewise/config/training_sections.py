@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from slicewise.config.base import (
     MOST_LEVELS,
+    Contradiction,
     Fraction,
     MirrorAxis,
     NonNegativeFloat,
@@ -96,9 +97,9 @@ class NetworkSection(Section):
     def _no_key_is_ignored(self) -> Self:
         foreign = [key for key in UNET_KEYS if key in self.model_fields_set]
         if self.name != UNET and foreign:
-            raise ValueError(
-                f"{', '.join(foreign)} belong to the network unet; those of {self.name} are "
-                "under options"
+            raise Contradiction(
+                f"the options of {self.name} under network.options",
+                f"{', '.join(foreign)}, which the network unet has",
             )
         return self
 
@@ -106,15 +107,15 @@ class NetworkSection(Section):
     @classmethod
     def _at_least_one_level(cls, features: tuple[int, ...]) -> tuple[int, ...]:
         if not features:
-            raise ValueError("needs at least one level")
+            raise ValueError("at least one level")
         return features
 
     @model_validator(mode="after")
     def _some_level_is_supervised(self) -> Self:
         if self.deep_supervision and len(self.features) < _FEWEST_SUPERVISED:
-            raise ValueError(
-                f"deep_supervision needs {_FEWEST_SUPERVISED} features or more, not "
-                f"{len(self.features)}: no level lies between the first and the last"
+            raise Contradiction(
+                f"{_FEWEST_SUPERVISED} features or more with deep_supervision",
+                f"{len(self.features)}: no level lies between the first and the last",
             )
         return self
 
@@ -124,17 +125,18 @@ class NetworkSection(Section):
             # The lowest level needs more than one value to normalise.
             smallest = 2 * self.options.size_divisor
             if min(self.window) < smallest:
-                raise ValueError(
-                    f"window {self.window} is too small for these options of {self.name}: needs "
-                    f"at least {smallest} x {smallest}"
+                raise Contradiction(
+                    f"a window of at least {smallest} x {smallest} for these options of "
+                    f"{self.name}",
+                    _size(self.window),
                 )
         if self.name != UNET:
             return self
         smallest = 2 ** len(self.features)
         if min(self.window) < smallest:
-            raise ValueError(
-                f"window {self.window} is too small for {len(self.features)} poolings: "
-                f"needs at least {smallest} x {smallest}"
+            raise Contradiction(
+                f"a window of at least {smallest} x {smallest} for {len(self.features)} poolings",
+                _size(self.window),
             )
         return self
 
@@ -144,6 +146,10 @@ class NetworkSection(Section):
     ) -> dict[str, Any]:
         unused = () if self.name == UNET else UNET_KEYS
         return {key: value for key, value in serialize(self).items() if key not in unused}
+
+
+def _size(window: tuple[int, int]) -> str:
+    return f"{window[0]} x {window[1]}"
 
 
 class RecordedCourse(Section):
@@ -161,7 +167,7 @@ class RecordedCourse(Section):
     ) -> tuple[tuple[int, float, float], ...]:
         steps = [first for first, _, _ in pace]
         if steps[0] != 0 or steps != sorted(set(steps)):
-            raise ValueError("needs ascending first steps that begin with 0")
+            raise ValueError("ascending first steps that begin with 0")
         return pace
 
 
@@ -234,19 +240,19 @@ class TrainingSection(Section):
     @classmethod
     def _has_cross_entropy(cls, width: float, info: ValidationInfo) -> float:
         if width > 0 and info.data.get("loss", "dice_ce") != "dice_ce":
-            raise ValueError("softens labels for cross entropy, which needs loss dice_ce")
+            raise ValueError("0 without cross entropy, which loss dice_ce has")
         return width
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         given = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                "give exactly one of epochs, budget_minutes and steps, not "
-                + (", ".join(given) if given else "none")
+            raise Contradiction(
+                "exactly one of epochs, budget_minutes and steps",
+                " and ".join(given) or "no budget",
             )
         if self.recorded is not None and self.steps is None:
-            raise ValueError("recorded belongs to the steps of the run that it was written by")
+            raise Contradiction("recorded with the steps of its run", "another budget")
         return self
 
     @model_serializer(mode="wrap")
@@ -313,7 +319,7 @@ class AugmentationSection(Section):
     @classmethod
     def _options_of_each(cls, values: Any, info: ValidationInfo) -> dict[str, Any]:
         if not isinstance(values, dict):
-            raise ValueError("needs names of augmentations, each with its options")  # noqa: TRY004
+            raise ValueError("names of augmentations, each with its options")  # noqa: TRY004
         found: dict[str, Any] = {}
         mistakes: list[InitErrorDetails] = []
         for name, options in values.items():
@@ -330,5 +336,5 @@ class AugmentationSection(Section):
     @classmethod
     def _ascending(cls, bounds: Range) -> Range:
         if bounds[0] > bounds[1]:
-            raise ValueError("needs a first value that does not exceed the second")
+            raise ValueError("a first value that does not exceed the second")
         return bounds

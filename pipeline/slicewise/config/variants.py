@@ -11,6 +11,7 @@ import yaml
 
 from slicewise.config.base import NAME
 from slicewise.errors import ConfigError, file_problem
+from slicewise.file_names import nearest_path
 
 BASE = "base"
 """Name of the unchanged configuration."""
@@ -51,7 +52,7 @@ def read_variants(path: Path) -> Variants:
         if not members:
             raise _unreadable(path, f"ensemble {name} without members")
         if unknown := [member for member in members if member not in changes]:
-            raise _unreadable(path, f"ensemble {name} of {unknown}, which are not variants")
+            raise _unreadable(path, f"ensemble {name} of {', '.join(unknown)}, no variants")
         if name in changes:
             raise _unreadable(path, f"{name} twice")
     return Variants(changes, ensembles)
@@ -65,7 +66,9 @@ def _lists(content: Mapping[str, object], key: str, path: Path) -> dict[str, tup
     ):
         named = {str(name): tuple(items) for name, items in entries.items()}
         if foreign := [name for name in named if not re.match(NAME, name)]:
-            raise _unreadable(path, f"{foreign}, which are not valid as names of folders")
+            raise _unreadable(
+                path, f"{', '.join(foreign)}, which are not valid as names of folders"
+            )
         return named
     raise _unreadable(path, f"{key} that are not lists of texts by name")
 
@@ -75,5 +78,5 @@ def _unreadable(path: Path, found: str) -> ConfigError:
         str(path),
         expected="variants: {name: [key=value, ...]}, and ensembles: {name: [variant, ...]}",
         found=found,
-        remedy="see configs/ablations/hippocampus.yaml",
+        remedy=nearest_path(path, "*.y*ml") or "see configs/ablations/hippocampus.yaml",
     )

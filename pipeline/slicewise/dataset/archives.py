@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from slicewise.errors import DataError, OutputError, file_problem
+from slicewise.file_names import nearest_path
 
 LARGEST_EXPANSION = 20
 EXPANSION_ALLOWANCE_BYTES = 10**9
@@ -58,8 +59,8 @@ def _damaged(archive: Path, error: Exception) -> DataError:
     return DataError(
         archive,
         expected="an intact tar archive",
-        found=str(error) or "a damaged file",
-        remedy="download it again",
+        found=file_problem(error) if isinstance(error, OSError) else "another or a damaged file",
+        remedy=nearest_path(archive) or "correct the path, or get the file again",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from slicewise.config import Config
-from slicewise.dataset.catalogue import Case
+from slicewise.dataset.catalogue import Case, listed
 from slicewise.dataset.contrasts import on_one_grid, read_each
 from slicewise.dataset.fingerprints import Digests, digests, signature
 from slicewise.dataset.label_likeness import looks_like_labels
@@ -20,6 +20,7 @@ from slicewise.errors import GeometryError, ScanError
 from slicewise.imaging.labels import structure_sizes
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
+from slicewise.quantities import noun_for
 
 PERCENTILES = (1.0, 50.0, 99.0)
 FLAT_SLICES = "some slices between others are constant"
@@ -226,7 +227,9 @@ def check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
         count = len(checked.structures)
         checked.problems.append(f"the label map has {count} different values, like an image")
     elif negative := [value for value in checked.structures if value < 0]:
-        checked.problems.append(f"the label map has negative values: {negative[:4]}")
+        checked.problems.append(
+            "the label map has negative values: " + listed(map(str, negative), 4)
+        )
     else:
         checked.sparse_labels = sparse_labels(label)
     if checked.sparse_labels is not None:
@@ -234,4 +237,8 @@ def check_label(label: Volume, config: Config, checked: CheckedCase) -> None:
     names = config.data.labels
     unnamed = sorted(set(checked.structures) - set(names.values()))
     if names and unnamed:
-        checked.problems.append(f"label values {unnamed} are not in data.labels")
+        values = ", ".join(map(str, unnamed))
+        verb = "is" if len(unnamed) == 1 else "are"
+        checked.problems.append(
+            f"label {noun_for(len(unnamed), 'value')} {values} {verb} not in data.labels"
+        )

@@ -15,6 +15,7 @@ from slicewise.dataset.patient_ids import (
     variants_of,
 )
 from slicewise.errors import ConfigError, DataError, ScanError, SlicewiseError, UsageError
+from slicewise.file_names import nearest_path
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource, path_of
@@ -150,10 +151,17 @@ def data_root(data: DataSection) -> Path:
             data.root,
             expected="a folder of scans or a CSV manifest",
             found="no such file or folder",
-            remedy="correct data.root",
+            remedy=nearest_path(data.root) or "correct the path, or data.root",
         )
     if data.root.is_dir():
         _require_content(data.root)
+    elif not data.root.is_file():
+        raise DataError(
+            data.root,
+            expected="a folder of scans or a CSV manifest",
+            found="neither a file nor a folder, but a pipe or a device",
+            remedy="correct the path, or data.root",
+        )
     return data.root
 
 
@@ -196,7 +204,10 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
     names = [name for name in sorted(images) if name in labels or not needs_label]
     if not names:
         raise DataError(
-            listing.root, expected="at least one scan", found="no scan", remedy="correct data.root"
+            listing.root,
+            expected="at least one scan",
+            found="no scan",
+            remedy="add lines to the table" if listing.root.is_file() else "correct data.root",
         )
     if listing.patients is not None and data.patient_pattern is not None:
         raise UsageError(

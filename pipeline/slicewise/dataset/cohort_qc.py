@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from slicewise.config import DataSection
-from slicewise.dataset.case_qc import CheckedCase
+from slicewise.dataset.case_qc import MAX_LABEL_VALUES, CheckedCase
 from slicewise.dataset.catalogue import listed
 from slicewise.dataset.duplicates import Duplicates, mark_duplicates
 from slicewise.dataset.finding import Finding, missing_labels
 from slicewise.dataset.measures import Measure, measures_of, structure_names
 from slicewise.dataset.patients import LikelyPatients, likely_patients
 from slicewise.dataset.twins import PossibleTwins, possible_twins, twins_note
+from slicewise.quantities import counted
 
 FEWEST_CASES = 5
 """Minimum number of cases to detect outliers."""
@@ -71,8 +72,13 @@ def compare(
     duplicates = mark_duplicates(cases, data)
     like_labels = _mark_label_maps(cases, data)
     problems = [*duplicates.findings, *like_labels]
-    if needs_labels and not any(case.labelled for case in cases):
+    labelled = [case for case in cases if case.labelled]
+    if needs_labels and not labelled:
         problems.append(missing_labels([case.name for case in cases]))
+    elif needs_labels and all(case.label_digest and not case.structures for case in labelled):
+        problems.append(_all_empty(labelled))
+    if data.patient_pattern is not None and data.folds in ("patient", "stratified"):
+        problems += _only_one_patient(cases)
     measures = tuple(measures_of(cases, data))
     likely = unnamed_patients(cases, data)
     twins = tuple(_possible_twins(cases, duplicates, likely))
@@ -84,7 +90,7 @@ def compare(
     if twins:
         notes.append(twins_note(twins))
     if unused := unused_labels(cases, data):
-        notes.append(f"the label values {unused} of data.labels do not occur")
+        notes.append(f"no label map has {_structures(unused, data)}, which data.labels names")
     notes += _note_sparse_labels(cases)
     return Overview(
         cases=len(cases),
@@ -100,6 +106,23 @@ def compare(
         problems=tuple(problems),
         notes=tuple(notes),
     )
+
+
+def _all_empty(labelled: Sequence[CheckedCase]) -> Finding:
+    return Finding(
+        expected="label maps with structures",
+        found=f"{counted(len(labelled), 'label map')} without any structure",
+        remedy="export the label maps again, with values above 0 inside the structures",
+    )
+
+
+def _only_one_patient(cases: Sequence[CheckedCase]) -> Iterator[Finding]:
+    if len(cases) > 1 and len({case.patient for case in cases}) == 1:
+        yield Finding(
+            expected="several patients, because folds are grouped by patient",
+            found=f"the same patient for all {len(cases)} cases",
+            remedy="correct data.patient_pattern: its group captures what differs between patients",
+        )
 
 
 def unnamed_patients(cases: Sequence[CheckedCase], data: DataSection) -> LikelyPatients | None:
@@ -121,6 +144,11 @@ def unused_labels(cases: Iterable[CheckedCase], data: DataSection) -> list[int]:
     return sorted(set(data.labels.values()) - present)
 
 
+def _structures(values: Iterable[int], data: DataSection) -> str:
+    names = {value: name for name, value in data.labels.items()}
+    return " or ".join(f"the value {value} ({names[value]})" for value in values)
+
+
 def patient_numbers(cases: Iterable[CheckedCase]) -> dict[str, int]:
     """Anonymous number of the patient by case name."""
     numbers: dict[str, int] = {}
@@ -135,10 +163,14 @@ def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterato
         text = f"{which}looks like a label map: regions of equal whole numbers"
         (case.problems if data.label_like_images == "refuse" else case.warnings).append(text)
     if alike and data.label_like_images == "refuse":
+        swapped = all(len(case.structures) > MAX_LABEL_VALUES for case in alike)
         yield Finding(
             expected="scans as images",
             found=f"images that look like label maps: {listed(case.name for case in alike)}",
-            remedy="move label maps to the folder of labels, or pair them with their images in a "
+            remedy="their label maps look like images: exchange the two, by data.images and "
+            "data.labels_folder or in the manifest"
+            if swapped
+            else "move label maps to the folder of labels, or pair them with their images in a "
             "CSV manifest; if they are scans, binary ones for example, set "
             "data.label_like_images=use",
         )

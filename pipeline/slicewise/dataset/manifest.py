@@ -10,7 +10,7 @@ from slicewise.config import DataSection
 from slicewise.dataset.catalogue import Listing
 from slicewise.dataset.contrasts import all_in_order
 from slicewise.dataset.sources import without_dicom_names
-from slicewise.errors import DataError
+from slicewise.errors import DataError, did_you_mean
 from slicewise.file_names import file_name
 from slicewise.imaging.scan import ScanSource, source_name
 from slicewise.imaging.tables import Table, read_table
@@ -69,12 +69,16 @@ def read_manifest(data: DataSection, root: Path) -> Listing:
 def _read(path: Path) -> Table:
     table = read_table(path, COLUMNS)
     # A column with another name, such as "subject", would be ignored silently.
-    if "image" not in table.columns or not set(table.columns) <= set(COLUMNS):
+    unknown = [column for column in table.columns if column not in COLUMNS]
+    if "image" not in table.columns or unknown:
+        similar = did_you_mean(unknown[0], COLUMNS) if len(unknown) == 1 else ""
         raise DataError(
             path,
             expected="a header with image and, as needed, label, patient, contrast and case",
             found=",".join(table.columns) or "an empty file",
-            remedy="rename the columns, or delete those that are not needed",
+            remedy=f"{unknown[0]}: {similar}"
+            if similar
+            else "write this line first, rename the columns, or delete those that are not needed",
         )
     return table
 
@@ -129,7 +133,7 @@ def _require_agreement(rows: list[_Row]) -> None:
     first = rows[0]
     for row in rows[1:]:
         if row.contrast in {other.contrast for other in rows if other is not row}:
-            found = f"{row.case}, {row.contrast} again"
+            found = f"another line for the case {row.case} with the contrast {row.contrast}"
         elif row.label != first.label:
             found = f"{row.case} again with another label"
         elif row.patient != first.patient:
@@ -141,7 +145,7 @@ def _require_agreement(rows: list[_Row]) -> None:
             row.where,
             expected="each case and contrast once, with one label and one patient",
             found=found,
-            remedy="correct the line, or add a column case",
+            remedy="correct the line, or name the cases in a column case",
         )
 
 

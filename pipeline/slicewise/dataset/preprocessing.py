@@ -28,6 +28,7 @@ from monai.transforms import (
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.catalogue import listed
 from slicewise.dataset.measurements import measure
 from slicewise.dataset.plane import PLANES, slice_axis, spacing_of
 from slicewise.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
@@ -223,8 +224,8 @@ class Preprocessing:
         if unnamed:
             raise UnnamedLabelError(
                 where,
-                expected=f"the values of data.labels: {known}",
-                found=f"{unnamed} as well",
+                expected=f"the values of data.labels: {listed(map(str, known[1:]))}",
+                found=f"{listed(map(str, unnamed))} as well",
                 remedy="add them to data.labels, or correct the label map",
             )
         classes = np.zeros(values.shape, dtype=np.uint8)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from slicewise.dataset.catalogue import listed
-from slicewise.errors import DataError, UsageError
+from slicewise.errors import DataError, UsageError, did_you_mean
 from slicewise.evaluation.paired_difference import (
     PairedDifference,
     corrected,
@@ -107,7 +107,7 @@ def metric_of(key: str) -> Metric:
             f"`metric` {key}",
             expected=f"one of {', '.join(METRICS)}",
             found=key,
-            remedy="choose one of these",
+            remedy=did_you_mean(key, METRICS) or "choose one of these",
         )
     return METRICS[key]
 

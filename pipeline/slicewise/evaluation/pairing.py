@@ -13,6 +13,7 @@ from slicewise.config import ReadingSection
 from slicewise.dataset.label_names import is_label_name, label_name, without_label_word
 from slicewise.dataset.mask_sources import Sources, labels_by_source
 from slicewise.errors import DataError, ScanError
+from slicewise.file_names import nearest_path
 from slicewise.imaging.dicom.seg.reading import NO_NAMES
 from slicewise.imaging.mark import require_one_maker
 from slicewise.imaging.nifti.reading import is_nifti
@@ -170,7 +171,7 @@ def _masks(path: Path) -> dict[str, Path]:
             path,
             expected="a mask or a folder of masks",
             found="no such file or folder",
-            remedy="correct the path",
+            remedy=nearest_path(path) or "correct the path",
         )
     files = sorted(item.path for item in walk(path) if isinstance(item, FileState))
     files = [file for file in files if is_scan_file(file) and not _is_map(file)]

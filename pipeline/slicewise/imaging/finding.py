@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from slicewise.errors import ScanError, SlicewiseError
+from slicewise.file_names import nearest_path
 from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import is_nifti
@@ -73,7 +74,7 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
         raise ScanError(
             path,
             expected="NIfTI or NRRD files, DICOM images or pictures",
-            found=others or "no such file",
+            found=others or ("no scan in it" if path.is_dir() else "another kind of file"),
             remedy="give a scan, or a folder with scans",
         )
     labels = _labels(series, dicom)
@@ -90,6 +91,13 @@ def _require_usable(path: Path) -> None:
             path,
             expected="a scan or a folder of scans",
             found="no such file or folder",
+            remedy=nearest_path(path) or "correct the path",
+        )
+    if not (path.is_file() or path.is_dir()):
+        raise ScanError(
+            path,
+            expected="a scan or a folder of scans",
+            found="neither a file nor a folder, but a pipe or a device",
             remedy="correct the path",
         )
 

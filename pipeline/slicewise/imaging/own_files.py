@@ -246,5 +246,5 @@ def _fault(detail: Any) -> str:
         return f"no key {key}"
     value = repr(detail["input"])
     shown = value if len(value) <= _MOST_LETTERS else value[: _MOST_LETTERS - 3] + "..."
-    expected = in_words(detail["msg"])
+    expected = in_words(detail)
     return f"{key}: {shown} instead of {expected}" if key else f"{shown} instead of {expected}"

@@ -29,6 +29,7 @@ from slicewise.imaging.nrrd.reading import (
 )
 from slicewise.imaging.pictures import is_picture, read_picture, read_picture_mask
 from slicewise.imaging.volume import Volume, require_same_grid
+from slicewise.quantities import counted
 
 ScanSource = Path | NiftiVolume | DicomSeries
 """A NIfTI file or one of its volumes, a picture, a DICOM file or folder with one volume, or one
@@ -229,6 +230,7 @@ def only_series(path: Path, reading: ReadingSection = ReadingSection()) -> Dicom
     raise ScanError(
         path,
         expected="one volume",
-        found=f"{len(found.series)} volumes: {', '.join(item.name for item in found.series)}",
+        found=f"{counted(len(found.series), 'volume')}: "
+        + ", ".join(item.name for item in found.series),
         remedy="give a path for each volume",
     )

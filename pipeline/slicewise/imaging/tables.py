@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.errors import DataError, file_problem
+from slicewise.quantities import counted
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 """Characters between the cells of a row, with their names."""
@@ -128,7 +129,7 @@ def _require_length(
     raise DataError(
         f"{path}: line {line}",
         expected=f"{len(columns)} cells, as in the header, with {name} between them",
-        found=f"{len(cells)}: {', '.join(cells)[:200]}",
+        found=f"{counted(len(cells), 'cell')}: {', '.join(cells)[:200]}",
         remedy="correct the line; put a cell that contains the separator into quotation marks",
     )
 

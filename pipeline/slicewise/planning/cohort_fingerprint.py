@@ -102,8 +102,8 @@ def _require_named(checked: Sequence[CheckedCase], config: Config, root: Path) -
     if unnamed:
         raise DataError(
             f"{root}: {listed(unnamed)}",
-            expected=f"the values of data.labels: {sorted(named)}",
-            found=f"also {next(iter(unnamed.values()))}",
+            expected=f"the values of data.labels: {listed(map(str, sorted(named)))}",
+            found=f"{listed(map(str, next(iter(unnamed.values()))))} as well",
             remedy="add them to data.labels, or correct the label maps",
         )
 

@@ -112,11 +112,13 @@ def _require_same_steps(saved: TrainingSection, given: TrainingSection, path: Pa
 
 def _require_same_cases(saved: Mapping[str, str], cases: Sequence[CachedCase], path: Path) -> None:
     now = {case.name: case.key for case in cases}
-    changed = sorted(name for name in saved.keys() | now.keys() if saved.get(name) != now.get(name))
-    if changed:
-        raise _changed(
-            path, "the scans that the training started with", f"changed: {listed(changed)}"
-        )
+    groups = {
+        "changed": [name for name in sorted(saved.keys() & now) if saved[name] != now[name]],
+        "no longer there": sorted(saved.keys() - now),
+        "not there then": sorted(now.keys() - saved),
+    }
+    if found := [f"{what}: {listed(names)}" for what, names in groups.items() if names]:
+        raise _changed(path, "the scans that the training started with", "; ".join(found))
 
 
 def _changed(path: Path, expected: str, found: str) -> CheckpointError:

@@ -55,6 +55,13 @@ def require_free(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
     Raises:
         OutputError: the folder holds another training, or a baseline.
     """
+    if folder.path.exists() and not folder.path.is_dir():
+        raise OutputError(
+            folder.path,
+            expected="a folder for a training",
+            found="a file",
+            remedy="choose another `out`",
+        )
     if folder.folds:
         raise OutputError(
             folder.path,

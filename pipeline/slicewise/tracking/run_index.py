@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slicewise.config import Config
 from slicewise.errors import DataError, ModelError
-from slicewise.file_names import file_name
+from slicewise.file_names import file_name, nearest_path
 from slicewise.imaging.files import private_folder
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.records import read_record, write_record
@@ -73,7 +73,8 @@ def find_run(run: str | Path, work: Path) -> RunPlace:
             run,
             expected="the folder of a run, a run id, or models:/name@alias",
             found="no such folder, and no id or address of a run",
-            remedy="correct the path, or list the runs with `slicewise runs list`",
+            remedy=nearest_path(folder)
+            or "correct the path, or list the runs with `slicewise runs list`",
         )
     names = (run_id, *spool_ids(store, run_id))
     known = next(filter(None, (_remembered(work, name) for name in names)), None)
@@ -109,7 +110,8 @@ def find_model(model: str | Path, work: Path) -> ModelFiles:
             model,
             expected="a folder or checkpoint of a training, a run id, or models:/name@alias",
             found="no such file or folder, and no id or address of a model",
-            remedy="correct the path, or list the models with `slicewise models`",
+            remedy=nearest_path(path)
+            or "correct the path, or list the models with `slicewise models`",
         )
     return found
 

@@ -14,7 +14,7 @@ from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.fold_cases import FoldCases
 from slicewise.dataset.mask_sources import add_sources
 from slicewise.dataset.splits import choose_fold, make_folds
-from slicewise.dataset.work_folder import WorkFolder
+from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.workers import chosen_workers
 from slicewise.errors import DataError, OutputError
 from slicewise.evaluation.baseline.segmenter import Baseline
@@ -30,6 +30,7 @@ from slicewise.evaluation.statistics import (
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.files import write_text
 from slicewise.progress import SILENT, Progress
+from slicewise.quantities import counted
 from slicewise.tracking.overwriting import baseline_target, clear_baseline
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.run_index import remember_run
@@ -137,6 +138,8 @@ def fit_baseline(options: BaselineOptions, progress: Progress = SILENT) -> Basel
     _require_no_baseline(folder, overwrite=options.overwrite)
     root = options.config.data.root
     inputs = () if root is None else (root,)
+    if root is not None:
+        require_outside(root, {"out": folder.path, "work": options.work})
     target = baseline_target(inputs, folder, overwrite=options.overwrite)
     with target.writing(folder.path):
         cases = _cases(options, progress)
@@ -180,7 +183,7 @@ def _cases(options: BaselineOptions, progress: Progress) -> FoldCases:
             raise DataError(
                 f"fold {fold.number}",
                 expected=f"at least one usable {name} case",
-                found=f"{len(names)} cases, none of them usable",
+                found=f"{counted(len(names), 'case')}, none of them usable",
                 remedy="see what was set aside, or choose another fold",
             )
     return cases

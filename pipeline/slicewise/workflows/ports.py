@@ -5,6 +5,8 @@ A group's tracking server has MLflow's default, 5000, so that all of them can ru
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 
 from slicewise.errors import UsageError, file_problem
@@ -33,7 +35,17 @@ def listen(host: str, port: int, setting: str = "`port`") -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise _not_free(host, port, file_problem(error), setting) from error
+        # Negative ones are those of the resolution of names.
+        if error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0:
+            raise UsageError(
+                f"address {host}:{port}",
+                expected="an address of this machine, such as 127.0.0.1",
+                found="one of another machine, or of none",
+                remedy="choose another `host`",
+            ) from error
+        # Python adds to the text of the system which address it was.
+        found = os.strerror(error.errno) if error.errno else file_problem(error)
+        raise _not_free(host, port, found, setting) from error
 
 
 def require_free_port(host: str, port: int, setting: str = "`port`") -> None:

@@ -10,7 +10,7 @@ from slicewise.dataset.cache import CachedCase, Prepared, collect
 from slicewise.dataset.cache import prepare as prepare_cases
 from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.dataset.layouts import read_catalogue
-from slicewise.dataset.work_folder import WorkFolder
+from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.workers import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.progress import SILENT, Progress, tracked
@@ -78,6 +78,8 @@ def prepare(options: PrepareOptions, progress: Progress = SILENT) -> PreparedDat
         OutputError: the work folder cannot be written.
     """
     config, work = options.config, options.work
+    if config.data.root is not None:
+        require_outside(config.data.root, {"work": work})
     scanner = WorkFolder(work).scanner(config.reading, progress)
     catalogue = read_catalogue(config.data, scanner)
     report_patients(progress, catalogue)

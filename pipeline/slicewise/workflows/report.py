@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slicewise.errors import UsageError
 from slicewise.evaluation.results import holds_results
 from slicewise.evaluation.scores import scores_table
+from slicewise.file_names import nearest_path
 from slicewise.imaging.locking import LOCK, sole_user
 from slicewise.imaging.masks import find_masks
 from slicewise.progress import SILENT, Progress
@@ -139,7 +140,7 @@ def _place(options: ReportOptions) -> RunPlace:
             f"`data` {options.data}",
             expected="the data set",
             found="no such file or folder",
-            remedy="correct the path",
+            remedy=nearest_path(options.data) or "correct the path",
         )
     place = find_run(options.run, options.work)
     return RunPlace(place.folder, options.data or place.data_root)

@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from slicewise.errors import UsageError
+from slicewise.file_names import nearest_path
 from slicewise.progress import SILENT, Progress
 from slicewise.tracking.request_scans import DEFAULT_MEGAVOXELS, ScanLimits
 from slicewise.tracking.run_index import find_model
@@ -147,7 +148,7 @@ def serve(options: ServeOptions, progress: Progress = SILENT) -> Service:
             f"`allow_paths` {options.allow_paths}",
             expected="a folder of scans",
             found="no such folder",
-            remedy="correct the path",
+            remedy=nearest_path(options.allow_paths) or "correct the path",
         )
     limits = Limits(
         options.max_megabytes,

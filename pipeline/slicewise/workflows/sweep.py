@@ -20,6 +20,7 @@ from slicewise.imaging.target import Target
 from slicewise.interruption import interruptible
 from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
+from slicewise.quantities import counted
 from slicewise.reporting.charts.sweep import draw_sweep
 from slicewise.segmentation.budget import plan_run
 from slicewise.tracking.run_files import RUN
@@ -192,7 +193,7 @@ def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepR
         raise TrainingError(
             folder,
             expected="at least one complete trial",
-            found=f"{len(outcomes)} trials, none of them complete",
+            found=f"{counted(len(outcomes), 'trial')}, none of them complete",
             remedy="lower training.learning_rate in the sweep, or allow more trials",
         )
     result = SweepResult(best, tuple(outcomes), folder / BEST, folder / TRIALS, folder / FIGURE)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from slicewise.config import FOLD_KINDS, Config
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
-from slicewise.dataset.work_folder import WorkFolder
+from slicewise.dataset.work_folder import WorkFolder, require_outside
+from slicewise.errors import UsageError
 from slicewise.evaluation.inference_tuning.tuning import TunedInference
 from slicewise.evaluation.scores import Score, scores_table, write_scores
 from slicewise.evaluation.statistics import (
@@ -155,6 +156,15 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     config, folder = options.config, options.folder
     config.require_structures()
     may = {"resume": options.resume, "overwrite": options.overwrite}
+    if options.resume and options.overwrite:
+        raise UsageError(
+            "`resume` and `overwrite`",
+            expected="one of the two",
+            found="both",
+            remedy="continue the training with `resume`, or replace it with `overwrite`",
+        )
+    if config.data.root is not None:
+        require_outside(config.data.root, {"out": folder.path, "work": options.work})
     claim_training(training_target(_inputs(options), **may), folder)
     for place in (folder.path, *folder.path.glob("fold-*")):
         require_unheld(place)

@@ -78,7 +78,7 @@ class TestSeveralVolumes:
         if path.name.endswith(".gz"):
             content[-8] ^= 1
             path.write_bytes(content)
-            expected = "CRC check failed"
+            expected = "a wrong checksum"
         else:
             path.write_bytes(content[:-1])
             expected = "truncated"

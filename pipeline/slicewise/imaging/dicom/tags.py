@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicewise.errors import GeometryError, ScanError
+from slicewise.quantities import counted
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -81,7 +82,9 @@ def finite_numbers(path: Path, dataset: Dataset, keyword: str, count: int) -> tu
     raise GeometryError(
         f"{path}: {keyword}",
         expected=f"{count} finite numbers in {keyword}",
-        found="no such tag" if value is None else f"{len(numbers)} values, or not finite",
+        found="no such tag"
+        if value is None
+        else f"{counted(len(numbers), 'value')}, or not finite",
         remedy="export the series again with this tag",
     )
 

@@ -105,9 +105,15 @@ def _named_errors(path: Path) -> Iterator[None]:
     except EOFError:
         raise damaged(path, "a complete gzip stream", "a truncated one") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise damaged(path, "an intact gzip stream", str(error)) from None
+        raise damaged(path, "an intact gzip stream", _damage(error)) from None
     except OSError as error:
         raise damaged(path, "a readable file", file_problem(error)) from None
+
+
+def _damage(error: Exception) -> str:
+    if "Not a gzipped" in str(error):
+        return "other content"
+    return "a wrong checksum" if "CRC" in str(error) else "a damaged one"
 
 
 def is_compressed(path: Path) -> bool:

@@ -55,8 +55,8 @@ def _require_structures(labels: NDArray[Any], structures: Sequence[Structure], w
     if unknown:
         raise LabelError(
             where,
-            expected=f"only the labels {sorted(item.value for item in structures)}",
-            found=f"the labels {sorted(unknown)} as well",
+            expected="only the labels " + ", ".join(str(item.value) for item in structures),
+            found=f"{', '.join(map(str, sorted(unknown)))} as well",
             remedy="add them to data.labels",
         )
 

@@ -121,7 +121,7 @@ def _mask_content(mask: ViewedMask, scan: Volume) -> dict[str, object]:
         raise LabelError(
             mask.name,
             expected=f"a label map of at most {MAX_STRUCTURES} structures",
-            found=f"{len(structures)} different values",
+            found=counted(len(structures), "different value"),
             remedy="give a label map; intensities and probabilities are no masks",
         )
     upright = mask.label.reoriented("RAS")

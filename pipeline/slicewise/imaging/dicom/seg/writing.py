@@ -30,6 +30,7 @@ from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.sandbox import Sandbox, shared_sandbox
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume, require_same_grid
+from slicewise.quantities import counted
 
 START_SECONDS = 60.0
 SECONDS_PER_SLICE = 2.0
@@ -122,7 +123,7 @@ def _require_names(structures: Sequence[Structure], algorithm: Algorithm) -> Non
             raise ConfigError(
                 where,
                 expected=f"1 to {MAXIMUM_NAME_LETTERS} characters without a backslash",
-                found=f"{len(name)} characters",
+                found=counted(len(name), "character"),
                 remedy="choose a name that is valid in DICOM",
             )
 
