@@ -25,6 +25,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     [
         ("train", "kill", 0.6),
         ("predict", "full disk", 0.4),
+        ("predict", "flipped bit", 0.1),
         ("evaluate", "SIGTERM", 0.5),
     ],
 )

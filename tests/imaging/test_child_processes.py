@@ -45,6 +45,26 @@ for item, digest in run_on_scans(sha256_of, [path], 2):
 """
 
 
+INTERRUPTED = """
+import signal
+from slicewise.imaging.child_processes.starting import ForkedChildren, SpawnedChildren
+
+for context in (ForkedChildren(), SpawnedChildren()):
+    child = context.Process(target=signal.raise_signal, args=(signal.SIGINT,))
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+
+
+@pytest.mark.fault(107, "E")
+def test_ctrl_c_does_not_disturb_a_child_that_starts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert (done.stdout.split(), done.stderr) == (["0", "0"], "")
+
+
 def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     script, data = tmp_path / "analysis.py", tmp_path / "data.txt"
     script.write_text(SCRIPT)

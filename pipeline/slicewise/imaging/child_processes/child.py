@@ -156,6 +156,7 @@ def _serve(
 ) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _end)
     # Without a parent there is nothing more to do.
     with suppress(EOFError, OSError):

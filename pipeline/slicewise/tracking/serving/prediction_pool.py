@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.forkserver import ensure_running
 from typing import Any, TypeVar
 
 from slicewise.imaging.child_processes.pool import ChildPool
@@ -34,8 +33,7 @@ class PredictionPool:
     ) -> None:
         context = ForkedChildren()
         context.set_forkserver_preload([prepare.__module__, *preload])
-        # Imports begin in the background.
-        ensure_running()
+        context.start_server()
         self._pool = ChildPool(context, prepare, *arguments)
         self._threads = ThreadPoolExecutor(children)
 
