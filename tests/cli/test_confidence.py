@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -168,3 +169,18 @@ def test_it_is_refused_on_request(
     assert loaded.predict(mixed / "large.nii.gz").unlikeness.reasons
     with pytest.raises(ScanError, match="voxel spacing"):
         loaded.predict(mixed / "large.nii.gz", refuse_unlike=True)
+
+
+def test_processes_write_what_one_writes(
+    slicewise: Slicewise, model: Path, scans: Path, work: Path, tmp_path: Path
+) -> None:
+    written = []
+    for out, more in ((tmp_path / "one", ()), (tmp_path / "two", ("--workers", 2))):
+        done = slicewise("predict", model, scans / "images", "--out", out, "--work", work, *more)
+        assert done.returncode == 0, done.stderr
+        files = {path.name: path.read_bytes() for path in out.iterdir()}
+        marks = [json.loads(line) for line in files.pop(".slicewise.jsonl").splitlines()]
+        written.append((files, {mark["file"]: mark for mark in marks}))
+    assert written[0] == written[1]
+    files, latest = written[0]
+    assert files.keys() == latest.keys() | {".slicewise.lock"}

@@ -76,6 +76,7 @@ def predict(
     refuse_unlike: bool = False,
     overwrite: bool = False,
     work: AnyPath = "work",
+    workers: int | str | None = None,
     progress: Progress = SILENT,
 ) -> PredictionResult:
     """Write the mask of each scan on the scan's own grid.
@@ -96,6 +97,8 @@ def predict(
             the result names them otherwise.
         overwrite: replace files of others or changed by hand, and remove masks of another model.
         work: the work folder.
+        workers: processes that predict a scan each, or the address of a Dask cluster; None predicts
+            in this process, with all cores or the GPU.
         progress: receives the progress.
 
     Raises:
@@ -122,6 +125,7 @@ def predict(
         uncertainty,
         refuse_unlike,
         overwrite,
+        workers,
     )
     return predicting.predict(options, progress)
 

@@ -81,6 +81,17 @@ def predict(
     overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers",
+            "--cluster",
+            metavar="N|ADDRESS",
+            envvar="SLICEWISE_CLUSTER",
+            help="Processes that predict a scan each, or the address of a Dask cluster; default: "
+            "this process, with all cores or the GPU.",
+        ),
+    ] = None,
 ) -> None:
     r"""Predict a mask for each scan, on the scan's own grid.
 
@@ -142,6 +153,7 @@ def predict(
         uncertainty,
         refuse_unlike,
         overwrite,
+        workers,
     )
     result = predict_scans(options, PROGRESS)
     show_least_confident(result.least_confident_first, set(result.unlike))

@@ -82,7 +82,7 @@ def read_confidences(
 def least_confident_first(
     confidences: Confidences, unlikeness: Mapping[str, Unlikeness]
 ) -> list[tuple[str, StructureConfidence]]:
-    """Scans unlike the training first, then structures without a voxel, then by likely Dice."""
+    """Scans unlike the training first, then structures without a voxel; by likely Dice and name."""
     rows = [(scan, item) for scan, items in confidences.items() for item in items]
     return sorted(
         rows,
@@ -90,5 +90,6 @@ def least_confident_first(
             not unlikeness[row[0]].reasons,
             not row[1].is_empty,
             row[1].likely_dice,
+            row[0],
         ),
     )

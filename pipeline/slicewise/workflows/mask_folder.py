@@ -92,7 +92,7 @@ class MaskFolder:
         Raises:
             ScanError: one of them is too long.
         """
-        for path in self._files_of(name):
+        for path in self.files_of(name):
             require_short_name(path)
 
     def add(
@@ -113,12 +113,13 @@ class MaskFolder:
 
     def _files(self) -> Iterator[Path]:
         for name in self.targets:
-            yield from filter(is_short_name, self._files_of(name))
+            yield from filter(is_short_name, self.files_of(name))
         for path in (self.table, self.output.label_table(self.out)):
             if path is not None:
                 yield path
 
-    def _files_of(self, name: str) -> Iterator[Path]:
+    def files_of(self, name: str) -> Iterator[Path]:
+        """Files that are written for a scan."""
         target = self.targets[name]
         yield target
         if self.probabilities:

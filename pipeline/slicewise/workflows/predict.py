@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from slicewise import __version__
 from slicewise.config import Config
 from slicewise.dataset.catalogue import Images, SetAside
-from slicewise.dataset.contrasts import read_contrasts
 from slicewise.dataset.layouts import read_images
 from slicewise.dataset.work_folder import WorkFolder, require_outside
-from slicewise.errors import ScanError, UsageError
+from slicewise.dataset.workers import chosen_workers
+from slicewise.errors import ScanError
 from slicewise.evaluation.confidence_table import least_confident_first
-from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
-from slicewise.imaging.dicom.seg.segments import Algorithm
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.finding import find_scans
 from slicewise.imaging.masks import (
     MaskFormat,
-    MaskOutput,
-    probabilities_path,
-    uncertainty_path,
 )
-from slicewise.imaging.memory import within_memory
-from slicewise.imaging.nifti.writing import write_probabilities, write_volume
-from slicewise.imaging.scan import ScanSource, path_of, read_scan
-from slicewise.imaging.structures import structures_of
-from slicewise.imaging.volume import Volume
-from slicewise.progress import SILENT, PartOfTask, Progress, Task
-from slicewise.segmentation.confidence import StructureConfidence, uncertainty
-from slicewise.segmentation.prediction import Prediction, Segmenter
+from slicewise.imaging.scan import ScanSource, path_of
+from slicewise.progress import SILENT, Progress
+from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.segmentation.unlikeness import Unlikeness
 from slicewise.workflows.mask_folder import MaskFolder
 from slicewise.workflows.messages import report_notes, report_set_aside, report_warnings
 from slicewise.workflows.models import ModelOptions, load_segmenter, not_followed
+from slicewise.workflows.predict_scan import PredictedScan, ScanTask, mask_output, predict_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +51,8 @@ class PredictOptions:
         uncertainty: write a map of the uncertainty, too.
         refuse_unlike: write no mask of a scan that is unlike those of the training.
         overwrite: replace files of others, and remove the masks of another model.
+        workers: processes that predict a scan each, or the address of a Dask cluster; None predicts
+            in this process, with all cores or the GPU.
     """
 
     model: ModelOptions
@@ -72,6 +64,7 @@ class PredictOptions:
     uncertainty: bool = False
     refuse_unlike: bool = False
     overwrite: bool = False
+    workers: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,17 +112,6 @@ class PredictionResult:
         return pd.DataFrame(rows).set_index("scan") if rows else pd.DataFrame()
 
 
-@dataclass
-class _Done:
-    """What came of the scans so far."""
-
-    masks: dict[str, Path] = field(default_factory=dict)
-    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    confidences: dict[str, tuple[StructureConfidence, ...]] = field(default_factory=dict)
-    unlikeness: dict[str, Unlikeness] = field(default_factory=dict)
-    failures: dict[str, ScanError] = field(default_factory=dict)
-
-
 def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionResult:
     """Write the mask of each scan on the scan's own grid.
 
@@ -143,7 +125,7 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
     if options.model.endpoint is not None:
         _require_followed(options)
     segmenter = load_segmenter(options.model, progress)
-    output = _mask_output(segmenter.config, options, work)
+    output = mask_output(segmenter.config, options, work)
     scans, set_aside = find_inputs(options.source, segmenter.config, out, work, progress)
     _report_key(progress, scans, work)
     folder = MaskFolder(
@@ -156,41 +138,50 @@ def predict(options: PredictOptions, progress: Progress = SILENT) -> PredictionR
         options.uncertainty,
         work.mask_sources,
     )
-    done = _Done()
+    workers = 0 if options.workers is None else chosen_workers(options.workers)
+    found: dict[str, PredictedScan] = {}
     with folder.writing(options.source), progress.task("predicting", len(scans)) as task:
-        for number, (name, sources) in enumerate(scans.items()):
-            try:
-                with within_memory(name):
-                    folder.require_writable(name)
-                    part = PartOfTask(task, number)
-                    found, volumes = _segment(segmenter, output, name, sources, part)
-                    if options.refuse_unlike:
-                        found.unlikeness.require_alike(name)
-                    _write(found, volumes[0], output, sources[0], folder.targets[name], options)
-                    folder.add(name, found.confidences, found.unlikeness)
-            except ScanError as error:
-                done.failures[name] = error
-                set_aside.append(SetAside.from_error(name, error))
+        tasks, failures = _tasks(scans, folder, options)
+        for one, result in predict_each(tasks, segmenter, output, workers, task):
+            if isinstance(result, ScanError):
+                failures[one.name] = result
             else:
-                done.masks[name] = folder.targets[name]
-                done.confidences[name] = found.confidences
-                done.unlikeness[name] = found.unlikeness
-                texts = (text for volume in volumes for text in volume.warnings)
-                done.warnings[name] = tuple(texts)
-                # The next scan needs the memory.
-                del found, volumes
-            task.update(number + 1)
-    if len(done.failures) == len(scans) == 1:
-        raise next(iter(done.failures.values()))
-    report_warnings(progress, done.warnings)
-    table = folder.table if done.masks else None
-    result = PredictionResult(
-        done.masks, done.confidences, done.unlikeness, table, tuple(set_aside)
+                found[one.name] = result
+                folder.add(one.name, result.confidences, result.unlikeness)
+    if len(failures) == len(scans) == 1:
+        raise next(iter(failures.values()))
+    # In the order of the scans, whichever was done first.
+    set_aside += [SetAside.from_error(name, failures[name]) for name in scans if name in failures]
+    done = {name: found[name] for name in scans if name in found}
+    report_warnings(progress, {name: item.warnings for name, item in done.items()})
+    predicted = PredictionResult(
+        {name: folder.targets[name] for name in done},
+        {name: item.confidences for name, item in done.items()},
+        {name: item.unlikeness for name, item in done.items()},
+        folder.table if done else None,
+        tuple(set_aside),
     )
-    for name, reasons in result.unlike.items():
+    for name, reasons in predicted.unlike.items():
         progress.message(f"unlike the training: {name}: {'; '.join(reasons)}")
     report_set_aside(progress, set_aside, work.write_quarantine("predictions", set_aside))
-    return result
+    return predicted
+
+
+def _tasks(
+    scans: Scans, folder: MaskFolder, options: PredictOptions
+) -> tuple[list[ScanTask], dict[str, ScanError]]:
+    """The scans whose masks can be written, and why others cannot."""
+    tasks, failures = [], {}
+    for name, sources in scans.items():
+        try:
+            folder.require_writable(name)
+        except ScanError as error:
+            failures[name] = error
+        else:
+            files = tuple(folder.files_of(name))
+            task = ScanTask(name, sources, folder.targets[name], files, folder.made_by, options)
+            tasks.append(task)
+    return tasks, failures
 
 
 def find_inputs(
@@ -243,55 +234,6 @@ def _report_key(progress: Progress, scans: Scans, work: WorkFolder) -> None:
         )
 
 
-def _segment(
-    segmenter: Segmenter, output: MaskOutput, name: str, sources: Images, task: Task
-) -> tuple[Prediction, Sequence[Volume]]:
-    """The mask of a scan, and its contrasts."""
-    output.require_writable(sources[0])
-    config = segmenter.config
-    if len(sources) == len(config.data.contrasts):
-        volumes = read_contrasts(sources, config.data.contrasts, config.reading)
-    else:
-        # Refused by the model, which names its contrasts.
-        volumes = [read_scan(source, config.reading) for source in sources if source is not None]
-    found = segmenter.predict(*volumes, case=name, task=task)
-    return found, volumes
-
-
-def _write(
-    found: Prediction,
-    scan: Volume,
-    output: MaskOutput,
-    source: ScanSource | None,
-    target: Path,
-    options: PredictOptions,
-) -> None:
-    assert source is not None, "the first contrast is never missing"
-    if options.probabilities:
-        write_probabilities(found.probabilities, scan, probabilities_path(target))
-    if options.uncertainty:
-        write_volume(uncertainty(found.probabilities), uncertainty_path(target))
-    output.write(found, scan, source, target)
-
-
-def _mask_output(config: Config, options: PredictOptions, work: WorkFolder) -> MaskOutput:
-    chosen = _chosen("format", options.format, MaskFormat)
-    if options.identity is not None and chosen is not MaskFormat.DICOM_SEG:
-        raise UsageError(
-            f"`identity` {options.identity}",
-            expected=f"`format` {MaskFormat.DICOM_SEG}: no other format names a patient",
-            found=f"`format` {chosen}",
-            remedy="leave it out, or choose the format",
-        )
-    mode = _chosen("identity", options.identity or IdentityMode.PSEUDONYM, IdentityMode)
-    return MaskOutput(
-        chosen,
-        structures_of(config.data.labels, config.structures),
-        Algorithm(config.model_name, __version__),
-        Identity(mode, work.pseudonyms),
-    )
-
-
 def _require_followed(options: PredictOptions) -> None:
     """A served model answers with a mask and confidences alone."""
     if options.probabilities:
@@ -302,15 +244,3 @@ def _require_followed(options: PredictOptions) -> None:
 
 def _lies_in(folder: Path, source: ScanSource) -> bool:
     return path_of(source).resolve().is_relative_to(folder)
-
-
-def _chosen(option: str, text: str, choices: type[Choice]) -> Choice:
-    try:
-        return choices(text)
-    except ValueError:
-        raise UsageError(
-            f"`{option}` {text}",
-            expected=" or ".join(choices),
-            found=text,
-            remedy="correct the option",
-        ) from None
