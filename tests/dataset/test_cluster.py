@@ -58,6 +58,15 @@ def test_work_is_done_by_the_workers(address: str) -> None:
     assert os.getpid() not in found.values()
 
 
+def test_paths_may_be_relative(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scan.txt").write_text("voxels")
+    monkeypatch.chdir(tmp_path)
+    read = "open('scan.txt').read()"
+    assert dict(run_on_scans(eval, [read], Cluster(address))) == {read: "voxels"}
+
+
 @pytest.mark.fault(110, "Q")
 def test_the_death_of_a_worker_costs_a_retry(address: str, tmp_path: Path) -> None:
     once, always = kill(tmp_path / "once", 1), kill(tmp_path / "always", 100)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -87,9 +88,11 @@ class Cluster:
         for first in islice(waiting, 1):
             with self._client() as client:
                 workers = _usable_workers(client, self.address)
-                _require_same_files(client, first, self.address)
+                here = Path.cwd()
+                _require_same_files(client, (here, first), self.address)
                 at_once = 1 if one_by_one else _SUBMITTED_PER_WORKER * workers
-                yield from _each(client, function, first, waiting, at_once, self.address)
+                work = partial(_call_in, here, function)
+                yield from _each(client, work, first, waiting, at_once, self.address)
 
     @property
     def _plain(self) -> str:
@@ -119,6 +122,12 @@ class Cluster:
             # What waits is cancelled with its client; Dask logs what it meets on the way.
             with suppress(Exception):
                 client.close(timeout=2)
+
+
+def _call_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Result:
+    """Call a function where its caller is, as paths may be relative."""
+    with chdir(folder):
+        return function(item)
 
 
 def _each(
