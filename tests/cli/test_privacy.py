@@ -6,9 +6,11 @@ import base64
 import gzip
 import json
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nibabel as nib
@@ -51,6 +53,14 @@ TEXT_TAGS = (
     "RequestedProcedureDescription",
     "PerformedProcedureStepDescription",
     "AdmissionID",
+    "IssuerOfPatientID",
+    "PatientBirthName",
+    "PatientTelephoneNumbers",
+    "MilitaryRank",
+    "CurrentPatientLocation",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingService",
+    "PerformedStationName",
 )
 NIFTI_FIELDS = ("descrip", "aux_file", "intent_name", "db_name")
 TOKENS = (
@@ -60,7 +70,12 @@ TOKENS = (
     "ZVTOKEN",  # private tag
     "ZPTOKEN",  # path of DICOM input
     "19310407",  # birth date
+    "20191103",  # date of the study
+    "ZUTOKEN",  # name of the user, in the path of the data set
+    "ZMTOKEN",  # patient in a manifest
+    "ZJTOKEN",  # sidecar of a NIfTI file
 )
+OF_MANIFESTS = ("ZMTOKEN", "ZJTOKEN")
 # Volumes and pictures inside of a page.
 _PACKED = re.compile(rb"[A-Za-z0-9+/]{400,}={0,2}")
 CONFIG = """
@@ -86,6 +101,7 @@ def write_study(root: Path, number: int, *, is_damaged: bool = False) -> None:
         for place, keyword in enumerate(TEXT_TAGS):
             setattr(dataset, keyword, TOKENS[place] + str(number))
         dataset.PatientBirthDate = "19310407"
+        dataset.StudyDate = "20191103"
         dataset.add_new(0x00110010, "LO", "ZVTOKEN")
         dataset.add_new(0x00111001, "LO", "ZVTOKEN")
         dataset.save_as(path)
@@ -105,8 +121,8 @@ def write_study(root: Path, number: int, *, is_damaged: bool = False) -> None:
     )
 
 
-def write_nifti(path: Path) -> None:
-    image = nib.Nifti1Image(np.random.default_rng(9).normal(100, 9, (20, 18, 6)), np.eye(4))
+def write_nifti(path: Path, seed: int = 9) -> None:
+    image = nib.Nifti1Image(np.random.default_rng(seed).normal(100, 9, (20, 18, 6)), np.eye(4))
     for place, name in enumerate(NIFTI_FIELDS):
         image.header[name] = TOKENS[len(TEXT_TAGS) + place].encode()
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"ZXTOKEN"))
@@ -129,6 +145,10 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
             with zipfile.ZipFile(path) as archive:
                 for member in archive.namelist():
                     yield f"{name}/{member}", archive.read(member)
+        if path.suffix == ".tar":
+            with TemporaryDirectory() as inside, tarfile.open(path) as package:
+                package.extractall(inside, filter="data")
+                yield from ((f"{name}/{inner}", item) for inner, item in contents(Path(inside)))
 
 
 def _unpacked(content: bytes) -> bytes:
@@ -146,7 +166,8 @@ def leaks(content: bytes) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.fault(95, "OK")
 def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> None:
-    studies, work, shared = tmp_path / "ZPTOKEN studies", tmp_path / "work", tmp_path / "shared"
+    studies = tmp_path / "ZUTOKEN" / "ZPTOKEN studies"
+    work, shared = tmp_path / "work", tmp_path / "shared"
     for number in range(4):
         write_study(studies, number)
     write_study(studies, 4, is_damaged=True)
@@ -158,7 +179,9 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
     planted = b"".join(content for _, content in [*contents(studies)]) + gzip.decompress(
         scan.read_bytes()
     )
-    assert leaks(planted) == list(TOKENS)
+    assert leaks(planted + str(studies).encode()) == [
+        token for token in TOKENS if token not in OF_MANIFESTS
+    ]
 
     model = shared / "model"
     place = ("--work", work)
@@ -193,6 +216,53 @@ def test_no_planted_token_is_shared(slicewise: Slicewise, tmp_path: Path) -> Non
     assert {name: tokens for name, tokens in found.items() if tokens} == {}
     tracked = {name: leaks(content) for name, content in contents(work / "mlflow")}
     assert tracked
+    assert {name: tokens for name, tokens in tracked.items() if tokens} == {}
+
+
+def write_manifest(root: Path) -> Path:
+    """Four patients as NIfTI with sidecars, and the table that names them."""
+    root.mkdir(parents=True)
+    lines = ["image,label,patient"]
+    for number in range(4):
+        image = root / f"scan{number}.nii.gz"
+        write_nifti(image, number)
+        labels = np.zeros((20, 18, 6), dtype=np.uint8)
+        labels[5:12, 4:10, 1:5] = 5
+        nib.save(nib.Nifti1Image(labels, np.eye(4)), root / f"label{number}.nii.gz")
+        facts = {"PatientName": f"ZJTOKEN{number}", "SeriesDescription": f"T1 ZJTOKEN{number}"}
+        image.with_name(f"scan{number}.json").write_text(json.dumps(facts))
+        lines.append(f"scan{number}.nii.gz,label{number}.nii.gz,ZMTOKEN {number}")
+    manifest = root / "dataset.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+@pytest.mark.slow
+@pytest.mark.fault(95, "OK")
+def test_no_planted_token_of_a_manifest_is_shared(slicewise: Slicewise, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "ZUTOKEN" / "ZPTOKEN scans")
+    work, shared, config = tmp_path / "work", tmp_path / "shared", tmp_path / "private.yaml"
+    shared.mkdir()
+    config.write_text(CONFIG.replace("{layout: dicom", f"{{root: {str(manifest)!r}"))
+    model, place = shared / "model", ("--work", work)
+    calls: list[tuple[object, ...]] = [
+        ("train", config, "--out", model, *place),
+        ("check", manifest, "--html", shared / "page.html", "--json", shared / "check.json",
+         "--config", config, *place),
+        ("predict", model, manifest.parent / "scan0.nii.gz", "--out", shared / "masks", *place),
+        ("report", model, "--out", shared / "report", *place),
+        ("report", shared / "masks", "--data", manifest, "--out", shared / "other", *place),
+        ("convert", manifest.parent / "scan1.nii.gz", "--out", shared / "converted", *place),
+        ("runs", "export", "--all", "--out", shared / "runs.tar", *place),
+    ]  # fmt: skip
+    for call in calls:
+        done = slicewise(*call)
+        assert done.returncode in (0, 8), done.stderr
+        assert leaks((done.stdout + done.stderr).encode()) == [], call
+    found = {name: leaks(content) for name, content in contents(shared)}
+    assert any(name.startswith("runs.tar/") and name.endswith(".pt") for name in found)
+    assert {name: tokens for name, tokens in found.items() if tokens} == {}
+    tracked = {name: leaks(content) for name, content in contents(work / "mlflow")}
     assert {name: tokens for name, tokens in tracked.items() if tokens} == {}
 
 
