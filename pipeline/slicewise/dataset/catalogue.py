@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from slicewise.config import DataSection
 from slicewise.dataset.patient_ids import (
     PatientVariants,
+    captured,
     patient_of,
     plain_id,
     variants_of,
@@ -292,15 +292,8 @@ def _site(name: str, listing: Listing, data: DataSection) -> str:
     if data.site_pattern is None:
         return ""
     written = listing.file_names.get(name, name)
-    match = re.search(data.site_pattern, written)
-    if match is None or not match.group(1):
-        raise DataError(
-            f"data.site_pattern, case {name}",
-            expected=f"a name that matches {data.site_pattern!r}",
-            found=repr(written),
-            remedy="correct data.site_pattern, or set it to null",
-        )
-    return match.group(1)
+    remedy = "correct data.site_pattern, or set it to null"
+    return captured(data.site_pattern, written, f"data.site_pattern, case {name}", remedy)
 
 
 def _require_labels(listing: Listing) -> None:

@@ -11,7 +11,13 @@ from typing import Any, TypeGuard
 from slicewise.config import DataSection
 from slicewise.dataset.catalogue import Images, Listing, SetAside, listed
 from slicewise.dataset.contrasts import all_in_order, require_contrasts
-from slicewise.dataset.sources import FolderContent, by_name, scans_in, without_dicom_names
+from slicewise.dataset.sources import (
+    FolderContent,
+    by_name,
+    scans_in,
+    second_file,
+    without_dicom_names,
+)
 from slicewise.errors import DataError, file_problem
 from slicewise.imaging.scan import ScanSource, is_scan_file, source_name, volumes_in
 
@@ -163,12 +169,7 @@ def numbered_channels(data: DataSection, folder: Path, scans: Iterable[Path]) ->
             )
         numbered = channels.setdefault(case, {})
         if number in numbered:
-            raise DataError(
-                path,
-                expected=f"one file for channel {number} of {case}",
-                found=f"{numbered[number]} as well",
-                remedy="remove one of the two",
-            )
+            raise second_file(path, f"channel {number} of {case}", numbered[number])
         numbered[number] = path
     for case, numbered in channels.items():
         if max(numbered) >= len(data.contrasts):

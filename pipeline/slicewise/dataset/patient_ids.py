@@ -24,6 +24,26 @@ class PatientVariants:
     cases: tuple[str, ...]
 
 
+def captured(pattern: str, text: str, where: str, remedy: str) -> str:
+    """What the first group of a pattern finds in a name.
+
+    Args:
+        pattern: regular expression with a group.
+        text: the name.
+        where: key and case, for messages.
+        remedy: what the user can do.
+
+    Raises:
+        DataError: the pattern does not match the name.
+    """
+    match = re.search(pattern, text)
+    if match is None or not match.group(1):
+        raise DataError(
+            where, expected=f"a name that matches '{pattern}'", found=f"'{text}'", remedy=remedy
+        )
+    return match.group(1)
+
+
 def patient_of(name: str, data: DataSection) -> str:
     """The patient of a case by ``data.patient_pattern``; without it, each case is a patient.
 
@@ -32,15 +52,8 @@ def patient_of(name: str, data: DataSection) -> str:
     """
     if data.patient_pattern is None:
         return name
-    match = re.search(data.patient_pattern, name)
-    if match is None or not match.group(1):
-        raise DataError(
-            f"data.patient_pattern, case {name}",
-            expected=f"a name that matches {data.patient_pattern!r}",
-            found=repr(name),
-            remedy="correct data.patient_pattern, or give patients in a CSV manifest",
-        )
-    patient = match.group(1)
+    remedy = "correct data.patient_pattern, or give patients in a CSV manifest"
+    patient = captured(data.patient_pattern, name, f"data.patient_pattern, case {name}", remedy)
     if data.scans_per_patient == 1:
         return patient
     if not patient.isdigit():

@@ -84,14 +84,19 @@ def by_name(paths: Iterable[Path], images: Collection[str] = ()) -> dict[str, Sc
         # macOS writes accents as letters of their own, so names that look alike may differ.
         name = label_name(unicodedata.normalize("NFC", source_name(path)), images)
         if name in named:
-            raise DataError(
-                path,
-                expected=f"one file for {name}",
-                found=f"{named[name]} as well",
-                remedy="remove or rename one of the two",
-            )
+            raise second_file(path, name, named[name])
         named[name] = path
     return named
+
+
+def second_file(path: Path, what: str, first: ScanSource) -> DataError:
+    """The error for a second file of what has one."""
+    return DataError(
+        path,
+        expected=f"one file for {what}",
+        found=f"{first} as well",
+        remedy="remove or rename one of the two",
+    )
 
 
 def with_separate_volumes(listing: Listing) -> Listing:
