@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,12 +136,3 @@ class Fingerprint:
     def of_structure(self, value: int) -> list[StructureFacts]:
         """Measurements of one structure in the cases that have it."""
         return [case.structures[value] for case in self.cases if value in case.structures]
-
-
-def median_triple(
-    cases: Iterable[CaseFingerprint],
-    figure: Callable[[CaseFingerprint], tuple[float, float, float]],
-) -> tuple[float, float, float]:
-    """Median of a figure along each axis."""
-    right, front, up = np.median([figure(case) for case in cases], axis=0)
-    return float(right), float(front), float(up)

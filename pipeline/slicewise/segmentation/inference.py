@@ -17,7 +17,6 @@ from slicewise.config import (
     Config,
     InferenceSection,
     PreprocessingSection,
-    ReadingSection,
     parse_config,
 )
 from slicewise.dataset.augmentation import BODY_AXES
@@ -119,11 +118,6 @@ class Predictor:
             for name, value in sorted(member.network.state_dict().items()):
                 parts += [name, value.detach().cpu().contiguous().numpy().tobytes()]
         return model_mark(self.config, *parts)
-
-    def with_reading(self, reading: ReadingSection) -> Self:
-        """The same model that meets faults of scans in another way."""
-        config = self.config.model_copy(update={"reading": reading})
-        return type(self)(config, self.members, self.device)
 
     def with_inference(self, inference: InferenceSection) -> Self:
         """The same networks whose probabilities become a mask in another way."""
