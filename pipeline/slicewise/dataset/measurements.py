@@ -14,7 +14,7 @@ from slicewise.imaging.volume import Affine, Volume
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 THUMBNAIL = (8, 8, 8)
-_MAXIMUM_SAMPLED = 2**17
+_MAXIMUM_SAMPLED = 2**14
 PICTURE = "picture"
 _TEXTS = ("Modality", "ScanningSequence", "Contrast")
 _NUMBERS = (*("EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "MagneticFieldStrength"),)
@@ -113,7 +113,7 @@ def _intensities(image: torch.Tensor) -> tuple[float, ...]:
 
 def _texture(image: torch.Tensor) -> Triple:
     """Zero along an axis with one voxel."""
-    steps = (image.diff(dim=axis).abs() for axis in (1, 2, 3))
+    steps = (image.diff(dim=axis).abs_() for axis in (1, 2, 3))
     return _triple([float(step.mean()) if step.numel() else 0.0 for step in steps])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,9 +123,13 @@ class Cloud:
 
     def scores(self, name: str, vector: Floats) -> dict[str, float]:
         """Score of each of its intervals; above 1 the vector is unlike those of the training."""
-        arrays = np.array(self.mean), np.array(self.axes), np.array(self.variances)
-        found = _figures(name, vector, Gaussian(*arrays, self.rest))
+        found = _figures(name, vector, self._gaussian)
         return {key: self.intervals[key].score_above(value) for key, value in found.items()}
+
+    @cached_property
+    def _gaussian(self) -> Gaussian:
+        arrays = np.array(self.mean), np.array(self.axes), np.array(self.variances)
+        return Gaussian(*arrays, self.rest)
 
 
 def _figures(name: str, vector: Floats, gaussian: Gaussian) -> dict[str, float]:
