@@ -150,7 +150,9 @@ def damages(change: Callable[[bytes, random.Random], bytes]) -> Callable[[Moment
         if not files:
             yield
             return
-        path = moment.random.choice(files)
+        # The run, the slice cache and the spool have the same chance, however many files they have.
+        place = moment.random.choice(sorted({_place(path, folder) for path in files}))
+        path = moment.random.choice([path for path in files if _place(path, folder) == place])
         before = path.read_bytes()
         after = change(before, moment.random)
         path.write_bytes(after)
@@ -161,6 +163,13 @@ def damages(change: Callable[[bytes, random.Random], bytes]) -> Callable[[Moment
             path.write_bytes(before)
 
     return strike
+
+
+def _place(path: Path, folder: Path) -> tuple[str, ...]:
+    parts = path.relative_to(folder).parts[:-1]
+    return (
+        parts[:3] if parts[1:2] == ("mlflow",) else parts[:2] if parts[0] == "work" else parts[:1]
+    )
 
 
 def flip_bit(content: bytes, random: random.Random) -> bytes:
