@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -89,11 +90,14 @@ def measure(contrasts: Sequence[Volume], image: torch.Tensor) -> Measurements:
         contrasts: as they were read, all on one grid.
         image: the preprocessed scan, shape (C, X, Y, Z) in RAS.
     """
-    upright = contrasts[0].reoriented("RAS")
+    first = contrasts[0]
+    # Axis of the array of each axis of the body; voxels need not be moved for it.
+    order = np.argsort(nib.orientations.io_orientation(first.affine)[:, 0])
+    spacing_mm, shape = np.array(first.spacing_mm)[order], np.array(first.shape)[order]
     stored = contrasts[0].acquisition
     return Measurements(
-        spacing_mm=_triple(upright.spacing_mm),
-        size_mm=_triple(np.multiply(upright.spacing_mm, upright.shape)),
+        spacing_mm=_triple(spacing_mm),
+        size_mm=_triple(spacing_mm * shape),
         words={
             "Kind": "scan with a geometry" if contrasts[0].spacing_is_known else PICTURE,
             **{key: _text(stored[key]) for key in _TEXTS if stored.get(key)},
