@@ -193,7 +193,7 @@ def test_a_single_patient(tmp_path: Path, write_case: Write) -> None:
         assembled(tmp_path)
     assert "1 usable labelled case of one patient" in caught.value.found
     write_case(tmp_path, "P1_b", voxels(2), label())
-    with pytest.raises(DataError, match="2 usable labelled cases of one patient"):
+    with pytest.raises(DataError, match="the same patient for all 2 cases"):
         assembled(tmp_path, r"data.patient_pattern=P(\d)")
 
 
