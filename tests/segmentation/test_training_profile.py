@@ -173,7 +173,7 @@ def test_what_the_scans_looked_like_in_words() -> None:
         looks["voxel spacing"] == "left to right 1 mm, back to front 1.1 mm, bottom to top 1.2 mm"
     )
     assert looks["field of view"].startswith("left to right 20 mm, back to front 17.6 mm")
-    assert looks["intensities after normalisation"].startswith("half of the voxels from -")
+    assert looks["intensities"].startswith("half of the voxels from -")
     mixed = [*known, replace(known[0], words={}, numbers={})]
     assert describe_scans(mixed, ["T1"])["modality"] == "MR (3), not recorded in the headers (1)"
     assert describe_scans(mixed[-1:], ["T1"])["acquisition"] == "not recorded in the headers"

@@ -36,7 +36,7 @@ def describe_scans(measured: Sequence[Measurements], contrasts: Sequence[str]) -
         "acquisition": _acquisition(measured),
         "voxel spacing": spacing,
         "field of view": _extents(sizes, names, unit),
-        "intensities after normalisation": _intensities(measured, contrasts),
+        "intensities": _intensities(measured, contrasts),
     }
 
 
@@ -87,6 +87,6 @@ def _intensities(measured: Sequence[Measurements], contrasts: Sequence[str]) -> 
         (low, high), (least, most) = (own[list(pair)] for pair in (_HALF, _MOST))
         parts.append(
             f"{prefix}half of the voxels from {low:.1f} to {high:.1f}, 98 % of them from "
-            f"{least:.1f} to {most:.1f} standard deviations"
+            f"{least:.1f} to {most:.1f} standard deviations after normalisation"
         )
     return "; ".join(parts)
