@@ -58,7 +58,7 @@ def test_variants_are_trained_once_and_compared(
     [
         ("variants: [a, b]", "not lists of texts"),
         ("other: {}", "other keys"),
-        ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "not variants"),
+        ("variants: {a: [seed=1]}\nensembles: {b: [c]}", "no variants"),
         ("variants: {a: [seed=1]}\nensembles: {a: [base]}", "a twice"),
         ("variants: {base: [seed=1]}", "settings of base"),
         ("variants: {../a: [seed=1]}", "not valid as names of folders"),

@@ -191,7 +191,7 @@ def test_a_bad_label_is_set_aside(slicewise: Slicewise, tmp_path: Path) -> None:
         (("--set", "training.batch_size=many"), 2, "--set training.batch_size=many"),
         (("--budget", "0"), 2, "--budget"),
         (("--set", "preprocessing.spacing_mm=1.0"), 2, "--set preprocessing.spacing_mm=1.0"),
-        (("--set", "preprocessing.spacing_mm=[1]"), 2, "needs 2 numbers"),
+        (("--set", "preprocessing.spacing_mm=[1]"), 2, "2 numbers with plane thickest, not 1"),
         (("--set", "name=2024-13-45/"), 2, "--set name=2024-13-45/"),
         (("--name", "two words"), 2, "name=two words"),
         (("--set", "data.root=elsewhere"), 2, "named once"),

@@ -221,7 +221,7 @@ def test_the_same_scan_twice(tmp_path: Path, write_case: Write) -> None:
 def test_given_labels_must_name_every_value(tmp_path: Path, write_case: Write) -> None:
     write_case(tmp_path, "a", voxels(1), label())
     write_case(tmp_path, "b", voxels(2), np.minimum(label(), 7))
-    with pytest.raises(DataError, match=r"also \[200\]") as caught:
+    with pytest.raises(DataError, match=r"found:    200 as well") as caught:
         assembled(tmp_path, "data.labels={core: 7}")
     # The one that has nothing but 7 is not named.
     assert caught.value.where.endswith(": a")

@@ -29,6 +29,7 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.sandbox import Sandbox
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
+from slicewise.quantities import counted
 
 Write = Callable[[list[FileDataset]], Path]
 Only = Callable[..., DicomSeries]
@@ -97,7 +98,7 @@ def test_mask_on_another_grid(series: DicomSeries, refusal: Refusal) -> None:
 def test_name_that_dicom_cannot_hold(series: DicomSeries, refusal: Refusal, name: str) -> None:
     error = refusal(series, structures=[replace(LIVER, name=name)])
     assert isinstance(error, ConfigError)
-    assert error.found == f"{len(name)} characters"
+    assert error.found == counted(len(name), "character")
     assert isinstance(refusal(series, algorithm=Algorithm("unet", name)), ConfigError)
 
 
