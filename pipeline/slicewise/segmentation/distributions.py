@@ -128,8 +128,9 @@ class Cloud:
 
     @cached_property
     def _gaussian(self) -> Gaussian:
-        arrays = np.array(self.mean), np.array(self.axes), np.array(self.variances)
-        return Gaussian(*arrays, self.rest)
+        # Scans that are all equal have no axes.
+        axes = np.array(self.axes).reshape(len(self.axes), len(self.mean))
+        return Gaussian(np.array(self.mean), axes, np.array(self.variances), self.rest)
 
 
 def _figures(name: str, vector: Floats, gaussian: Gaussian) -> dict[str, float]:
