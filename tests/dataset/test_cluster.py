@@ -12,6 +12,7 @@ import pytest
 from distributed import Client, LocalCluster, Security
 
 from slicewise.dataset import cluster as cluster_module
+from slicewise.dataset import path_states
 from slicewise.dataset.cluster import Cluster
 from slicewise.dataset.workers import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError, WorkerError
@@ -156,17 +157,17 @@ def test_a_path_that_the_workers_do_not_see(
 ) -> None:
     scan = tmp_path / "scan.nii"
     scan.write_bytes(b"voxels")
-    real = cluster_module._states
+    real = path_states.states_of
 
     def ours(paths: set[Path]) -> Any:
         found = real(paths)
         scan.write_bytes(b"other voxels")
         return found
 
-    monkeypatch.setattr(cluster_module, "_states", ours)
+    monkeypatch.setattr(cluster_module, "states_of", ours)
     # Sent to the workers by its name.
-    monkeypatch.setattr(ours, "__module__", cluster_module.__name__, raising=False)
-    monkeypatch.setattr(ours, "__qualname__", "_states")
+    monkeypatch.setattr(ours, "__module__", path_states.__name__, raising=False)
+    monkeypatch.setattr(ours, "__qualname__", "states_of")
     error = refusal(address, ("1", [scan, tmp_path / "made later"]))
     assert str(scan) in error.expected
     assert error.found == "another one"
@@ -189,6 +190,8 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
         with dask.config.set(known(ours)):
             assert dict(run_on_scans(eval, ["1 + 1"], Cluster(address))) == {"1 + 1": 2}
         monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 2)
+        with dask.config.set(known(ours)):
+            assert refusal("tls://127.0.0.1:9").found == "no answer"
         for settings in ({}, known(others)):
             with dask.config.set(settings):
                 assert "certificates" in refusal(address).found

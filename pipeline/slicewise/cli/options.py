@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,15 +19,22 @@ Work = Annotated[
     Path,
     typer.Option("--work", metavar="DIR", help="Folder of slice cache, runs and MLflow store."),
 ]
+
+
+def workers_option(text: str) -> Any:
+    """The option that says who works on scans.
+
+    Args:
+        text: its help.
+    """
+    return typer.Option(
+        "--workers", "--cluster", metavar="N|ADDRESS", envvar="SLICEWISE_CLUSTER", help=text
+    )
+
+
 Workers = Annotated[
     str | None,
-    typer.Option(
-        "--workers",
-        "--cluster",
-        metavar="N|ADDRESS",
-        envvar="SLICEWISE_CLUSTER",
-        help="Scans at a time (default: number of cores), or the address of a Dask cluster.",
-    ),
+    workers_option("Scans at a time (default: number of cores), or the address of a Dask cluster."),
 ]
 Overwrite = Annotated[
     bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Overrides, Overwrite, Work
+from slicewise.cli.options import DEFAULT_WORK, Overrides, Overwrite, Work, workers_option
 from slicewise.quantities import counted
 
 if TYPE_CHECKING:
@@ -83,13 +83,9 @@ def predict(
     work: Work = DEFAULT_WORK,
     workers: Annotated[
         str | None,
-        typer.Option(
-            "--workers",
-            "--cluster",
-            metavar="N|ADDRESS",
-            envvar="SLICEWISE_CLUSTER",
-            help="Processes that predict a scan each, or the address of a Dask cluster; default: "
-            "this process, with all cores or the GPU.",
+        workers_option(
+            "Processes that predict a scan each, or the address of a Dask cluster; default: "
+            "this process, with all cores or the GPU."
         ),
     ] = None,
 ) -> None:

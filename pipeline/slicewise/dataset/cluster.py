@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import chdir, contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from slicewise.dataset.path_states import paths_in, states_of
 from slicewise.errors import UsageError, WorkerError
 from slicewise.imaging.child_processes.child import ChildEndedError
 
@@ -244,9 +245,9 @@ def _usable_workers(client: Client, address: str) -> int:
 
 def _require_same_files(client: Client, item: object, address: str) -> None:
     """Require that all workers see the files and folders of an item as this process does."""
-    paths = {_there(path.absolute()) for path in _paths_in(item)}
-    ours = _states(paths)
-    for worker, theirs in client.run(_states, paths).items():
+    paths = paths_in(item)
+    ours = states_of(paths)
+    for worker, theirs in client.run(states_of, paths).items():
         for path, state in ours.items():
             if theirs[path] is None or not theirs[path].may_be(state):
                 raise WorkerError(
@@ -256,57 +257,6 @@ def _require_same_files(client: Client, item: object, address: str) -> None:
                     remedy="put scans, results and the `work` folder on a disk that all machines "
                     "see by the same path",
                 )
-
-
-@dataclass(frozen=True)
-class _State:
-    """What tells a path on two machines apart.
-
-    Attributes:
-        size: of a file, in bytes; None for a folder.
-        changed: time of the last change, in seconds.
-        number: of the inode, which some network file systems number for each machine.
-    """
-
-    size: int | None
-    changed: int
-    number: int
-
-    def may_be(self, other: _State) -> bool:
-        """Whether both may be the same file or folder; those of folders change with the work."""
-        if self.size is not None:
-            return (self.size, self.changed) == (other.size, other.changed)
-        return other.size is None and (self.number == other.number or self.changed == other.changed)
-
-
-def _states(paths: Iterable[Path]) -> dict[Path, _State | None]:
-    return {path: _state(path) for path in paths}
-
-
-def _state(path: Path) -> _State | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _State(None if path.is_dir() else found.st_size, int(found.st_mtime), found.st_ino)
-
-
-def _there(path: Path) -> Path:
-    """A path, or the folder above in which it will be made."""
-    return path if path.exists() else next(above for above in path.parents if above.exists())
-
-
-def _paths_in(item: object) -> Iterator[Path]:
-    if isinstance(item, Path):
-        yield item
-    elif isinstance(item, Mapping):
-        yield from _paths_in(tuple(item.values()))
-    elif isinstance(item, list | tuple | set | frozenset):
-        for part in item:
-            yield from _paths_in(part)
-    elif is_dataclass(item):
-        for field in fields(item):
-            yield from _paths_in(getattr(item, field.name))
 
 
 def _is_loopback(host: str) -> bool:
@@ -321,6 +271,7 @@ def _is_loopback(host: str) -> bool:
 def _problem(error: Exception) -> str:
     """Why no connection was made, in one line."""
     text = " ".join(str(link) for link in (error, error.__cause__) if link)
-    if "CERTIFICATE" in text.upper() or "SSL" in text.upper() or "TLS" in text.upper():
+    # "TLS" alone stands in addresses, and in the name of Dask's connector.
+    if any(word in text.lower() for word in ("certificate", "ssl:", "ssl_context")):
         return "certificates that are missing, expired or not accepted"
     return "no answer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
@@ -41,7 +42,7 @@ def in_processes(
     at_work: dict[object, tuple[Child, Item]] = {}
     done: list[tuple[Item, Result | ChildEndedError]] = []
     # A caller that stops early does not wait for the rest.
-    with ChildPool(context, _prepare, module) as pool:
+    with closing(ChildPool(context, _prepare, module)) as pool:
         while True:
             for item in islice(waiting, workers - len(at_work)):
                 worker = pool.take()

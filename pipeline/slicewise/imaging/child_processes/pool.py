@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.util import Finalize
-from types import TracebackType
-from typing import Self
 
 from slicewise.errors import WorkerError, file_problem
 from slicewise.imaging.child_processes.child import Child, stop_children
@@ -21,7 +19,7 @@ START_PAUSES_SECONDS = (0.2, 2.0)
 class ChildPool:
     """As many child processes as are lent at once; threads may share a pool.
 
-    ``close``, the end of a ``with`` block and the end of this process end them.
+    ``close`` and the end of this process end them.
 
     Args:
         context: starts the processes.
@@ -42,17 +40,6 @@ class ChildPool:
         # Unlike atexit, this also runs at the end of a child process. When the pool is collected,
         # which may be at any moment, nothing waits: its children end with their pipes.
         Finalize(None, _close_if_there, (weakref.ref(self),), exitpriority=100)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @contextmanager
     def lend(self) -> Iterator[Child]:
