@@ -9,7 +9,6 @@ import pytest
 from slicewise.config import parse_config
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.locking import sole_user
-from slicewise.workflows.evaluate import EvaluateOptions, evaluate
 from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.train import TrainOptions, train
 
@@ -57,8 +56,3 @@ def test_a_file_is_no_folder_for_a_training(tmp_path: Path) -> None:
     out.touch()
     with pytest.raises(OutputError, match="a file"):
         train(TrainOptions(parse_config(CONFIG, "test"), 0, out, tmp_path / "work"))
-
-
-def test_scores_are_no_spreadsheet(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a name that ends in \.csv"):
-        evaluate(EvaluateOptions(tmp_path, tmp_path, tmp_path / "scores.xlsx"))

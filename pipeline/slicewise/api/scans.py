@@ -18,6 +18,9 @@ from slicewise.imaging.structures import structures_of
 from slicewise.imaging.target import outputs
 from slicewise.imaging.volume import Volume
 
+_MASK_SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".png", ".tif", ".tiff")
+"""DICOM SEG is written by ``predict``, which knows the model and the patient."""
+
 
 def read_scan(path: AnyPath, *, reading: ReadingSection | None = None) -> Volume:
     """Read a scan to its last voxel.
@@ -116,7 +119,8 @@ def write_mask(
         'case0_mask.nii.gz'
     """
     target = Path(path)
-    with outputs("write_mask", {"path": [target]}, overwrite=overwrite):
+    files, suffixes = {"path": [target]}, {"path": _MASK_SUFFIXES}
+    with outputs("write_mask", files, overwrite=overwrite, suffixes=suffixes):
         _write_mask(mask, target, scan or mask, labels)
     return target
 
@@ -133,12 +137,5 @@ def _write_mask(mask: Volume, target: Path, scan: Volume, labels: Mapping[str, i
         write_segmentation_nrrd(mask, structures_of(labels, {}), target)
     elif is_nifti(target):
         writing.write_mask(mask, scan, target)
-    elif is_picture(target):
-        write_picture_mask(mask, target)
     else:
-        raise UsageError(
-            f"`path` {target}",
-            expected="a name that ends in .nii.gz, .nii, .seg.nrrd, .png or .tif",
-            found=target.suffix or "no suffix",
-            remedy="correct the suffix; DICOM SEG is written by `predict`",
-        )
+        write_picture_mask(mask, target)

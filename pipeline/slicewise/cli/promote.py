@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, Work
+from slicewise.cli.options import DEFAULT_WORK, Overwrite, Work
 
 if TYPE_CHECKING:
     from slicewise.evaluation.noninferiority import DiceRow, NonInferiority
@@ -93,6 +93,7 @@ def models(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")
     ] = None,
+    overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
     """List registered model versions with aliases, Dice of held-out cases and run.
@@ -107,7 +108,7 @@ def models(
 
     with loading():
         from slicewise.workflows.promote import ListModelsOptions, list_models
-    rows = list_models(ListModelsOptions(model_name, json_file, work))
+    rows = list_models(ListModelsOptions(model_name, json_file, work, overwrite))
     if not rows:
         note("no model is registered yet: `slicewise train` registers one")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,6 +38,7 @@ _SUFFIXES = {
     MaskFormat.DICOM_SEG: (".dcm",),
 }
 _PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+_OTHER_SUFFIX = re.compile(r".\.[a-z][a-z0-9]{0,4}$", re.IGNORECASE)
 _PROBABILITIES, _UNCERTAINTY = "probabilities.nii.gz", "uncertainty.nii.gz"
 
 
@@ -71,14 +73,16 @@ class MaskOutput:
                 remedy="give a folder",
             )
         targets = {}
+        is_misnamed = len(scans) == 1 and _looks_like_file(out)
         for name, source in scans.items():
             suffixes = self._suffixes(source)
-            if named and not out.name.lower().endswith(suffixes):
+            if (named and not out.name.lower().endswith(suffixes)) or is_misnamed:
                 raise UsageError(
                     f"`out` {out}",
                     expected=f"a folder, or a name that ends in {' or '.join(suffixes)}",
                     found=out.name,
-                    remedy="correct the suffix, or choose another `format`",
+                    remedy="correct the suffix, choose another `format`, or name a folder "
+                    "without a suffix",
                 )
             targets[name] = out if named else out / f"{name}{suffixes[0]}"
         return targets
@@ -148,6 +152,13 @@ def is_named_file(out: Path) -> bool:
     """Whether a path names a single mask, not a folder."""
     every = (*_PICTURE_SUFFIXES, *(suffix for many in _SUFFIXES.values() for suffix in many))
     return out.name.lower().endswith(every) and not out.is_dir()
+
+
+def _looks_like_file(out: Path) -> bool:
+    """Whether a path is named like a file that is no mask, such as ``mask.jpg``."""
+    return (
+        not out.is_dir() and not is_named_file(out) and _OTHER_SUFFIX.search(out.name) is not None
+    )
 
 
 def find_masks(folder: Path) -> dict[str, Path]:

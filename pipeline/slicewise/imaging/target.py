@@ -21,6 +21,9 @@ from slicewise.imaging.mark import (
     some_of,
 )
 
+SUFFIXES: Mapping[str, tuple[str, ...]] = {"json": (".json",), "html": (".html", ".htm")}
+"""Option to the endings of the file that it names, where these are the same in all commands."""
+
 
 class Target:
     """The files that one command writes for its user.
@@ -181,6 +184,7 @@ def outputs(
     folder: Path | None = None,
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
+    suffixes: Mapping[str, tuple[str, ...]] = {},
 ) -> Iterator[None]:
     """Write the files of a command, none of which replaces one of others.
 
@@ -190,10 +194,16 @@ def outputs(
         folder: of several files, which is held for this process meanwhile.
         overwrite: replace files of others.
         inputs: files and folders that are read.
+        suffixes: option to the endings of its files, besides ``SUFFIXES``.
 
     Raises:
+        UsageError: a file has another ending.
         UsageError, OutputError: see ``Target``.
     """
+    files = {option: tuple(paths) for option, paths in files.items()}
+    for option, paths in files.items():
+        for path in paths:
+            _require_suffix(path, option, {**SUFFIXES, **suffixes}.get(option))
     target = Target(Writer(purpose), overwrite=overwrite, inputs=inputs)
     for option, paths in files.items():
         target.claim(paths, option)
@@ -204,6 +214,18 @@ def outputs(
 def given(path: Path | None) -> tuple[Path, ...]:
     """The file of an option, where one is given."""
     return () if path is None else (path,)
+
+
+def _require_suffix(path: Path, option: str, suffixes: tuple[str, ...] | None) -> None:
+    """Refuse the name of another kind of file, which nothing would open."""
+    if suffixes is None or path.name.lower().endswith(suffixes):
+        return
+    raise UsageError(
+        f"`{option}` {path}",
+        expected=f"a name that ends in {' or '.join(suffixes)}",
+        found=path.name,
+        remedy=f"name the file {Path(path.name).stem or path.name}{suffixes[0]}, for example",
+    )
 
 
 def _require_place(path: Path, option: str) -> None:

@@ -10,7 +10,7 @@ from slicewise.config import UNET, Config
 from slicewise.errors import UsageError
 from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress
-from slicewise.reporting.figures.architecture import draw_architecture
+from slicewise.reporting.figures.architecture import FORMATS, draw_architecture
 from slicewise.segmentation.architecture import LayerRow, describe_layers
 from slicewise.segmentation.networks import build_network
 
@@ -90,7 +90,8 @@ def describe(options: DescribeOptions, progress: Progress = SILENT) -> NetworkDe
     figure = None
     if is_drawn:
         figure = options.out or options.work / "figures" / f"{config.name}.svg"
-        with outputs("describe", {"out": [figure]}, overwrite=options.overwrite):
+        files, suffixes = {"out": [figure]}, {"out": FORMATS}
+        with outputs("describe", files, overwrite=options.overwrite, suffixes=suffixes):
             draw_architecture(layers, config.in_channels, figure)
     return NetworkDescription(
         config.network.name,

@@ -11,7 +11,6 @@ from slicewise.dataset.catalogue import SetAside, listed
 from slicewise.dataset.mask_sources import read_sources
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.workers import chosen_workers
-from slicewise.errors import UsageError
 from slicewise.evaluation.pair_scoring import (
     EvaluationSummary,
     pair_tasks,
@@ -112,16 +111,16 @@ def evaluate(options: EvaluateOptions, progress: Progress = SILENT) -> Evaluatio
         ScanError, DataError: nothing to pair, or the only pair cannot be read.
         UsageError, OutputError: a file cannot be written, or would replace one of others.
     """
-    if options.out is not None and options.out.suffix.lower() != ".csv":
-        raise UsageError(
-            f"`out` {options.out}",
-            expected="a name that ends in .csv",
-            found=options.out.name,
-            remedy="correct the suffix",
-        )
     files = {"out": given(options.out), "json": given(options.json)}
     inputs = (options.predictions, options.labels)
-    with outputs("evaluate", files, overwrite=options.overwrite, inputs=inputs):
+    writing = outputs(
+        "evaluate",
+        files,
+        overwrite=options.overwrite,
+        inputs=inputs,
+        suffixes={"out": (".csv",)},
+    )
+    with writing:
         return _evaluate(options, progress)
 
 

@@ -126,9 +126,14 @@ def plan(options: PlanOptions, progress: Progress = SILENT) -> PlanResult:
     """
     require_outside(options.data, {"work": options.work, "out": options.out})
     _require_free_file(options.out, overwrite=options.overwrite)
-    with outputs(
-        "plan", {"out": [options.out]}, overwrite=options.overwrite, inputs=[options.data]
-    ):
+    writing = outputs(
+        "plan",
+        {"out": [options.out]},
+        overwrite=options.overwrite,
+        inputs=[options.data],
+        suffixes={"out": (".yaml", ".yml")},
+    )
+    with writing:
         return _plan(options, progress)
 
 

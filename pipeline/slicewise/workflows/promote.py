@@ -8,6 +8,7 @@ from pathlib import Path
 from slicewise.config import FOLD_KINDS
 from slicewise.errors import DataError, ModelError, UsageError
 from slicewise.evaluation.noninferiority import NonInferiority, assess
+from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress
 from slicewise.tracking import promotion
 from slicewise.tracking.listing import ModelRow, model_rows, write_rows
@@ -88,11 +89,13 @@ class ListModelsOptions:
         model_name: only versions of this model; None lists all.
         json: file of the rows to write; None writes none.
         work: whose store is asked.
+        overwrite: replace a file of others.
     """
 
     model_name: str | None = None
     json: Path | None = None
     work: Path = Path("work")
+    overwrite: bool = False
 
 
 def promote(options: PromoteOptions, progress: Progress = SILENT) -> Promotion:
@@ -153,9 +156,10 @@ def list_models(options: ListModelsOptions) -> list[ModelRow]:
         ModelError: no such model.
         OutputError: the store refuses, or the file cannot be written.
     """
-    rows = model_rows(open_store(options.work), options.model_name)
-    if options.json is not None:
-        write_rows(rows, options.json)
+    with outputs("models", {"json": given(options.json)}, overwrite=options.overwrite):
+        rows = model_rows(open_store(options.work), options.model_name)
+        if options.json is not None:
+            write_rows(rows, options.json)
     return rows
 
 

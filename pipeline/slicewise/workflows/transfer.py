@@ -116,14 +116,8 @@ def export_to_file(options: ExportOptions, progress: Progress = SILENT) -> Expor
             found="both" if options.everything else "none of them",
             remedy="name the runs, or export everything",
         )
-    if not out.name.endswith(_SUFFIXES):
-        raise UsageError(
-            f"`out` {out}",
-            expected=f"a name that ends in {', '.join(_SUFFIXES)}",
-            found=out.name,
-            remedy="correct the suffix",
-        )
-    with outputs("runs export", {"out": [out]}, overwrite=options.overwrite):
+    files, suffixes = {"out": [out]}, {"out": _SUFFIXES}
+    with outputs("runs export", files, overwrite=options.overwrite, suffixes=suffixes):
         return _export(options, progress)
 
 

@@ -17,7 +17,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, read_label, read_scan, source_name
 from slicewise.imaging.structures import structures_of
-from slicewise.imaging.target import outputs
+from slicewise.imaging.target import SUFFIXES, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.quantities import counted
 from slicewise.reporting.viewer.page import write_viewer_page
@@ -80,7 +80,7 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
         GeometryError: a mask lies on another grid than a scan.
         OutputError: the page cannot be written, or would replace a file of others.
     """
-    _require_page(options.out, options.scan)
+    require_outside(options.scan, {"out": options.out})
     if len(options.masks) > MAX_MASKS:
         raise UsageError(
             "`masks`",
@@ -91,7 +91,14 @@ def view(options: ViewOptions, progress: Progress = SILENT) -> ViewResult:
     for path in options.masks.values():
         _require_no_folder_of_masks(path)
     inputs = (options.scan, *options.masks.values())
-    with outputs("view", {"out": [options.out]}, overwrite=options.overwrite, inputs=inputs):
+    writing = outputs(
+        "view",
+        {"out": [options.out]},
+        overwrite=options.overwrite,
+        inputs=inputs,
+        suffixes={"out": SUFFIXES["html"]},
+    )
+    with writing:
         return _view(options, progress)
 
 
@@ -119,18 +126,6 @@ def mask_name(path: Path, number: int) -> str:
         number: of the mask, from 1.
     """
     return source_name(path) if is_nifti(path) or is_picture(path) else f"mask {number}"
-
-
-def _require_page(out: Path, scan: Path) -> None:
-    """Refuse a place where a page should not be, such as that of a scan."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(
-            f"`out` {out}",
-            expected="a file that ends in .html",
-            found=out.name,
-            remedy="correct the suffix",
-        )
-    require_outside(scan, {"out": out})
 
 
 def _require_no_folder_of_masks(path: Path) -> None:

@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from slicewise.errors import OutputError
 from slicewise.imaging.files import atomic_file
 from slicewise.reporting.charts.style import INK, LINE, PAPER, QUIET, chart_style
 
@@ -35,16 +34,9 @@ def write_figure(figure: Figure, path: Path) -> None:
         path: file to write; its suffix decides the format.
 
     Raises:
-        OutputError: another suffix, or the file cannot be written.
+        OutputError: the file cannot be written.
     """
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise OutputError(
-            path,
-            expected=f"a file name that ends with one of {', '.join(FORMATS)}",
-            found=f"suffix {path.suffix!r}",
-            remedy="choose another name",
-        )
     with chart_style(), atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=_DOTS_PER_INCH, facecolor="white", metadata=_METADATA[suffix])
 
