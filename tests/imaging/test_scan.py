@@ -198,7 +198,11 @@ def test_files_that_are_not_read_are_counted_in_a_note(tmp_path: Path) -> None:
     nifti(tmp_path / "a.nii")
     for name in ("b.mha", "c.mha", "d.mgz", "notes.txt", "a.json", "preview.png", "Thumbs.db"):
         (tmp_path / name).write_bytes(b"no scan")
-    expected = "not read, because they are no scans: 2 files .mha, 1 file .mgz and 1 file .png"
+    os.mkfifo(tmp_path / "e.nii")
+    expected = (
+        "not read, because they are no scans: 2 files .mha, 1 file .mgz, 1 file .png and "
+        "1 special file (pipes or devices)"
+    )
     assert find_scans(tmp_path).notes == (expected,)
 
 

@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from slicewise.errors import ScanError
-from slicewise.imaging.walk import FileState, entries, not_read, undecodable_name, walk
+from slicewise.imaging.walk import FileState, SpecialFile, entries, not_read, undecodable_name, walk
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
@@ -90,6 +90,7 @@ def test_entries_are_followed_links_and_errors(tree: Path) -> None:
         (["1.2.840.10008", "IM0001"], "2 files of unknown suffix"),
         (["a.hdr", "a.img", "IMG.Doe"], "1 file .hdr, 1 file .img and 1 file of unknown suffix"),
         (["README", "a.json", "LICENSE", "participants.tsv", "a.ctbl"], ""),
+        (["report.docx", "list.XLSX", "b.pdf"], "1 file .docx, 1 file .pdf and 1 file .xlsx"),
         ([], ""),
     ],
 )
@@ -147,10 +148,13 @@ def test_links_to_other_places_are_followed(tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(67, "OK")
-def test_pipes_and_devices_are_not_opened(tree: Path) -> None:
+def test_pipes_and_devices_are_not_opened_but_counted(tree: Path) -> None:
     os.mkfifo(tree / "pipe.dcm")
     (tree / "device.dcm").symlink_to("/dev/zero")
     assert found(tree) == (ALL, [])
+    for special in (walk(tree), entries(tree)):
+        pipes = [item for item in special if isinstance(item, SpecialFile)]
+        assert not_read(pipes) == "2 special files (pipes or devices)"
 
 
 @pytest.mark.fault(87, "OK")

@@ -17,7 +17,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, is_scan, source_name, volumes_in
-from slicewise.imaging.walk import entries, not_read, undecodable_name
+from slicewise.imaging.walk import SpecialFile, entries, not_read, undecodable_name
 
 Value = TypeVar("Value")
 
@@ -53,11 +53,13 @@ def scans_in(folder: Path) -> FolderContent:
             remedy="correct data.root or data.layout",
         )
     scans: list[Path] = []
-    others: list[Path] = []
+    others: list[Path | SpecialFile] = []
     errors: list[ScanError] = []
     for item in entries(folder):
         if isinstance(item, ScanError):
             errors.append(item)
+        elif isinstance(item, SpecialFile):
+            others.append(item)
         elif error := undecodable_name(item, below=folder):
             errors.append(error)
         else:

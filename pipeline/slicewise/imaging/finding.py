@@ -16,7 +16,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, source_name, volumes_in
-from slicewise.imaging.walk import FileState, not_read, undecodable_name, walk
+from slicewise.imaging.walk import FileState, SpecialFile, not_read, undecodable_name, walk
 
 _PLAIN_SCANNER = DicomScanner()
 
@@ -69,7 +69,8 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
         set_aside += more
         pictures = []
     set_aside += dicom.set_aside
-    others = not_read([*pictures, *dicom.others])
+    special = (item for item in walked if isinstance(item, SpecialFile))
+    others = not_read([*pictures, *dicom.others, *special])
     if not sources and not set_aside:
         raise ScanError(
             path,

@@ -1,6 +1,6 @@
 """Finds the files below a folder; the only walker of folders of scans.
 
-Hidden files, leftovers of operating systems and special files such as pipes are skipped.
+Hidden files and leftovers of operating systems are skipped; pipes and devices are not opened.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.errors import ScanError, file_problem, printable
+from slicewise.quantities import counted
 
 _LEFTOVERS = ("thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "$recycle.bin")
 _DOCUMENT_SUFFIXES = (
-    *(".json", ".jsonl", ".csv", ".tsv", ".xls", ".xlsx", ".txt", ".md", ".rst", ".pdf", ".doc"),
-    *(".docx", ".html", ".htm", ".xml", ".yaml", ".yml", ".toml", ".log", ".bval", ".bvec"),
+    *(".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".rst", ".html", ".htm", ".xml"),
+    *(".yaml", ".yml", ".toml", ".log", ".bval", ".bvec"),
     *(".ctbl", ".py", ".sh", ".ipynb", ".sqlite", ".md5", ".sha256", ".lnk", ".part"),
 )
-"""Suffixes of files that nobody expects to be read as a scan."""
+"""Suffixes of files that belong to data sets and that nobody expects to be read as a scan."""
 _DOCUMENT_NAMES = ("dicomdir", "readme", "license", "licence", "changes", "copying", "version")
 _NAMED_SUFFIXES = (
     *(".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".raw", ".hdr", ".img", ".mgz", ".mgh"),
     *(".nii.gz", ".nii", ".nii.zip", ".mnc", ".par", ".rec", ".brik", ".head", ".dcm", ".ima"),
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avi", ".mp4"),
     *(".npy", ".npz", ".mat", ".h5", ".hdf5", ".vtk", ".vti", ".stl", ".obj", ".pt", ".pkl"),
+    *(".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".pdf"),
     *(".zip", ".tar.gz", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"),
 )
 """Suffixes that messages may name; anything else after a dot may be the name of a patient."""
@@ -41,7 +43,17 @@ class FileState:
     modified_ns: int
 
 
-def walk(root: Path) -> Iterator[FileState | ScanError]:
+@dataclass(frozen=True, slots=True)
+class SpecialFile:
+    """What is neither a file nor a folder, such as a pipe; to open it could take forever."""
+
+    path: Path
+
+
+Walked = FileState | SpecialFile | ScanError
+
+
+def walk(root: Path) -> Iterator[Walked]:
     """Yield every file, in any order, and an error for everything that cannot be opened.
 
     Links to folders are followed, except to folders that are searched anyway.
@@ -61,11 +73,13 @@ def walk(root: Path) -> Iterator[FileState | ScanError]:
                 waiting += [entry for entry in inside if not entry.is_symlink()]
             elif stat.S_ISREG(state.st_mode):
                 yield FileState(path, state.st_size, state.st_mtime_ns)
+            elif not stat.S_ISDIR(state.st_mode):
+                yield SpecialFile(path)
         except OSError as error:
             yield cannot_open(path, error)
 
 
-def entries(folder: Path) -> Iterator[Path | ScanError]:
+def entries(folder: Path) -> Iterator[Path | SpecialFile | ScanError]:
     """Yield the files and folders directly in a folder, by name, and errors as ``walk``."""
     try:
         inside = _inside(folder)
@@ -75,8 +89,7 @@ def entries(folder: Path) -> Iterator[Path | ScanError]:
     for path in inside:
         try:
             mode = path.stat().st_mode
-            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
-                yield path
+            yield path if stat.S_ISDIR(mode) or stat.S_ISREG(mode) else SpecialFile(path)
         except OSError as error:
             yield cannot_open(path, error)
 
@@ -121,18 +134,25 @@ def undecodable_name(path: Path, below: Path | None = None) -> ScanError | None:
     return None
 
 
-def not_read(files: Iterable[Path]) -> str:
-    """Files that are no scans, counted by suffix, for a message; documents are left out.
+def not_read(files: Iterable[Path | SpecialFile]) -> str:
+    """Files that are no scans, counted by suffix, for a message.
+
+    What belongs to data sets, such as tables and read-me files, is left out.
 
     Returns:
         Such as ``14 files .mha and 1 file of unknown suffix``; empty if there are none.
     """
-    counts = Counter(_suffix(path.name) for path in files if not _is_document(path.name))
+    files = list(files)
+    special = sum(isinstance(item, SpecialFile) for item in files)
+    names = [item.name for item in files if isinstance(item, Path)]
+    counts = Counter(_suffix(name) for name in names if not _is_document(name))
     ordered = sorted(counts.items(), key=lambda item: (not item[0], -item[1], item[0]))
     texts = [
         f"{count} {'file' if count == 1 else 'files'} {suffix or 'of unknown suffix'}"
         for suffix, count in ordered
     ]
+    if special:
+        texts.append(f"{counted(special, 'special file')} (pipes or devices)")
     *first, last = texts or [""]
     return f"{', '.join(first)} and {last}" if first else last
 

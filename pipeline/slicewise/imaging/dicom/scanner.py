@@ -18,7 +18,7 @@ from slicewise.imaging.dicom.index import HeaderIndex
 from slicewise.imaging.dicom.series import SECONDS_PER_FILE, DicomSeries, series_in
 from slicewise.imaging.dicom.slice_header import FileContents, LabelFile, Rejection
 from slicewise.imaging.sandbox import ChildDiedError, Sandbox, shared_sandbox
-from slicewise.imaging.walk import FileState, walk
+from slicewise.imaging.walk import FileState, Walked, walk
 from slicewise.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class DicomScanner:
         """
         return self.find_among(path, walk(path.absolute()))
 
-    def find_among(self, path: Path, walked: Iterable[FileState | ScanError]) -> SeriesScan:
+    def find_among(self, path: Path, walked: Iterable[Walked]) -> SeriesScan:
         """Find all volumes among the files below a folder.
 
         Args:
@@ -171,16 +171,14 @@ def _children_for(files: int) -> Sandbox:
     return shared_sandbox(len(os.sched_getaffinity(0))) if children > 1 else shared_sandbox()
 
 
-def _files(
-    root: Path, walked: Iterable[FileState | ScanError], problems: list[ScanError]
-) -> Iterator[FileState]:
+def _files(root: Path, walked: Iterable[Walked], problems: list[ScanError]) -> Iterator[FileState]:
     for item in walked:
         if isinstance(item, FileState):
             if not _is_other(item.path.name.lower()):
                 yield item
-        elif item.where == str(root):
-            raise item
-        else:
+        elif isinstance(item, ScanError):
+            if item.where == str(root):
+                raise item
             problems.append(item)
 
 
