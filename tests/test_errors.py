@@ -38,6 +38,22 @@ def test_reason_is_one_line() -> None:
     assert ScanError("a", **PARTS).reason == "expected a label, found nothing"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x1b[31mred\x1b[0m\x07", "\\x1b[31mred\\x1b[0m\\x07"),
+        ("a\u2028b\u202ec\x85", "a\\u2028b\\u202ec\\x85"),
+        ("M\udcfcller", "M\\xfcller"),
+        ("Müller 1\u202f000 \N{MICRO SIGN}m 脳", "Müller 1\u202f000 \N{MICRO SIGN}m 脳"),
+    ],
+)
+def test_no_terminal_obeys_a_name(name: str, shown: str) -> None:
+    error = ScanError(name, expected=name, found=name, remedy=name)
+    assert [line.split(": ")[-1].strip() for line in str(error).splitlines()] == [shown] * 4
+    assert error.reason == f"expected {shown}, found {shown}"
+
+
 @pytest.mark.parametrize("kind", [UsageError, ConfigError, ScanError, GeometryError, LabelError])
 def test_errors_survive_pickling(kind: type[SlicewiseError]) -> None:
     error = pickle.loads(pickle.dumps(kind("a.nii", **PARTS)))

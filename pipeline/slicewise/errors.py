@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import unicodedata
 from collections.abc import Iterable
 
 Where = str | os.PathLike[str]
@@ -46,7 +47,7 @@ class SlicewiseError(Exception):
     @property
     def reason(self) -> str:
         """One line for a table or a quarantine list."""
-        return f"expected {self.expected}, found {self.found}"
+        return printable(f"expected {self.expected}, found {self.found}")
 
 
 def _rebuild(
@@ -191,8 +192,19 @@ def missing_package(where: str, error: ModuleNotFoundError) -> MissingPackageErr
 
 
 def printable(text: str) -> str:
-    """A text that may have a file name in another encoding than UTF-8, with its bytes escaped."""
-    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """A text on one line that no terminal obeys, whatever names from outside it holds.
+
+    Control characters, line breaks and bytes of another encoding than UTF-8 are escaped.
+    """
+    text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(
+        letter if _is_shown(letter) else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def _is_shown(letter: str) -> bool:
+    # No-break spaces and thin ones are not "printable" to Python.
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:

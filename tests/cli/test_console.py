@@ -7,6 +7,7 @@ from rich.progress import Progress as RichProgress
 
 from slicewise.cli import console
 from slicewise.cli.flags import with_flags
+from slicewise.errors import ScanError
 from slicewise.progress import PartOfTask
 
 
@@ -49,6 +50,28 @@ def test_messages_name_options_to_python_and_flags_to_the_command_line(
     for progress in (console.ConsoleProgress(), console.PROGRESS):
         progress.message("predict it without `out_of_fold`")
     assert shown == ["predict it without `out_of_fold`", "predict it without --out-of-fold"]
+
+
+def test_names_break_no_lines_and_errors_keep_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ScanError("a\nb", expected="x", found="y", remedy="z")
+    hostile = "\x1b[2Jcase\n1"
+    console.note(f"failed: {hostile}: {error}")
+    console.show(f"{hostile} [bold]: done")
+    console.show_table("scans", ("name",), [(hostile,)])
+    console.show_texts("scans", ("name",), [(hostile,)])
+    with console.ConsoleProgress().task(hostile, 1) as task:
+        task.update(1, detail=hostile)
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert shown.err.splitlines()[:4] == [
+        r"failed: \x1b[2Jcase\n1: a\nb",
+        "  expected: x",
+        "  found:    y",
+        "  remedy:   z",
+    ]
+    assert len(shown.err.splitlines()) == 5
+    assert shown.out.splitlines()[0] == r"\x1b[2Jcase\n1 [bold]: done"
+    assert shown.out.count(r"\x1b[2Jcase\n1") == 3
 
 
 @pytest.mark.parametrize(

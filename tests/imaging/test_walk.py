@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from slicewise.errors import ScanError
-from slicewise.imaging.walk import FileState, SpecialFile, entries, not_read, undecodable_name, walk
+from slicewise.imaging.walk import FileState, SpecialFile, entries, not_read, unusable_name, walk
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
@@ -101,13 +101,23 @@ def test_files_that_are_not_read_are_counted(names: list[str], text: str) -> Non
 @pytest.mark.fault(127, "Q")
 def test_a_name_of_another_encoding_is_refused_and_can_be_printed(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller/a.nii"))
-    error = undecodable_name(path)
+    error = unusable_name(path)
     assert error is not None
     assert "M\\xfcller" in str(error)
     assert "convmv" in error.remedy
     str(error).encode()
-    assert undecodable_name(path, below=path.parent) is None
-    assert undecodable_name(tmp_path / "Müller") is None
+    assert unusable_name(path, below=path.parent) is None
+    assert unusable_name(tmp_path / "Müller") is None
+
+
+@pytest.mark.parametrize("name", ["a\nb.nii", "\x1b[31ma.nii", "a\u2028b.nii"])
+def test_a_case_name_that_would_break_lines_is_refused(name: str, tmp_path: Path) -> None:
+    error = unusable_name(tmp_path / name, below=tmp_path)
+    assert error is not None
+    assert error.remedy == "rename it"
+    # A case has no name of the folders above the data set.
+    assert unusable_name(tmp_path / name / "a.nii", below=tmp_path / name) is None
+    assert unusable_name(tmp_path / name) is None
 
 
 @pytest.mark.fault(67, "Q")

@@ -58,7 +58,7 @@ def ablate(
         configs/ablations/hippocampus.yaml \
         --set data.root=data/Task04_Hippocampus --seeds 2
     """
-    from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.cli.console import PROGRESS, loading, show
     from slicewise.config import load_config
 
     config = load_config(config_file, overrides or ())
@@ -68,7 +68,7 @@ def ablate(
     options = AblateOptions(config, variants, out, fold, inner, seeds, work, workers, overwrite)
     result = compare_variants(options, PROGRESS)
     _show(result.rows)
-    output.print(f"table: {result.csv}", markup=False, soft_wrap=True)
+    show(f"table: {result.csv}")
 
 
 def _show(rows: Sequence[AblationRow]) -> None:

@@ -54,14 +54,14 @@ def baseline(
 
 
 def _show(result: BaselineResult) -> None:
-    from slicewise.cli.console import output
+    from slicewise.cli.console import show
     from slicewise.cli.tables import show_places, show_summary
 
     cases, baseline = result.cases, result.baseline
     title = f"Classical baseline, held-out cases of fold {cases.fold.number} ({cases.fold.kind})"
     show_summary(title, result.summaries, result.mean_dice)
     searched = f"{baseline.searched_cases} of {len(cases.train)} training cases"
-    output.print(f"selected on {searched}:", markup=False, soft_wrap=True)
+    show(f"selected on {searched}:")
     show_places(baseline.descriptions())
     show_places(
         {

@@ -153,7 +153,7 @@ def _findings(case: CheckedCase) -> tuple[tuple[str, list[str]], ...]:
 
 def _print_findings(cases: Sequence[CheckedCase]) -> None:
     """One line per finding, with the cases that it is about; a table has no room for sentences."""
-    from slicewise.cli.console import output
+    from slicewise.cli.console import show
 
     about: dict[tuple[str, str], list[str]] = {}
     for case in cases:
@@ -164,7 +164,7 @@ def _print_findings(cases: Sequence[CheckedCase]) -> None:
     for (kind, text), names in shown[:_MOST_FINDINGS]:
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         named = ", ".join(names[:_MOST_NAMES]) + more
-        output.print(f"{named}: {kind}: {text}", markup=False, soft_wrap=True)
+        show(f"{named}: {kind}: {text}")
     if len(shown) > _MOST_FINDINGS:
         left = len(shown) - _MOST_FINDINGS
-        output.print(f"... and {left} more findings; --json and --html list them all")
+        show(f"... and {left} more findings; --json and --html list them all")

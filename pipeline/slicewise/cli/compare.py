@@ -62,7 +62,7 @@ def compare(
 
 
 def _show(result: Comparison) -> None:
-    from slicewise.cli.console import note, output, show_table
+    from slicewise.cli.console import note, show, show_table
 
     runs, metric = result.runs, result.runs.metric
     unit = f" in {metric.unit}" if metric.unit else ""
@@ -73,7 +73,7 @@ def _show(result: Comparison) -> None:
         (_cells(row, metric.digits) for row in runs.rows),
     )  # fmt: skip
     for text in result.verdicts:
-        output.print(text, markup=False, soft_wrap=True)
+        show(text)
     note(
         "Cases: those where both runs have a value; left out: the other cases of both. Difference: "
         "mean over cases and its 95 % interval (patient-level bootstrap). p: permutation test of "

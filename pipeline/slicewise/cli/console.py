@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,16 +24,23 @@ from rich.table import Table
 
 from slicewise.cli.flags import with_flags
 from slicewise.cli.plain_progress import PlainProgress
+from slicewise.errors import printable
 from slicewise.progress import Task
 
 _WIDTH_OF_FILES = 140
+_PARTS_OF_ERRORS = re.compile(r"\n(?=  (?:expected|found|remedy): )")
 output = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 notes = Console(stderr=True, highlight=False)
 
 
 def note(text: str) -> None:
-    """A line next to the results."""
-    notes.print(_harmless(text), markup=False, soft_wrap=True)
+    """A line next to the results, or an error on its four lines."""
+    notes.print(_lines(text), markup=False, soft_wrap=True)
+
+
+def show(text: str) -> None:
+    """A line of results."""
+    output.print(printable(text), markup=False, soft_wrap=True)
 
 
 def progress_bar() -> RichProgress:
@@ -69,6 +77,7 @@ class ConsoleProgress:
 
         Without a terminal, a line at least every 30 seconds.
         """
+        description = printable(description)
         if not shows_bars():
             with self._lines.task(description, total, completed=completed) as task:
                 yield task
@@ -109,12 +118,12 @@ class _BarTask:
         """Move the bar."""
         self._bar.update(self._task, completed=completed, total=total)
         if detail is not None:
-            self._bar.update(self._task, detail=detail)
+            self._bar.update(self._task, detail=escape(printable(detail)))
 
 
 def _begun(bar: RichProgress, description: str, total: float | None, completed: float) -> Task:
     return _BarTask(
-        bar, bar.add_task(description, total=total, completed=int(completed), detail="")
+        bar, bar.add_task(escape(description), total=total, completed=int(completed), detail="")
     )
 
 
@@ -131,7 +140,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
         table.add_column(column, justify="left" if first else "right", no_wrap=first)
     for row in rows:
         # A name such as scan[left] is no markup.
-        table.add_row(*(escape(_harmless(cell)) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     output.print(table)
 
 
@@ -141,10 +150,10 @@ def show_texts(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_harmless(cell)) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     output.print(table)
 
 
-def _harmless(text: str) -> str:
-    """Without the control characters that a file name may hold, and a terminal obeys."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+def _lines(text: str) -> str:
+    """A text without line breaks, except for those of errors."""
+    return "\n".join(printable(line) for line in _PARTS_OF_ERRORS.split(text))

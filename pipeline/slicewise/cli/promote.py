@@ -78,12 +78,12 @@ def rollback(
       slicewise rollback hippocampus \
         --reason "misses the left side on 7 T scans"
     """
-    from slicewise.cli.console import loading, output
+    from slicewise.cli.console import loading, show
 
     with loading():
         from slicewise.workflows.promote import RollBackOptions, roll_back
     done = roll_back(RollBackOptions(model_name, reason, work))
-    output.print(f"{done.champion.uri} is the champion again; {done.former.uri} remains a version")
+    show(f"{done.champion.uri} is the champion again; {done.former.uri} remains a version")
 
 
 def models(
@@ -127,24 +127,24 @@ def models(
 
 def _show(result: Promotion) -> None:
     """Print the comparison and its outcome."""
-    from slicewise.cli.console import note, output
+    from slicewise.cli.console import note, show
 
     challenger, champion = result.challenger, result.champion
     if champion is None:
-        output.print(f"{challenger.uri} is the champion: there was none to compare with")
+        show(f"{challenger.uri} is the champion: there was none to compare with")
         return
     if champion == challenger:
-        output.print(f"{champion.uri} is the champion already")
+        show(f"{champion.uri} is the champion already")
         return
     if result.comparison is not None:
         _show_comparison(result.comparison, champion.uri, challenger.uri)
     if result.is_promoted:
-        output.print(
+        show(
             f"{challenger.uri} is the champion; {champion.uri} is now "
             f"models:/{champion.name}@previous"
         )
     else:
-        output.print(f"{challenger.uri} is not promoted; {champion.uri} remains the champion")
+        show(f"{challenger.uri} is not promoted; {champion.uri} remains the champion")
         note("to promote it regardless: --force REASON, which is recorded")
 
 

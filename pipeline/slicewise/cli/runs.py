@@ -86,14 +86,14 @@ def export(
 
       slicewise runs export --model hippocampus --out hippocampus.tar.gz
     """
-    from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.cli.console import PROGRESS, loading, show
     from slicewise.quantities import counted
 
     with loading():
         from slicewise.workflows.transfer import ExportOptions, export_to_file
     options = ExportOptions(out, tuple(run_ids or ()), model_name, everything, work, overwrite)
     done = export_to_file(options, PROGRESS)
-    output.print(f"{counted(len(done.runs), 'run')} in {done.file}", markup=False, soft_wrap=True)
+    show(f"{counted(len(done.runs), 'run')} in {done.file}")
 
 
 @runs.command("import")
@@ -117,15 +117,15 @@ def import_(
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 \
         slicewise runs import everything.tar.gz
     """
-    from slicewise.cli.console import PROGRESS, loading, note, output
+    from slicewise.cli.console import PROGRESS, loading, note, show
     from slicewise.quantities import counted
 
     with loading():
         from slicewise.workflows.transfer import ImportOptions, import_from_file
     done = import_from_file(ImportOptions(file, aliases, work), PROGRESS)
     new = len(done.runs) - len(done.skipped)
-    output.print(f"{counted(new, 'run')} imported, {len(done.skipped)} skipped as they exist")
+    show(f"{counted(new, 'run')} imported, {len(done.skipped)} skipped as they exist")
     for address in done.versions:
-        output.print(f"registered: {address}", markup=False)
+        show(f"registered: {address}")
     for alias in done.kept_aliases:
         note(f"{alias} points at another version here and was not moved; --aliases moves it")

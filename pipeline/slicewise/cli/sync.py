@@ -20,7 +20,7 @@ def sync(work: Work = DEFAULT_WORK) -> None:
     Example:
       MLFLOW_TRACKING_URI=http://127.0.0.1:5000 slicewise sync
     """
-    from slicewise.cli.console import PROGRESS, loading, output
+    from slicewise.cli.console import PROGRESS, loading, show
     from slicewise.errors import OutputError
 
     with loading():
@@ -28,9 +28,9 @@ def sync(work: Work = DEFAULT_WORK) -> None:
         from slicewise.workflows.sync import sync as deliver
     result = deliver(SyncOptions(work), PROGRESS)
     for name in result.killed:
-        output.print(f"{name} was killed; its run is marked as killed", markup=False)
+        show(f"{name} was killed; its run is marked as killed")
     for run in result.runs:
-        output.print(_line(run), markup=False, soft_wrap=True)
+        show(_line(run))
     if result.problem:
         raise OutputError(
             result.store,
@@ -39,7 +39,7 @@ def sync(work: Work = DEFAULT_WORK) -> None:
             remedy="nothing is lost; run `slicewise sync` again when that is settled",
         )
     if not result.runs:
-        output.print("no run waits for delivery")
+        show("no run waits for delivery")
 
 
 def _line(run: Synced) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from slicewise.cli.console import note, output, show_table
+from slicewise.cli.console import note, output, show, show_table
 from slicewise.quantities import counted, figure
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def show_places(places: Mapping[str, object]) -> None:
     """Print one line per place; what is empty is left out."""
     for name, place in places.items():
         if place:
-            output.print(f"{name:>10}: {place}", markup=False, soft_wrap=True)
+            show(f"{name:>10}: {place}")
 
 
 def _with_interval(item: Distribution) -> str:

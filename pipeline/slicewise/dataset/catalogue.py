@@ -19,7 +19,7 @@ from slicewise.file_names import nearest_path
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource, path_of
-from slicewise.imaging.walk import entries, undecodable_name
+from slicewise.imaging.walk import entries, unusable_name
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
@@ -144,7 +144,7 @@ def data_root(data: DataSection) -> Path:
             found="no folder",
             remedy="set data.root in the configuration or with `settings` (make: DATA=FOLDER)",
         )
-    if error := undecodable_name(data.root):
+    if error := unusable_name(data.root):
         raise error
     if not data.root.exists():
         raise DataError(

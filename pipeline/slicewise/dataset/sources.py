@@ -17,7 +17,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, is_scan, source_name, volumes_in
-from slicewise.imaging.walk import SpecialFile, entries, not_read, undecodable_name
+from slicewise.imaging.walk import SpecialFile, entries, not_read, unusable_name
 
 Value = TypeVar("Value")
 
@@ -60,7 +60,7 @@ def scans_in(folder: Path) -> FolderContent:
             errors.append(item)
         elif isinstance(item, SpecialFile):
             others.append(item)
-        elif error := undecodable_name(item, below=folder):
+        elif error := unusable_name(item, below=folder):
             errors.append(error)
         else:
             (scans if is_scan(item) else others).append(item)

@@ -16,7 +16,7 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, source_name, volumes_in
-from slicewise.imaging.walk import FileState, SpecialFile, not_read, undecodable_name, walk
+from slicewise.imaging.walk import FileState, SpecialFile, not_read, unusable_name, walk
 
 _PLAIN_SCANNER = DicomScanner()
 
@@ -85,7 +85,7 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
 
 
 def _require_usable(path: Path) -> None:
-    if error := undecodable_name(path):
+    if error := unusable_name(path):
         raise error
     if not path.exists():
         raise ScanError(
@@ -110,7 +110,7 @@ def _volumes(
     sources: dict[str, ScanSource] = {}
     errors: list[SlicewiseError] = []
     for file in files:
-        if error := undecodable_name(file, below=root):
+        if error := unusable_name(file, below=root):
             errors.append(error)
             continue
         folder = file.relative_to(root).parent

@@ -114,22 +114,32 @@ def cannot_open(path: Path, error: OSError) -> ScanError:
     )
 
 
-def undecodable_name(path: Path, below: Path | None = None) -> ScanError | None:
+def unusable_name(path: Path, below: Path | None = None) -> ScanError | None:
     """The error for a path that cannot be the name of a case; None for any other path.
+
+    Line breaks and control characters are refused only in the names of cases.
 
     Args:
         path: of a file or folder.
         below: folder from which the name of the case is formed; None takes the whole path.
     """
-    relative = path if below is None else path.relative_to(below)
+    name = str(path if below is None else path.relative_to(below))
     try:
-        str(relative).encode()
+        name.encode()
     except UnicodeEncodeError:
         return ScanError(
             printable(str(path)),
             expected="a name in UTF-8, because it is written to tables and results",
-            found=f"bytes of another encoding: {printable(str(relative))}",
+            found=f"bytes of another encoding: {printable(name)}",
             remedy="rename it, for example with: convmv -r -f latin1 -t utf8 --notest FOLDER",
+        )
+    if below is not None and printable(name) != name:
+        return ScanError(
+            printable(str(path)),
+            expected="a name without line breaks and control characters, because it is written "
+            "to tables and results",
+            found=printable(name),
+            remedy="rename it",
         )
     return None
 

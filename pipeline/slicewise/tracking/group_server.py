@@ -191,7 +191,8 @@ def _require_accounts(path: Path, found: Mapping[str, str]) -> None:
         accounts.read(file)
         section = accounts["mlflow"]
     except (configparser.Error, KeyError) as error:
-        raise _wrong(file, "a section [mlflow]", str(error), f"see {EXAMPLE}") from error
+        shown = " ".join(str(error).split())
+        raise _wrong(file, "a section [mlflow]", shown, f"see {EXAMPLE}") from error
     for name in ("database_uri", "admin_username", "default_permission"):
         if not section.get(name):
             raise _wrong(file, f"a value of {name}", "none", f"see {EXAMPLE}")
