@@ -264,7 +264,7 @@ def download_hippocampus(
 
 def _published(task: str) -> tuple[str, str]:
     # Importing MONAI takes seconds.
-    from monai.apps.datasets import DecathlonDataset
+    from slicewise.lean_monai import DecathlonDataset
 
     return DecathlonDataset.resource[task], DecathlonDataset.md5[task]
 

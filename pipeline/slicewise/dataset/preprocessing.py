@@ -15,16 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.transforms import (
-    Compose,
-    CropForegroundd,
-    EnsureTyped,
-    LoadImaged,
-    Orientationd,
-    Spacingd,
-    allow_missing_keys_mode,
-)
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
@@ -36,6 +26,16 @@ from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.scan import ScanSource
 from slicewise.imaging.volume import Volume
+from slicewise.lean_monai import (
+    Compose,
+    CropForegroundd,
+    EnsureTyped,
+    LoadImaged,
+    MetaTensor,
+    Orientationd,
+    Spacingd,
+    allow_missing_keys_mode,
+)
 
 FORMAT_VERSION = 3
 """Increase it when the output changes: it invalidates every cache."""

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import SimpleITK
 import torch
-from monai.data import ImageReader, MetaTensor
-from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
 from slicewise.dataset.contrasts import on_one_grid, read_each
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
+from slicewise.lean_monai import ImageReader, MapTransform, MetaTensor
 
 _ONE_CONTRAST = DataSection()
 

@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from torch import nn
 
 from slicewise.config import (
@@ -25,6 +24,7 @@ from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import CheckpointError, ScanError
 from slicewise.imaging.volume import Affine, Volume
+from slicewise.lean_monai import MetaTensor
 from slicewise.progress import Task
 from slicewise.quantities import counted
 from slicewise.segmentation.bottom_features import BottomFeatures, mean_features

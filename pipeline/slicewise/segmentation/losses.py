@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from monai.losses import DiceLoss
-from monai.networks.layers import GaussianFilter
 from torch import nn
 from torch.nn import functional as F
 
 from slicewise.config import LOSSES, TrainingSection
 from slicewise.errors import ConfigError
+from slicewise.lean_monai import DiceLoss, GaussianFilter
 
 
 class SegmentationLoss(nn.Module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-from monai.networks import nets
 from torch import Tensor, nn
 
 from slicewise.config import (
@@ -13,6 +12,7 @@ from slicewise.config import (
     FlexibleUNetOptions,
     SegResNetOptions,
 )
+from slicewise.lean_monai import nets
 
 Window = tuple[int, int]
 

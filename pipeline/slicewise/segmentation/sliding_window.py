@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from monai.inferers import sliding_window_inference
 from torch import nn
 
 from slicewise.config import Config
 from slicewise.dataset.preprocessing import from_slices, to_slices
 from slicewise.dataset.sampling import with_context
 from slicewise.errors import ScanError
+from slicewise.lean_monai import sliding_window_inference
 from slicewise.segmentation.device import autocast, memory_format_of, resolve_precision
 
 

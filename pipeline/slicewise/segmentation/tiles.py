@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.data.utils import compute_importance_map
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from slicewise.dataset.preprocessing import to_slices
 from slicewise.errors import UsageError
 from slicewise.imaging.volume import Volume
+from slicewise.lean_monai import compute_importance_map
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.sliding_window import Places, classes_of, predict_slices
 
