@@ -117,6 +117,11 @@ def end_process(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
+def received_signal() -> int | None:
+    """Number of the signal that ends the work; ``uninterrupted`` work may still go on."""
+    return None if _door is None else _door.number
+
+
 class LastWords:
     """Something to do if a signal ends the work before ``forget`` is called."""
 

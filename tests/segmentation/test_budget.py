@@ -13,6 +13,7 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.errors import TrainingError
 from slicewise.segmentation import budget as module
 from slicewise.segmentation.budget import Plan, plan_run
+from slicewise.segmentation.process_group import ALONE
 from slicewise.segmentation.training import Training
 
 MakeConfig = Callable[..., Config]
@@ -109,7 +110,7 @@ class Paced(Training):
     """Does nothing in the given times, over and over."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *seconds: float) -> None:
-        self.device = torch.device("cpu")
+        self.device, self.group = torch.device("cpu"), ALONE
         self.seconds = itertools.cycle(seconds)
         self.taken, self.now = 0, 0.0
         for name in ("monotonic", "perf_counter"):

@@ -112,6 +112,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     initial: AnyPath | None = None,
+    devices: int | None = None,
     work: AnyPath = "work",
     workers: int | str | None = None,
     progress: Progress = SILENT,
@@ -128,6 +129,8 @@ def train(
         overwrite: replace a training that lies in ``out``.
         initial: model whose weights the training starts from: a folder or checkpoint, a run id or
             ``models:/name@alias``.
+        devices: number of processes of this machine that train each fold together, one a GPU, or,
+            without GPUs, each with its share of the cores; None takes one.
         work: folder of slice cache, private records and tracking store.
         workers: scans at a time, or the address of a Dask cluster; None takes as many as
             there are cores.
@@ -159,5 +162,6 @@ def train(
         overwrite,
         None if initial is None else str(initial),
         file_of(config),
+        devices,
     )
     return training.train(options, progress)

@@ -68,6 +68,15 @@ def train(
             help="Start from the weights of a folder, checkpoint, run id or models:/name@alias.",
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            "--devices",
+            metavar="N",
+            help="Train with N processes: one a GPU, or without GPUs each with a share of the "
+            "cores.",
+        ),
+    ] = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
@@ -91,7 +100,16 @@ def train(
       slicewise train mine.yaml --fold all --out folds --resume
 
       slicewise train mine.yaml --from models:/hippocampus@champion --out tuned
+
+      slicewise train mine.yaml --devices 2 --out model
+
+      torchrun --nproc-per-node 4 -m slicewise train mine.yaml --out model
     """
+    from slicewise.workflows.take_part import is_follower
+
+    if is_follower():
+        _follow()
+        return
     from slicewise.cli.console import PROGRESS, loading
     from slicewise.cli.tables import SET_ASIDE
     from slicewise.config import load_config
@@ -102,7 +120,7 @@ def train(
         from slicewise.workflows.train import TrainOptions
         from slicewise.workflows.train import train as train_model
     options = TrainOptions(
-        config, held_out, out, work, workers, resume, overwrite, initial, config_file
+        config, held_out, out, work, workers, resume, overwrite, initial, config_file, devices
     )
     result = train_model(options, PROGRESS)
     show_training(result)
@@ -134,6 +152,20 @@ def show_training(result: TrainingResult) -> None:
             "picture": first.folder.examples,
         }
     show_places({**places, "run": result.run_id, "registered": result.registered})
+
+
+def _follow() -> None:
+    """Take part in the training of another process, which speaks for all."""
+    from slicewise.errors import SlicewiseError, WorkerError
+    from slicewise.workflows.take_part import take_part
+
+    try:
+        take_part()
+    except WorkerError:
+        # It was not found.
+        raise
+    except SlicewiseError as error:
+        raise typer.Exit(error.exit_code) from error
 
 
 def _fold(text: str) -> int | None:

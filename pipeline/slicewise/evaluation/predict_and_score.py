@@ -25,6 +25,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.metrics.calibration import Reliability
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.segmentation.prediction import Segmenter
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class ScoredCases:
     measurements: dict[str, Measurements] = field(default_factory=dict)
 
 
+_Scored = tuple[CaseScores, list[CaseEvidence], Sequence[Measurements]]
+
+
 def predict_and_score(
     segmenter: Segmenter,
     cases: Sequence[Case],
@@ -54,6 +58,7 @@ def predict_and_score(
     *,
     collector: EvidenceCollector | None = None,
     progress: Progress = SILENT,
+    group: ProcessGroup = ALONE,
 ) -> ScoredCases:
     """Predict labelled cases, write their masks, and score these on the native grid.
 
@@ -64,20 +69,23 @@ def predict_and_score(
         pseudonyms: of the patients.
         collector: collects evidence with the networks of the segmenter; None collects none.
         progress: counts the cases.
+        group: whose processes share the cases; each gets the result of all of them.
 
     Raises:
         OutputError: a mask cannot be written.
     """
+    own = group.some_of(cases)
+    what = "predicting" if group.size == 1 else f"predicting, as one of {group.size} processes"
+    results = [
+        _score_or_set_aside(segmenter, case, masks, pseudonyms, collector)
+        for case in tracked(own, progress, what, len(own))
+    ]
     found = ScoredCases([], {}, [])
-    for case in tracked(cases, progress, "predicting", len(cases)):
-        try:
-            with within_memory(case.name):
-                scored, evidence, measured = _score_one(
-                    segmenter, case, masks, pseudonyms, collector
-                )
-        except ScanError as error:
-            found.set_aside.append(SetAside.from_error(case.name, error))
+    for case, result in zip(cases, group.gathered(results), strict=True):
+        if isinstance(result, SetAside):
+            found.set_aside.append(result)
             continue
+        scored, evidence, measured = result
         found.evidence.extend(evidence)
         found.measurements.update((case.name, item) for item in measured)
         found.scores.extend(scored.scores)
@@ -87,13 +95,27 @@ def predict_and_score(
     return found
 
 
+def _score_or_set_aside(
+    segmenter: Segmenter,
+    case: Case,
+    masks: Path,
+    pseudonyms: Pseudonyms,
+    collector: EvidenceCollector | None,
+) -> _Scored | SetAside:
+    try:
+        with within_memory(case.name):
+            return _score_one(segmenter, case, masks, pseudonyms, collector)
+    except ScanError as error:
+        return SetAside.from_error(case.name, error)
+
+
 def _score_one(
     segmenter: Segmenter,
     case: Case,
     masks: Path,
     pseudonyms: Pseudonyms,
     collector: EvidenceCollector | None,
-) -> tuple[CaseScores, list[CaseEvidence], Sequence[Measurements]]:
+) -> _Scored:
     config = segmenter.config
     contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
     assert case.label is not None

@@ -16,6 +16,7 @@ from slicewise.dataset.sampling import WindowSampler
 from slicewise.errors import TrainingError
 from slicewise.segmentation.clocked_course import MAX_VALIDATION_FRACTION
 from slicewise.segmentation.device import choose_device, resolve_precision
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.training import Training
 
 FEW_STEPS, FEWEST_STEPS = 100, 10
@@ -61,8 +62,19 @@ class Plan:
         return training
 
 
-def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase]) -> Plan:
+def plan_run(
+    config: Config,
+    train: Sequence[CachedCase],
+    val: Sequence[CachedCase],
+    group: ProcessGroup = ALONE,
+) -> Plan:
     """Prepare a training; only a budget in minutes is measured, in a trial that leaves no trace.
+
+    Args:
+        config: of the training.
+        train: cases that are learned from.
+        val: cases that are scored.
+        group: whose processes will train.
 
     Raises:
         TrainingError: the budget is too short for this machine.
@@ -78,8 +90,9 @@ def plan_run(config: Config, train: Sequence[CachedCase], val: Sequence[CachedCa
     if section.budget_minutes is None:
         return Plan(config)
     begun = time.monotonic()
-    trial = Training(_with_training(config, _TRIAL), train, val, "trial")
-    step_seconds, at_best = _measured(trial, 60 * section.budget_minutes)
+    trial = _with_training(config, _TRIAL), train, val, 60 * section.budget_minutes
+    group.call(_try, *trial)
+    step_seconds, at_best = _try(group, *trial)
     _require_enough(section.budget_minutes, step_seconds, at_best)
     return Plan(
         config,
@@ -96,12 +109,25 @@ def _with_training(config: Config, changes: dict[str, object]) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 
+def _try(
+    group: ProcessGroup,
+    config: Config,
+    train: Sequence[CachedCase],
+    val: Sequence[CachedCase],
+    budget_seconds: float,
+) -> tuple[float, float]:
+    """What all processes of a group do; see ``_measured``."""
+    return _measured(Training(config, train, val, "trial", group=group), budget_seconds)
+
+
 def _measured(trial: Training, budget_seconds: float) -> tuple[float, float]:
     """Seconds of a step now, and at best if no other program used the processor."""
     limit = min(_TRIAL_FRACTION * budget_seconds, _TRIAL_SECONDS)
     begun = time.monotonic()
     times = [_timed_step(trial)]
-    while len(times) < _TRIAL_STEPS and time.monotonic() - begun < limit:
+    while len(times) < _TRIAL_STEPS and trial.group.decided(
+        lambda: time.monotonic() - begun < limit
+    ):
         times.append(_timed_step(trial))
     # The first one warms up.
     counted = times[1:] or times

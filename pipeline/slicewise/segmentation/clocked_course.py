@@ -73,6 +73,8 @@ class ClockedCourse(Course):
         clock: that keeps it.
     """
 
+    is_clocked = True
+
     def __init__(self, section: TrainingSection, budget_minutes: float, clock: Clock) -> None:
         super().__init__(section, 0)
         self.budget_seconds = 60 * budget_minutes

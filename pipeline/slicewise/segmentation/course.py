@@ -48,7 +48,12 @@ class Course:
     Args:
         section: schedule, and number of validations.
         steps: in all.
+
+    Attributes:
+        is_clocked: whether a clock decides, so that two processes would not decide the same.
     """
+
+    is_clocked = False
 
     def __init__(self, section: TrainingSection, steps: int) -> None:
         self._section, self._steps = section, steps

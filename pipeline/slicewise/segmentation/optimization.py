@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from slicewise.config import TrainingSection
 from slicewise.segmentation.networks import SegmentationNetwork
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 
 _SGD_MOMENTUM = 0.99
 _OUTPUT_RATE = 10
@@ -72,15 +73,20 @@ class Optimization:
         network: on its device.
         section: optimiser, clipping, precision and decay of the average.
         device: of the network.
+        group: whose processes compute the gradients.
 
     Attributes:
         average: of the weights; None where none is kept.
     """
 
     def __init__(
-        self, network: SegmentationNetwork, section: TrainingSection, device: torch.device
+        self,
+        network: SegmentationNetwork,
+        section: TrainingSection,
+        device: torch.device,
+        group: ProcessGroup = ALONE,
     ) -> None:
-        self._network = network
+        self._network, self._group = network, group
         self._max_norm = section.gradient_clip_norm or math.inf
         decay = section.ema_decay
         self.average = None if decay is None else RunningAverage(network, decay)
@@ -95,6 +101,7 @@ class Optimization:
     def backward(self, loss: torch.Tensor) -> float:
         """Compute and clip the gradients; returns their norm before."""
         self.scaler.scale(loss).backward()
+        self._group.add_gradients(self._network)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
         return float(norm.item())

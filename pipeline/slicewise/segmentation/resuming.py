@@ -13,6 +13,7 @@ from slicewise.dataset.catalogue import listed
 from slicewise.errors import CheckpointError, ModelError
 from slicewise.imaging.memory import is_out_of_memory
 from slicewise.segmentation.checkpoint import BEST, LAST, load_checkpoint
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.training import SECONDS_BETWEEN_CHECKPOINTS, Training
 
 _MAY_DIFFER = (
@@ -30,9 +31,16 @@ _MAY_DIFFER = (
 
 
 def resume_training(
-    config: Config, train: Sequence[CachedCase], val: Sequence[CachedCase], fold: str, out: Path
+    config: Config,
+    train: Sequence[CachedCase],
+    val: Sequence[CachedCase],
+    fold: str,
+    out: Path,
+    group: ProcessGroup = ALONE,
 ) -> Training:
     """Build the training that ``out/last.pt`` was saved from, at the step where it was.
+
+    The processes that go on may be more or fewer than before.
 
     Raises:
         ModelError: there is nothing to resume.
@@ -51,7 +59,7 @@ def resume_training(
         _require_same_cases(checkpoint.facts[side], cases, path)
     # What differs without effect is taken from the present: the place of the data.
     config = saved.model_copy(update={"data": config.data, "tracking": config.tracking})
-    training = Training(config, train, val, fold)
+    training = Training(config, train, val, fold, group=group)
     assert checkpoint.training_state is not None
     try:
         training.restore(checkpoint.training_state)

@@ -17,6 +17,12 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def seed_of_step(seed: int, step: int) -> int:
-    """One seed for torch from two numbers, different for every pair that occurs."""
-    return (seed * 1_000_003 + step) % 2**63
+def seed_of_step(seed: int, step: int, rank: int = 0) -> int:
+    """One seed for torch from two numbers, different for every pair that occurs.
+
+    Args:
+        seed: of the configuration.
+        step: counted from 0.
+        rank: of the process, for what each of several draws for itself.
+    """
+    return (seed * 1_000_003 + step + (rank << 48)) % 2**63

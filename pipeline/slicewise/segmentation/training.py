@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from slicewise import __version__
-from slicewise.config import NETWORKS, Config, as_yaml, without_places
+from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
-from slicewise.dataset.sampling import Batch
-from slicewise.errors import TrainingError
 from slicewise.imaging.files import write_text
 from slicewise.interruption import SignalReceived, interruptible, uninterrupted
 from slicewise.segmentation.batches import TrainingBatches
@@ -31,8 +28,11 @@ from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.memory_needs import require_memory_for_training
 from slicewise.segmentation.networks import build_network, init_output_bias
 from slicewise.segmentation.optimization import Optimization
+from slicewise.segmentation.process_group import ALONE, ProcessGroup, ProcessLostError, Value
 from slicewise.segmentation.seeding import seed_of_step, seeded
-from slicewise.segmentation.training_progress import TrainingObserver, TrainingProgress
+from slicewise.segmentation.training_checkpoint import checkpoint_of
+from slicewise.segmentation.training_errors import no_cases, not_a_number
+from slicewise.segmentation.training_progress import TrainingObserver, TrainingProgress, Unobserved
 from slicewise.segmentation.validation import ValidationScore, spread, validate
 
 _MOST_SKIPPED = 50
@@ -60,6 +60,7 @@ class Training:
         fold: written to the checkpoints.
         initial: checkpoint whose weights it starts from; None starts from random weights.
         clock: of a budget in minutes, in seconds.
+        group: of the processes that train together, of which each has its own ``Training``.
 
     Attributes:
         course: when it ends, at which learning rate it goes on, when it is validated.
@@ -78,19 +79,15 @@ class Training:
         fold: str,
         initial: Checkpoint | None = None,
         clock: Clock = time.monotonic,
+        group: ProcessGroup = ALONE,
     ) -> None:
         section = config.training
         assert section.precision != "auto", "resolve the configuration first"
         if not train:
-            raise TrainingError(
-                f"fold {fold}",
-                expected="at least one training case",
-                found="no usable case",
-                remedy="see why its cases were set aside, or choose another fold",
-            )
+            raise no_cases(fold)
         self.config = config
         self.train_cases, self.val_cases = train, val
-        self.fold = fold
+        self.fold, self.group = fold, group
         self.device = choose_device(section.device)
         require_memory_for_training(config, self.device)
         self.progress = TrainingProgress()
@@ -106,8 +103,9 @@ class Training:
         self.reinitialized = (
             [] if initial is None else start_from(network, initial, config, "the first weights")
         )
-        self.network = in_memory_format(network, section).to(self.device)
-        self.optimization = Optimization(self.network, section, self.device)
+        network = in_memory_format(network, section).to(self.device)
+        self.network = group.with_shared_batch_norm(network, self.device)
+        self.optimization = Optimization(self.network, section, self.device, group)
         self.course, self._clock = course_of(section, clock), clock
         self.loss = SegmentationLoss(section, config.out_channels).to(self.device)
         self._saved_step = -1
@@ -127,20 +125,33 @@ class Training:
             OutputError: a checkpoint cannot be written; the one before it is intact.
         """
         with interruptible(), memory_for_training(self.config):
+            self._begin_together(out)
             self.course.begin()
             try:
-                self._go_on(out, observer)
-            except SignalReceived as received:
+                with self.group.in_step():
+                    self._go_on(out, observer)
+            except (SignalReceived, ProcessLostError) as reason:
                 with uninterrupted():
                     self.save(out / LAST)
-                received.go_on_with(out / LAST, "the state is saved; continue with `resume`")
+                if isinstance(reason, SignalReceived):
+                    reason.go_on_with(out / LAST, "the state is saved; continue with `resume`")
                 raise
         return self.progress
 
+    def _begin_together(self, out: Path) -> None:
+        """Let the other processes take part, from the state of this one on."""
+        group, cases = self.group, (self.train_cases, self.val_cases)
+        if group.is_first:
+            group.call(_take_part, self.config, *cases, self.fold, out)
+        if group.size > 1:
+            state = self.group.state_of_first(self.state())
+            if not self.group.is_first:
+                self.restore(state)
+
     def _go_on(self, out: Path, observer: TrainingObserver) -> None:
         saved_at = time.monotonic()
-        while True:
-            order = self.course.validation(self.progress.step) if self.progress.step else None
+        while not self.group.is_interrupted():
+            order = self._order_of_validation()
             if order is not None and not self._is_validated:
                 self._validate(order, out, observer)
                 saved_at = time.monotonic()
@@ -148,15 +159,24 @@ class Training:
                 self.save(out / LAST)
                 saved_at = time.monotonic()
             if self._is_done:
-                break
+                self._record_course()
+                if self._saved_step != self.progress.step:
+                    self.save(out / LAST)
+                return
             self._take_step(observer)
-        self._record_course()
-        if self._saved_step != self.progress.step:
-            self.save(out / LAST)
+
+    def _order_of_validation(self) -> ValidationOrder | None:
+        step = self.progress.step
+        return self._decided(lambda: self.course.validation(step)) if step else None
 
     @property
     def _is_done(self) -> bool:
-        return self.course.is_over(self.progress.step) or self._out_of_patience()
+        is_over = self._decided(lambda: self.course.is_over(self.progress.step))
+        return is_over or self._out_of_patience()
+
+    def _decided(self, decide: Callable[[], Value]) -> Value:
+        """By the clock of the first process, where a clock decides."""
+        return self.group.decided(decide) if self.course.is_clocked else decide()
 
     @property
     def _is_validated(self) -> bool:
@@ -176,7 +196,7 @@ class Training:
             loss = self._backward()
             with uninterrupted():
                 observer.on_step(step + 1, self._update(loss))
-        except SignalReceived:
+        except (SignalReceived, ProcessLostError):
             if self.progress.step == step:
                 for buffer, before in zip(self.network.buffers(), buffers, strict=True):
                     buffer.copy_(before)
@@ -192,12 +212,13 @@ class Training:
         batch, images, labels = self.batches.of_step(self.progress.step)
         ready = time.perf_counter()
         self.network.train()
-        seed = seed_of_step(self.config.seed, self.progress.step)
+        count, group = len(images), self.group
+        seed = seed_of_step(self.config.seed, self.progress.step, group.rank)
         with seeded(seed, self.device), autocast(self.config.training.precision, self.device):
-            levels = self.network.levels(images)
-        loss = self.loss.of_levels(levels, labels)
+            levels = self.network.levels(images[group.share_of(count)])
+        loss = self.loss.of_levels([group.joined(level, count) for level in levels], labels)
         if not math.isfinite(value := loss.item()):
-            raise self._not_a_number(batch, "loss", value)
+            raise not_a_number(self.progress.step, batch, "loss", value)
         norm = self.optimization.backward(loss)
         progress = self.progress
         if math.isfinite(norm):
@@ -208,11 +229,12 @@ class Training:
             progress.skipped_in_a_row += 1
             is_expected = self.optimization.scaler.is_enabled()
             if not is_expected or progress.skipped_in_a_row > _MOST_SKIPPED:
-                raise self._not_a_number(batch, "gradient", norm)
+                raise not_a_number(self.progress.step, batch, "gradient", norm)
         return _Loss(value, started, ready)
 
     def _update(self, loss: _Loss) -> dict[str, float]:
-        rate = self.optimization.update(self.course.rate_factor(self.progress.step))
+        step = self.progress.step
+        rate = self.optimization.update(self._decided(lambda: self.course.rate_factor(step)))
         progress, seconds = self.progress, time.perf_counter() - loss.started
         progress.step += 1
         progress.losses.append(loss.value)
@@ -241,21 +263,8 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint that predicts and that training can go on from."""
-        weights = {name: value.detach().cpu() for name, value in self.model.state_dict().items()}
-        name = self.config.network.name
-        facts = {
-            "version": __version__,
-            "fold": self.fold,
-            "network": name,
-            "network_package": NETWORKS.package_of(name),
-            "step": self.progress.step,
-            "best_dice": self.progress.best_dice,
-            "train": {case.name: case.key for case in self.train_cases},
-            "val": {case.name: case.key for case in self.val_cases},
-        }
-        save_checkpoint(
-            Checkpoint(as_yaml(without_places(self.config)), weights, self.state(), facts), path
-        )
+        if self.group.is_first:
+            save_checkpoint(checkpoint_of(self), path)
         if path.name == LAST:
             self._saved_step = self.progress.step
 
@@ -274,7 +283,11 @@ class Training:
             self.device,
             is_late=order.is_late(self._clock),
             least=1 if order.is_required else 0,
+            group=self.group,
         )
+        if self.group.is_interrupted():
+            # Some cases are missing.
+            return
         with uninterrupted():
             self.progress.seconds += time.perf_counter() - started
             self.course.validated(self.progress.step, score.cases)
@@ -296,18 +309,21 @@ class Training:
         if self._is_done:
             self._record_course()
         # First: a training that is killed now writes the same rows again.
-        rows = "".join(json.dumps(row) + "\n" for row in progress.history)
-        write_text(out / "history.jsonl", rows)
+        if self.group.is_first:
+            rows = "".join(json.dumps(row) + "\n" for row in progress.history)
+            write_text(out / "history.jsonl", rows)
         if improved:
             self.save(out / BEST)
         self.save(out / LAST)
         self.course.saved()
 
-    def _not_a_number(self, batch: Batch, what: str, value: float) -> TrainingError:
-        return TrainingError(
-            f"step {self.progress.step + 1}",
-            expected=f"a finite {what}",
-            found=f"{value} on the batch of {', '.join(sorted(set(batch.cases)))}",
-            remedy="check these cases with `slicewise check`, lower training.learning_rate or "
-            "set training.precision to float32; the last checkpoint is intact",
-        )
+
+def _take_part(
+    group: ProcessGroup,
+    config: Config,
+    train: Sequence[CachedCase],
+    val: Sequence[CachedCase],
+    fold: str,
+    out: Path,
+) -> None:
+    Training(config, train, val, fold, group=group).run(out, Unobserved())

@@ -18,6 +18,16 @@ class TrainingObserver(Protocol):
         """Called after each validation."""
 
 
+class Unobserved:
+    """Nobody is told: the observer of all processes but the first."""
+
+    def on_step(self, step: int, values: dict[str, float]) -> None:
+        """Ignore it."""
+
+    def on_validation(self, step: int, score: ValidationScore) -> None:
+        """Ignore it."""
+
+
 @dataclass
 class TrainingProgress:
     """State of a training: steps taken, best validation, durations and history.

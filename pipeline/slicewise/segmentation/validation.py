@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import stack_axes
 from slicewise.errors import TrainingError
 from slicewise.metrics.overlap import overlap
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.sliding_window import (
     NoFiniteLogitsError,
     SliceObserver,
@@ -68,6 +70,7 @@ def validate(
     *,
     is_late: Callable[[], bool] = lambda: False,
     least: int = 0,
+    group: ProcessGroup = ALONE,
 ) -> ValidationScore:
     """Score a network on whole volumes.
 
@@ -78,30 +81,46 @@ def validate(
         device: where the network is.
         is_late: whether time is up; the case that is being predicted is then left out.
         least: number of cases that are scored in any case.
+        group: whose processes share the cases.
 
     Raises:
         TrainingError: the network answers with values that are no numbers.
     """
+    own, scored = group.some_of(cases), list[dict[str, float] | None]()
+    least_here = len(group.some_of(range(least)))
 
     def look_at_clock(_: int) -> None:
-        if done >= least and is_late():
+        if group.is_ending() or (len(scored) >= least_here and is_late()):
             raise _NoTimeLeft
 
     was_training = network.training
     network.eval()
-    scores: dict[str, list[float]] = {name: [] for name in config.data.labels}
-    done = 0
     try:
-        for case in cases:
-            predicted = _predicted(network, case, config, device, look_at_clock)
-            for number, name in enumerate(config.data.labels, start=1):
-                scores[name].append(overlap(predicted, case.label, number).dice)
-            done += 1
+        for case in own:
+            scored.append(_dice(network, case, config, device, look_at_clock))
     except _NoTimeLeft:
-        pass
+        scored += [None] * (len(own) - len(scored))
     finally:
         network.train(was_training)
-    return ValidationScore({name: _mean(values) for name, values in scores.items()}, done)
+    # Whoever was late: what comes before in the order of the cases counts.
+    known = list(takewhile(lambda item: item is not None, group.gathered(scored)))
+    dice = {name: _mean([item[name] for item in known if item]) for name in config.data.labels}
+    return ValidationScore(dice, len(known))
+
+
+def _dice(
+    network: nn.Module,
+    case: CachedCase,
+    config: Config,
+    device: torch.device,
+    on_slices: SliceObserver,
+) -> dict[str, float]:
+    """Dice of each structure of a case."""
+    predicted = _predicted(network, case, config, device, on_slices)
+    return {
+        name: overlap(predicted, case.label, number).dice
+        for number, name in enumerate(config.data.labels, start=1)
+    }
 
 
 def _predicted(

@@ -31,6 +31,7 @@ from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import figure
+from slicewise.segmentation.process_group import ProcessGroup, is_follower, open_group
 from slicewise.segmentation.resuming import require_saved
 from slicewise.tracking.overwriting import (
     claim_training,
@@ -45,8 +46,9 @@ from slicewise.tracking.run_index import remember_run
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
-from slicewise.workflows.initial_model import find_initial_model, require_same_start
+from slicewise.workflows.initial_model import InitialModel, find_initial_model, require_same_start
 from slicewise.workflows.prepare import PrepareOptions, prepare
+from slicewise.workflows.take_part import take_part
 from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
 from slicewise.workflows.tune_ensemble import tune_ensemble
 
@@ -70,6 +72,8 @@ class TrainOptions:
         overwrite: replace a training that lies in ``out``.
         initial: model whose weights the training starts from; None starts at random.
         config_file: that ``config`` was read from; the tracked run keeps it with its comments.
+        devices: number of processes of this machine that train each fold together, one a GPU, or,
+            without GPUs, each with its share of the cores; None takes one.
     """
 
     config: Config
@@ -81,6 +85,7 @@ class TrainOptions:
     overwrite: bool = False
     initial: str | None = None
     config_file: Path | None = None
+    devices: int | None = None
 
     @property
     def folder(self) -> RunFolder:
@@ -146,6 +151,9 @@ class TrainingResult:
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     """Train, score the held-out patients on their own grids, track the run, register the model.
 
+    Of several processes that torchrun has started, the first one does so; the others take part in
+    what it leaves to them, and return its result.
+
     Raises:
         ConfigError: no structure is named.
         UsageError: no such fold, or an initial model of several networks.
@@ -153,6 +161,8 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
         InterruptedBySignal: a signal came; what is finished is kept.
         SlicewiseError: whatever else stops a training; see the rooms below.
     """
+    if is_follower():
+        return take_part()
     config, folder = options.config, options.folder
     config.require_structures()
     may = {"resume": options.resume, "overwrite": options.overwrite}
@@ -178,6 +188,17 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     initial = None
     if options.initial is not None:
         initial = find_initial_model(options.initial, config, options.work)
+    with open_group(options.devices, config.training) as group:
+        result = _train(options, initial, group, progress)
+        group.finish(result)
+    return result
+
+
+def _train(
+    options: TrainOptions, initial: InitialModel | None, group: ProcessGroup, progress: Progress
+) -> TrainingResult:
+    """What follows when everything that was given is known to be usable."""
+    config, folder = options.config, options.folder
     data = prepare(PrepareOptions(config, options.work, options.workers), progress)
     store = open_store(options.work, must_answer=False)
     tidy_up(store, progress)
@@ -191,6 +212,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
         progress,
         initial,
         options.config_file,
+        group,
     )
     # Over the whole data set: a scan that is set aside must not move the others between folds.
     folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)

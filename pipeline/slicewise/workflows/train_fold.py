@@ -26,6 +26,7 @@ from slicewise.progress import Progress
 from slicewise.quantities import counted, figure
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.memory import memory_for_training
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
 from slicewise.tracking.model_card import model_card
@@ -65,6 +66,7 @@ class TrainingSetup:
         progress: receives the progress.
         initial: the model to start from; None starts from random weights.
         config_file: that ``config`` was read from; None where there is no file.
+        group: of the processes that train together.
     """
 
     config: Config
@@ -76,6 +78,7 @@ class TrainingSetup:
     progress: Progress
     initial: InitialModel | None = None
     config_file: Path | None = None
+    group: ProcessGroup = ALONE
 
     def cases_of(self, fold: Fold) -> FoldCases:
         """The cases of a fold."""
@@ -150,6 +153,8 @@ def train_fold(
             progress.message(text)
         with memory_for_training(config):
             training = _training(setup, cases, folder)
+        for text in training.group.summary(training.network, config.training.batch_size):
+            progress.message(text)
         if setup.resume and folder.is_finished:
             progress.message(f"{folder.path} is finished already")
             return _finished(setup, fold, folder)
@@ -211,20 +216,22 @@ def _training(setup: TrainingSetup, cases: FoldCases, folder: RunFolder) -> Trai
     config, fold, progress = setup.config, cases.fold, setup.progress
     train, val = cases.train, cases.val
     if setup.resume:
-        training = resume_training(config, train, val, str(fold.number), folder.path)
+        number, group = str(fold.number), setup.group
+        training = resume_training(config, train, val, number, folder.path, group)
         progress.message(f"continuing at {training.course.state_in_words(training.progress.step)}")
         return training
-    plan = plan_run(config, train, val)
+    plan = plan_run(config, train, val, setup.group)
     progress.message(plan.summary())
     if plan.warning:
         progress.message(plan.warning)
     write_run_config(plan.config, folder.config)
     initial = setup.initial
-    if initial is None:
-        return plan.start(Training(plan.config, train, val, str(fold.number)))
-    for text in initial.summary([case.name for case in val]):
+    for text in () if initial is None else initial.summary([case.name for case in val]):
         progress.message(text)
-    return plan.start(Training(plan.config, train, val, str(fold.number), initial.checkpoint))
+    checkpoint = None if initial is None else initial.checkpoint
+    return plan.start(
+        Training(plan.config, train, val, str(fold.number), checkpoint, group=setup.group)
+    )
 
 
 def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progress) -> None:
