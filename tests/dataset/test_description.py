@@ -56,9 +56,50 @@ def test_voxels_to_ignore_are_no_structure(tmp_path: Path, name: str) -> None:
     require_none_ignored(description, on_purpose, {"b": {1: 0.5, 2: 0.1}})
 
 
-@pytest.mark.parametrize("content", [[], {}, {"labels": 3, "modality": "MRI"}])
+@pytest.mark.parametrize("content", [[], {}, {"labels": {}, "modality": "MRI"}])
 def test_what_says_nothing(tmp_path: Path, content: object) -> None:
     assert described(tmp_path, content) == Description(("image",), {})
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "found"),
+    [
+        ({"labels": {"background": 0, "tumour": "one"}}, "labels.tumour", '"one"'),
+        ({"labels": {"tumour": 1.5}}, "labels.tumour", "1.5"),
+        ({"labels": {"tumour": -1}}, "labels.tumour", "-1"),
+        ({"labels": {"tumour": None}}, "labels.tumour", "null"),
+        ({"labels": {"tumour": True}}, "labels.tumour", "true"),
+        ({"labels": {"1": " "}}, "labels.1", '" "'),
+        ({"labels": {"one": "tumour"}}, "labels.one", '"tumour"'),
+        ({"labels": {"whole": [1, "two"]}}, "labels.whole", '[1, "two"]'),
+        ({"labels": {"whole": []}}, "labels.whole", "[]"),
+        ({"labels": ["background", "tumour"]}, "labels", '["background", "tumour"]'),
+        ({"labels": {"a": 1, "b": 1}}, "labels.b", "the value 1 of labels.a"),
+        ({"labels": {"1": "a/b", "2": "a:b"}}, "labels.2", "the name a_b of labels.1"),
+        ({"channel_names": {"zero": "T1"}}, "channel_names.zero", '"T1"'),
+        ({"modality": {"T1": "0"}}, "modality.T1", '"0"'),
+    ],
+)
+def test_an_entry_that_would_be_left_out_is_named(
+    tmp_path: Path, content: object, where: str, found: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        described(tmp_path, content)
+    assert caught.value.where == f"{tmp_path / 'dataset.json'}: {where}"
+    assert caught.value.found == found
+
+
+def test_what_the_configuration_names_is_not_looked_for(tmp_path: Path) -> None:
+    content = {"labels": {"tumour": "one"}, "modality": {"zero": "T1"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    data = DataSection(labels={"tumour": 1}, contrasts=("T1",))
+    assert read_description(tmp_path, data).labels == {}
+
+
+def test_numbers_in_quotes_are_numbers(tmp_path: Path) -> None:
+    content = {"labels": {"background": "0", "tumour": "1"}}
+    assert described(tmp_path, content).labels == {"tumour": 1}
+    assert described(tmp_path, {"labels": {"0": "background", "3": "2"}}).labels == {"2": 3}
 
 
 def test_damaged_or_missing(tmp_path: Path) -> None:

@@ -225,6 +225,13 @@ def test_names_of_another_encoding_are_set_aside(tmp_path: Path) -> None:
     assert "UTF-8" in error.expected
 
 
+def test_a_single_file_whose_name_would_break_lines(tmp_path: Path) -> None:
+    nifti(tmp_path / "a\nb.nii")
+    for path in (tmp_path, tmp_path / "a\nb.nii"):
+        (error,) = find_scans(path).set_aside
+        assert error.remedy == "rename it"
+
+
 def test_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="no such file or folder") as caught:
         find_scans(tmp_path / "nothing")

@@ -110,7 +110,7 @@ def _volumes(
     sources: dict[str, ScanSource] = {}
     errors: list[SlicewiseError] = []
     for file in files:
-        if error := unusable_name(file, below=root):
+        if error := unusable_name(file, below=root if root != file else file.parent):
             errors.append(error)
             continue
         folder = file.relative_to(root).parent

@@ -118,7 +118,7 @@ def check(options: CheckOptions, progress: Progress = SILENT) -> CheckResult:
 
 
 def _check(options: CheckOptions, progress: Progress) -> CheckResult:
-    described = read_description(options.data, options.config.data.layout)
+    described = read_description(options.data, options.config.data)
     section = with_description(options.config.data, described)
     section = section.model_copy(update={"root": options.data})
     config, work = options.config.model_copy(update={"data": section}), WorkFolder(options.work)

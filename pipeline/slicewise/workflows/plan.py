@@ -141,7 +141,7 @@ def _plan(options: PlanOptions, progress: Progress) -> PlanResult:
     given = _given(options)
     data_root(given.data.model_copy(update={"root": options.data}))
     machine = this_machine(given.training.device)
-    described = read_description(options.data, given.data.layout)
+    described = read_description(options.data, given.data)
     data = with_description(given.data, described).model_copy(update={"root": options.data})
     config = given.model_copy(update={"data": data})
     catalogue, fingerprint, set_aside = _read(options, config, described, progress)
