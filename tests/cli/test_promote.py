@@ -180,7 +180,7 @@ def test_a_promotion_that_broke_off_is_completed(
         ("models:/known@nobody", "models:/known@champion"),
         ("models:/unbekännt/1", "models:/known@champion"),
         ("models:/a/b/c", "models:/name@alias or models:/name/3"),
-        ("0" * 32, "a run that registered one model"),
+        ("0" * 32, "no such run"),
     ],
 )
 def test_what_leads_to_no_version_is_named(

@@ -464,6 +464,22 @@ def test_label_maps_among_the_images_stop(
     assert any("looks like a label map" in text for text in used.cases[1].checked.warnings)
 
 
+@pytest.mark.usefixtures("serial")
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_swapped_folders_are_called_so(
+    pair: Pair, tmp_path: Path, scan: Any, write: Callable[..., Path], kind: type
+) -> None:
+    root, noise = pair("a", "b"), np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        shutil.rmtree(root / folder)
+    for number, name in enumerate(("a", "b")):
+        scan_like = noise.normal(9000, 3000, scan.label.shape).astype(kind)
+        write(root / "images" / f"{name}.nii.gz", np.roll(scan.label, number, 1), scan.affine)
+        write(root / "labels" / f"{name}.nii.gz", scan_like, scan.affine)
+    with pytest.raises(DataError, match="images and labels look swapped"):
+        prepared(config(root), tmp_path / "work")
+
+
 # What goes on, and stands in the manifest
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
-from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
+from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers, swapped_folders
 from slicewise.dataset.fingerprints import Digests
 from slicewise.dataset.measures import Measure, rounded
 from slicewise.dataset.sparse_labels import SparseLabels
+from slicewise.imaging.labels import WHOLE_NUMBERS
 
 DATA = DataSection(labels={"core": 1})
 
@@ -112,6 +113,18 @@ def test_images_that_look_like_label_maps() -> None:
     (finding,) = overview.problems
     assert finding.found == "images that look like label maps: b"
     assert "data.label_like_images=use" in finding.remedy
+
+
+def test_images_and_labels_that_have_changed_places() -> None:
+    fractions = a_case("a", like_labels=("image",), structures={})
+    fractions.problems.append(f"expected {WHOLE_NUMBERS}, found fractions")
+    many = a_case("b", like_labels=("image",), structures=dict.fromkeys(range(1, 999), 1.0))
+    (finding,) = compare([fractions, many], DATA).problems
+    assert finding.found.endswith("labels that look like scans: a, b")
+    assert finding.remedy.startswith("images and labels look swapped: exchange the two")
+    binary = a_case("c", like_labels=("image",))
+    assert swapped_folders([fractions, many, binary]) is None
+    assert swapped_folders([]) is None
 
 
 def test_binary_scans_may_be_used() -> None:

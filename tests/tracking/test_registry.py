@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from slicewise.errors import GeometryError, ModelError, ScanError
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.inference import Predictor
 from slicewise.tracking import Store, register_model, resolve_model, start_run
+from slicewise.tracking.aliases import ensure_alias
 from slicewise.tracking.packing import ModelFiles
+from slicewise.tracking.promotion import find_model_version
 from slicewise.tracking.registry import (
     input_example,
     requirements,
@@ -26,6 +29,8 @@ from slicewise.tracking.registry import (
     synthetic_example,
 )
 from slicewise.tracking.request_scans import ALLOWED_FOLDER
+from slicewise.tracking.resolving import known_run
+from slicewise.tracking.transfer.exporting import chosen_runs
 
 
 @pytest.mark.usefixtures("threshold_predictor")
@@ -42,6 +47,46 @@ def test_first_version_is_champion_and_the_next_challenger(
     assert store.client.get_model_version_by_alias("aliased", "champion").tags == {"dice": "0.9"}
     outputs = store.client.get_run(run.run_id).outputs.model_outputs
     assert len(outputs) == 2
+
+
+def test_of_two_first_trainings_the_first_at_the_door_is_champion(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.client.create_registered_model("race")
+    for number in (1, 2):
+        store.client.create_model_version("race", source=f"file:///nowhere/{number}")
+    set_alias = store.client.set_registered_model_alias
+    later = threading.Thread(target=ensure_alias, args=(store, "race", 2))
+
+    def meanwhile(*arguments: str) -> None:
+        monkeypatch.undo()
+        later.start()
+        later.join(0.2)
+        set_alias(*arguments)
+
+    monkeypatch.setattr(store.client, "set_registered_model_alias", meanwhile)
+    assert ensure_alias(store, "race", 1) == "champion"
+    later.join()
+    aliases = store.client.get_registered_model("race").aliases
+    assert {alias: int(number) for alias, number in aliases.items()} == {
+        "champion": 1,
+        "challenger": 2,
+    }
+
+
+def test_an_unknown_run_is_named_with_similar_ones(store: Store, config: Config) -> None:
+    with start_run(store, config, "similar run") as run:
+        pass
+    for unknown, question in (
+        ("unknown", ""),
+        (run.run_id[:8], f"did you mean {run.run_id}? "),
+        ("similar run", f"did you mean {run.run_id}? "),
+        (f"{run.run_id[:-1]}x", f"did you mean {run.run_id}"),
+    ):
+        for find in (known_run, find_model_version, lambda *on: chosen_runs(on[0], [on[1]], None)):
+            with pytest.raises(ModelError, match="no such run") as caught:
+                find(store, unknown)
+            assert caught.value.remedy.startswith(question or "list the runs with")
 
 
 @pytest.mark.usefixtures("threshold_predictor")
@@ -82,11 +127,6 @@ def test_address_without_model_names_what_there_is(
 
     assert caught.value.where == text
     assert "models:/known@champion" in caught.value.remedy
-
-
-def test_unknown_run_is_an_error(store: Store) -> None:
-    with pytest.raises(ModelError, match="not found"):
-        resolve_model(store, "0" * 32)
 
 
 def test_run_without_checkpoint_is_an_error(store: Store, config: Config) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from slicewise.config import Config
-from slicewise.errors import CheckpointError, ScanError, UsageError, WorkerError
+from slicewise.errors import CheckpointError, ModelError, ScanError, UsageError, WorkerError
 from slicewise.imaging.child_processes.child import ChildEndedError
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.registry import synthetic_example
@@ -31,6 +31,7 @@ from slicewise.tracking.request_scans import (
     read_row,
 )
 from slicewise.tracking.serving import scoring, uploads
+from slicewise.tracking.serving.client import RemoteModel
 from slicewise.tracking.serving.host_guard import HostGuard
 from slicewise.tracking.serving.request_limits import Limits, Scoring
 from slicewise.tracking.serving.service import build_application, save_model
@@ -325,11 +326,47 @@ def test_voxels_of_the_spacing_of_the_model_are_counted(tmp_path: Path) -> None:
     assert volume.shape == (64, 64, 64)
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "many", "nan"])
+@pytest.mark.parametrize("text", ["0", "-3", "many", "nan", "inf", "", " "])
 def test_a_limit_of_voxels_is_a_number(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(MAX_MEGAVOXELS, text)
-    with pytest.raises(UsageError, match=MAX_MEGAVOXELS):
+    with pytest.raises(UsageError, match=MAX_MEGAVOXELS) as caught:
         ScanLimits.from_environment()
+    assert caught.value.found == text.strip() or caught.value.found == "an empty text"
+
+
+@pytest.mark.parametrize("text", [" ", "5", "/nowhere", "a\nb"])
+def test_the_folder_of_requests_exists(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(ALLOWED_FOLDER, text)
+    with pytest.raises(UsageError, match=ALLOWED_FOLDER):
+        ScanLimits.from_environment()
+    monkeypatch.setenv(ALLOWED_FOLDER, "")
+    assert ScanLimits.from_environment().allowed_folder is None
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("localhost", "write http://localhost, with its port after a colon; "),
+        ("localhost:5001", "write http://localhost:5001; "),
+        (" 10.0.0.1:80/x", "write http://10.0.0.1:80/x; "),
+        ("gpu:5001", "write http://gpu:5001; "),
+        ("", "write http://127.0.0.1:5001; "),
+        ("5001", "write http://127.0.0.1:5001; "),
+        ("http://", "write http://127.0.0.1:5001; "),
+        ("ftp://localhost", "write http://127.0.0.1:5001; "),
+        ("models:/m@champion", "write http://127.0.0.1:5001; "),
+    ],
+)
+def test_an_address_without_scheme_is_corrected(url: str, remedy: str) -> None:
+    with pytest.raises(UsageError, match="begins with http:// or https://") as caught:
+        RemoteModel(url)
+    assert caught.value.remedy == f"{remedy}`slicewise serve` shows the address"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:99999", "http://a b:1", "https://[::1"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(ModelError, match="no address of a service"):
+        RemoteModel(url)
 
 
 @pytest.mark.fault(118, "E")

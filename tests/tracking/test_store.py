@@ -63,6 +63,37 @@ def test_store_that_does_not_open_is_one_clear_error(
     assert "MLFLOW_TRACKING_URI" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [
+        ("localhost:5000", "set MLFLOW_TRACKING_URI to http://localhost:5000, "),
+        ("mlflow.example.org", "set MLFLOW_TRACKING_URI to http://mlflow.example.org, "),
+        ("sqlite://", "add the path of a file"),
+        ("sqlite:///", "add the path of a file"),
+        ("sqlite:///:memory:", "add the path of a file"),
+        ("5000", "correct MLFLOW_TRACKING_URI"),
+        ("/tmp", "correct MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_the_address_of_no_store_is_corrected(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, remedy: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(OutputError) as caught:
+        open_store(tmp_path)
+    assert caught.value.remedy.startswith(remedy)
+    # What a training logs waits for a store that can be used.
+    assert not open_store(tmp_path, must_answer=False).answers
+
+
+@pytest.mark.parametrize("address", ["", " ", "\n"])
+def test_an_empty_address_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert open_store(tmp_path).is_local
+
+
 def test_network_file_system_is_named_in_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,6 +22,7 @@ from slicewise.tracking.runs import start_run
 from slicewise.tracking.spool import uploader
 from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.spool.syncing import sync_spools
+from slicewise.tracking.store import prepare_mlflow
 from slicewise.tracking.store_problems import StoreError, store_error
 
 Harm = Callable[[Path], None]
@@ -320,6 +321,21 @@ def test_what_a_store_says_in_words(text: str, found: str) -> None:
     error = store_error("/work/mlflow/mlflow.db", RuntimeError(text))
     assert error.found.startswith(found)
     require_readable(error)
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+@pytest.mark.usefixtures("server")
+def test_a_setting_of_mlflow_that_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "soon")
+    with pytest.raises(StoreError) as caught:
+        open_store(tmp_path)
+    require_readable(caught.value)
+    assert caught.value.found == f"'soon' in the environment variable {name}"
+    monkeypatch.setenv(name, " ")
+    prepare_mlflow()
+    assert os.environ[name].isdecimal()
 
 
 def test_mlflow_prints_nothing_of_its_own(

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from slicewise.config import Config
 from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
 from slicewise.dataset.case_key import case_key
-from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes
+from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes, examine
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
-from slicewise.dataset.cohort_qc import compare
+from slicewise.dataset.cohort_qc import compare, swapped_folders
 from slicewise.dataset.finding import refuse, require_labels
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from slicewise.dataset.workers import Workers, run_on_scans
@@ -158,6 +158,10 @@ def collect(
     _write_lines(folder / "manifest.jsonl", rows)
     _write_lines(folder / "quarantine.jsonl", [asdict(item) for item in set_aside])
     refuse(overview.problems, catalogue.root)
+    if errors and not cases:
+        # Read again, as one case tells more about what is wrong with all than their errors do.
+        first_case = examine(catalogue.case(min(errors)), config).case
+        refuse(list(filter(None, [swapped_folders([first_case])])), catalogue.root)
     unnamed = {
         name: error for name, error in errors.items() if isinstance(error, UnnamedLabelError)
     }

@@ -14,6 +14,7 @@ from slicewise.dataset.finding import Finding, missing_labels
 from slicewise.dataset.measures import Measure, measures_of, structure_names
 from slicewise.dataset.patients import LikelyPatients, likely_patients
 from slicewise.dataset.twins import PossibleTwins, possible_twins, twins_note
+from slicewise.imaging.labels import WHOLE_NUMBERS
 from slicewise.quantities import counted
 
 FEWEST_CASES = 5
@@ -163,17 +164,31 @@ def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterato
         text = f"{which}looks like a label map: regions of equal whole numbers"
         (case.problems if data.label_like_images == "refuse" else case.warnings).append(text)
     if alike and data.label_like_images == "refuse":
-        swapped = all(len(case.structures) > MAX_LABEL_VALUES for case in alike)
-        yield Finding(
+        yield swapped_folders(alike) or Finding(
             expected="scans as images",
             found=f"images that look like label maps: {listed(case.name for case in alike)}",
-            remedy="their label maps look like images: exchange the two, by data.images and "
-            "data.labels_folder or in the manifest"
-            if swapped
-            else "move label maps to the folder of labels, or pair them with their images in a "
+            remedy="move label maps to the folder of labels, or pair them with their images in a "
             "CSV manifest; if they are scans, binary ones for example, set "
             "data.label_like_images=use",
         )
+
+
+def swapped_folders(cases: Sequence[CheckedCase]) -> Finding | None:
+    """The finding that images and label maps have changed places; None if they have not."""
+    if not cases or not all(case.like_labels and _label_is_like_scan(case) for case in cases):
+        return None
+    return Finding(
+        expected="scans as images, and label maps as labels",
+        found="images that look like label maps, and labels that look like scans: "
+        f"{listed(case.name for case in cases)}",
+        remedy="images and labels look swapped: exchange the two, by data.images and "
+        "data.labels_folder or in the manifest",
+    )
+
+
+def _label_is_like_scan(case: CheckedCase) -> bool:
+    has_fractions = any(WHOLE_NUMBERS in text for text in case.problems)
+    return has_fractions or len(case.structures) > MAX_LABEL_VALUES
 
 
 def _possible_twins(

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from slicewise.errors import LabelError
 from slicewise.imaging.volume import Volume
 
+WHOLE_NUMBERS = "whole numbers as labels"
+"""What is expected of a label map; a scan often has none."""
 INTEGER_TOLERANCE = 1e-3
 """Allowed deviation of labels that are stored as floating point from whole numbers."""
 
@@ -26,7 +28,7 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
     if not np.isfinite(values).all() or np.abs(values - integers).max() > INTEGER_TOLERANCE:
         raise LabelError(
             where,
-            expected="whole numbers as labels",
+            expected=WHOLE_NUMBERS,
             found="fractions, NaN or infinite values",
             remedy="export a label map without interpolation or smoothing, not probabilities",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import Catalogue, SetAside, listed
-from slicewise.dataset.cohort_qc import compare, unnamed_patients
+from slicewise.dataset.cohort_qc import compare, swapped_folders, unnamed_patients
 from slicewise.dataset.finding import refuse
 from slicewise.errors import DataError
 from slicewise.planning.case_fingerprint import MeasuredCase
@@ -40,6 +40,8 @@ def assemble_fingerprint(
     measured = sorted(measured, key=lambda one: one.checked.name)
     checked = [one.checked for one in measured]
     usable = tuple(one.fingerprint for one in measured if one.fingerprint is not None)
+    if not usable and (swapped := swapped_folders(checked)):
+        refuse([swapped], root)
     _require_named(checked, config, root)
     _require_structures(usable, checked, root)
     overview = compare(checked, config.data)

@@ -20,9 +20,8 @@ from slicewise.errors import ModelError
 from slicewise.evaluation.results import SCORES
 from slicewise.evaluation.scores import Score, read_scores
 from slicewise.imaging.own_files import CHECKSUMS
-from slicewise.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS
-from slicewise.tracking.resolving import find_version
-from slicewise.tracking.spool.run_ids import known_id
+from slicewise.tracking.aliases import CHALLENGER, CHAMPION, PREVIOUS
+from slicewise.tracking.resolving import find_version, known_run
 from slicewise.tracking.store import Store, answering
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def find_model_version(store: Store, text: str, model_name: str | None = None) -
     """
     if text.startswith("models:/"):
         return _model_version(find_version(store, text))
-    text = known_id(store, text)
+    text = known_run(store, text).info.run_id
     with answering(store, f"run {text}"):
         found = list(store.client.search_model_versions(f"run_id='{text}'"))
     versions = [item for item in found if model_name in (None, item.name)]
@@ -77,7 +76,9 @@ def find_model_version(store: Store, text: str, model_name: str | None = None) -
             f"run {text}",
             expected="a run that registered one model",
             found=", ".join(names) or "no registered model",
-            remedy="name the model with `model_name`" if names else "finish the training",
+            remedy="name the model with `model_name`"
+            if names
+            else "finish the training with `resume`, or deliver it with `slicewise sync`",
         )
     return _model_version(max(versions, key=lambda item: int(item.version)))
 

@@ -15,6 +15,7 @@ import numpy as np
 import slicewise
 from slicewise.errors import ModelError
 from slicewise.imaging.files import temporary_folder
+from slicewise.tracking.aliases import ensure_alias
 from slicewise.tracking.packing import ANSWER, PACKED, ModelFiles, pack_model
 from slicewise.tracking.store import Store
 
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model
-
-CHAMPION = "champion"
-"""Alias of the version in use."""
-CHALLENGER = "challenger"
-"""Alias of the newest version, which has not been compared with the champion yet."""
-PREVIOUS = "previous"
-"""Alias of the former champion."""
 
 CONTENT_TAG = "slicewise.content"
 """Tag with the checksum of a model, by which a run registers it only once."""
@@ -122,7 +116,7 @@ def register_model(
         except MlflowException as error:
             raise _refused(model_name, error) from error
     number = int(registered.version)
-    return RegisteredVersion(model_name, number, _ensure_alias(run.store, model_name, number))
+    return RegisteredVersion(model_name, number, ensure_alias(run.store, model_name, number))
 
 
 def _content_tag(content: str) -> dict[str, str]:
@@ -136,21 +130,6 @@ def _version_of(run: RegisteringRun, model_name: str, content: str) -> ModelVers
         if item.name == model_name and (item.tags or {}).get(CONTENT_TAG) == content:
             return item
     return None
-
-
-def _ensure_alias(store: Store, model_name: str, number: int) -> str:
-    """Give the newest version an alias, unless it has one; returns it, empty without one."""
-    aliases = store.client.get_registered_model(model_name).aliases
-    for alias, known in aliases.items():
-        if int(known) == number:
-            return str(alias)
-    quoted = model_name.replace("'", "''")
-    versions = store.client.search_model_versions(f"name='{quoted}'")
-    if max(int(item.version) for item in versions) > number:
-        return ""
-    alias = CHALLENGER if CHAMPION in aliases else CHAMPION
-    store.client.set_registered_model_alias(model_name, alias, str(number))
-    return alias
 
 
 def input_example(contrasts: Sequence[str], example: bytes | None = None) -> dict[str, str]:

@@ -46,19 +46,26 @@ class ScanLimits:
         """The limits that the environment variables set.
 
         Raises:
-            UsageError: a size that is no positive number.
+            UsageError: a size that is no positive number, or a folder that does not exist.
         """
         folder = os.environ.get(ALLOWED_FOLDER)
+        if folder and not Path(folder).is_dir():
+            raise UsageError(
+                ALLOWED_FOLDER,
+                expected="the folder below which requests may name files",
+                found=f"{folder!r}, which is no folder",
+                remedy="correct or unset the environment variable",
+            )
         text = os.environ.get(MAX_MEGAVOXELS, str(DEFAULT_MEGAVOXELS))
         try:
             megavoxels = float(text)
         except ValueError:
             megavoxels = math.nan
-        if not megavoxels > 0:
+        if not 0 < megavoxels < math.inf:
             raise UsageError(
                 MAX_MEGAVOXELS,
                 expected="the largest scan in millions of voxels, such as 100",
-                found=text,
+                found=text.strip() or "an empty text",
                 remedy="correct or unset the environment variable",
             )
         return cls(Path(folder) if folder else None, megavoxels)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicewise.errors import ModelError
+from slicewise.tracking.listing import all_runs
 from slicewise.tracking.packing import PACKED, ModelFiles, unpack_model
 from slicewise.tracking.runs import CHECKPOINT_FOLDER
 from slicewise.tracking.spool.run_ids import known_id
-from slicewise.tracking.store import Store
+from slicewise.tracking.store import Store, answering
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 _SHOWN = 10
+_NEAREST = 3
 
 
 def resolve_model(store: Store, text: str) -> ModelFiles | None:
@@ -52,20 +56,47 @@ def resolve_run(store: Store, text: str) -> str | None:
     return find_version(store, text).run_id if text.startswith("models:/") else None
 
 
-def _from_run(store: Store, run_id: str) -> ModelFiles:
+def known_run(store: Store, text: str) -> Run:
+    """The run with an id.
+
+    Raises:
+        ModelError: the store knows no such run; the remedy names those with similar ids or names.
+        OutputError: the store refuses.
+    """
     from mlflow.exceptions import MlflowException
 
-    run_id = known_id(store, run_id)
-    try:
-        run = store.client.get_run(run_id)
+    run_id = known_id(store, text)
+    with answering(store, f"run {text}"):
+        try:
+            return store.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            similar = _similar_runs(store, text)
+    question = f"did you mean {' or '.join(similar)}? " if similar else ""
+    raise ModelError(
+        f"run {text}",
+        expected=f"a run in {store.shown_uri}",
+        found="no such run",
+        remedy=f"{question}list the runs with `slicewise runs list`, or name the `work` folder of "
+        "the run",
+    )
+
+
+def _similar_runs(store: Store, text: str) -> list[str]:
+    """Ids that begin like a text, as tables shorten them; or of that name; or similar ones."""
+    runs = all_runs(store)[::-1]
+    ids = [run.info.run_id for run in runs]
+    named = [run.info.run_id for run in runs if run.info.run_name == text]
+    shortened = [run_id for run_id in ids if text and run_id.startswith(text)]
+    return (shortened or named or difflib.get_close_matches(text, ids, _NEAREST))[:_NEAREST]
+
+
+def _from_run(store: Store, run_id: str) -> ModelFiles:
+    run = known_run(store, run_id)
+    run_id = run.info.run_id
+    with answering(store, f"run {run_id}"):
         registered = list(store.client.search_model_versions(f"run_id='{run_id}'"))
-    except MlflowException as error:
-        raise ModelError(
-            run_id,
-            expected=f"a run in {store.shown_uri}",
-            found=_first_line(error),
-            remedy="list the runs with `slicewise runs list`, or name the work folder of the run",
-        ) from error
     if registered:
         newest = max(registered, key=lambda item: int(item.version))
         return _from_registry(store, f"models:/{newest.name}/{newest.version}")

@@ -20,11 +20,22 @@ from slicewise.tracking.local_database import (
     warn_of_network_file_system,
 )
 from slicewise.tracking.store_client import StoreClient
-from slicewise.tracking.store_problems import SERVER_VARIABLE, StoreError, shown, store_error
+from slicewise.tracking.store_problems import (
+    SERVER_VARIABLE,
+    StoreError,
+    shown,
+    store_error,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 _START_SECONDS = 5
 """Longest time that the start of a training waits for a server."""
 
@@ -110,7 +121,7 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
     """
     prepare_mlflow()
     folder = private_folder(work.absolute() / "mlflow")
-    server = os.environ.get(SERVER_VARIABLE)
+    server = os.environ.get(SERVER_VARIABLE, "").strip()
     uri = with_driver(server) if server else sqlite_uri(folder / "mlflow.db")
     database = sqlite_path(uri)
     client = StoreClient(uri, database)
@@ -186,10 +197,9 @@ def prepare_mlflow() -> None:
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     # By default MLflow retries for minutes; variables that the user has set are kept. One retry,
     # as a server may have closed the connection meanwhile.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0.5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    for name, value in _PATIENCE.items():
+        if not os.environ.get(name, "").strip():
+            os.environ[name] = value
     import mlflow  # noqa: F401  (it sets its loggers up when imported)
 
     # They print the traceback of every failure, which comes as an exception as well.

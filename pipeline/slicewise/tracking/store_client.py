@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from slicewise.tracking.addresses import with_scheme
 from slicewise.tracking.local_database import require_usable, require_writable
 from slicewise.tracking.store_problems import (
+    SERVER_VARIABLE,
+    USABLE,
     StoreError,
     guarded,
     shown,
@@ -70,7 +73,9 @@ class StoreClient:
         if self._database is not None:
             require_usable(self._database)
             self._require_same_file()
-        elif scheme in ("http", "https"):
+            return
+        _require_address(self._uri)
+        if scheme in ("http", "https"):
             _require_server(self._uri, timeout_seconds)
         elif "sql" in scheme:
             require_database(self._uri)
@@ -174,3 +179,23 @@ def _gone(path: Path) -> StoreError:
         found="it was removed or replaced meanwhile",
         remedy="run the command again; what this run has logged is kept for `slicewise sync`",
     )
+
+
+def _require_address(uri: str) -> None:
+    """Refuse the address of a host, which needs its scheme, or of SQLite without a file."""
+    if corrected := with_scheme(uri):
+        raise StoreError(
+            shown(uri),
+            expected=USABLE,
+            found="an address without http:// or https://",
+            remedy=f"set {SERVER_VARIABLE} to {corrected}, or to https:// where the server "
+            "expects that",
+        )
+    if urlsplit(uri).scheme.startswith("sqlite"):
+        raise StoreError(
+            uri,
+            expected=USABLE,
+            found="a database in memory, which is gone when the command ends",
+            remedy=f"add the path of a file, or unset {SERVER_VARIABLE} to use the store of the "
+            "work folder",
+        )

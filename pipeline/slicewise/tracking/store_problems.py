@@ -123,6 +123,10 @@ _PROBLEMS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_SETTING = re.compile(r"Failed to convert (?P<value>.*?) for (?P<name>MLFLOW_\w+)")
+"""What MLflow says of an environment variable of its own that is no number."""
+
+
 class StoreError(OutputError):
     """The tracking store cannot be used: it does not open, does not answer, or refuses."""
 
@@ -137,6 +141,9 @@ def store_error(where: str, error: Exception) -> StoreError:
     code = getattr(error, "error_code", "")
     if code in ("PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED"):
         return _store_error(where, f"refused: {plain(error)}", _ACCOUNT)
+    if setting := _SETTING.search(_whole_text(error)):
+        found = f"{setting['value']} in the environment variable {setting['name']}"
+        return _store_error(where, found, "correct the variable to a number, or unset it")
     for pattern, found, remedy in _PROBLEMS:
         if re.search(pattern, _whole_text(error)):
             return _store_error(where, found, remedy.format(where=where))

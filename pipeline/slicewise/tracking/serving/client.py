@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import requests
 
 from slicewise.config import Config, parse_config
-from slicewise.errors import ModelError, ScanError
+from slicewise.errors import ModelError, ScanError, UsageError
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.nifti.writing import write_volume
 from slicewise.imaging.volume import Volume, require_same_grid
@@ -20,9 +21,11 @@ from slicewise.progress import Task
 from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 from slicewise.segmentation.unlikeness import Unlikeness
+from slicewise.tracking.addresses import with_scheme
 from slicewise.tracking.serving.request_limits import INVOCATIONS
 from slicewise.tracking.serving.service import DESCRIPTION
 
+_EXAMPLE = "http://127.0.0.1:5001"
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 600
 """Longer than the default of the service, whose own error is more precise."""
@@ -36,10 +39,12 @@ class RemoteModel:
         url: of the service, such as http://127.0.0.1:5001.
 
     Raises:
+        UsageError: the address has no ``http://``.
         ModelError: there is no answer, or not that of ``slicewise serve``.
     """
 
     def __init__(self, url: str) -> None:
+        _require_address(url)
         self.url = url.rstrip("/")
         answer = self._request("GET", DESCRIPTION)
         if answer.status_code != requests.codes.ok:
@@ -114,6 +119,19 @@ class RemoteModel:
         )
 
 
+def _require_address(url: str) -> None:
+    if re.match(r"https?://[^/\s]", url):
+        return
+    corrected = with_scheme(url.strip())
+    port = "" if not corrected or re.search(r":\d+", url) else ", with its port after a colon"
+    raise UsageError(
+        f"`endpoint` {url}".rstrip(),
+        expected="an address that begins with http:// or https://, and a host",
+        found=url.strip() or "an empty text",
+        remedy=f"write {corrected or _EXAMPLE}{port}; `slicewise serve` shows the address",
+    )
+
+
 def _encoded(scan: Volume) -> str:
     # Rewritten, as the original header may hold free text about the patient.
     with tempfile.TemporaryDirectory() as folder:
@@ -149,6 +167,9 @@ def _unlikeness(answer: dict[str, Any]) -> Unlikeness:
 
 
 def _problem(error: requests.RequestException) -> str:
+    if isinstance(error, ValueError):
+        # Of requests, too: InvalidURL and its kin.
+        return "no address of a service"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.ConnectionError):

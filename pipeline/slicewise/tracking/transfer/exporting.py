@@ -11,7 +11,7 @@ from urllib.parse import quote
 from slicewise.errors import ModelError
 from slicewise.file_names import file_name
 from slicewise.tracking.listing import search_runs
-from slicewise.tracking.spool.run_ids import known_id
+from slicewise.tracking.resolving import known_run
 from slicewise.tracking.store import Store, answering
 from slicewise.tracking.transfer.package import (
     ARTIFACTS,
@@ -43,9 +43,7 @@ def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> l
         ModelError: a run or a model that the store does not know.
         OutputError: the store refuses.
     """
-    from mlflow.exceptions import MlflowException
-
-    wanted = [known_id(store, name) for name in names]
+    wanted = list(names)
     if model_name is not None:
         quoted = model_name.replace("'", "''")
         with answering(store, f"model {model_name}"):
@@ -55,12 +53,10 @@ def chosen_runs(store: Store, names: Sequence[str], model_name: str | None) -> l
             raise _unknown(store, f"model {model_name}")
     found: dict[str, Run] = {}
     for run_id in wanted:
-        try:
-            run = store.client.get_run(run_id)
-            is_child = f"tags.`{PARENT_TAG}` = '{run_id}'"
+        run = known_run(store, run_id)
+        is_child = f"tags.`{PARENT_TAG}` = '{run.info.run_id}'"
+        with answering(store, f"run {run_id}"):
             children = list(search_runs(store, [run.info.experiment_id], is_child))
-        except MlflowException as error:
-            raise _unknown(store, f"run {run_id}") from error
         found |= {item.info.run_id: item for item in (run, *children)}
     return list(found.values())
 
