@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     config = parse_config(CONFIG, "page")
     with start_run(store, config, "all <b>folds</b>") as parent:
         for fold, dice in enumerate(DICE):
-            with start_run(store, config, f"fold {fold}", fold=fold, parent=parent) as run:
+            with start_run(store, config, f"fold {fold}", fold=fold, parent=parent.run_id) as run:
                 for step in range(1, 6):
                     run.log_metrics(step, {"validation.dice": dice * step / 5})
                 run.log_metrics(5, {"dice": dice})

@@ -113,6 +113,7 @@ def train(
     overwrite: bool = False,
     initial: AnyPath | None = None,
     devices: int | None = None,
+    parallel: int | None = None,
     work: AnyPath = "work",
     workers: int | str | None = None,
     progress: Progress = SILENT,
@@ -131,6 +132,8 @@ def train(
             ``models:/name@alias``.
         devices: number of processes of this machine that train each fold together, one a GPU, or,
             without GPUs, each with its share of the cores; None takes one.
+        parallel: folds that are trained at the same time, each in a process of its own with its
+            share of the cores, or with a GPU of its own; None trains one after the other.
         work: folder of slice cache, private records and tracking store.
         workers: scans at a time, or the address of a Dask cluster; None takes as many as
             there are cores.
@@ -163,5 +166,6 @@ def train(
         None if initial is None else str(initial),
         file_of(config),
         devices,
+        parallel,
     )
     return training.train(options, progress)

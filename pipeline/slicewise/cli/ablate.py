@@ -14,6 +14,7 @@ from slicewise.cli.options import (
     OuterFold,
     Overrides,
     Overwrite,
+    Parallel,
     Work,
     Workers,
 )
@@ -39,6 +40,7 @@ def ablate(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, metavar="N", help="Trainings of each variant.")
     ] = 1,
+    parallel: Parallel = None,
     overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
@@ -65,7 +67,9 @@ def ablate(
     with loading():
         from slicewise.workflows.ablate import AblateOptions
         from slicewise.workflows.ablate import ablate as compare_variants
-    options = AblateOptions(config, variants, out, fold, inner, seeds, work, workers, overwrite)
+    options = AblateOptions(
+        config, variants, out, fold, inner, seeds, work, workers, overwrite, parallel
+    )
     result = compare_variants(options, PROGRESS)
     _show(result.rows)
     show(f"table: {result.csv}")

@@ -21,7 +21,8 @@ _NAMED = re.compile(r"`([a-z_]+)`")
 _OPTIONS = frozenset(
     (
         *_OTHER_NAMES,
-        *("out", "work", "fold", "resume", "overwrite", "workers", "cluster", "devices"),
+        *("out", "work", "fold", "resume", "overwrite", "workers", "cluster"),
+        *("devices", "parallel"),
         *("also", "out_of_fold"),
         *("endpoint", "format", "identity", "probabilities", "uncertainty", "data", "baseline"),
         *("against", "reason", "force", "seeds", "html", "json", "allow_paths", "config"),

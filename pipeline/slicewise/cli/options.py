@@ -42,6 +42,14 @@ Overwrite = Annotated[
         "--overwrite", help="Replace files of others or changed by hand; inputs never are."
     ),
 ]
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel",
+        metavar="N",
+        help="Trainings at a time, each with its share of the cores or its own GPU.",
+    ),
+]
 DEFAULT_WORK = Path("work")
 
 

@@ -15,6 +15,7 @@ from slicewise.cli.options import (
     OuterFold,
     Overrides,
     Overwrite,
+    Parallel,
     Work,
     Workers,
     work_option,
@@ -40,6 +41,7 @@ def sweep(
     ] = None,
     fold: OuterFold = 0,
     inner: InnerFold = 0,
+    parallel: Parallel = None,
     overwrite: Overwrite = False,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
@@ -68,7 +70,7 @@ def sweep(
     with loading():
         from slicewise.workflows.sweep import SweepOptions
         from slicewise.workflows.sweep import sweep as search
-    options = SweepOptions(config, sweep_file, out, fold, inner, work, workers, overwrite)
+    options = SweepOptions(config, sweep_file, out, fold, inner, work, workers, overwrite, parallel)
     result = search(options, PROGRESS)
     _show(result.trials, result.best)
     show_places({"best": result.config_file, "trials": result.csv, "picture": result.figure})

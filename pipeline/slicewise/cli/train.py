@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Work, Workers
+from slicewise.cli.options import DEFAULT_WORK, ConfigFile, Overrides, Parallel, Work, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ def train(
             "cores.",
         ),
     ] = None,
+    parallel: Parallel = None,
     overrides: Overrides = None,
     work: Work = DEFAULT_WORK,
     workers: Workers = None,
@@ -96,6 +97,8 @@ def train(
         --set data.root=data/Task04_Hippocampus
 
       slicewise train mine.yaml --fold all --out folds
+
+      slicewise train mine.yaml --fold all --out folds --parallel 2
 
       slicewise train mine.yaml --fold all --out folds --resume
 
@@ -120,7 +123,9 @@ def train(
         from slicewise.workflows.train import TrainOptions
         from slicewise.workflows.train import train as train_model
     options = TrainOptions(
-        config, held_out, out, work, workers, resume, overwrite, initial, config_file, devices
+        *(config, held_out, out, work, workers, resume, overwrite, initial, config_file),
+        devices=devices,
+        parallel=parallel,
     )
     result = train_model(options, PROGRESS)
     show_training(result)
@@ -151,7 +156,15 @@ def show_training(result: TrainingResult) -> None:
             "scores": first.folder.scores,
             "picture": first.folder.examples,
         }
-    show_places({**places, "run": result.run_id, "registered": result.registered})
+    places["run"] = result.run_id
+    if result.registered:
+        show_places({**places, "registered": result.registered})
+        return
+    show_places(places)
+    note(
+        f"One of the folds in {result.folder.absolute().parent}: --fold all --resume trains those "
+        "that are missing, and registers their ensemble"
+    )
 
 
 def _follow() -> None:

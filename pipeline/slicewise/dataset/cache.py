@@ -45,6 +45,11 @@ class CachedCase:
     folder: Path
     is_renewed: bool = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Arrays are mapped from disk by whoever needs them, and are not sent to other processes.
+        known = (self.name, self.patient, self.key, self.folder, self.is_renewed)
+        return CachedCase, known
+
     @cached_property
     def image(self) -> NDArray[np.float16]:
         """Normalised slices (D, C, H, W), mapped from disk."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from slicewise.config import UNET, Config
 from slicewise.errors import ConfigError
@@ -15,6 +15,10 @@ _BYTES = 4
 """Of a float32."""
 _MAPS = 2
 """Feature maps at full resolution that a training step keeps, at the very least."""
+_OF_EACH_WEIGHT = 4
+"""A value of its own, its gradient, and two running averages of AdamW."""
+_LIBRARIES_BYTES = 600_000_000
+"""A process that has loaded torch, MONAI and MLflow."""
 _TOO_MANY = float("inf")
 
 
@@ -60,6 +64,46 @@ def require_memory_for_training(config: Config, device: torch.device) -> None:
             f"{config.in_channels:,} input channels, which need at least {_gb(needed)}",
             remedy="lower one of these",
         )
+
+
+def training_memory_bytes(
+    build: Callable[[], nn.Module], config: Config, device: torch.device
+) -> float:
+    """Memory of this machine that a process needs to train, at least.
+
+    Args:
+        build: makes the network; called once, with tensors that take no memory.
+        config: with a fixed precision.
+        device: of the training; what a GPU holds is not counted.
+    """
+    if device.type == "cuda":
+        return _LIBRARIES_BYTES
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = build().train()
+        images = torch.zeros(config.training.batch_size, config.in_channels, *config.network.window)
+        kept = _kept_by_autograd(network, images)
+    if config.training.precision != "float32":
+        kept //= 2
+    weights = sum(item.numel() for item in network.parameters())
+    return _LIBRARIES_BYTES + kept + _BYTES * _OF_EACH_WEIGHT * weights
+
+
+def _kept_by_autograd(network: nn.Module, images: Tensor) -> int:
+    """Bytes that a forward pass keeps for its gradients, counted with tensors without memory."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        # Several operations share a storage; kept tensors keep their addresses.
+        kept[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            network(images)
+    except RuntimeError:
+        # A network of another package that looks at its values.
+        return 0
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 def _parameters(build: Callable[[], nn.Module]) -> float:

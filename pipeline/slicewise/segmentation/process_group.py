@@ -117,7 +117,7 @@ ALONE = ProcessGroup()
 
 def is_follower() -> bool:
     """Whether torchrun started this process as one that only takes part in a training."""
-    return _is_from_torchrun() and os.environ["RANK"] != "0"
+    return is_from_torchrun() and os.environ["RANK"] != "0"
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def open_group(devices: int | None, section: TrainingSection) -> Iterator[Proces
         UsageError: more than there are GPUs or cores, or than the batch has windows.
         WorkerError: the processes cannot be started, or do not find each other.
     """
-    if not _is_from_torchrun() and devices in (None, 1):
+    if not is_from_torchrun() and devices in (None, 1):
         yield ALONE
         return
     # Takes a moment to load, for which a training alone does not wait.
@@ -141,7 +141,7 @@ def open_group(devices: int | None, section: TrainingSection) -> Iterator[Proces
 
     opened = (
         rendezvous.joined_group(devices, section)
-        if _is_from_torchrun()
+        if is_from_torchrun()
         else rendezvous.started_group(devices or 0, section)
     )
     with opened as group:
@@ -160,5 +160,6 @@ def follow() -> Any:
     return rendezvous.follow_torchrun()
 
 
-def _is_from_torchrun() -> bool:
+def is_from_torchrun() -> bool:
+    """Whether torchrun started this process as one of several."""
     return all(name in os.environ for name in _TORCHRUN) and os.environ["WORLD_SIZE"] != "1"

@@ -60,6 +60,12 @@ class RunFolder(RunFiles):
         """The folders of folds in which a training has begun."""
         return [RunFolder(path.parent) for path in sorted(self.path.glob(f"fold-*/{LAST}"))]
 
+    def whole(self, number: int) -> RunFolder | None:
+        """The folder of all folds that this one, of a fold, belongs to; None if it stands alone."""
+        above = RunFolder(self.path.absolute().parent)
+        is_part = above.fold(number).path == self.path.absolute() and above.has_run
+        return above if is_part else None
+
     # --- its state -------------------------------------------------------------------------------
 
     @property

@@ -62,7 +62,7 @@ def start_run(
     *,
     fold: int | None = None,
     tags: Mapping[str, str] | None = None,
-    parent: TrackedRun | None = None,
+    parent: str | None = None,
 ) -> TrackedRun:
     """Start a run with its configuration and code version; use it as a context manager.
 
@@ -72,7 +72,7 @@ def start_run(
         run_name: shown in lists.
         fold: number of the fold that is trained; None for a run over all folds.
         tags: further tags.
-        parent: the run over all folds that this one belongs to.
+        parent: id of the run over all folds that this one belongs to.
     """
     all_tags = {
         **provenance_tags(),
@@ -86,7 +86,7 @@ def start_run(
         experiment=config.tracking.experiment,
         name=run_name,
         tags=all_tags,
-        parent=None if parent is None else parent.run_id,
+        parent=parent,
         time=_now(),
     )
     run = TrackedRun(store, spool)

@@ -22,15 +22,16 @@ from slicewise.planning.plan_yaml import with_root
 from slicewise.progress import SILENT, Progress
 from slicewise.quantities import counted
 from slicewise.reporting.charts.sweep import draw_sweep
-from slicewise.segmentation.budget import plan_run
 from slicewise.tracking.run_files import RUN
 from slicewise.tracking.run_folder import RunFolder
 from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
-from slicewise.tracking.store import open_store
+from slicewise.tracking.store import Store, open_store
+from slicewise.workflows.parallel.engines import engine_of
 from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.sweep_study import JOURNAL, Outcome, SweepStudy
-from slicewise.workflows.sweep_trial import RunningSweep, run_trial, shown_value
+from slicewise.workflows.sweep_trial import SweepCases, shown_value
+from slicewise.workflows.sweep_trials import announce, require_none_lost, run_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,8 @@ class SweepOptions:
         workers: scans at a time, or the address of a Dask cluster; None takes as many as
             there are cores.
         overwrite: replace files of others.
+        parallel: trials at a time, each in a process of its own; None runs one after the other
+            in this process.
     """
 
     config: Config
@@ -63,6 +66,7 @@ class SweepOptions:
     work: Path = Path("work")
     workers: int | str | None = None
     overwrite: bool = False
+    parallel: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -112,13 +116,14 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
         UsageError: Optuna is missing, or there is no such fold.
         ConfigError: no structure, or a search space that does not fit the configuration.
         OutputError: the folder holds another sweep, or another process works there.
-        TrainingError: no trial came to its end.
+        TrainingError: no trial came to its end, or processes of trials side by side failed.
         InterruptedBySignal: the sweep can be continued later.
     """
     config, folder = options.config, options.folder
     config.require_structures()
     space = load_space(options.sweep_file, config)
     _require_optuna()
+    engine = engine_of([config], options.parallel, "trials", space.sweep.trials, progress)
     inputs = [path for path in (config.data.root, options.sweep_file) if path is not None]
     target = Target(Writer("sweep"), overwrite=options.overwrite, inputs=inputs)
     target.claim_entries(folder, _ENTRIES)
@@ -134,11 +139,16 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     tidy_up(store, progress)
     with target.writing(folder):
         study = SweepStudy(folder, space, _key(config, space, train, val), config.seed)
-        started = RunningSweep(config, folder, space, train, val, store, study, progress)
-        with _parent(started, options.sweep_file) as parent:
-            RunFolder(started.folder).write_run_id(parent.run_id)
-            _run_trials(started, parent)
-            return _finish(started, parent, options.sweep_file)
+        with _parent(options, store) as parent:
+            RunFolder(folder).write_run_id(parent.run_id)
+            cases = SweepCases(config, folder, space, train, val, options.work, parent.run_id)
+            announce(cases, study, progress)
+            lost = run_trials(cases, study, store, engine, progress)
+            if not study.outcomes:
+                require_none_lost(lost, cases)
+            result = _finish(cases, study, parent, options.sweep_file)
+            require_none_lost(lost, cases)
+            return result
 
 
 def _require_optuna() -> None:
@@ -151,44 +161,10 @@ def _require_optuna() -> None:
         )
 
 
-def _run_trials(sweep: RunningSweep, parent: TrackedRun) -> None:
-    wanted, minutes = sweep.space.sweep.trials, sweep.space.sweep.minutes
-    _announce(sweep)
-    while True:
-        outcomes = sweep.study.outcomes
-        if wanted is not None and len(outcomes) >= wanted:
-            return
-        spent = sum(item.seconds for item in outcomes)
-        longest = max((item.seconds for item in outcomes), default=0.0)
-        if minutes is not None and spent + longest > 60 * minutes:
-            return
-        of = "" if wanted is None else f" of {wanted}"
-        sweep.progress.message(f"trial {len(outcomes) + 1}{of}")
-        run_trial(sweep, parent)
-
-
-def _announce(sweep: RunningSweep) -> None:
-    """How long it will take, before hours are spent."""
-    section, done = sweep.space.sweep, len(sweep.study.outcomes)
-    sweep.progress.message(
-        f"{len(sweep.train)} training cases, {len(sweep.val)} scored cases, {done} trials done"
-    )
-    left = None if section.trials is None else section.trials - done
-    if section.minutes is not None:
-        sweep.progress.message(f"at most {section.minutes:g} minutes in all")
-    if left is not None and left > 0:
-        minutes = sweep.config.training.budget_minutes
-        if minutes is None:
-            plan = plan_run(sweep.config, sweep.train, sweep.val)
-            sweep.progress.message(f"{left} trials of {plan.summary()}")
-        else:
-            sweep.progress.message(
-                f"{left} trials of {minutes:g} minutes: {left * minutes:.0f} minutes at most"
-            )
-
-
-def _finish(sweep: RunningSweep, parent: TrackedRun, sweep_file: Path) -> SweepResult:
-    folder, outcomes, best = sweep.folder, sweep.study.outcomes, sweep.study.best
+def _finish(
+    sweep: SweepCases, study: SweepStudy, parent: TrackedRun, sweep_file: Path
+) -> SweepResult:
+    folder, outcomes, best = sweep.folder, study.outcomes, study.best
     if best is None:
         raise TrainingError(
             folder,
@@ -240,14 +216,13 @@ def _write_trials(outcomes: Sequence[Outcome], keys: Sequence[str], path: Path) 
     write_table(path, ("trial", "state", "dice", "seconds", *keys), rows)
 
 
-def _parent(sweep: RunningSweep, sweep_file: Path) -> TrackedRun:
+def _parent(options: SweepOptions, store: Store) -> TrackedRun:
     """The run of the sweep; one that goes on is the run that it began in."""
-    folder = RunFolder(sweep.folder)
+    folder, config = RunFolder(options.folder), options.config
     if folder.has_run:
-        return continue_run(sweep.store, folder.run_id())
-    config = sweep.config
-    tags = {"slicewise.kind": "sweep", "slicewise.sweep": sweep_file.name}
-    return start_run(sweep.store, config, f"sweep, {config.name}", tags=tags)
+        return continue_run(store, folder.run_id())
+    tags = {"slicewise.kind": "sweep", "slicewise.sweep": options.sweep_file.name}
+    return start_run(store, config, f"sweep, {config.name}", tags=tags)
 
 
 def _key(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slicewise.config import Config, Space, with_values
 from slicewise.dataset.cache import CachedCase
@@ -19,16 +19,13 @@ from slicewise.segmentation.course import Course
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.validation import ValidationScore
 from slicewise.tracking.runs import TrackedRun, start_run
-from slicewise.tracking.store import Store
+from slicewise.tracking.store import Store, open_store
 from slicewise.workflows.run_observer import RunObserver
-from slicewise.workflows.sweep_study import SweepStudy
-
-if TYPE_CHECKING:
-    from optuna import Trial
+from slicewise.workflows.sweep_study import TrialReports
 
 
 @dataclass(frozen=True)
-class RunningSweep:
+class SweepCases:
     """What all trials share.
 
     Attributes:
@@ -37,9 +34,8 @@ class RunningSweep:
         space: what they draw from.
         train: cases to train on.
         val: cases that are scored.
-        store: where they are tracked.
-        study: draws their values.
-        progress: receives the progress.
+        work: the work folder.
+        parent: id of the run of the sweep.
     """
 
     config: Config
@@ -47,9 +43,38 @@ class RunningSweep:
     space: Space
     train: Sequence[CachedCase]
     val: Sequence[CachedCase]
-    store: Store
-    study: SweepStudy
-    progress: Progress
+    work: Path
+    parent: str
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial that can be trained in any process.
+
+    Attributes:
+        sweep: that it belongs to.
+        number: of the trial.
+        values: key to the value that was drawn.
+    """
+
+    sweep: SweepCases
+    number: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended.
+
+    Attributes:
+        state: ``complete``, ``pruned`` or ``failed``.
+        dice: of the last validation; None without one.
+        seconds: of the whole trial.
+    """
+
+    state: str
+    dice: float | None
+    seconds: float
 
 
 class _Pruned(Exception):
@@ -60,11 +85,10 @@ class _TrialObserver(RunObserver):
     """Tells the study what a trial reaches; ends it when others did better."""
 
     def __init__(
-        self, progress: Progress, task: Task, run: TrackedRun, course: Course, trial: Trial
+        self, progress: Progress, task: Task, run: TrackedRun, course: Course, reports: TrialReports
     ) -> None:
         super().__init__(progress, task, run, course)
-        self._trial = trial
-        self.validations = 0
+        self._reports = reports
         self.dice: float | None = None
 
     def on_validation(self, step: int, score: ValidationScore) -> None:
@@ -75,66 +99,64 @@ class _TrialObserver(RunObserver):
         """
         super().on_validation(step, score)
         self.dice = score.mean
-        self._trial.report(score.mean, self.validations)
-        self.validations += 1
-        if self._trial.should_prune():
+        if self._reports.is_hopeless(score.mean):
             raise _Pruned
 
 
-def run_trial(sweep: RunningSweep, parent: TrackedRun) -> None:
-    """Run the next trial and tell the study what became of it."""
-    trial, values = sweep.study.ask()
-    name = f"trial {trial.number}, {sweep.config.name}"
-    sweep.progress.message(
-        ", ".join(f"{key}={shown_value(value)}" for key, value in values.items())
-    )
-    begun = time.monotonic()
+def run_trial(task: TrialTask, progress: Progress) -> TrialEnd:
+    """Train a trial as a tracked run, in a process of its own."""
+    return train_trial(task, open_store(task.sweep.work, must_answer=False), progress)
+
+
+def train_trial(task: TrialTask, store: Store, progress: Progress) -> TrialEnd:
+    """Train a trial as a tracked run."""
+    sweep, begun = task.sweep, time.monotonic()
+
+    def ended(state: str, dice: float | None = None) -> TrialEnd:
+        return TrialEnd(state, dice, time.monotonic() - begun)
+
+    progress.message(", ".join(f"{key}={shown_value(v)}" for key, v in task.values.items()))
     try:
-        config = with_values(sweep.config, values)
+        config = with_values(sweep.config, task.values)
         plan = plan_run(config, sweep.train, sweep.val)
         if plan.warning:
-            sweep.progress.message(plan.warning)
+            progress.message(plan.warning)
     except TrainingError as error:
         # A network that is too slow for the budget.
-        sweep.progress.message(f"failed: {error}")
-        sweep.study.tell(trial, "failed", None, time.monotonic() - begun)
-        return
+        progress.message(f"failed: {error}")
+        return ended("failed")
     except ConfigErrors as error:
         # Values that each are fine, but not together.
-        sweep.progress.message(
-            f"skipped: values that do not fit together: {error.mistakes[0].expected}"
-        )
-        sweep.study.tell(trial, "failed", None, time.monotonic() - begun)
-        return
-    tags = {"slicewise.kind": "trial", "slicewise.trial": str(trial.number)}
-    try:
-        with start_run(sweep.store, plan.config, name, tags=tags, parent=parent) as run:
-            state, dice = _trained(sweep, plan, trial, run)
-            run.set_tag("slicewise.trial_state", state)
-    except BaseException:
-        sweep.study.give_up(trial)
-        raise
-    sweep.study.tell(trial, state, dice, time.monotonic() - begun)
+        progress.message(f"skipped: values that do not fit together: {error.mistakes[0].expected}")
+        return ended("failed")
+    name = f"trial {task.number}, {sweep.config.name}"
+    tags = {"slicewise.kind": "trial", "slicewise.trial": str(task.number)}
+    with start_run(store, plan.config, name, tags=tags, parent=sweep.parent) as run:
+        state, dice = _trained(task, plan, run, progress)
+        run.set_tag("slicewise.trial_state", state)
+    return ended(state, dice)
 
 
 def _trained(
-    sweep: RunningSweep, plan: Plan, trial: Trial, run: TrackedRun
+    task: TrialTask, plan: Plan, run: TrackedRun, progress: Progress
 ) -> tuple[str, float | None]:
     """How a trial ended, and with which Dice."""
-    training = plan.start(Training(plan.config, sweep.train, sweep.val, f"trial {trial.number}"))
+    sweep = task.sweep
+    training = plan.start(Training(plan.config, sweep.train, sweep.val, f"trial {task.number}"))
     with (
         part_folder(sweep.folder) as folder,
-        sweep.progress.task("training", plan.config.training.steps) as task,
+        progress.task("training", plan.config.training.steps) as shown,
     ):
-        observer = _TrialObserver(sweep.progress, task, run, training.course, trial)
+        reports = TrialReports(sweep.folder, sweep.space, task.number)
+        observer = _TrialObserver(progress, shown, run, training.course, reports)
         try:
             training.run(folder, observer)
         except _Pruned:
-            sweep.progress.message("ended early: earlier trials were better at this point")
+            progress.message("ended early: earlier trials were better at this point")
             return "pruned", observer.dice
         except TrainingError as error:
             # A learning rate that is too high, for instance: worth knowing, no reason to stop.
-            sweep.progress.message(f"failed: {error}")
+            progress.message(f"failed: {error}")
             return "failed", None
     return "complete", observer.dice
 

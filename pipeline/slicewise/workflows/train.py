@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicewise.config import FOLD_KINDS, Config
 from slicewise.dataset.catalogue import SetAside
-from slicewise.dataset.splits import Fold, choose_fold, make_folds, no_such_fold
+from slicewise.dataset.splits import choose_fold, make_folds, no_such_fold
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.errors import UsageError
 from slicewise.evaluation.inference_tuning.tuning import TunedInference
-from slicewise.evaluation.scores import Score, scores_table, write_scores
+from slicewise.evaluation.scores import Score, scores_table
 from slicewise.evaluation.statistics import (
     Distribution,
     StructureSummary,
-    final_metrics,
-    mean_dice,
     mean_dice_interval,
     summarize,
 )
 from slicewise.evaluation.summary_table import summary_table
-from slicewise.imaging.files import sha256_of
 from slicewise.imaging.locking import require_unheld
-from slicewise.imaging.own_files import CHECKSUMS
 from slicewise.interruption import SignalReceived, interruptible
 from slicewise.progress import SILENT, Progress
-from slicewise.quantities import figure
-from slicewise.segmentation.process_group import ProcessGroup, is_follower, open_group
+from slicewise.segmentation.process_group import (
+    ProcessGroup,
+    is_follower,
+    is_from_torchrun,
+    open_group,
+)
 from slicewise.segmentation.resuming import require_saved
 from slicewise.tracking.overwriting import (
     claim_training,
-    clear_folds,
-    clear_inference_tuning,
     require_free,
     require_free_folds,
     training_target,
 )
 from slicewise.tracking.run_folder import RunFolder
-from slicewise.tracking.run_index import remember_run
-from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import open_store
-from slicewise.workflows.initial_model import InitialModel, find_initial_model, require_same_start
+from slicewise.workflows.initial_model import InitialModel, find_initial_model
+from slicewise.workflows.parallel.engines import engine_of
+from slicewise.workflows.parallel.side_by_side import Engine
 from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.take_part import take_part
-from slicewise.workflows.train_fold import FoldResult, TrainingSetup, register, train_fold
-from slicewise.workflows.tune_ensemble import tune_ensemble
+from slicewise.workflows.train_all import train_all
+from slicewise.workflows.train_fold import FoldResult, TrainingSetup, train_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +60,7 @@ class TrainOptions:
 
     Attributes:
         config: the experiment.
-        fold: number of the fold that is held out; None trains all of them, one after the other.
+        fold: number of the fold that is held out; None trains all of them.
         out: folder of the model; None takes one below the work folder. All folds go into the
             folders ``fold-0``, ``fold-1``, ... below it.
         work: folder of slice cache, private records and tracking store.
@@ -74,6 +72,8 @@ class TrainOptions:
         config_file: that ``config`` was read from; the tracked run keeps it with its comments.
         devices: number of processes of this machine that train each fold together, one a GPU, or,
             without GPUs, each with its share of the cores; None takes one.
+        parallel: folds that are trained at the same time, each in a process of its own; None
+            trains one after the other in this process.
     """
 
     config: Config
@@ -86,6 +86,7 @@ class TrainOptions:
     initial: str | None = None
     config_file: Path | None = None
     devices: int | None = None
+    parallel: int | None = None
 
     @property
     def folder(self) -> RunFolder:
@@ -104,7 +105,8 @@ class TrainingResult:
         folder: the model, which ``load_model`` and ``predict`` take.
         folds: one result a fold that was trained.
         run_id: of the tracked run; of several folds that of the run over all of them.
-        registered: version and alias of the registered model.
+        registered: version and alias of the registered model; empty for a fold of several, which
+            are registered together.
         tuning: the inference that held-out cases of all folds chose; None where nothing was tuned.
         set_aside: scans that could not be used.
     """
@@ -176,6 +178,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     if config.data.root is not None:
         require_outside(config.data.root, {"out": folder.path, "work": options.work})
     claim_training(training_target(_inputs(options), **may), folder)
+    engine = _engine(options, progress)
     for place in (folder.path, *folder.path.glob("fold-*")):
         require_unheld(place)
     if options.fold is None:
@@ -189,13 +192,17 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainingResult:
     if options.initial is not None:
         initial = find_initial_model(options.initial, config, options.work)
     with open_group(options.devices, config.training) as group:
-        result = _train(options, initial, group, progress)
+        result = _train(options, initial, group, engine, progress)
         group.finish(result)
     return result
 
 
 def _train(
-    options: TrainOptions, initial: InitialModel | None, group: ProcessGroup, progress: Progress
+    options: TrainOptions,
+    initial: InitialModel | None,
+    group: ProcessGroup,
+    engine: Engine | None,
+    progress: Progress,
 ) -> TrainingResult:
     """What follows when everything that was given is known to be usable."""
     config, folder = options.config, options.folder
@@ -218,8 +225,18 @@ def _train(
     folds = make_folds(data.catalogue.labelled, config.data, data.prepared.structures_ml)
     with _resumable(folder):
         if options.fold is None:
-            return _train_all(setup, folds, folder)
-        result = train_fold(setup, choose_fold(folds, options.fold), folder)
+            all_folds = train_all(setup, folds, folder, engine)
+            return TrainingResult(
+                folder.path,
+                all_folds.results,
+                all_folds.run_id,
+                all_folds.registered,
+                all_folds.tuning,
+                all_folds.set_aside,
+            )
+        whole = folder.whole(options.fold)
+        parent = whole.run_id() if whole else None
+        result = train_fold(setup, choose_fold(folds, options.fold), folder, parent)
     set_aside = (*data.set_aside, *result.scored.set_aside)
     return TrainingResult(folder.path, (result,), result.run_id, result.registered, None, set_aside)
 
@@ -241,6 +258,28 @@ def _inputs(options: TrainOptions) -> list[Path]:
     return [path for path in named if path is not None]
 
 
+def _engine(options: TrainOptions, progress: Progress) -> Engine | None:
+    """Where several folds are trained side by side, if that is asked for."""
+    data, parallel = options.config.data, options.parallel
+    if parallel is not None and options.fold is not None:
+        raise UsageError(
+            f"`parallel` {parallel}",
+            expected="several folds: `fold` all",
+            found=f"fold {options.fold} alone",
+            remedy="give `fold` all, or leave `parallel` out",
+        )
+    if parallel is not None and (options.devices is not None or is_from_torchrun()):
+        raise UsageError(
+            f"`parallel` {parallel}",
+            expected="folds that are trained by one process each",
+            found=f"`devices` {options.devices}" if options.devices else "torchrun",
+            remedy="leave one of the two out",
+        )
+    # The folds of a split file are counted later.
+    total = data.fold_count if data.folds in FOLD_KINDS else None
+    return engine_of([options.config], parallel, "folds", total, progress)
+
+
 def require_fold(config: Config, number: int) -> None:
     """Refuse a fold that does not exist, before hours of preprocessing.
 
@@ -252,63 +291,3 @@ def require_fold(config: Config, number: int) -> None:
     data = config.data
     if data.folds in FOLD_KINDS and not 0 <= number < data.fold_count:
         raise no_such_fold(number, data.fold_count)
-
-
-def _train_all(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -> TrainingResult:
-    if setup.resume:
-        require_same_start(setup.initial, folder.folds)
-    else:
-        clear_folds(folder, len(folds))
-    # Tuned again at the end, with the networks that are there then.
-    clear_inference_tuning(folder)
-    results: list[FoldResult] = []
-    with _parent(setup, folds, folder) as parent:
-        remember_run(setup.work.path, parent.run_id, folder, setup.config)
-        for fold in folds:
-            own = folder.fold(fold.number)
-            of_fold = replace(setup, resume=setup.resume and own.has_training)
-            if setup.resume and own.path.exists() and not own.has_training:
-                setup.progress.message(f"{own.path}: nothing was saved yet, starting again")
-            results.append(train_fold(of_fold, fold, own, parent))
-            dice = mean_dice(summarize(results[-1].scored.scores))
-            setup.progress.message(
-                f"fold {fold.number} done, {len(results)} of {len(folds)}: Dice {figure(dice)}"
-            )
-        scores = [score for result in results for score in result.scored.scores]
-        write_scores(scores, folder.scores)
-        folder.seal()
-        parent.log_metrics(0, final_metrics(summarize(scores)))
-        for path in (folder.scores, folder.path / CHECKSUMS):
-            parent.log_artifact(path)
-        tuning = tune_ensemble(setup, folds, folder, parent)
-        folder.seal()
-        registered = _register_ensemble(results, folder, parent)
-    lost = [*setup.data.set_aside, *(item for one in results for item in one.scored.set_aside)]
-    return TrainingResult(
-        folder.path, tuple(results), parent.run_id, registered, tuning, tuple(lost)
-    )
-
-
-def _parent(setup: TrainingSetup, folds: Sequence[Fold], folder: RunFolder) -> TrackedRun:
-    """The run over all folds; a resumed training continues the one that it began in."""
-    if setup.resume and folder.has_run:
-        return continue_run(setup.store, folder.run_id())
-    tags = {"slicewise.folds": folds[0].kind, "slicewise.kind": "network"}
-    run = start_run(setup.store, setup.config, f"all folds, {setup.config.name}", tags=tags)
-    setup.log_origin(run, folds)
-    return run
-
-
-def _register_ensemble(results: Sequence[FoldResult], folder: RunFolder, parent: TrackedRun) -> str:
-    """Register the networks of all folds as one model, unless that has been done."""
-    files = folder.model_files()
-    every = (*files.members, *([files.inference] if files.inference else []))
-    content = {path.relative_to(folder.path).as_posix(): sha256_of(path) for path in every}
-    registered = folder.registered_ensemble(content)
-    if registered is None:
-        config = results[0].folder.read_config()
-        scores = [score for result in results for score in result.scored.scores]
-        registered = register(parent, files, config, [one.facts for one in results], scores)
-        folder.write_ensemble(content, registered)
-    folder.seal()
-    return registered

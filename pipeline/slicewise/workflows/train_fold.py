@@ -126,7 +126,7 @@ class FoldResult:
 
 
 def train_fold(
-    setup: TrainingSetup, fold: Fold, folder: RunFolder, parent: TrackedRun | None = None
+    setup: TrainingSetup, fold: Fold, folder: RunFolder, parent: str | None = None
 ) -> FoldResult:
     """Train one fold, score its held-out cases, track and register it.
 
@@ -134,7 +134,7 @@ def train_fold(
         setup: what the folds share.
         fold: that is trained.
         folder: takes checkpoints and results.
-        parent: the run over all folds, which registers the networks together.
+        parent: id of the run over all folds, which registers the networks together.
 
     Raises:
         OutputError: the folder holds another training, or belongs to another process.
@@ -265,7 +265,7 @@ def _tracked(
     config: Config,
     fold: Fold,
     folder: RunFolder,
-    parent: TrackedRun | None,
+    parent: str | None,
 ) -> TrackedRun:
     """The run of a training; a resumed training continues the run that it began in."""
     if setup.resume and folder.has_run:

@@ -6,6 +6,7 @@ holds the lock blocks the others for ever.
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import threading
@@ -13,9 +14,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import current_process
+from multiprocessing.process import current_process, parent_process
 from typing import Any, NoReturn
 
 _GRACE_SECONDS = 2.0
@@ -25,6 +27,13 @@ _POLL_SECONDS = 0.1
 _processes = threading.RLock()
 """multiprocessing asks for the exit codes of all children when it starts another, and of two
 threads that ask at once only one gets it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a function in a child process tells before it returns."""
+
+    content: Any
 
 
 class ChildEndedError(Exception):
@@ -96,13 +105,37 @@ class Child:
                 if give_up():
                     self.kill()
                     raise ChildGivenUpError("was ended")
-            result, error, where = self.connection.recv()
         except (EOFError, OSError) as ended:
-            raise ChildEndedError(_how_it_ended(self._exit_code(_GRACE_SECONDS))) from ended
+            raise self._ended() from ended
+        result = self.receive_next()
+        assert not isinstance(result, Message), "functions with messages need receive_next"
+        return result
+
+    def receive_next(self) -> Any:
+        """Wait for the next ``Message`` of the function, or for its result.
+
+        Raises:
+            ChildEndedError: there will be no result.
+            Exception: raised by the function.
+        """
+        try:
+            received = self.connection.recv()
+        except (EOFError, OSError) as ended:
+            raise self._ended() from ended
+        if isinstance(received, Message):
+            return received
+        result, error, where = received
         self.is_idle = True
         if error is not None:
             raise error from _ChildTraceback(where)
         return result
+
+    def terminate(self) -> None:
+        """Send SIGTERM: a function that is ``interruptible`` ends and answers."""
+        self._process.terminate()
+
+    def _ended(self) -> ChildEndedError:
+        return ChildEndedError(_how_it_ended(self._exit_code(_GRACE_SECONDS)))
 
     def kill(self) -> None:
         """End the process at once."""
@@ -126,7 +159,7 @@ def stop_children(children: Iterable[Child]) -> None:
     """Let all end at the same time, which may take them a moment; then they are killed."""
     children = tuple(children)
     for child in children:
-        child._process.terminate()
+        child.terminate()
     end = time.monotonic() + _GRACE_SECONDS
     for child in children:
         if child._exit_code(max(0.0, end - time.monotonic())) is None:
@@ -147,6 +180,33 @@ def _permitted_children() -> Iterator[None]:
         settings["daemon"] = is_daemon
 
 
+def tell(content: object) -> None:
+    """Send a message to the parent, from within a function that it has called."""
+    assert _parent is not None, "not in a child process"
+    # Where nobody listens any more, ``end_with_parent`` decides what becomes of the work.
+    with _telling, suppress(OSError):
+        _parent.send(Message(content))
+
+
+def end_with_parent() -> None:
+    """Let this child process get SIGTERM when its parent ends, whatever it is doing then.
+
+    Without this, it notices when it answers.
+    """
+    parent = parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+_parent: Connection | None = None
+_telling = threading.Lock()
+
+
 class _ChildTraceback(Exception):
     """Where a child process raised an error, as text."""
 
@@ -154,6 +214,8 @@ class _ChildTraceback(Exception):
 def _serve(
     connection: Connection, prepare: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
+    global _parent
+    _parent = connection
     # Ctrl-C reaches all processes of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -176,7 +238,8 @@ def _answer(connection: Connection, function: Callable[..., Any], *arguments: ob
         answer = pickle.dumps((function(*arguments), None, ""))
     except Exception as error:
         answer = pickle.dumps((None, error, traceback.format_exc()))
-    connection.send_bytes(answer)
+    with _telling:
+        connection.send_bytes(answer)
 
 
 def _end(*_: object) -> NoReturn:
