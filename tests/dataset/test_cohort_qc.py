@@ -9,9 +9,9 @@ import pytest
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
+from slicewise.dataset.cohort_measure import CohortMeasure, rounded
 from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers, swapped_folders
 from slicewise.dataset.fingerprints import Digests
-from slicewise.dataset.measures import Measure, rounded
 from slicewise.dataset.sparse_labels import SparseLabels
 from slicewise.imaging.labels import WHOLE_NUMBERS
 
@@ -189,14 +189,14 @@ def test_cases_that_could_not_be_read_are_no_doubles() -> None:
 def test_the_robust_z_by_hand() -> None:
     values = {"a": 1.0, "b": math.e, "c": math.e**2, "d": math.e**3, "e": math.e**10}
     # Logarithms 0, 1, 2, 3, 10: median 2, distances 2, 1, 0, 1, 8, whose median is 1.
-    scores = Measure("size", "mm", values, least_deviation=0.01).robust_z()
+    scores = CohortMeasure("size", "mm", values, least_deviation=0.01).robust_z()
     assert scores["e"] == pytest.approx(8 / 1.4826)
     assert scores["a"] == pytest.approx(-2 / 1.4826)
 
 
 def test_equal_values_have_no_outlier_by_rounding() -> None:
     values = {f"c{number}": 1.0 for number in range(9)} | {"odd": 1.01}
-    measure = Measure("spacing", "mm", values, least_deviation=0.02)
+    measure = CohortMeasure("spacing", "mm", values, least_deviation=0.02)
     assert measure.robust_z()["odd"] == pytest.approx(math.log(1.01) / 0.02)
     assert not measure.is_uniform
 

@@ -20,7 +20,6 @@ from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.errors import GeometryError, LabelError, ScanError
 from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.finding import find_scans
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import (
     is_scan,
@@ -29,6 +28,7 @@ from slicewise.imaging.scan import (
     read_scan,
     source_name,
 )
+from slicewise.imaging.scan_search import find_scans
 from slicewise.imaging.volume import Volume
 
 PATIENT = "Doe_John_1970"

@@ -20,7 +20,7 @@ from slicewise.dataset.case_key import case_key
 from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes, examine
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import compare, swapped_folders
-from slicewise.dataset.finding import refuse, require_labels
+from slicewise.dataset.data_set_problem import refuse, require_labels
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem

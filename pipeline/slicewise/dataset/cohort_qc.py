@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import MAX_LABEL_VALUES, CheckedCase
 from slicewise.dataset.catalogue import listed
+from slicewise.dataset.cohort_measure import CohortMeasure, cohort_measures, structure_names
+from slicewise.dataset.data_set_problem import DataSetProblem, missing_labels
 from slicewise.dataset.duplicates import Duplicates, mark_duplicates
-from slicewise.dataset.finding import Finding, missing_labels
-from slicewise.dataset.measures import Measure, measures_of, structure_names
 from slicewise.dataset.patients import LikelyPatients, likely_patients
 from slicewise.dataset.twins import PossibleTwins, possible_twins, twins_note
 from slicewise.imaging.labels import WHOLE_NUMBERS
@@ -53,8 +53,8 @@ class Overview:
     shared_patients: tuple[tuple[str, ...], ...]
     duplicates: Duplicates
     possible_twins: tuple[PossibleTwins, ...]
-    measures: tuple[Measure, ...]
-    problems: tuple[Finding, ...]
+    measures: tuple[CohortMeasure, ...]
+    problems: tuple[DataSetProblem, ...]
     notes: tuple[str, ...]
 
 
@@ -72,7 +72,7 @@ def compare(
     """
     duplicates = mark_duplicates(cases, data)
     like_labels = _mark_label_maps(cases, data)
-    problems = [*duplicates.findings, *like_labels]
+    problems = [*duplicates.problems, *like_labels]
     labelled = [case for case in cases if case.labelled]
     if needs_labels and not labelled:
         problems.append(missing_labels([case.name for case in cases]))
@@ -80,7 +80,7 @@ def compare(
         problems.append(_all_empty(labelled))
     if data.patient_pattern is not None and data.folds in ("patient", "stratified"):
         problems += _only_one_patient(cases)
-    measures = tuple(measures_of(cases, data))
+    measures = tuple(cohort_measures(cases, data))
     likely = unnamed_patients(cases, data)
     twins = tuple(_possible_twins(cases, duplicates, likely))
     notes = [*duplicates.notes]
@@ -109,17 +109,17 @@ def compare(
     )
 
 
-def _all_empty(labelled: Sequence[CheckedCase]) -> Finding:
-    return Finding(
+def _all_empty(labelled: Sequence[CheckedCase]) -> DataSetProblem:
+    return DataSetProblem(
         expected="label maps with structures",
         found=f"{counted(len(labelled), 'label map')} without any structure",
         remedy="export the label maps again, with values above 0 inside the structures",
     )
 
 
-def _only_one_patient(cases: Sequence[CheckedCase]) -> Iterator[Finding]:
+def _only_one_patient(cases: Sequence[CheckedCase]) -> Iterator[DataSetProblem]:
     if len(cases) > 1 and len({case.patient for case in cases}) == 1:
-        yield Finding(
+        yield DataSetProblem(
             expected="several patients, because folds are grouped by patient",
             found=f"the same patient for all {len(cases)} cases",
             remedy="correct data.patient_pattern: its group captures what differs between patients",
@@ -156,7 +156,7 @@ def patient_numbers(cases: Iterable[CheckedCase]) -> dict[str, int]:
     return {case.name: numbers.setdefault(case.patient, len(numbers) + 1) for case in cases}
 
 
-def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterator[Finding]:
+def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterator[DataSetProblem]:
     """Add a problem, or a warning if they are to be used, to images that look like label maps."""
     alike = [case for case in cases if case.like_labels]
     for case in alike:
@@ -164,7 +164,7 @@ def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterato
         text = f"{which}looks like a label map: regions of equal whole numbers"
         (case.problems if data.label_like_images == "refuse" else case.warnings).append(text)
     if alike and data.label_like_images == "refuse":
-        yield swapped_folders(alike) or Finding(
+        yield swapped_folders(alike) or DataSetProblem(
             expected="scans as images",
             found=f"images that look like label maps: {listed(case.name for case in alike)}",
             remedy="move label maps to the folder of labels, or pair them with their images in a "
@@ -173,11 +173,11 @@ def _mark_label_maps(cases: Iterable[CheckedCase], data: DataSection) -> Iterato
         )
 
 
-def swapped_folders(cases: Sequence[CheckedCase]) -> Finding | None:
-    """The finding that images and label maps have changed places; None if they have not."""
+def swapped_folders(cases: Sequence[CheckedCase]) -> DataSetProblem | None:
+    """The problem that images and label maps have changed places; None if they have not."""
     if not cases or not all(case.like_labels and _label_is_like_scan(case) for case in cases):
         return None
-    return Finding(
+    return DataSetProblem(
         expected="scans as images, and label maps as labels",
         found="images that look like label maps, and labels that look like scans: "
         f"{listed(case.name for case in cases)}",
@@ -222,7 +222,9 @@ def _shared_patients(cases: Iterable[CheckedCase]) -> Iterator[tuple[str, ...]]:
     return (tuple(names) for names in by_patient.values() if len(names) > 1)
 
 
-def _note_outliers(cases: Iterable[CheckedCase], measures: Iterable[Measure]) -> Iterator[str]:
+def _note_outliers(
+    cases: Iterable[CheckedCase], measures: Iterable[CohortMeasure]
+) -> Iterator[str]:
     """Add notes to outliers; yield quantities that differ in too many cases."""
     by_name = {case.name: case for case in cases}
     for measure in measures:

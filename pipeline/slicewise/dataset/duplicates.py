@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import listed
-from slicewise.dataset.finding import Finding
+from slicewise.dataset.data_set_problem import DataSetProblem
 from slicewise.dataset.grouping import joined
 
 _MAX_SHOWN = 8
@@ -27,10 +27,10 @@ class Duplicates:
     left_out: dict[str, str]
 
     @property
-    def findings(self) -> Iterator[Finding]:
+    def problems(self) -> Iterator[DataSetProblem]:
         """Why the data set cannot be used: a scan could be trained on and held out."""
         if self.groups and not self.left_out:
-            yield Finding(
+            yield DataSetProblem(
                 expected="no duplicate scans",
                 found=f"the same scan under several names: {_named(self.groups)}",
                 remedy="keep one of each and remove the others, or set "

@@ -12,11 +12,11 @@ from slicewise.dataset.label_names import DERIVATIVES, is_derivative, is_label_p
 from slicewise.errors import SlicewiseError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.finding import FoundScans, find_scans
 from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, source_name
+from slicewise.imaging.scan_search import FoundScans, find_scans
 from slicewise.quantities import counted
 
 LabelsOf = dict[str, dict[str, ScanSource]]

@@ -21,8 +21,8 @@ from slicewise.dataset.label_names import images_of, is_label_path
 from slicewise.errors import DataError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.finding import FoundScans
 from slicewise.imaging.scan import ScanSource, source_name
+from slicewise.imaging.scan_search import FoundScans
 
 
 @dataclass

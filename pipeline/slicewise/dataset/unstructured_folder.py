@@ -25,9 +25,9 @@ from slicewise.dataset.label_names import images_of, is_label_path, without_labe
 from slicewise.errors import DataError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.finding import FoundScans
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource
+from slicewise.imaging.scan_search import FoundScans
 from slicewise.quantities import counted
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from slicewise import __version__
-from slicewise.dataset.measures import rounded
+from slicewise.dataset.cohort_measure import rounded
 from slicewise.planning.draft import OVERRIDDEN, Draft
 from slicewise.planning.estimate import Estimate
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts

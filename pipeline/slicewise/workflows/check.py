@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase, Examined, examine
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside
+from slicewise.dataset.check_json import write_check_json
 from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
 from slicewise.dataset.description import holds_ignored, read_description, with_description
-from slicewise.dataset.findings import write_findings
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.workers import Workers, chosen_workers, run_on_scans
@@ -143,7 +143,7 @@ def _check(options: CheckOptions, progress: Progress) -> CheckResult:
     set_aside = tuple(catalogue.set_aside)
     report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
     if options.json is not None:
-        write_findings(options.json, cases, overview, set_aside)
+        write_check_json(options.json, cases, overview, set_aside)
     if options.html is not None:
         page = DataCheckPage(
             title=config.name,

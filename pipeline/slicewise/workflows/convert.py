@@ -15,7 +15,7 @@ from slicewise.dataset.workers import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.conversion import Conversion, ConvertedVolume, conversions, convert_scan
 from slicewise.imaging.files import write_text
-from slicewise.imaging.finding import FoundScans, find_scans
+from slicewise.imaging.scan_search import FoundScans, find_scans
 from slicewise.imaging.target import given, outputs
 from slicewise.interruption import SignalReceived
 from slicewise.progress import SILENT, Progress, tracked

@@ -15,13 +15,13 @@ import yaml
 from slicewise.config import BUDGET_MINUTES, Config, parse_config
 from slicewise.dataset.catalogue import Catalogue, SetAside, data_root, listed
 from slicewise.dataset.cluster import Cluster
+from slicewise.dataset.data_set_problem import require_labels
 from slicewise.dataset.description import (
     Description,
     read_description,
     require_none_ignored,
     with_description,
 )
-from slicewise.dataset.finding import require_labels
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.workers import chosen_workers, default_workers

@@ -16,11 +16,11 @@ from slicewise.dataset.workers import chosen_workers
 from slicewise.errors import ScanError
 from slicewise.evaluation.confidence_table import least_confident_first
 from slicewise.imaging.dicom.series import DicomSeries
-from slicewise.imaging.finding import find_scans
 from slicewise.imaging.masks import (
     MaskFormat,
 )
 from slicewise.imaging.scan import ScanSource, path_of
+from slicewise.imaging.scan_search import find_scans
 from slicewise.progress import SILENT, Progress
 from slicewise.segmentation.confidence import StructureConfidence
 from slicewise.segmentation.unlikeness import Unlikeness

@@ -10,12 +10,12 @@ from slicewise.config import Config, ReadingSection
 from slicewise.dataset.catalogue import listed
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.errors import ScanError, UsageError
-from slicewise.imaging.finding import find_scans
 from slicewise.imaging.label_table import structures_next_to
 from slicewise.imaging.masks import find_masks
 from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, read_label, read_scan, source_name
+from slicewise.imaging.scan_search import find_scans
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.target import SUFFIXES, outputs
 from slicewise.progress import SILENT, Progress, tracked

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from slicewise.dataset.measures import Measure
+from slicewise.dataset.cohort_measure import CohortMeasure
 from slicewise.reporting.data_check.histograms import BINS, histogram
 
 
-def a_measure(*values: float) -> Measure:
+def a_measure(*values: float) -> CohortMeasure:
     named = {f"c{number}": value for number, value in enumerate(values)}
-    return Measure("spacing I-S", "mm", named, least_deviation=0.02)
+    return CohortMeasure("spacing I-S", "mm", named, least_deviation=0.02)
 
 
 def test_bars_count_cases() -> None:

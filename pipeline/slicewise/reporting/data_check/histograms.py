@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slicewise.dataset.cohort_measure import CohortMeasure
 from slicewise.dataset.cohort_qc import FEWEST_CASES, ROBUST_Z
-from slicewise.dataset.measures import Measure
 
 BINS = 16
 _WIDE = 30.0
@@ -54,7 +54,7 @@ class Histogram:
     is_logarithmic: bool
 
 
-def histogram(measure: Measure) -> Histogram | None:
+def histogram(measure: CohortMeasure) -> Histogram | None:
     """The histogram of a measure; None for few or equal values."""
     values = np.array(list(measure.values.values()))
     if len(values) < FEWEST_CASES or measure.is_uniform:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside
+from slicewise.dataset.cohort_measure import rounded
 from slicewise.dataset.cohort_qc import ROBUST_Z, Overview, patient_numbers
-from slicewise.dataset.measures import rounded
 from slicewise.imaging.structures import Structure
 from slicewise.quantities import counted, noun_for, size
 from slicewise.reporting.data_check.histograms import histogram

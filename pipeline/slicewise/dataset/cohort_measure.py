@@ -17,7 +17,7 @@ _AXES = ("R-L", "A-P", "I-S")
 
 
 @dataclass(frozen=True)
-class Measure:
+class CohortMeasure:
     """A quantity of all cases, compared on a logarithmic scale.
 
     Attributes:
@@ -65,16 +65,16 @@ def rounded(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.3g}"
 
 
-def measures_of(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Measure]:
+def cohort_measures(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[CohortMeasure]:
     """The quantities of the cases that could be read."""
     read = [case for case in cases if case.shape]
     measured = [case for case in read if case.spacing_is_known]
     for number, axis in enumerate(_AXES):
         spacing = {case.name: case.spacing_mm[_stored_axis(case, number)] for case in measured}
-        yield Measure(f"spacing {axis}", "mm", spacing, least_deviation=0.02)
+        yield CohortMeasure(f"spacing {axis}", "mm", spacing, least_deviation=0.02)
     for number, axis in enumerate(_AXES):
         sizes = {case.name: float(case.shape[_stored_axis(case, number)]) for case in read}
-        yield Measure(f"voxels {axis}", "", sizes, least_deviation=0.05)
+        yield CohortMeasure(f"voxels {axis}", "", sizes, least_deviation=0.05)
     for contrast in data.contrasts:
         scales = {
             case.name: case.intensities[contrast].scale
@@ -82,7 +82,7 @@ def measures_of(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Mea
             if contrast in case.intensities and case.intensities[contrast].scale > 0
         }
         name = "intensity range" if len(data.contrasts) == 1 else f"intensity range of {contrast}"
-        yield Measure(name, "", scales, least_deviation=0.1)
+        yield CohortMeasure(name, "", scales, least_deviation=0.1)
     for value, name in structure_names(read, data).items():
         for what, unit, of_unit in (
             ("volume", "ml", measured),
@@ -92,7 +92,7 @@ def measures_of(cases: Sequence[CheckedCase], data: DataSection) -> Iterator[Mea
                 case.name: size for case in of_unit if (size := case.structures.get(value, 0)) > 0
             }
             if sizes or (what == "volume" and measured):
-                yield Measure(f"{what} of {name}", unit, sizes, least_deviation=0.1)
+                yield CohortMeasure(f"{what} of {name}", unit, sizes, least_deviation=0.1)
 
 
 def _stored_axis(case: CheckedCase, axis: int) -> int:

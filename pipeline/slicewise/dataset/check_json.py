@@ -50,7 +50,7 @@ KEYS = {
 """Description of each key, at the beginning of the file."""
 
 
-def write_findings(
+def write_check_json(
     path: Path,
     cases: Sequence[CheckedCase],
     overview: Overview,

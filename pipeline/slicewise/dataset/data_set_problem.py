@@ -1,4 +1,4 @@
-"""A finding because of which a data set cannot be trained on as it is."""
+"""A problem because of which a data set cannot be trained on as it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slicewise.quantities import counted
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataSetProblem:
     """What is wrong with a data set as a whole.
 
     ``check`` lists it, and everything that trains refuses the data set with the same words.
@@ -34,23 +34,23 @@ class Finding:
         return f"{self.found} ({self.remedy})"
 
 
-def refuse(findings: Sequence[Finding], root: Path) -> None:
-    """Stop if there is any finding.
+def refuse(problems: Sequence[DataSetProblem], root: Path) -> None:
+    """Stop if there is any problem.
 
     Raises:
         DataError: with all of them.
     """
-    if findings:
+    if problems:
         raise DataError(
             root,
-            expected="; ".join(finding.expected for finding in findings),
-            found="; ".join(finding.found for finding in findings),
-            remedy="; ".join(finding.remedy for finding in findings),
+            expected="; ".join(problem.expected for problem in problems),
+            found="; ".join(problem.found for problem in problems),
+            remedy="; ".join(problem.remedy for problem in problems),
         )
 
 
-def missing_labels(names: Sequence[str], set_aside: Sequence[str] = ()) -> Finding:
-    """The finding that no case has a label map.
+def missing_labels(names: Sequence[str], set_aside: Sequence[str] = ()) -> DataSetProblem:
+    """The problem that no case has a label map.
 
     Args:
         names: of all cases.
@@ -58,7 +58,7 @@ def missing_labels(names: Sequence[str], set_aside: Sequence[str] = ()) -> Findi
     """
     alike = [name for name in (*names, *set_aside) if is_label_path(name)]
     of_whom = f"; {listed(alike, most=3)}: of which image?" if alike else ""
-    return Finding(
+    return DataSetProblem(
         expected="label maps to train on",
         found=f"{counted(len(names), 'image')} and no label map{of_whom}",
         remedy="name each label map like its image, with the suffix _seg or in a second folder "
