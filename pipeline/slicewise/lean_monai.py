@@ -60,7 +60,6 @@ with _without_unused():
         MapTransform,
         Orientationd,
         Spacingd,
-        allow_missing_keys_mode,
     )
 
 __all__ = [
@@ -76,7 +75,6 @@ __all__ = [
     "MetaTensor",
     "Orientationd",
     "Spacingd",
-    "allow_missing_keys_mode",
     "compute_importance_map",
     "nets",
     "sliding_window_inference",

@@ -9,21 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
+from slicewise.dataset.native_grid import NativeGrid
 from slicewise.dataset.plane import slice_axis
 from slicewise.dataset.preprocessing import (
     NormalizeForegroundd,
     Preprocessing,
     UnnamedLabelError,
     foreground_mask,
-    from_slices,
     to_slices,
 )
 from slicewise.errors import GeometryError, LabelError, ScanError
@@ -123,21 +120,6 @@ def test_thickest_axis(spacing_mm: tuple[float, float, float], axis: int) -> Non
     assert slice_axis(permuted, PreprocessingSection()) == axis
 
 
-@given(
-    array=arrays(
-        np.float32,
-        st.tuples(*[st.integers(1, 5)] * 4),
-        elements=st.floats(width=32, allow_nan=True),
-    ),
-    axis=st.integers(0, 2),
-)
-@settings(deadline=None)
-def test_slices_put_together_are_the_volume(array: NDArray[np.float32], axis: int) -> None:
-    slices = to_slices(torch.from_numpy(array), axis)
-    assert slices.shape[0] == array.shape[axis + 1]
-    assert from_slices(slices, axis).numpy().tobytes() == array.tobytes()
-
-
 @storages
 @pytest.mark.parametrize("plane", ["sagittal", "coronal", "axial"])
 def test_way_back_is_exact_without_resampling(scan: Any, storage: Storage, plane: Any) -> None:
@@ -145,11 +127,11 @@ def test_way_back_is_exact_without_resampling(scan: Any, storage: Storage, plane
     chain = Preprocessing(PreprocessingSection(plane=plane), DATA)
     image, axis = chain.from_volumes([stored.volume])
     one = torch.from_numpy(scan.voxels.astype(np.float32))[None]
-    carried = from_slices(to_slices(torch.cat([one, -one]), axis), axis)
-    native = chain.to_native(carried, image, axis)
+    carried = to_slices(torch.cat([one, -one]), axis).movedim(0, axis + 1).numpy()
+    native = NativeGrid.of(stored.volume, image).whole(carried)
     assert native.shape == (2, *stored.voxels.shape)
-    np.testing.assert_array_equal(values(native[0]), stored.voxels)
-    np.testing.assert_array_equal(values(native[1]), -stored.voxels.astype(float))
+    np.testing.assert_array_equal(native[0], stored.voxels)
+    np.testing.assert_array_equal(native[1], -stored.voxels.astype(float))
 
 
 @storages
@@ -163,7 +145,7 @@ def test_resampling_leaves_voxels_in_their_places(
     stored = type(scan)(ramp, scan.label, scan.affine).stored(*storage)
     section = EVERY_VOXEL.model_copy(update={"spacing_mm": (0.6, 1.7)})
     chain = Preprocessing(section, DATA)
-    image, axis = chain.from_volumes([stored.volume])
+    image, _ = chain.from_volumes([stored.volume])
     spacing_mm = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
     np.testing.assert_allclose(spacing_mm, [0.6, 1.7, 3.5], atol=1e-5)
     assert image.shape[3] == 6
@@ -172,8 +154,7 @@ def test_resampling_leaves_voxels_in_their_places(
     expected = (where @ affine[:3, :3].T + affine[:3, 3]) @ [1.0, -2.0, 0.5]
     inside = (slice(1, -1), slice(1, -1), slice(None))
     np.testing.assert_allclose(values(image[0])[inside], expected[inside], atol=1e-4)
-    native = chain.to_native(image.as_tensor(), image, axis)
-    back = native[0].numpy()
+    back = NativeGrid.of(stored.volume, image).whole(image.numpy())[0]
     assert back.shape == stored.voxels.shape
     middle = tuple(slice(2, -2) if size > 6 else slice(None) for size in back.shape)
     np.testing.assert_allclose(back[middle], stored.voxels[middle], atol=1e-4)
@@ -200,25 +181,14 @@ def test_label_is_resampled_to_the_nearest(scan: Any, write: Write, tmp_path: Pa
 def test_cropping_is_undone(scan: Any, storage: Storage) -> None:
     stored = scan.stored(*storage)
     chain = Preprocessing(PreprocessingSection(crop_foreground=True), DATA)
-    image, axis = chain.from_volumes([stored.volume])
+    image, _ = chain.from_volumes([stored.volume])
     assert image.shape == (1, 7, 10, 4)
     np.testing.assert_allclose(
         world_mm(image.affine, (0, 0, 0)), world_mm(scan.affine, (2, 1, 1)), atol=1e-4
     )
-    inside = torch.from_numpy(scan.voxels[2:9, 1:11, 1:5].astype(np.float32))[None]
-    for _ in range(2):
-        native = chain.to_native(inside, image, axis)
-        np.testing.assert_array_equal(values(native[0]), stored.voxels)
-
-
-def test_the_way_back_can_be_taken_again(scan: Any) -> None:
-    section = PreprocessingSection(spacing_mm=(0.6, 1.7), crop_foreground=True)
-    chain = Preprocessing(section, DATA)
-    image, axis = chain.from_volumes([scan.volume])
-    first = chain.to_native(image.as_tensor(), image, axis)
-    second = chain.to_native(image.as_tensor(), image, axis)
-    assert first.shape == (1, 10, 13, 6)
-    assert torch.equal(first, second)
+    inside = scan.voxels[2:9, 1:11, 1:5].astype(np.float32)[None]
+    native = NativeGrid.of(stored.volume, image).whole(inside)
+    np.testing.assert_array_equal(native[0], stored.voxels)
 
 
 # Single slices
@@ -253,7 +223,7 @@ def test_a_single_slice_is_cut_along_its_own_plane(
         assert slices.shape[2:] == expected.shape
         ranks = np.argsort(values(slices[0, 0]).ravel(), kind="stable")
         np.testing.assert_array_equal(ranks, np.argsort(expected.ravel(), kind="stable"))
-    native = chain.to_native(from_slices(slices.as_tensor(), axis), image, axis)
+    native = NativeGrid.of(stored.volume, image).whole(image.numpy())
     assert native.shape == (1, *stored.voxels.shape)
     if "spacing_mm" not in change:
         # Normalisation is a straight line.

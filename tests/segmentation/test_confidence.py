@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import entropy
 
 from slicewise.config import Config, DicePrediction
@@ -19,8 +20,9 @@ from slicewise.segmentation.confidence import (
     predicted_dice,
     structure_confidences,
     uncertainty,
-    with_temperature,
+    without_improbable,
 )
+from slicewise.segmentation.probability_maps import ProbabilityMaps, with_temperature
 
 MakeConfig = Callable[..., Config]
 SHAPE = (3, 4, 5)
@@ -31,9 +33,14 @@ def probabilities(classes: int) -> torch.Tensor:
     return torch.randn((classes, *SHAPE), generator=generator).mul(3).softmax(0)
 
 
-def as_volumes(stacked: torch.Tensor) -> list[Volume]:
-    affine = np.diag([1.0, 2.0, 5.0, 1.0])  # 0.01 ml
-    return [Volume(item.numpy(), affine) for item in stacked]
+def as_maps(stacked: torch.Tensor) -> ProbabilityMaps:
+    grid = Volume(stacked[0].numpy(), np.diag([1.0, 2.0, 5.0, 1.0]))  # 0.01 ml
+    return ProbabilityMaps.of(grid, stacked.numpy())
+
+
+def estimate(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    values = without_improbable(probability)
+    return estimated_dice(float(values[mask].sum()), float(values.sum()), int(mask.sum()))
 
 
 def test_temperature_one_is_the_very_same() -> None:
@@ -67,25 +74,23 @@ def test_certainty_stays_certain() -> None:
 
 def test_uncertainty_is_entropy_of_the_classes() -> None:
     stacked = probabilities(4)
-    found = uncertainty(as_volumes(stacked))
+    found = uncertainty(as_maps(stacked))
     assert found.voxels.dtype == np.float32
     np.testing.assert_allclose(found.voxels, entropy(stacked.numpy(), base=4), atol=1e-6)
 
 
 def test_uncertainty_at_its_ends() -> None:
-    level, certain = np.full(SHAPE, 0.5, np.float32), np.zeros(SHAPE, np.float32)
-    affine = np.eye(4)
-    assert (uncertainty([Volume(level, affine)] * 2).voxels == 1).all()
-    sure = uncertainty([Volume(certain + 1, affine), Volume(certain, affine)])
-    assert (sure.voxels == 0).all()
+    assert (uncertainty(as_maps(torch.full((2, *SHAPE), 0.5))).voxels == 1).all()
+    certain = torch.stack([torch.ones(SHAPE), torch.zeros(SHAPE)])
+    assert (uncertainty(as_maps(certain)).voxels == 0).all()
 
 
 def test_estimated_dice_by_hand() -> None:
     probability = np.array([1.0, 0.8, 0.6, 0.4, 0.04, 0.0])
     mask = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
-    assert estimated_dice(probability, mask) == pytest.approx(2 * 2.4 / (2.8 + 3))
-    assert estimated_dice(probability, np.zeros(6, dtype=bool)) == 0
-    assert estimated_dice(mask.astype(float), mask) == 1
+    assert estimate(probability, mask) == pytest.approx(2 * 2.4 / (2.8 + 3))
+    assert estimate(probability, np.zeros(6, dtype=bool)) == 0
+    assert estimate(mask.astype(float), mask) == 1
 
 
 def test_the_estimate_of_a_calibrated_network_is_right() -> None:
@@ -94,7 +99,7 @@ def test_the_estimate_of_a_calibrated_network_is_right() -> None:
     truth = random.random(probability.shape) < probability
     mask = probability > 0.5
     dice = 2 * (truth & mask).sum() / (truth.sum() + mask.sum())
-    assert estimated_dice(probability, mask) == pytest.approx(dice, abs=0.01)
+    assert estimate(probability, mask) == pytest.approx(dice, abs=0.01)
 
 
 def test_expected_dice_is_clipped() -> None:
@@ -116,8 +121,8 @@ def test_confidence_of_each_structure(make_config: MakeConfig) -> None:
     values = np.array([0, 2, 5, 7])[stacked.argmax(0).numpy()].astype(np.uint8)
     stacked[:, 0, 0, 0] = torch.tensor([0.4, 0.0, 0.6, 0.0])
     values[0, 0, 0] = 5
-    volumes = as_volumes(stacked)
-    disc, ring, dot = structure_confidences(volumes[0].with_voxels(values), volumes, config)
+    maps = as_maps(stacked)
+    disc, ring, dot = structure_confidences(maps.grid.with_voxels(values), maps, config)
     assert [item.structure for item in (disc, ring, dot)] == ["disc", "ring", "dot"]
     estimated = 2 * 1.5 / (1.5 + 2)
     assert (disc.volume_ml, disc.estimated_dice) == pytest.approx((0.02, estimated))

@@ -10,6 +10,7 @@ from slicewise.config import SliceExclusiveSection
 from slicewise.dataset.plane import PLANES
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.label_map import label_map
+from slicewise.segmentation.probability_maps import ProbabilityMaps
 
 LABELS = {"front": 3, "back": 300, "other": 7}
 SHAPE = (5, 6, 7)  # to the right, to the front, upwards
@@ -49,7 +50,7 @@ def slow(soft: NDArray[np.float64], axis: int, names: tuple[str, ...]) -> NDArra
 @pytest.mark.parametrize("plane", PLANES)
 def test_a_slice_of_the_plane_holds_one_of_the_divided(plane: str, codes: str) -> None:
     grid, soft = a_scan(codes)
-    found = label_map(grid, soft, LABELS, [divided(plane, "back", "front")])
+    found = label_map(ProbabilityMaps.of(grid, soft), LABELS, [divided(plane, "back", "front")])
     upright = found.reoriented("RAS").voxels
     axis = PLANES.index(plane)
     _, same = a_scan()
@@ -61,7 +62,7 @@ def test_a_slice_of_the_plane_holds_one_of_the_divided(plane: str, codes: str) -
 
 def test_without_divisions_each_voxel_stands_alone() -> None:
     grid, soft = a_scan()
-    found = label_map(grid, soft, LABELS, [])
+    found = label_map(ProbabilityMaps.of(grid, soft), LABELS, [])
     np.testing.assert_array_equal(found.voxels, np.array([0, 3, 300, 7])[soft.argmax(0)])
     assert found.voxels.dtype == np.uint16
     assert len(np.unique(found.voxels[:, 2])) == 4
@@ -69,8 +70,10 @@ def test_without_divisions_each_voxel_stands_alone() -> None:
 
 def test_background_and_other_structures_stay() -> None:
     grid, soft = a_scan()
-    plain = label_map(grid, soft, LABELS, []).voxels
-    found = label_map(grid, soft, LABELS, [divided("coronal", "front", "back")]).voxels
+    plain = label_map(ProbabilityMaps.of(grid, soft), LABELS, []).voxels
+    found = label_map(
+        ProbabilityMaps.of(grid, soft), LABELS, [divided("coronal", "front", "back")]
+    ).voxels
     untouched = np.isin(plain, [0, 7])
     np.testing.assert_array_equal(found[untouched], plain[untouched])
     assert (found != plain).any()
@@ -79,7 +82,7 @@ def test_background_and_other_structures_stay() -> None:
 def test_of_three_two_by_two() -> None:
     grid, soft = a_scan()
     pairs = [divided("axial", "front", "other"), divided("axial", "other", "back")]
-    found = label_map(grid, soft, LABELS, pairs).voxels
+    found = label_map(ProbabilityMaps.of(grid, soft), LABELS, pairs).voxels
     for number in range(SHAPE[2]):
         assert not {7, 300} <= set(np.unique(found[:, :, number]))
 
@@ -88,4 +91,6 @@ def test_an_empty_mask() -> None:
     grid, soft = a_scan()
     nothing = np.zeros_like(soft)
     nothing[0] = 1
-    assert not label_map(grid, nothing, LABELS, [divided("coronal", "front", "back")]).voxels.any()
+    assert not label_map(
+        ProbabilityMaps.of(grid, nothing), LABELS, [divided("coronal", "front", "back")]
+    ).voxels.any()

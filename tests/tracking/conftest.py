@@ -18,6 +18,7 @@ from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
 from slicewise.segmentation.confidence import structure_confidences
 from slicewise.segmentation.inference import Member, Predictor
 from slicewise.segmentation.prediction import Prediction
+from slicewise.segmentation.probability_maps import ProbabilityMaps
 from slicewise.tracking import Store, open_store
 from slicewise.tracking.packing import ModelFiles
 from slicewise.tracking.runs import TrackedRun
@@ -51,7 +52,7 @@ class ThresholdPredictor:
         mask = brightest > 500
         sure = np.where(mask, np.float32(0.9), np.float32(0.1))
         found = contrasts[0].with_voxels(mask.astype("uint8"))
-        probabilities = (contrasts[0].with_voxels(1 - sure), contrasts[0].with_voxels(sure))
+        probabilities = ProbabilityMaps.of(contrasts[0], np.stack([1 - sure, sure]))
         confidences = structure_confidences(found, probabilities, self.config)
         return Prediction.of(found, probabilities, confidences)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Hashable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,7 +33,6 @@ from slicewise.lean_monai import (
     MetaTensor,
     Orientationd,
     Spacingd,
-    allow_missing_keys_mode,
 )
 
 FORMAT_VERSION = 3
@@ -155,25 +153,6 @@ class Preprocessing:
         transformed, axis = self._transformed({"image": image}, volumes[0].name)
         return transformed["image"], axis
 
-    def to_native(self, values: torch.Tensor, preprocessed: MetaTensor, axis: int) -> torch.Tensor:
-        """Invert the spatial transforms of the preprocessing.
-
-        Args:
-            values: (K, X, Y, Z) on the grid of ``preprocessed``.
-            preprocessed: result of ``from_volumes``.
-            axis: of the slices.
-
-        Returns:
-            (K, X, Y, Z) on the grid of the scan; interpolated linearly if it was resampled.
-        """
-        carried = MetaTensor(values, meta=preprocessed.meta)
-        # The inverse removes operations from the list; the next call needs them again.
-        carried.applied_operations = deepcopy(preprocessed.applied_operations)
-        chain = self._chains[axis]
-        with allow_missing_keys_mode(chain):
-            native: MetaTensor = chain.inverse({"image": carried})["image"]
-        return native.as_tensor()
-
     def _transformed(
         self, loaded: dict[Hashable, Any], where: str
     ) -> tuple[dict[Hashable, Any], int]:
@@ -237,11 +216,6 @@ class Preprocessing:
 def to_slices(volume: torch.Tensor, axis: int) -> torch.Tensor:
     """Slice a volume (C, X, Y, Z) into (D, C, H, W)."""
     return volume.movedim(axis + 1, 0)
-
-
-def from_slices(slices: torch.Tensor, axis: int) -> torch.Tensor:
-    """Stack slices (D, C, H, W) into a volume (C, X, Y, Z)."""
-    return slices.movedim(0, axis + 1)
 
 
 @cache

@@ -142,17 +142,18 @@ def score_case(
     """
     assert not probabilities or len(probabilities) == len(structures) + 1
     predicted, reference = on_one_grid(predicted, reference)
-    soft = [with_axes_of(item, reference) for item in probabilities[1:]]
     found = CaseScores([], {})
     for place, structure in enumerate(structures):
         score = _score_structure(case, patient or case, structure, predicted, reference)
-        if soft:
-            bins = reliability(soft[place], _mask(reference, structure))
+        if probabilities:
+            # One at a time: those of a large scan are as large as all of its memory.
+            soft = with_axes_of(probabilities[1 + place], reference)
+            bins = reliability(soft, _mask(reference, structure))
             found.reliability[structure.name] = bins
             score = replace(
                 score,
                 calibration_error=bins.expected_calibration_error,
-                confidence=_mean(soft[place], _mask(predicted, structure)),
+                confidence=_mean(soft, _mask(predicted, structure)),
             )
         found.scores.append(score)
     return found

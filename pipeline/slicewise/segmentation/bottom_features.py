@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from slicewise.config import Config
 from slicewise.dataset.preprocessing import to_slices
-from slicewise.dataset.sampling import with_context
-from slicewise.segmentation.sliding_window import predict_inputs
+from slicewise.segmentation.sliding_window import predict_slices
 
 _SAMPLED_SLICES = 12
 
@@ -54,9 +53,10 @@ class BottomFeatures:
         """Features of a volume (C, X, Y, Z), from a few slices of each plane."""
         with self.collecting() as means:
             for axis in axes:
-                inputs = with_context(to_slices(volume, axis), config.network.context_slices)
-                chosen = np.linspace(0, len(inputs) - 1, min(_SAMPLED_SLICES, len(inputs)))
-                predict_inputs(network, inputs[chosen.round().astype(int)], config, device)
+                slices = to_slices(volume, axis)
+                chosen = np.linspace(0, len(slices) - 1, min(_SAMPLED_SLICES, len(slices)))
+                numbers = chosen.round().astype(int).tolist()
+                predict_slices(network, slices, config, device, chosen=numbers)
         return mean_features(means)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from slicewise.config import Config, DicePrediction
 from slicewise.imaging.volume import Volume
 from slicewise.quantities import size
+from slicewise.segmentation.probability_maps import ProbabilityMaps
 
 LEAST_PROBABILITY = 0.05
 """Voxels of lower probability do not count: there are millions of them, and together they would
@@ -59,69 +58,36 @@ class StructureConfidence:
         return self.estimated_dice if math.isnan(self.predicted_dice) else self.predicted_dice
 
 
-def with_temperature(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Divide the logarithms of probabilities by a temperature; the most probable class stays.
-
-    Args:
-        probabilities: shape (K, ...), with a sum of 1 over the K classes.
-        temperature: above 1 makes them less sure, below 1 surer.
-
-    Returns:
-        Of the same shape and sum; at temperature 1 the very same tensor.
-
-    Source:
-        Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
-    """
-    if temperature == 1:
-        return probabilities
-    return torch.softmax(probabilities.log() / temperature, dim=0)
-
-
-def uncertainty(probabilities: Sequence[Volume]) -> Volume:
+def uncertainty(probabilities: ProbabilityMaps) -> Volume:
     """Entropy over the classes as a share of its largest value.
-
-    Args:
-        probabilities: background, then each structure, on one grid.
 
     Returns:
         float32 in [0, 1]: 0 where one class is certain, 1 where all are equally probable.
     """
-    stacked = np.stack([item.voxels for item in probabilities])  # (K, X, Y, Z)
-    return probabilities[0].with_voxels(_relative_entropy(stacked))
-
-
-def estimated_dice(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
-    """The Dice that a mask would have if each voxel were right as often as its probability says.
-
-    It is twice the sum of the probabilities inside of the mask, over the sum of all probabilities
-    plus the voxels of the mask: expectations in the place of counts. Voxels below
-    ``LEAST_PROBABILITY`` do not count.
-
-    Args:
-        probability: of one structure, in [0, 1], any shape.
-        mask: whether a voxel belongs to the structure, of the same shape.
-
-    Returns:
-        In [0, 1]; 0 for an empty mask.
-    """
-    values = without_improbable(probability)
-    inside = values.sum(where=mask, dtype=np.float64)
-    total = values.sum(dtype=np.float64)
-    return dice_of_sums(float(inside), float(total), int(np.count_nonzero(mask)))
+    entropy = np.empty(probabilities.grid.shape, np.float32)
+    for rows, values in probabilities.slabs():
+        entropy[rows] = _relative_entropy(values)
+    return probabilities.grid.with_voxels(entropy)
 
 
 def without_improbable(probability: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Probabilities as ``estimated_dice`` counts them: what is less than its limit is 0."""
+    """Probabilities as ``estimated_dice`` counts them: below ``LEAST_PROBABILITY`` they are 0."""
     return np.where(probability >= LEAST_PROBABILITY, probability, 0)
 
 
-def dice_of_sums(inside: float, total: float, size: int) -> float:
-    """``estimated_dice`` of sums that are known.
+def estimated_dice(inside: float, total: float, size: int) -> float:
+    """The Dice that a mask would have if each voxel were right as often as its probability says.
+
+    It is twice the sum of the probabilities inside of the mask, over the sum of all probabilities
+    plus the voxels of the mask: expectations in the place of counts.
 
     Args:
-        inside: sum of the counted probabilities inside of the mask.
-        total: sum of all counted probabilities.
+        inside: sum of the probabilities inside of the mask, see ``without_improbable``.
+        total: sum of all probabilities.
         size: voxels of the mask.
+
+    Returns:
+        In [0, 1]; 0 for an empty mask.
     """
     return 2 * inside / (total + size) if size else 0.0
 
@@ -132,22 +98,24 @@ def predicted_dice(estimated: float, regression: DicePrediction) -> float:
 
 
 def structure_confidences(
-    mask: Volume, probabilities: Sequence[Volume], config: Config
+    mask: Volume, probabilities: ProbabilityMaps, config: Config
 ) -> list[StructureConfidence]:
     """How sure a model is of each structure of a scan.
 
     Args:
         mask: label values of the configuration.
-        probabilities: background, then each structure, calibrated, on the grid of the mask.
+        probabilities: calibrated, on the grid of the mask.
         config: names the structures, and the regressions of their Dice.
     """
+    sums = {name: _Sums() for name in config.data.labels}
+    for rows, values in probabilities.slabs():
+        for place, (name, value) in enumerate(config.data.labels.items(), start=1):
+            sums[name].add(values, place, mask.voxels[rows] == value)
     found = []
-    for place, (name, value) in enumerate(config.data.labels.items(), start=1):
-        own = mask.voxels == value
-        count = int(np.count_nonzero(own))
-        estimated = estimated_dice(probabilities[place].voxels, own)
+    for name, own in sums.items():
+        count = own.voxels
+        estimated = estimated_dice(own.inside, own.total, count)
         regression = config.inference.dice_prediction.get(name) if count else None
-        entropy = _relative_entropy(np.stack([item.voxels[own] for item in probabilities]))
         found.append(
             StructureConfidence(
                 structure=name,
@@ -156,10 +124,41 @@ def structure_confidences(
                 estimated_dice=estimated,
                 predicted_dice=predicted_dice(estimated, regression) if regression else math.nan,
                 predicted_dice_error=regression.error if regression else math.nan,
-                uncertainty=float(entropy.mean(dtype=np.float64)) if count else math.nan,
+                uncertainty=own.entropy / count if count else math.nan,
             )
         )
     return found
+
+
+@dataclass
+class _Sums:
+    """What the confidence of a structure is computed from, summed over slabs of a scan.
+
+    Attributes:
+        inside: sum of the counted probabilities in its mask.
+        total: sum of all counted probabilities.
+        entropy: sum over its mask.
+        voxels: of its mask.
+    """
+
+    inside: float = 0.0
+    total: float = 0.0
+    entropy: float = 0.0
+    voxels: int = 0
+
+    def add(self, probabilities: NDArray[np.floating], place: int, mask: NDArray[np.bool_]) -> None:
+        """Add a slab.
+
+        Args:
+            probabilities: of all classes, (K, x, Y, Z).
+            place: of the structure among them.
+            mask: of the structure, (x, Y, Z).
+        """
+        values = without_improbable(probabilities[place])
+        self.inside += float(values.sum(where=mask, dtype=np.float64))
+        self.total += float(values.sum(dtype=np.float64))
+        self.entropy += float(_relative_entropy(probabilities[:, mask]).sum(dtype=np.float64))
+        self.voxels += int(np.count_nonzero(mask))
 
 
 def _relative_entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -20,22 +20,33 @@ from slicewise.config import (
 )
 from slicewise.dataset.augmentation import BODY_AXES
 from slicewise.dataset.measurements import Measurements, measure
+from slicewise.dataset.native_grid import NativeGrid
 from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import CheckpointError, ScanError
 from slicewise.imaging.volume import Affine, Volume
-from slicewise.lean_monai import MetaTensor
 from slicewise.progress import Task
 from slicewise.quantities import counted
 from slicewise.segmentation.bottom_features import BottomFeatures, mean_features
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
-from slicewise.segmentation.confidence import structure_confidences, with_temperature
+from slicewise.segmentation.confidence import structure_confidences
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
-from slicewise.segmentation.sliding_window import NoFiniteLogitsError, SliceObserver, predict_views
+from slicewise.segmentation.probability_maps import (
+    ProbabilityMaps,
+    ProbabilitySums,
+    SeenScan,
+    SummedProbabilities,
+)
+from slicewise.segmentation.sliding_window import (
+    NoFiniteLogitsError,
+    SliceObserver,
+    View,
+    predict_views,
+)
 from slicewise.segmentation.training_profile import TrainingProfile, read_profile
 from slicewise.segmentation.unlikeness import Unlikeness
 
@@ -75,6 +86,8 @@ class Predictor:
         self.config = config
         self.members = members
         self.device = device
+        self._batch_size = config.inference.batch_size
+        self._notes: list[str] = []
 
     @classmethod
     def from_checkpoint(cls, path: Path, *more: Path) -> Self:
@@ -156,11 +169,15 @@ class Predictor:
             )
         inference, labels = self.config.inference, self.config.data.labels
         work = _Work(len(self.members), task, scan.name)
-        seen, views = self._seen(contrasts, work)  # (K, X, Y, Z)
-        calibrated = with_temperature(seen, inference.temperature).numpy()
-        rough = label_map(scan, calibrated, labels, inference.slice_exclusive)
+        try:
+            seen, views = self._seen(contrasts, work)
+        except _DeviceFullError:
+            self._go_on_with_cpu()
+            seen, views = self._seen(contrasts, work)
+        summed = SummedProbabilities(seen, 1 + len(labels), inference.temperature)
+        probabilities = ProbabilityMaps(scan, summed)
+        rough = label_map(probabilities, labels, inference.slice_exclusive)
         mask = postprocess(rough, labels, inference.postprocessing)
-        probabilities = tuple(scan.with_voxels(item) for item in calibrated)
         confidences = structure_confidences(mask, probabilities, self.config)
         measured = [
             view.measurements.with_structures(mask, labels, view.shape, view.affine)
@@ -173,28 +190,33 @@ class Predictor:
                 if view.member.profile is not None
             ]
         )
-        return Prediction.of(mask, probabilities, confidences, unlikeness, measured)
+        notes, self._notes = self._notes, []
+        return Prediction.of(mask, probabilities, confidences, unlikeness, measured, notes)
 
-    def _seen(self, contrasts: Sequence[Volume], work: _Work) -> tuple[torch.Tensor, list[_View]]:
-        """Mean probabilities of the members, and how each has seen the scan.
-
-        Probabilities are (K, X, Y, Z) on the scan's own grid, background first.
-        """
-        native, views = [], []
+    def _seen(
+        self, contrasts: Sequence[Volume], work: _Work
+    ) -> tuple[list[SeenScan], list[_Appearance]]:
+        """What the members have said, by their preprocessing, and how each has seen the scan."""
+        work.done = 0.0
+        seen, appearances = [], []
+        mirrored = (None, *(BODY_AXES.index(name) for name in self.config.inference.mirror_axes))
         for section, members in self._alike():
             preprocessing = Preprocessing(section, self.config.data, self.config.reading)
             image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
-            axes = view_axes(section, axis)
             measured = measure(contrasts, image.as_tensor())
-            probabilities = []
+            shape, affine = tuple(image.shape[1:]), np.asarray(image.affine)
+            # The scan itself first: a training is described without mirror images.
+            axes = view_axes(section, axis)
+            views = [View(along, place) for place in mirrored for along in axes]
+            sums = ProbabilitySums(self.config.out_channels, shape, len(views) * len(members))
             for item in members:
-                predicted, features = self._probabilities(item, image, axes, work)
-                probabilities.append(predicted)
-                as_seen = measured.with_features(features)
-                views.append(_View(item, as_seen, image.shape[1:], np.asarray(image.affine)))
-            summed = torch.stack(probabilities).sum(0)
-            native.append(preprocessing.to_native(summed, image, axis))
-        return _with_background(torch.stack(native).sum(0) / len(self.members)), views
+                features = self._add_up(item, image.as_tensor(), views, sums, work)
+                appearances.append(
+                    _Appearance(item, measured.with_features(features), shape, affine)
+                )
+            way_back = NativeGrid.of(contrasts[0], image)
+            seen.append(SeenScan(sums, way_back, len(members) / len(self.members)))
+        return seen, appearances
 
     def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
         """Members by their preprocessing, so that each is done once."""
@@ -203,35 +225,76 @@ class Predictor:
             groups.setdefault(repr(member.config.preprocessing), []).append(member)
         return [(group[0].config.preprocessing, group) for group in groups.values()]
 
-    def _probabilities(
-        self, member: Member, image: MetaTensor, axes: tuple[int, ...], work: _Work
-    ) -> tuple[torch.Tensor, list[float]]:
-        """Probabilities (K, X, Y, Z) of a member, mean over the scan and its mirror images.
+    def _add_up(
+        self,
+        member: Member,
+        volume: torch.Tensor,
+        views: Sequence[View],
+        sums: ProbabilitySums,
+        work: _Work,
+    ) -> list[float]:
+        """Add the probabilities of a member in all views; returns the features of the scan."""
+        inference = self.config.inference.model_copy(update={"batch_size": self._batch_size})
+        config = member.config.model_copy(update={"inference": inference})
+        on_slices = work.of_member(sum(volume.shape[view.axis + 1] for view in views))
 
-        Next to them, the features of the scan alone: a training is described without mirroring.
+        def predict(chosen: Sequence[View]) -> None:
+            predict_views(
+                *(member.network, volume, chosen, config, self.device, sums),
+                *(on_slices, self._smaller_batch),
+            )
+
+        plain = [view for view in views if view.mirrored is None]
+        try:
+            with member.features.collecting() as means:
+                predict(plain)
+            predict(views[len(plain) :])
+        except NoFiniteLogitsError as error:
+            raise error.of(work.scan, member.name) from None
+        return mean_features(means)
+
+    def _smaller_batch(self, size: int) -> int:
+        """The next batch size after one that memory was too small for.
+
+        Raises:
+            MemoryError: there is none.
         """
-        config = member.config.model_copy(update={"inference": self.config.inference})
-        volume = image.as_tensor()
+        if size == 1:
+            if self.device.type == "cpu":
+                raise MemoryError("not enough memory for a single window")
+            raise _DeviceFullError
+        self._batch_size = max(1, size // 2)
+        whose = "" if self.device.type == "cpu" else "of the GPU "
+        self._notes.append(
+            f"the memory {whose}is full: from here on {self._batch_size} instead of {size} "
+            "slices and windows at a time"
+        )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._batch_size
 
-        def predict(volume: torch.Tensor) -> torch.Tensor:
-            network = member.network
-            try:
-                return predict_views(network, volume, axes, config, self.device, on_slices)
-            except NoFiniteLogitsError as error:
-                raise error.of(work.scan, member.name) from None
+    def _go_on_with_cpu(self) -> None:
+        self.device = torch.device("cpu")
+        self._batch_size = self.config.inference.batch_size
+        self.members = [
+            replace(
+                item,
+                network=item.network.to(self.device),
+                config=_with_local_precision(item.config, self.device),
+            )
+            for item in self.members
+        ]
+        self._notes.append(
+            "the memory of the GPU is too small for a single window: from here on the CPU predicts"
+        )
 
-        places = [BODY_AXES.index(name) + 1 for name in self.config.inference.mirror_axes]
-        slices = (1 + len(places)) * sum(volume.shape[axis + 1] for axis in axes)
-        on_slices = work.of_member(slices)
-        with member.features.collecting() as means:
-            seen = predict(volume)
-        for place in places:
-            seen = seen + predict(volume.flip(place)).flip(place)
-        return seen / (1 + len(places)), mean_features(means)
+
+class _DeviceFullError(MemoryError):
+    """Not even one window fits into the memory of the GPU."""
 
 
 @dataclass(frozen=True)
-class _View:
+class _Appearance:
     """A scan as a member has seen it: measurements, shape and affine after preprocessing."""
 
     member: Member
@@ -257,15 +320,6 @@ class _Work:
             self.task.update(min(self.done, 1.0))
 
         return count
-
-
-def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
-    """(K, X, Y, Z) with the background first, as what the structures leave of 1.
-
-    A network with one sigmoid has no such channel; where a crop was undone, it is empty.
-    """
-    structures = probabilities if len(probabilities) == 1 else probabilities[1:]
-    return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
 
 
 def _network(checkpoint: Checkpoint, config: Config, where: str) -> SegmentationNetwork:

@@ -12,6 +12,7 @@ from slicewise.dataset.measurements import Measurements
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SilentTask, Task
 from slicewise.segmentation.confidence import StructureConfidence
+from slicewise.segmentation.probability_maps import ProbabilityMaps
 from slicewise.segmentation.unlikeness import UNKNOWN, Unlikeness
 
 if TYPE_CHECKING:
@@ -38,21 +39,24 @@ class Prediction(Volume):
         confidences: how sure the model is of each structure; empty from one without probabilities.
         unlikeness: in what the scan is unlike those of the training.
         measurements: of the scan, as each network of the model has seen it.
+        notes: how the model had to be run in another way than it was asked to.
     """
 
-    probabilities: tuple[Volume, ...] = ()
+    probabilities: ProbabilityMaps | tuple[()] = ()
     confidences: tuple[StructureConfidence, ...] = ()
     unlikeness: Unlikeness = UNKNOWN
     measurements: tuple[Measurements, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls,
         mask: Volume,
-        probabilities: Sequence[Volume] = (),
+        probabilities: ProbabilityMaps | tuple[()] = (),
         confidences: Sequence[StructureConfidence] = (),
         unlikeness: Unlikeness = UNKNOWN,
         measurements: Sequence[Measurements] = (),
+        notes: Sequence[str] = (),
     ) -> Prediction:
         """A mask with what is known about it; see the attributes."""
         return cls(
@@ -62,10 +66,11 @@ class Prediction(Volume):
             mask.header,
             mask.warnings,
             spacing_is_known=mask.spacing_is_known,
-            probabilities=tuple(probabilities),
+            probabilities=probabilities,
             confidences=tuple(confidences),
             unlikeness=unlikeness,
             measurements=tuple(measurements),
+            notes=tuple(notes),
         )
 
     @property

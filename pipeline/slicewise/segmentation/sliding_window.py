@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from slicewise.config import Config
-from slicewise.dataset.preprocessing import from_slices, to_slices
+from slicewise.dataset.preprocessing import to_slices
 from slicewise.dataset.sampling import with_context
 from slicewise.errors import ScanError
+from slicewise.imaging.memory import is_out_of_memory
 from slicewise.lean_monai import sliding_window_inference
 from slicewise.segmentation.device import autocast, memory_format_of, resolve_precision
+from slicewise.segmentation.probability_maps import ProbabilitySums
 
 
 class NoFiniteLogitsError(ScanError):
@@ -30,37 +34,76 @@ WindowObserver = Callable[[Places, torch.Tensor], None]
 """Called with the places of a batch of windows and their probabilities (N, K, H, W)."""
 SliceObserver = Callable[[int], None]
 """Called with the number of slices predicted since the last call."""
+OnFullMemory = Callable[[int], int]
+"""Called with a batch size that does not fit into memory; returns the next one to try."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to look at a volume (C, X, Y, Z).
+
+    Attributes:
+        axis: along which it is cut into slices.
+        mirrored: along which it is mirrored; None leaves it as it is.
+    """
+
+    axis: int
+    mirrored: int | None = None
+
+    def inputs(self, volume: torch.Tensor, numbers: range, context_slices: int) -> torch.Tensor:
+        """Slices with their context, (D, (2k+1) * C, H, W).
+
+        Args:
+            volume: shape (C, X, Y, Z).
+            numbers: of neighbouring slices.
+            context_slices: neighbours on each side; beyond the ends the edge slice is repeated.
+        """
+        slices = to_slices(volume, self.axis)
+        around = torch.arange(numbers.start - context_slices, numbers.stop + context_slices)
+        near = slices[around.clamp(0, len(slices) - 1)]  # (D + 2k, C, H, W)
+        offsets = range(2 * context_slices + 1)
+        if self.mirrored == self.axis:
+            offsets = offsets[::-1]
+        joined = torch.cat([near[offset : offset + len(numbers)] for offset in offsets], 1)
+        return self.turned(joined)
+
+    def turned(self, slices: torch.Tensor) -> torch.Tensor:
+        """Slices (D, C, H, W) as they look in the mirror, or back from there."""
+        if self.mirrored in (None, self.axis):
+            return slices
+        in_plane = [axis for axis in range(3) if axis != self.axis]
+        return slices.flip(2 + in_plane.index(self.mirrored))
 
 
 def predict_views(
     network: nn.Module,
     volume: torch.Tensor,
-    axes: Sequence[int],
+    views: Sequence[View],
     config: Config,
     device: torch.device,
+    sums: ProbabilitySums,
     on_slices: SliceObserver | None = None,
-) -> torch.Tensor:
-    """Probabilities of a volume, mean over the planes that it is cut in.
+    on_full: OnFullMemory | None = None,
+) -> None:
+    """Predict all slices of a volume in each view, and add them up.
 
     Args:
         network: in evaluation mode.
         volume: normalised, shape (C, X, Y, Z).
-        axes: each a way to cut it into slices.
+        views: ways to look at it.
         config: context, window, overlap and batch size.
         device: where the network is.
+        sums: of the probabilities, which are added to it.
         on_slices: is called after each batch of slices.
-
-    Returns:
-        Shape (K, X, Y, Z), float32 on the CPU.
+        on_full: is called when a batch does not fit into memory; None lets the error pass.
     """
-    views = (
-        from_slices(
-            predict_slices(network, to_slices(volume, axis), config, device, on_slices=on_slices),
-            axis,
-        )
-        for axis in axes
-    )
-    return torch.stack(list(views)).mean(0)
+    for view in views:
+        inputs = partial(view.inputs, volume, context_slices=config.network.context_slices)
+        numbers = range(volume.shape[view.axis + 1])
+        for first, predicted in _in_batches(
+            network, inputs, numbers, config, device, on_slices=on_slices, on_full=on_full
+        ):
+            sums.add(view.axis, first, view.turned(predicted))
 
 
 def predict_slices(
@@ -69,7 +112,7 @@ def predict_slices(
     config: Config,
     device: torch.device,
     on_windows: WindowObserver | None = None,
-    on_slices: SliceObserver | None = None,
+    chosen: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """Probabilities of the slices of one volume.
 
@@ -82,7 +125,7 @@ def predict_slices(
         config: context, window, overlap and batch size.
         device: where the network is.
         on_windows: is called with each batch of windows before the blending.
-        on_slices: is called after each batch of slices.
+        chosen: numbers of the slices that are predicted; None predicts all.
 
     Returns:
         Shape (D, K, H, W), float32 on the CPU; one channel of a sigmoid or K of a softmax.
@@ -91,19 +134,56 @@ def predict_slices(
         NoFiniteLogitsError: the weights are damaged, or numbers overflow in a short format.
     """
     inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
-    return predict_inputs(network, inputs, config, device, on_windows, on_slices)
+    if chosen is not None:
+        inputs = inputs[torch.as_tensor(chosen)]
+    batches = _in_batches(
+        *(network, lambda numbers: inputs[numbers.start : numbers.stop], range(len(inputs))),
+        *(config, device, on_windows),
+    )
+    return torch.cat([predicted for _, predicted in batches])
 
 
-@torch.inference_mode()
-def predict_inputs(
+def _in_batches(
     network: nn.Module,
-    inputs: torch.Tensor,
+    inputs: Callable[[range], torch.Tensor],
+    numbers: range,
     config: Config,
     device: torch.device,
     on_windows: WindowObserver | None = None,
     on_slices: SliceObserver | None = None,
+    on_full: OnFullMemory | None = None,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Number of the first slice of each batch, and the probabilities (D, K, H, W) of the batch."""
+    size = config.inference.batch_size
+    while numbers:
+        batch = numbers[:size]
+        try:
+            predicted = _predict(network, inputs(batch), size, config, device, on_windows)
+        except Exception as error:
+            if on_full is None or not is_out_of_memory(error):
+                raise
+            predicted = None
+        # Not above, where the error holds what has filled the memory.
+        if predicted is None:
+            assert on_full is not None
+            size = on_full(size)
+            continue
+        yield batch.start, predicted
+        numbers = numbers[size:]
+        if on_slices is not None:
+            on_slices(len(batch))
+
+
+@torch.inference_mode()
+def _predict(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    windows_at_a_time: int,
+    config: Config,
+    device: torch.device,
+    on_windows: WindowObserver | None,
 ) -> torch.Tensor:
-    """``predict_slices`` for slices that have their context already, shape (D, C', H, W)."""
+    """Probabilities (D, K, H, W) of slices (D, C', H, W)."""
     precision = resolve_precision(config.training, device)
     memory_format = memory_format_of(config.training)
     # Stays on the device: asking after each window would make a GPU wait.
@@ -118,24 +198,20 @@ def predict_inputs(
             on_windows(places, predicted)
         return predicted
 
-    blended = []
-    for batch in inputs.split(config.inference.batch_size):
-        seen = sliding_window_inference(
-            batch.to(device),
-            roi_size=config.network.window,
-            sw_batch_size=config.inference.batch_size,
-            predictor=probabilities,
-            overlap=config.inference.overlap,
-            mode="gaussian",
-            padding_mode="replicate",
-            with_coord=True,
-        )
-        blended.append(torch.as_tensor(seen).cpu())
-        if on_slices is not None:
-            on_slices(len(batch))
-        if not finite:
-            raise _no_finite_logits(precision)
-    return torch.cat(blended)
+    seen = sliding_window_inference(
+        inputs.to(device),
+        roi_size=config.network.window,
+        sw_batch_size=windows_at_a_time,
+        predictor=probabilities,
+        overlap=config.inference.overlap,
+        mode="gaussian",
+        padding_mode="replicate",
+        with_coord=True,
+    )
+    blended = torch.as_tensor(seen).cpu()
+    if not finite:
+        raise _no_finite_logits(precision)
+    return blended
 
 
 def _no_finite_logits(precision: str) -> NoFiniteLogitsError:

@@ -18,10 +18,11 @@ from slicewise.dataset.plane import stack_axes
 from slicewise.errors import TrainingError
 from slicewise.metrics.overlap import overlap
 from slicewise.segmentation.process_group import ALONE, ProcessGroup
+from slicewise.segmentation.probability_maps import ProbabilitySums
 from slicewise.segmentation.sliding_window import (
     NoFiniteLogitsError,
     SliceObserver,
-    classes_of,
+    View,
     predict_views,
 )
 
@@ -132,9 +133,10 @@ def _predicted(
 ) -> NDArray[np.uint8]:
     """Classes (D, H, W) of a case."""
     stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
-    axes = stack_axes(config.preprocessing)
+    views = [View(axis) for axis in stack_axes(config.preprocessing)]
+    sums = ProbabilitySums(config.out_channels, case.label.shape, len(views))
     try:
-        probabilities = predict_views(network, stack, axes, config, device, on_slices)
+        predict_views(network, stack, views, config, device, sums, on_slices)
     except NoFiniteLogitsError as error:
         raise TrainingError(
             f"validation on {case.name}",
@@ -143,8 +145,7 @@ def _predicted(
             remedy="lower training.learning_rate or set training.precision to float32; the last "
             "checkpoint is intact",
         ) from None
-    predicted: NDArray[np.uint8] = classes_of(probabilities[None])[0].numpy()  # (D, H, W)
-    return predicted
+    return sums.classes()
 
 
 def _mean(values: list[float]) -> float:

@@ -70,7 +70,7 @@ class PredictedScan:
     Attributes:
         confidences: of its structures.
         unlikeness: of its scan.
-        warnings: of its scan.
+        warnings: of its scan, and notes of the model.
     """
 
     confidences: tuple[StructureConfidence, ...]
@@ -169,7 +169,7 @@ def _predict(
         found.unlikeness.require_alike(task.name)
     _write(found, volumes[0], output, task.sources[0], task.target, task.options)
     warnings = tuple(text for volume in volumes for text in volume.warnings)
-    return PredictedScan(tuple(found.confidences), found.unlikeness, warnings)
+    return PredictedScan(tuple(found.confidences), found.unlikeness, (*warnings, *found.notes))
 
 
 def _segment(
@@ -199,6 +199,7 @@ def _write(
     if options.probabilities:
         write_probabilities(found.probabilities, scan, probabilities_path(target))
     if options.uncertainty:
+        assert found.probabilities, "only networks have an uncertainty"
         write_volume(uncertainty(found.probabilities), uncertainty_path(target))
     output.write(found, scan, source, target)
 

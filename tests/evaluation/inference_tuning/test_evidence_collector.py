@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,10 +17,11 @@ from slicewise.evaluation.inference_tuning.evidence_collector import EvidenceCol
 from slicewise.evaluation.inference_tuning.options import NEUTRAL, POSTPROCESSING, TEMPERATURES
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.overlap import overlap
-from slicewise.segmentation.confidence import estimated_dice, with_temperature
+from slicewise.segmentation.confidence import estimated_dice, without_improbable
 from slicewise.segmentation.inference import Member, Predictor
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import Prediction
+from slicewise.segmentation.probability_maps import with_temperature
 
 LABELS = {"core": 3, "rim": 7}
 SHAPE = (17, 14, 9)
@@ -95,6 +97,11 @@ def test_dice_of_every_mask(evidence: CaseEvidence, case: HeldOutCase, plain: Pr
     assert evidence.structures["core"].changed
 
 
+def estimate(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    values = without_improbable(probability)
+    return estimated_dice(float(values[mask].sum()), float(values.sum()), int(mask.sum()))
+
+
 @pytest.mark.parametrize("place", [0, NEUTRAL, len(TEMPERATURES) - 1])
 def test_estimates_are_those_of_the_calibrated_probabilities(
     evidence: CaseEvidence, plain: Prediction, place: int
@@ -103,11 +110,11 @@ def test_estimates_are_those_of_the_calibrated_probabilities(
     calibrated = with_temperature(stacked, TEMPERATURES[place]).numpy()
     for number, (name, value) in enumerate(LABELS.items(), start=1):
         found = evidence.structures[name]
-        estimated = estimated_dice(calibrated[number], plain.voxels == value)
+        estimated = estimate(calibrated[number], plain.voxels == value)
         assert found.plain.estimated_dice[place] == pytest.approx(estimated, abs=1e-5)
         for option, changed in found.changed.items():
             mask = postprocess(plain, LABELS, {name: POSTPROCESSING[option]})
-            estimated = estimated_dice(calibrated[number], mask.voxels == value)
+            estimated = estimate(calibrated[number], mask.voxels == value)
             assert changed.estimated_dice[place] == pytest.approx(estimated, abs=1e-5)
 
 

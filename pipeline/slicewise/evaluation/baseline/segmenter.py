@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
+from slicewise.dataset.native_grid import NativeGrid
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.dataset.workers import Workers
 from slicewise.evaluation.baseline.learning import learn
@@ -24,6 +24,7 @@ from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
+from slicewise.segmentation.probability_maps import ProbabilityMaps
 
 
 class Baseline:
@@ -113,12 +114,12 @@ class Baseline:
         upright = contrasts[0].reoriented("RAS")
         spacing_mm = preprocessed_spacing_mm(upright.spacing_mm, axis, self.config)
         scan = NormalizedScan(image.numpy().astype(np.float32), spacing_mm, axis)
-        masks = torch.from_numpy(self._structures(scan).astype(np.float32))
-        native = self.preprocessing.to_native(masks, image, axis)  # (K, X, Y, Z)
+        masks = self._structures(scan).astype(np.float32)
+        native = NativeGrid.of(contrasts[0], image).whole(masks)  # (K, X, Y, Z)
         # As with a network: what is resampled is a share of each voxel, and the largest wins.
-        shares = torch.cat([1 - native.sum(0, keepdim=True), native]).numpy()
+        shares = ProbabilityMaps.of(contrasts[0], np.stack([1 - native.sum(0), *native]))
         labels, slice_exclusive = self.config.data.labels, self.config.inference.slice_exclusive
-        return Prediction.of(label_map(contrasts[0], shares, labels, slice_exclusive))
+        return Prediction.of(label_map(shares, labels, slice_exclusive))
 
     def _structures(self, scan: NormalizedScan) -> NDArray[np.bool_]:
         """Where each structure is, (K, X, Y, Z); of several the one with the largest prior."""

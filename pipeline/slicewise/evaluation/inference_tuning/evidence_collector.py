@@ -25,11 +25,11 @@ from slicewise.metrics.calibration import LEAST_PROBABILITY
 from slicewise.metrics.masks import box_around, cropped, on_one_grid, with_axes_of
 from slicewise.metrics.overlap import overlap
 from slicewise.segmentation import confidence
-from slicewise.segmentation.confidence import with_temperature
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.label_map import label_map
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import Prediction
+from slicewise.segmentation.probability_maps import ProbabilityMaps, with_temperature
 
 _DIGITS = 6
 _FAINT = 1e-4
@@ -99,7 +99,8 @@ class EvidenceCollector:
         config = self.predictor.config
         labels, slice_exclusive = config.data.labels, config.inference.slice_exclusive
         for name, probabilities in self._mirrored_probabilities(case, plain):
-            found = label_map(plain, probabilities, labels, slice_exclusive)
+            maps = ProbabilityMaps.of(plain, probabilities)
+            found = label_map(maps, labels, slice_exclusive)
             mask, reference = on_one_grid(found, case.reference)
             yield name, _dice(mask, reference, labels)
 
@@ -178,7 +179,7 @@ def _estimated_dice(
     total = float(values.sum(dtype=np.float64))
     return [
         round(
-            confidence.dice_of_sums(
+            confidence.estimated_dice(
                 float(inside + (values[change.places] * change.signs).sum(dtype=np.float64)),
                 total,
                 change.size,
