@@ -51,21 +51,21 @@ def maps(sums: ProbabilitySums, temperature: float = 1.0) -> ProbabilityMaps:
 def test_the_mean_of_slices_from_all_sides(count: int) -> None:
     values = summands(count)
     np.testing.assert_allclose(
-        summed(values).mean(EVERYTHING), values.mean(0).numpy(), rtol=0, atol=1e-6
+        summed(values).mean(EVERYTHING), values.mean(0)[1:].numpy(), rtol=0, atol=1e-6
     )
     np.testing.assert_array_equal(summed(values).classes(), values.mean(0).argmax(0))
 
 
 @pytest.mark.parametrize("count", [1, 3, 60])
 def test_large_sums_are_rounded_to_16_bits(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(probability_maps, "_LARGE_BYTES", 3 * 4 * np.prod(SHAPE) - 1)
+    monkeypatch.setattr(probability_maps, "_LARGE_BYTES", 2 * 4 * np.prod(SHAPE) - 1)
     values = summands(count)
     sums = summed(values)
     assert sums._sums.dtype == np.uint16
     found = sums.mean(EVERYTHING)
     assert found.dtype == np.float32
     steps = 65_535 // count
-    np.testing.assert_allclose(found, values.mean(0).numpy(), rtol=0, atol=0.5 / steps + 1e-6)
+    np.testing.assert_allclose(found, values.mean(0)[1:].numpy(), rtol=0, atol=0.5 / steps + 1e-6)
     certain = torch.ones(count, 3, *SHAPE)
     assert (summed(certain).mean(EVERYTHING) == 1).all()
 

@@ -71,14 +71,13 @@ class Measurements:
             affine: of the preprocessed image.
         """
         to_image = np.linalg.inv(affine) @ mask.affine
-        indices = np.argwhere(mask.voxels)  # (N, 3)
-        values = mask.voxels[tuple(indices.T)]
         volumes, places = {}, {}
         for name, value in labels.items():
-            own = values == value
-            volumes[name] = round(float(np.count_nonzero(own)) * mask.voxel_volume_ml, 4)
-            if own.any():
-                centre = to_image[:3, :3] @ indices[own].mean(0) + to_image[:3, 3]
+            own = mask.voxels == value
+            count = int(np.count_nonzero(own))
+            volumes[name] = round(count * mask.voxel_volume_ml, 4)
+            if count:
+                centre = to_image[:3, :3] @ _mean_index(own, count) + to_image[:3, 3]
                 places[name] = _triple((centre + 0.5) / np.array(shape))
         return replace(self, volumes_ml=volumes, places=places, border=_border(mask.voxels != 0))
 
@@ -119,6 +118,12 @@ def _texture(image: torch.Tensor) -> Triple:
     """Zero along an axis with one voxel."""
     steps = (image.diff(dim=axis).abs_() for axis in (1, 2, 3))
     return _triple([float(step.mean()) if step.numel() else 0.0 for step in steps])
+
+
+def _mean_index(inside: NDArray[np.bool_], count: int) -> NDArray[np.float64]:
+    """Mean index of the voxels along each axis, without a list of them all."""
+    along = [np.count_nonzero(inside, axis=axes) for axes in ((1, 2), (0, 2), (0, 1))]
+    return np.array([np.arange(len(counts)) @ counts / count for counts in along])
 
 
 def _border(inside: NDArray[np.bool_]) -> float:

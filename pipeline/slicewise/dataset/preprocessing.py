@@ -35,7 +35,7 @@ from slicewise.lean_monai import (
     Spacingd,
 )
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Increase it when the output changes: it invalidates every cache."""
 
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -149,6 +149,7 @@ class Preprocessing:
         voxels, meta = VolumeReader(self.reading, self.data).get_data(list(volumes))
         _require_finite(voxels, volumes[0].name)
         image = MetaTensor(torch.from_numpy(voxels.astype(np.float32)), meta=meta)
+        del voxels  # as large as the scan
         image.affine = torch.from_numpy(volumes[0].affine)
         transformed, axis = self._transformed({"image": image}, volumes[0].name)
         return transformed["image"], axis

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from slicewise.imaging.volume import Volume
 from slicewise.lean_monai import ImageReader, MapTransform, MetaTensor
 
 _ONE_CONTRAST = DataSection()
+_PIECE = 2**22
+"""Voxels of the foreground whose statistics are summed at a time."""
 
 
 class VolumeReader(ImageReader):
@@ -88,19 +91,27 @@ class NormalizeForegroundd(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             image = result[key]
-            result[key] = torch.stack([self._normalized(contrast) for contrast in image])
-            result[key] = MetaTensor(result[key], meta=image.meta)
+            normalized = torch.empty(image.shape, dtype=torch.float32)
+            for contrast, place in zip(image, normalized, strict=True):
+                self._normalize(contrast.numpy(), place.numpy())
+            result[key] = MetaTensor(normalized, meta=image.meta)
             result[key].applied_operations = image.applied_operations
         return result
 
-    def _normalized(self, contrast: torch.Tensor) -> torch.Tensor:
-        voxels = contrast.numpy()
+    def _normalize(self, voxels: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         foreground = voxels[foreground_mask(voxels, self.section)]
         low, high = np.percentile(foreground, self.section.clip_percentiles)
-        clipped = np.clip(foreground, low, high)
-        mean, deviation = float(clipped.mean()), float(clipped.std())
-        scaled = (np.clip(voxels, low, high) - mean) / (deviation if deviation > 0 else 1.0)
-        return torch.from_numpy(scaled.astype(np.float32))
+        # In pieces: float64 copies of a large scan would not fit into memory next to it.
+        pieces = range(0, len(foreground), _PIECE)
+
+        def clipped() -> Iterator[NDArray[np.float64]]:
+            return (np.clip(foreground[start : start + _PIECE], low, high) for start in pieces)
+
+        mean = sum(float(piece.sum()) for piece in clipped()) / len(foreground)
+        squares = sum(float(np.square(piece - mean).sum()) for piece in clipped())
+        deviation = math.sqrt(squares / len(foreground))
+        for plane, place in zip(voxels, out, strict=True):
+            place[...] = (np.clip(plane, low, high) - mean) / (deviation if deviation > 0 else 1.0)
 
 
 def foreground_mask(

@@ -16,7 +16,7 @@ from slicewise.imaging.volume import Volume
 _LARGE_BYTES = 2**30
 """Of sums in float32; larger ones take 16 bits a number."""
 _SLAB_VOXELS = 2_000_000
-_EVERYTHING: Box = (slice(None), slice(None), slice(None))
+_WHOLE_PLANE = slice(None), slice(None)
 Slab = tuple[slice, NDArray[np.float32]]
 """Rows of the first axis of a scan, and the probabilities (K, x, Y, Z) of all classes in them."""
 
@@ -24,8 +24,9 @@ Slab = tuple[slice, NDArray[np.float32]]
 class ProbabilitySums:
     """Running sums of the probabilities of a scan over planes, mirror images and networks.
 
-    Sums of more than 1 GiB in float32 are kept in 16 bits: each probability is then rounded to one
-    of 65,536 / N equal steps, where N is the number of summands.
+    The background is what the structures leave of 1, and is not summed. Sums of more than 1 GiB in
+    float32 are kept in 16 bits: each probability is then rounded to one of 65,536 / N equal steps,
+    where N is the number of summands.
 
     Args:
         classes: number of channels of the networks.
@@ -36,7 +37,8 @@ class ProbabilitySums:
     def __init__(self, classes: int, shape: Sequence[int], summands: int) -> None:
         self._summands = summands
         self._steps: int | None = None
-        size = (classes, *shape)
+        self._first = 0 if classes == 1 else 1
+        size = (classes - self._first, *shape)
         if np.prod(size, dtype=np.int64) * 4 > _LARGE_BYTES:
             self._steps = 65_535 // summands
         self._sums = np.zeros(size, np.float32 if self._steps is None else np.uint16)
@@ -49,23 +51,23 @@ class ProbabilitySums:
             first: number of the first slice.
             probabilities: (D, K, H, W), on the CPU.
         """
-        values = probabilities.numpy()
+        values = probabilities[:, self._first :].numpy()
         if self._steps is not None:
             values = np.rint(values * self._steps).astype(np.uint16)
         slices = np.moveaxis(self._sums, axis + 1, 0)  # (D, K, H, W)
         slices[first : first + len(values)] += values
 
     def mean(self, box: Box) -> NDArray[np.float32]:
-        """Mean of the summands in a box, (K, x, y, z)."""
+        """Mean of the summands in a box, (structures, x, y, z)."""
         values = self._sums[(slice(None), *box)]
         return np.divide(values, self._summands * (self._steps or 1), dtype=np.float32)
 
     def classes(self) -> NDArray[np.uint8]:
         """The most probable class of each voxel, (X, Y, Z)."""
-        single = len(self._sums) == 1
-        found: NDArray[np.uint8] = (
-            (self.mean(_EVERYTHING)[0] > 0.5) if single else self._sums.argmax(0)
-        ).astype(np.uint8)
+        found = np.empty(self._sums.shape[1:], np.uint8)
+        for rows, place in enumerate(found):
+            values = torch.from_numpy(self.mean((slice(rows, rows + 1), *_WHOLE_PLANE)))
+            place[...] = _with_background(values).numpy().argmax(0)[0]
         return found
 
 
@@ -215,10 +217,6 @@ def with_temperature(probabilities: torch.Tensor, temperature: float) -> torch.T
     return torch.softmax(probabilities.log() / temperature, dim=0)
 
 
-def _with_background(probabilities: torch.Tensor) -> torch.Tensor:
-    """(K, x, Y, Z) with the background first, as what the structures leave of 1.
-
-    A network with one sigmoid has no such channel; where a crop was undone, it is empty.
-    """
-    structures = probabilities if len(probabilities) == 1 else probabilities[1:]
+def _with_background(structures: torch.Tensor) -> torch.Tensor:
+    """(K, x, Y, Z) with the background first, as what the structures leave of 1."""
     return torch.cat([(1 - structures.sum(0, keepdim=True)).clamp(min=0), structures])
