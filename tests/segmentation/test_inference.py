@@ -28,7 +28,8 @@ from slicewise.errors import CheckpointError, GeometryError, ModelError, ScanErr
 from slicewise.imaging.volume import Volume
 from slicewise.quantities import counted
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
-from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.member import Member
 from slicewise.segmentation.sliding_window import classes_of, predict_slices
 from slicewise.segmentation.unet import UNet
 
@@ -295,7 +296,7 @@ def test_an_ensemble_computes_in_one_place(
 ) -> None:
     # "meta" stands for a GPU, which the second member does not want.
     monkeypatch.setattr(
-        "slicewise.segmentation.inference.choose_device",
+        "slicewise.segmentation.member.choose_device",
         lambda name: torch.device("cpu" if name == "cpu" else "meta"),
     )
     one = saved(make_config(training={"device": "auto"}), tmp_path / "one.pt", 1)

@@ -11,7 +11,8 @@ import torch
 from slicewise.config import Config
 from slicewise.errors import UsageError
 from slicewise.imaging.volume import Volume
-from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.member import Member
 from slicewise.segmentation.tiles import tile_slice
 from slicewise.segmentation.unet import UNet
 

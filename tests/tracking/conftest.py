@@ -16,7 +16,8 @@ from slicewise.config import Config, InferenceSection, as_yaml, parse_config
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.checkpoint import Checkpoint, save_checkpoint
 from slicewise.segmentation.confidence import structure_confidences
-from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.member import Member
 from slicewise.segmentation.prediction import Prediction
 from slicewise.segmentation.probability_maps import ProbabilityMaps
 from slicewise.tracking import Store, open_store

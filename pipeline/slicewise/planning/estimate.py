@@ -22,7 +22,8 @@ from slicewise.segmentation.device import (
     memory_format_of,
     resolve_precision,
 )
-from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.member import Member
 from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.networks import build_network
 from slicewise.segmentation.training import Training

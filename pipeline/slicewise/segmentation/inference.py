@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
-from torch import nn
 
 from slicewise.config import (
     Config,
     InferenceSection,
     PreprocessingSection,
-    parse_config,
 )
 from slicewise.dataset.augmentation import BODY_AXES
 from slicewise.dataset.measurements import Measurements, measure
 from slicewise.dataset.native_grid import NativeGrid
 from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
-from slicewise.errors import CheckpointError, ScanError
+from slicewise.errors import ScanError
 from slicewise.imaging.volume import Affine, Volume
 from slicewise.progress import Task
 from slicewise.quantities import counted
-from slicewise.segmentation.bottom_features import BottomFeatures, mean_features
-from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
+from slicewise.segmentation.bottom_features import mean_features
 from slicewise.segmentation.confidence import structure_confidences
-from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
 from slicewise.segmentation.label_map import label_map
-from slicewise.segmentation.networks import SegmentationNetwork, build_network
+from slicewise.segmentation.member import Member, load_members
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 from slicewise.segmentation.probability_maps import (
@@ -42,35 +38,14 @@ from slicewise.segmentation.probability_maps import (
     SummedProbabilities,
 )
 from slicewise.segmentation.sliding_window import (
+    Batches,
     NoFiniteLogitsError,
+    SingleWindowError,
     SliceObserver,
     View,
     predict_views,
 )
-from slicewise.segmentation.training_profile import TrainingProfile, read_profile
 from slicewise.segmentation.unlikeness import Unlikeness
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network with what it was trained with.
-
-    Attributes:
-        network: in evaluation mode.
-        config: of its training.
-        profile: of the scans that it was trained on; None where it is not known.
-        name: of its checkpoint and the folder that it lies in, for errors.
-    """
-
-    network: nn.Module
-    config: Config
-    profile: TrainingProfile | None = None
-    name: str = "the network"
-
-    @cached_property
-    def features(self) -> BottomFeatures:
-        """Collects what the network sees at its bottom."""
-        return BottomFeatures(self.network, self.config)
 
 
 class Predictor:
@@ -86,7 +61,7 @@ class Predictor:
         self.config = config
         self.members = members
         self.device = device
-        self._batch_size = config.inference.batch_size
+        self._batches = Batches(config.inference.batch_size)
         self._notes: list[str] = []
 
     @classmethod
@@ -100,27 +75,8 @@ class Predictor:
             ModelError, CheckpointError: missing, damaged, not fitting its own configuration, or
                 members of an ensemble that do not see or name the same things.
         """
-        members: list[Member] = []
-        for item in (path, *more):
-            checkpoint = load_checkpoint(item)
-            config = parse_config(checkpoint.config_yaml, str(item), trained=True)
-            if members:
-                _require_same_task(members[0].config, config, item)
-            network = in_memory_format(_network(checkpoint, config, str(item)), config.training)
-            profile = read_profile(checkpoint, str(item))
-            # The rest of the path would tell the client of a service about its machine.
-            name = f"{item.parent.name}/{item.name}"
-            members.append(Member(network, config, profile, name))
-        device = _device([member.config for member in members])
-        on_device = [
-            replace(
-                item,
-                network=item.network.to(device),
-                config=_with_local_precision(item.config, device),
-            )
-            for item in members
-        ]
-        return cls(members[0].config, on_device, device)
+        members, device = load_members([path, *more])
+        return cls(members[0].config, members, device)
 
     @cached_property
     def made_by(self) -> str:
@@ -169,11 +125,7 @@ class Predictor:
             )
         inference, labels = self.config.inference, self.config.data.labels
         work = _Work(len(self.members), task, scan.name)
-        try:
-            seen, views = self._seen(contrasts, work)
-        except _DeviceFullError:
-            self._go_on_with_cpu()
-            seen, views = self._seen(contrasts, work)
+        seen, views = self._seen_in_memory(contrasts, work)
         summed = SummedProbabilities(seen, 1 + len(labels), inference.temperature)
         probabilities = ProbabilityMaps(scan, summed)
         rough = label_map(probabilities, labels, inference.slice_exclusive)
@@ -192,6 +144,28 @@ class Predictor:
         )
         notes, self._notes = self._notes, []
         return Prediction.of(mask, probabilities, confidences, unlikeness, measured, notes)
+
+    def _seen_in_memory(
+        self, contrasts: Sequence[Volume], work: _Work
+    ) -> tuple[list[SeenScan], list[_Appearance]]:
+        """``_seen`` with smaller batches, or without the GPU, where memory is full; noted once."""
+        size = self._batches.size
+        found = None
+        try:
+            found = self._seen(contrasts, work)
+        except SingleWindowError:
+            if not self._uses_gpu:
+                raise
+        if found is None:
+            # Not above, where the error holds what has filled the memory.
+            self._use_cpu()
+            found = self._seen(contrasts, work)
+        if self._batches.size < size:
+            self._notes.append(
+                f"memory is full: from here on {counted(self._batches.size, 'slice')} at a time "
+                f"instead of {size}"
+            )
+        return found
 
     def _seen(
         self, contrasts: Sequence[Volume], work: _Work
@@ -218,6 +192,18 @@ class Predictor:
             seen.append(SeenScan(sums, way_back, len(members) / len(self.members)))
         return seen, appearances
 
+    @property
+    def _uses_gpu(self) -> bool:
+        return self.device.type != "cpu"
+
+    def _use_cpu(self) -> None:
+        self.device = torch.device("cpu")
+        self._batches = Batches(self.config.inference.batch_size)
+        self.members = [item.on(self.device) for item in self.members]
+        self._notes.append(
+            "the memory of the GPU is too small for a single window: from here on the CPU predicts"
+        )
+
     def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
         """Members by their preprocessing, so that each is done once."""
         groups: dict[str, list[Member]] = {}
@@ -234,14 +220,13 @@ class Predictor:
         work: _Work,
     ) -> list[float]:
         """Add the probabilities of a member in all views; returns the features of the scan."""
-        inference = self.config.inference.model_copy(update={"batch_size": self._batch_size})
-        config = member.config.model_copy(update={"inference": inference})
+        config = member.config.model_copy(update={"inference": self.config.inference})
         on_slices = work.of_member(sum(volume.shape[view.axis + 1] for view in views))
 
         def predict(chosen: Sequence[View]) -> None:
             predict_views(
                 *(member.network, volume, chosen, config, self.device, sums),
-                *(on_slices, self._smaller_batch),
+                *(on_slices, self._batches),
             )
 
         plain = [view for view in views if view.mirrored is None]
@@ -252,45 +237,6 @@ class Predictor:
         except NoFiniteLogitsError as error:
             raise error.of(work.scan, member.name) from None
         return mean_features(means)
-
-    def _smaller_batch(self, size: int) -> int:
-        """The next batch size after one that memory was too small for.
-
-        Raises:
-            MemoryError: there is none.
-        """
-        if size == 1:
-            if self.device.type == "cpu":
-                raise MemoryError("not enough memory for a single window")
-            raise _DeviceFullError
-        self._batch_size = max(1, size // 2)
-        whose = "" if self.device.type == "cpu" else "of the GPU "
-        self._notes.append(
-            f"the memory {whose}is full: from here on {self._batch_size} instead of {size} "
-            "slices and windows at a time"
-        )
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return self._batch_size
-
-    def _go_on_with_cpu(self) -> None:
-        self.device = torch.device("cpu")
-        self._batch_size = self.config.inference.batch_size
-        self.members = [
-            replace(
-                item,
-                network=item.network.to(self.device),
-                config=_with_local_precision(item.config, self.device),
-            )
-            for item in self.members
-        ]
-        self._notes.append(
-            "the memory of the GPU is too small for a single window: from here on the CPU predicts"
-        )
-
-
-class _DeviceFullError(MemoryError):
-    """Not even one window fits into the memory of the GPU."""
 
 
 @dataclass(frozen=True)
@@ -320,42 +266,3 @@ class _Work:
             self.task.update(min(self.done, 1.0))
 
         return count
-
-
-def _network(checkpoint: Checkpoint, config: Config, where: str) -> SegmentationNetwork:
-    network = build_network(config)
-    load_weights(network, checkpoint.model, where)
-    return network.eval()
-
-
-def _device(configs: Sequence[Config]) -> torch.device:
-    """The CPU where one of the members insists on it, otherwise the best there is."""
-    insisted = any(config.training.device == "cpu" for config in configs)
-    return choose_device("cpu" if insisted else "auto")
-
-
-def _with_local_precision(config: Config, device: torch.device) -> Config:
-    """A model trained in bfloat16 elsewhere computes in what is fast here."""
-    if config.training.precision != "bfloat16":
-        return config
-    training = config.training.model_copy(update={"precision": "auto"})
-    precision = resolve_precision(training, device)
-    return config.model_copy(
-        update={"training": training.model_copy(update={"precision": precision})}
-    )
-
-
-def _require_same_task(first: Config, other: Config, path: Path) -> None:
-    """Refuse to average networks whose inputs or outputs mean different things."""
-    for name, ours, theirs in (
-        ("data.contrasts", first.data.contrasts, other.data.contrasts),
-        ("data.labels", first.data.labels, other.data.labels),
-    ):
-        # The order of labels is the order of the channels.
-        if str(ours) != str(theirs):
-            raise CheckpointError(
-                f"{path}: {name}",
-                expected=f"the same as in the first checkpoint: {ours}",
-                found=str(theirs),
-                remedy="leave this one out: an ensemble has checkpoints of one task",
-            )

@@ -34,8 +34,31 @@ WindowObserver = Callable[[Places, torch.Tensor], None]
 """Called with the places of a batch of windows and their probabilities (N, K, H, W)."""
 SliceObserver = Callable[[int], None]
 """Called with the number of slices predicted since the last call."""
-OnFullMemory = Callable[[int], int]
-"""Called with a batch size that does not fit into memory; returns the next one to try."""
+
+
+class SingleWindowError(MemoryError):
+    """Not even one window fits into memory."""
+
+
+class Batches:
+    """Number of slices, and of windows, that are predicted at a time: fewer once memory was full.
+
+    Attributes:
+        size: from now on.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def shrink(self) -> None:
+        """Halve the size, after a batch did not fit into memory.
+
+        Raises:
+            SingleWindowError: there is no smaller one.
+        """
+        if self.size == 1:
+            raise SingleWindowError("not enough memory for a single window")
+        self.size //= 2
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,7 @@ def predict_views(
     device: torch.device,
     sums: ProbabilitySums,
     on_slices: SliceObserver | None = None,
-    on_full: OnFullMemory | None = None,
+    batches: Batches | None = None,
 ) -> None:
     """Predict all slices of a volume in each view, and add them up.
 
@@ -95,13 +118,13 @@ def predict_views(
         device: where the network is.
         sums: of the probabilities, which are added to it.
         on_slices: is called after each batch of slices.
-        on_full: is called when a batch does not fit into memory; None lets the error pass.
+        batches: shrink where memory is full; None keeps the size of the configuration.
     """
     for view in views:
         inputs = partial(view.inputs, volume, context_slices=config.network.context_slices)
         numbers = range(volume.shape[view.axis + 1])
         for first, predicted in _in_batches(
-            network, inputs, numbers, config, device, on_slices=on_slices, on_full=on_full
+            network, inputs, numbers, config, device, on_slices=on_slices, batches=batches
         ):
             sums.add(view.axis, first, view.turned(predicted))
 
@@ -136,11 +159,11 @@ def predict_slices(
     inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
     if chosen is not None:
         inputs = inputs[torch.as_tensor(chosen)]
-    batches = _in_batches(
+    in_batches = _in_batches(
         *(network, lambda numbers: inputs[numbers.start : numbers.stop], range(len(inputs))),
         *(config, device, on_windows),
     )
-    return torch.cat([predicted for _, predicted in batches])
+    return torch.cat([predicted for _, predicted in in_batches])
 
 
 def _in_batches(
@@ -151,22 +174,22 @@ def _in_batches(
     device: torch.device,
     on_windows: WindowObserver | None = None,
     on_slices: SliceObserver | None = None,
-    on_full: OnFullMemory | None = None,
+    batches: Batches | None = None,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Number of the first slice of each batch, and the probabilities (D, K, H, W) of the batch."""
-    size = config.inference.batch_size
     while numbers:
+        size = config.inference.batch_size if batches is None else batches.size
         batch = numbers[:size]
         try:
             predicted = _predict(network, inputs(batch), size, config, device, on_windows)
         except Exception as error:
-            if on_full is None or not is_out_of_memory(error):
+            if batches is None or not is_out_of_memory(error):
                 raise
             predicted = None
         # Not above, where the error holds what has filled the memory.
         if predicted is None:
-            assert on_full is not None
-            size = on_full(size)
+            assert batches is not None
+            batches.shrink()
             continue
         yield batch.start, predicted
         numbers = numbers[size:]

@@ -18,7 +18,8 @@ from slicewise.evaluation.inference_tuning.options import NEUTRAL, POSTPROCESSIN
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.overlap import overlap
 from slicewise.segmentation.confidence import estimated_dice, without_improbable
-from slicewise.segmentation.inference import Member, Predictor
+from slicewise.segmentation.inference import Predictor
+from slicewise.segmentation.member import Member
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import Prediction
 from slicewise.segmentation.probability_maps import with_temperature
