@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
+from slicewise.dataset.cohort_qc import compare
 from slicewise.dataset.fingerprints import signature
-from slicewise.dataset.twins import possible_twins, twins_note
+from slicewise.dataset.twins import drop_looks_of_many, possible_twins, twins_note
 from slicewise.imaging.volume import Volume
 
 SHAPE = (24, 20, 18)
@@ -104,3 +106,20 @@ def test_many_scans_of_one_person_are_one_group() -> None:
 
 def test_unread_cases_are_left_out() -> None:
     assert found([CheckedCase("a", "a"), CheckedCase("b", "b")]) == []
+
+
+def test_too_many_to_compare_are_not_kept_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = [a_case(number, 1) for number in range(9)]
+    names = {case.name: case.patient for case in cases}
+    assert possible_twins(cases, names)
+    monkeypatch.setattr("slicewise.dataset.twins.MOST_COMPARED", 8)
+    monkeypatch.setattr("slicewise.dataset.cohort_qc.MOST_COMPARED", 8)
+    assert not possible_twins(cases, names)
+    (note,) = [text for text in compare(cases, DataSection()).notes if "too many" in text]
+    assert "9 cases are too many to compare each with each, 8 at most are" in note
+    drop_looks_of_many(cases[0], 8)
+    assert cases[0].signature
+    drop_looks_of_many(cases[0], 9)
+    assert not cases[0].signature

@@ -22,6 +22,7 @@ from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import compare, swapped_folders
 from slicewise.dataset.data_set_problem import refuse, require_labels
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
+from slicewise.dataset.twins import drop_looks_of_many
 from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem
 from slicewise.imaging.files import private_folder, write_text
@@ -132,6 +133,8 @@ def prepare(
     folder = private_folder(work / "cache")
     tasks = [_Task(case, config, folder) for case in catalogue.labelled]
     for task, result in run_on_scans(_prepare_case, tasks, workers):
+        if isinstance(result, CachedCase):
+            drop_looks_of_many(result.checked, len(tasks))
         yield task.name, result
 
 

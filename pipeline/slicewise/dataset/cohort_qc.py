@@ -13,7 +13,7 @@ from slicewise.dataset.cohort_measure import CohortMeasure, cohort_measures, str
 from slicewise.dataset.data_set_problem import DataSetProblem, missing_labels
 from slicewise.dataset.duplicates import Duplicates, mark_duplicates
 from slicewise.dataset.patients import LikelyPatients, likely_patients
-from slicewise.dataset.twins import PossibleTwins, possible_twins, twins_note
+from slicewise.dataset.twins import MOST_COMPARED, PossibleTwins, possible_twins, twins_note
 from slicewise.imaging.labels import WHOLE_NUMBERS
 from slicewise.quantities import counted
 
@@ -90,6 +90,11 @@ def compare(
         notes.append(likely.advice)
     if twins:
         notes.append(twins_note(twins))
+    if len(cases) > MOST_COMPARED:
+        notes.append(
+            f"scans of one person are not looked for by their looks: {len(cases):,} cases are too "
+            f"many to compare each with each, {MOST_COMPARED:,} at most are"
+        )
     if unused := unused_labels(cases, data):
         notes.append(f"no label map has {_structures(unused, data)}, which data.labels names")
     notes += _note_sparse_labels(cases)

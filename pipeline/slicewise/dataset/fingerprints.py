@@ -74,9 +74,9 @@ def signature(volume: Volume) -> str:
     return base64.b64encode(unit.astype("<f2").tobytes()).decode()
 
 
-def vector_of(text: str) -> NDArray[np.float64]:
+def vector_of(text: str) -> NDArray[np.float32]:
     """The vector of a signature."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float64)
+    return np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
 
 
 def _block_means(values: NDArray[np.float32], axis: int, blocks: int) -> NDArray[np.float32]:

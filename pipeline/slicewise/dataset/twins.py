@@ -22,6 +22,8 @@ FEWEST_CASES = 8
 MARGIN = 0.25
 """How much more similar to each other than to any third scan two scans of one person are, as a
 difference of Fisher's z. It was at most 0.19 for different persons in six public data sets."""
+MOST_COMPARED = 20_000
+"""Number of cases up to which all pairs are compared, which takes minutes."""
 _ALIKE = 0.5
 _MAX_LEVELS = 2**16
 _MAX_SHARING = 4
@@ -48,18 +50,32 @@ def possible_twins(
 ) -> list[PossibleTwins]:
     """Groups of cases that look alike, or whose intensities were scaled together.
 
+    Of more than ``MOST_COMPARED`` cases, looks are not compared.
+
     Args:
         cases: without copies of one another.
         patients: of each case.
     """
     reasons: dict[tuple[str, ...], str] = {}
-    for (one, other), reason in (*_with_equal_steps(cases), *_alike(cases, patients)):
+    alike = _alike(cases, patients) if len(cases) <= MOST_COMPARED else ()
+    for (one, other), reason in (*_with_equal_steps(cases), *alike):
         if patients[one.name] != patients[other.name]:
             reasons.setdefault((one.name, other.name), reason)
     return [
         PossibleTwins(names, next(why for pair, why in reasons.items() if pair[0] in names))
         for names in joined(reasons)
     ]
+
+
+def drop_looks_of_many(case: CheckedCase, cases: int) -> None:
+    """Drop the signature, most of what is kept of a case, where there are too many to compare.
+
+    Args:
+        case: that was checked.
+        cases: number of cases of the data set.
+    """
+    if cases > MOST_COMPARED:
+        case.signature = ""
 
 
 def twins_note(twins: Sequence[PossibleTwins]) -> str:
@@ -117,21 +133,22 @@ def _runs(ordered: Sequence[CheckedCase]) -> Iterator[list[CheckedCase]]:
 
 def _alike(cases: Sequence[CheckedCase], patients: Mapping[str, str]) -> Iterator[_Pair]:
     """Pairs whose coarse structure is nearly equal, or far more similar than that of others."""
-    of_length: dict[int, list[tuple[CheckedCase, NDArray[np.float64]]]] = {}
+    of_length: dict[int, list[CheckedCase]] = {}
     for case in cases:
-        vector = vector_of(case.signature)
-        if vector.any():
-            of_length.setdefault(len(vector), []).append((case, vector))
+        of_length.setdefault(len(case.signature), []).append(case)
     for group in of_length.values():
-        compared, rows = [case for case, _ in group], np.array([vector for _, vector in group])
-        people = np.array([patients[case.name] for case in compared])
+        rows = np.array([vector_of(case.signature) for case in group], np.float32)
+        # Without detail in a scan there is nothing to compare.
+        detailed = np.flatnonzero(rows.any(axis=1))
+        compared, rows = [group[place] for place in detailed], rows[detailed]
+        _, people = np.unique([patients[case.name] for case in compared], return_inverse=True)
         for left, right, correlation in _similar(rows, people):
             reason = f"alike, correlation {correlation:.2f}"
             yield (compared[left], compared[right]), reason
 
 
 def _similar(
-    rows: NDArray[np.float64], people: NDArray[np.str_]
+    rows: NDArray[np.float32], people: NDArray[np.integer]
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of different patients, with their correlation."""
     count = len(rows)
@@ -143,9 +160,8 @@ def _similar(
         for below, right in np.argwhere(correlation >= NEARLY_EQUAL):
             if start + below < right:
                 yield start + int(below), int(right), float(correlation[below, right])
-        ranked = np.sort(correlation, axis=1)
-        nearest[part], first[part] = correlation.argmax(axis=1), ranked[:, -1]
-        second[part] = ranked[:, -2] if count > 1 else -1
+        nearest[part], first[part] = correlation.argmax(axis=1), correlation.max(axis=1)
+        second[part] = np.partition(correlation, -2, axis=1)[:, -2] if count > 1 else -1
     if count < FEWEST_CASES:
         return
     margin = np.arctanh(np.clip(first, -1, 0.999)) - np.arctanh(np.clip(second, -0.999, 0.999))

@@ -77,7 +77,7 @@ def predict_and_score(
     own = group.some_of(cases)
     what = "predicting" if group.size == 1 else f"predicting, as one of {group.size} processes"
     results = [
-        _score_or_set_aside(segmenter, case, masks, pseudonyms, collector)
+        _score_or_set_aside(segmenter, case, masks, pseudonyms, collector, progress)
         for case in tracked(own, progress, what, len(own))
     ]
     found = ScoredCases([], {}, [])
@@ -101,10 +101,11 @@ def _score_or_set_aside(
     masks: Path,
     pseudonyms: Pseudonyms,
     collector: EvidenceCollector | None,
+    progress: Progress,
 ) -> _Scored | SetAside:
     try:
         with within_memory(case.name):
-            return _score_one(segmenter, case, masks, pseudonyms, collector)
+            return _score_one(segmenter, case, masks, pseudonyms, collector, progress)
     except ScanError as error:
         return SetAside.from_error(case.name, error)
 
@@ -115,6 +116,7 @@ def _score_one(
     masks: Path,
     pseudonyms: Pseudonyms,
     collector: EvidenceCollector | None,
+    progress: Progress,
 ) -> _Scored:
     config = segmenter.config
     contrasts = read_contrasts(case.images, config.data.contrasts, config.reading)
@@ -122,6 +124,8 @@ def _score_one(
     path = mask_path(masks, case)
     require_short_name(path)
     prediction = segmenter.predict(*contrasts, case=case.name)
+    for note in prediction.notes:
+        progress.message(note)
     with marking(Writer(PREDICT, segmenter.made_by), [path]):
         _write_mask(prediction, contrasts[0], path)
     reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)

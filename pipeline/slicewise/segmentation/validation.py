@@ -17,8 +17,8 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.plane import stack_axes
 from slicewise.errors import TrainingError
 from slicewise.metrics.overlap import overlap
-from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.probability_maps import ProbabilitySums
+from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.sliding_window import (
     NoFiniteLogitsError,
     SliceObserver,

@@ -14,6 +14,7 @@ from slicewise.dataset.check_json import write_check_json
 from slicewise.dataset.cohort_qc import Overview, compare, patient_numbers
 from slicewise.dataset.description import holds_ignored, read_description, with_description
 from slicewise.dataset.layouts import read_catalogue
+from slicewise.dataset.twins import drop_looks_of_many
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.dataset.workers import Workers, chosen_workers, run_on_scans
 from slicewise.errors import ScanError
@@ -190,6 +191,7 @@ def check_cases(
             case.problems.append(result.reason)
             yield DrawnCase(case)
         else:
+            drop_looks_of_many(result.case, len(tasks))
             yield result
 
 
