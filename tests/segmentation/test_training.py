@@ -17,7 +17,7 @@ from slicewise.config import Config, parse_config
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import CheckpointError, InterruptedBySignal, OutputError, TrainingError
 from slicewise.segmentation import training as module
-from slicewise.segmentation import validation
+from slicewise.segmentation import training_steps, validation
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.resuming import resume_training
 from slicewise.segmentation.training import Training
@@ -502,7 +502,7 @@ def test_steps_without_effect_are_counted_and_have_an_end(
         training.step()
     training.step()
     assert (training.progress.skipped, training.progress.skipped_in_a_row) == (2, 0)
-    monkeypatch.setattr(module, "_MOST_SKIPPED", 1)
+    monkeypatch.setattr(training_steps, "_MOST_SKIPPED", 1)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
     training.step()
     with pytest.raises(TrainingError, match="a finite gradient"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TypeVar
 
 import torch
@@ -29,6 +30,38 @@ def choose_device(name: str) -> torch.device:
             remedy="give `settings` training.device=cpu, or install a CUDA build of torch",
         )
     return torch.device(name)
+
+
+def require_devices(count: int, section: TrainingSection, *, here: int) -> None:
+    """Refuse more processes than there are devices, or windows.
+
+    Args:
+        count: of all processes.
+        section: with the device, and the number of windows of a batch.
+        here: processes of this machine.
+
+    Raises:
+        UsageError: with the number that is there.
+    """
+    if choose_device(section.device).type == "cuda":
+        available, of = torch.cuda.device_count(), "GPUs"
+    else:
+        available, of = len(os.sched_getaffinity(0)), "cores of the processor"
+    if not 1 <= here <= available:
+        raise UsageError(
+            f"`devices` {here}",
+            expected=f"a number from 1 to {available}: so many {of} can be used here",
+            found=f"{here} processes, one for each",
+            remedy=f"give `devices` {available}",
+        )
+    if count > section.batch_size:
+        raise UsageError(
+            f"training.batch_size {section.batch_size}",
+            expected=f"at least one window for each of {count} processes",
+            found=f"{section.batch_size} windows",
+            remedy=f"give `devices` {section.batch_size}, or `settings` "
+            f"training.batch_size={count}",
+        )
 
 
 def resolve_precision(section: TrainingSection, device: torch.device) -> str:

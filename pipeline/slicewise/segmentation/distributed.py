@@ -48,6 +48,9 @@ class DistributedGroup(ProcessGroup):
         rank: of this process, counted from 0.
         hosts: name of the machine of each process.
         fate: tells how others have ended.
+
+    Attributes:
+        has_agreed: whether all processes know of the signal that ends their work.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class DistributedGroup(ProcessGroup):
         self.rank, self.size = rank, len(hosts)
         self._store, self._hosts, self._fate = store, hosts, fate
         self._tasks = self._meetings = 0
-        self._is_finished = False
+        self._is_finished = self.has_agreed = False
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Leave a task for all other processes."""
@@ -173,7 +176,8 @@ class DistributedGroup(ProcessGroup):
             distributed.all_reduce(number, distributed.ReduceOp.MAX)
         if number and received_signal() is None:
             signal.raise_signal(int(number))
-        return bool(number)
+        self.has_agreed = bool(number)
+        return self.has_agreed
 
     def is_ending(self) -> bool:
         """Whether a signal waits for an answer in this process, or in one that has said so here."""

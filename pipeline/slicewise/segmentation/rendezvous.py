@@ -22,7 +22,7 @@ from slicewise.imaging.child_processes.pool import ChildPool
 from slicewise.imaging.child_processes.starting import ForkedChildren
 from slicewise.imaging.files import temporary_folder
 from slicewise.interruption import SignalReceived, end_process, interruptible
-from slicewise.segmentation.device import choose_device
+from slicewise.segmentation.device import choose_device, require_devices
 from slicewise.segmentation.distributed import DistributedGroup, Fate
 
 RENDEZVOUS_SECONDS = 300.0
@@ -44,10 +44,10 @@ def started_group(count: int, section: TrainingSection) -> Iterator[DistributedG
     """This process and others of this machine that it starts.
 
     Raises:
-        UsageError: see ``_require_devices``.
+        UsageError: see ``require_devices``.
         WorkerError: the processes cannot be started.
     """
-    _require_devices(count, section, here=count)
+    require_devices(count, section, here=count)
     context = ForkedChildren()
     context.set_forkserver_preload(list(_PRELOADED))
     threads = max(1, torch.get_num_threads() // count)
@@ -75,7 +75,7 @@ def joined_group(count: int | None, section: TrainingSection) -> Iterator[Distri
     """This process, the first one, and those that torchrun has started with it.
 
     Raises:
-        UsageError: another number is asked for; or see ``_require_devices``.
+        UsageError: another number is asked for; or see ``require_devices``.
         WorkerError: the processes do not find each other.
     """
     size = int(os.environ["WORLD_SIZE"])
@@ -86,7 +86,7 @@ def joined_group(count: int | None, section: TrainingSection) -> Iterator[Distri
             found="another number",
             remedy="leave the option out",
         )
-    _require_devices(size, section, here=int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+    require_devices(size, section, here=int(os.environ.get("LOCAL_WORLD_SIZE", size)))
     with _torchrun_member(section.device) as group:
         yield group
         group.finish(None)
@@ -195,38 +195,6 @@ def _met(store: distributed.Store, rank: int, size: int, fate: Fate) -> list[str
     return [store.get(key).decode() for key in keys]
 
 
-def _require_devices(count: int, section: TrainingSection, *, here: int) -> None:
-    """Refuse more processes than there are devices, or windows.
-
-    Args:
-        count: of all processes.
-        section: with the device, and the number of windows of a batch.
-        here: processes of this machine.
-
-    Raises:
-        UsageError: with the number that is there.
-    """
-    if choose_device(section.device).type == "cuda":
-        available, of = torch.cuda.device_count(), "GPUs"
-    else:
-        available, of = len(os.sched_getaffinity(0)), "cores of the processor"
-    if not 1 <= here <= available:
-        raise UsageError(
-            f"`devices` {here}",
-            expected=f"a number from 1 to {available}: so many {of} can be used here",
-            found=f"{here} processes, one for each",
-            remedy=f"give `devices` {available}",
-        )
-    if count > section.batch_size:
-        raise UsageError(
-            f"training.batch_size {section.batch_size}",
-            expected=f"at least one window for each of {count} processes",
-            found=f"{section.batch_size} windows",
-            remedy=f"give `devices` {section.batch_size}, or `settings` "
-            f"training.batch_size={count}",
-        )
-
-
 def _follow(here: Path, store: Path, rank: int, size: int, threads: int, device: str) -> None:
     """Take part in a training, in a child process."""
     # Paths may be relative.
@@ -242,6 +210,10 @@ def _follow(here: Path, store: Path, rank: int, size: int, threads: int, device:
             group.follow()
         except SignalReceived as received:
             group.leave(InterruptedBySignal(received.number))
+            parent = parent_process()
+            if parent is not None and parent.pid is not None and not group.has_agreed:
+                # The first process may be far from the next exchange.
+                os.kill(parent.pid, received.number)
         except Exception as error:
             # The first process raises it.
             group.leave(error)

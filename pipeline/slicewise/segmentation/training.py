@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from torch import nn
-
-from slicewise.config import Config
+from slicewise import __version__
+from slicewise.config import NETWORKS, Config, as_yaml, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.imaging.files import write_text
 from slicewise.interruption import SignalReceived, interruptible, uninterrupted
-from slicewise.segmentation.batches import TrainingBatches
 from slicewise.segmentation.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
-from slicewise.segmentation.clocked_course import course_of
 from slicewise.segmentation.course import Clock, ValidationOrder
-from slicewise.segmentation.device import autocast, choose_device, in_memory_format
-from slicewise.segmentation.finetuning import start_from
-from slicewise.segmentation.losses import SegmentationLoss
 from slicewise.segmentation.memory import memory_for_training
-from slicewise.segmentation.memory_needs import require_memory_for_training
-from slicewise.segmentation.networks import build_network, init_output_bias
-from slicewise.segmentation.optimization import Optimization
-from slicewise.segmentation.process_group import ALONE, ProcessGroup, ProcessLostError, Value
-from slicewise.segmentation.seeding import seed_of_step, seeded
-from slicewise.segmentation.training_checkpoint import checkpoint_of
-from slicewise.segmentation.training_errors import no_cases, not_a_number
+from slicewise.segmentation.process_group import ALONE, ProcessGroup, ProcessLostError
 from slicewise.segmentation.training_progress import TrainingObserver, TrainingProgress, Unobserved
+from slicewise.segmentation.training_steps import TrainingSteps
 from slicewise.segmentation.validation import ValidationScore, spread, validate
 
-_MOST_SKIPPED = 50
-"""The scaler halves its scale at each of these steps: more of them do not end by themselves."""
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 """A killed run loses at most this, or the time since its last validation."""
 
 
-class _Loss(NamedTuple):
-    """Of a batch, with the times at which it was begun and had its data."""
-
-    value: float
-    started: float
-    ready: float
-
-
-class Training:
+class Training(TrainingSteps):
     """Trains one network for a number of steps, or for a budget in minutes.
 
     Args:
@@ -61,10 +37,6 @@ class Training:
         initial: checkpoint whose weights it starts from; None starts from random weights.
         clock: of a budget in minutes, in seconds.
         group: of the processes that train together, of which each has its own ``Training``.
-
-    Attributes:
-        course: when it ends, at which learning rate it goes on, when it is validated.
-        reinitialized: which weights the initial checkpoint did not fit, a sentence each.
 
     Raises:
         TrainingError: no training cases.
@@ -81,40 +53,14 @@ class Training:
         clock: Clock = time.monotonic,
         group: ProcessGroup = ALONE,
     ) -> None:
-        section = config.training
-        assert section.precision != "auto", "resolve the configuration first"
-        if not train:
-            raise no_cases(fold)
-        self.config = config
-        self.train_cases, self.val_cases = train, val
-        self.fold, self.group = fold, group
-        self.device = choose_device(section.device)
-        require_memory_for_training(config, self.device)
-        self.progress = TrainingProgress()
-        with seeded(config.seed, torch.device("cpu")):
-            network = build_network(config)
-        self.batches = TrainingBatches(train, config, self.device)
-        if section.loss == "dice_ce":
-            # Dice alone has next to no gradient where nothing is probable.
-            classes = max(config.out_channels, 2)
-            init_output_bias(
-                network, self.batches.sampler.class_priors(section.batch_size, classes)
-            )
-        self.reinitialized = (
-            [] if initial is None else start_from(network, initial, config, "the first weights")
-        )
-        network = in_memory_format(network, section).to(self.device)
-        self.network = group.with_shared_batch_norm(network, self.device)
-        self.optimization = Optimization(self.network, section, self.device, group)
-        self.course, self._clock = course_of(section, clock), clock
-        self.loss = SegmentationLoss(section, config.out_channels).to(self.device)
+        super().__init__(config, train, fold, initial, clock, group)
+        self.val_cases = val
         self._saved_step = -1
 
-    @property
-    def model(self) -> nn.Module:
-        """The network that predicts: the running average where one is kept."""
-        average = self.optimization.average
-        return self.network if average is None else average.module
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where ``state`` was taken."""
+        super().restore(state)
+        self._saved_step = self.progress.step
 
     def run(self, out: Path, observer: TrainingObserver) -> TrainingProgress:
         """Take the remaining steps, writing checkpoints into ``out``.
@@ -167,16 +113,12 @@ class Training:
 
     def _order_of_validation(self) -> ValidationOrder | None:
         step = self.progress.step
-        return self._decided(lambda: self.course.validation(step)) if step else None
+        return self.decided(lambda: self.course.validation(step)) if step else None
 
     @property
     def _is_done(self) -> bool:
-        is_over = self._decided(lambda: self.course.is_over(self.progress.step))
+        is_over = self.decided(lambda: self.course.is_over(self.progress.step))
         return is_over or self._out_of_patience()
-
-    def _decided(self, decide: Callable[[], Value]) -> Value:
-        """By the clock of the first process, where a clock decides."""
-        return self.group.decided(decide) if self.course.is_clocked else decide()
 
     @property
     def _is_validated(self) -> bool:
@@ -193,80 +135,36 @@ class Training:
         # Batch normalisation changes them before the step is sure to be taken.
         buffers = [buffer.clone() for buffer in self.network.buffers()]
         try:
-            loss = self._backward()
+            loss = self.backward()
             with uninterrupted():
-                observer.on_step(step + 1, self._update(loss))
+                observer.on_step(step + 1, self.update(loss))
         except (SignalReceived, ProcessLostError):
             if self.progress.step == step:
                 for buffer, before in zip(self.network.buffers(), buffers, strict=True):
                     buffer.copy_(before)
             raise
 
-    def step(self) -> dict[str, float]:
-        """Take one step; returns loss, learning rate and duration."""
-        return self._update(self._backward())
-
-    def _backward(self) -> _Loss:
-        """The gradients of the next batch; no weight changes."""
-        started = time.perf_counter()
-        batch, images, labels = self.batches.of_step(self.progress.step)
-        ready = time.perf_counter()
-        self.network.train()
-        count, group = len(images), self.group
-        seed = seed_of_step(self.config.seed, self.progress.step, group.rank)
-        with seeded(seed, self.device), autocast(self.config.training.precision, self.device):
-            levels = self.network.levels(images[group.share_of(count)])
-        loss = self.loss.of_levels([group.joined(level, count) for level in levels], labels)
-        if not math.isfinite(value := loss.item()):
-            raise not_a_number(self.progress.step, batch, "loss", value)
-        norm = self.optimization.backward(loss)
-        progress = self.progress
-        if math.isfinite(norm):
-            progress.skipped_in_a_row = 0
-        else:
-            # Under float16 such a step is skipped.
-            progress.skipped += 1
-            progress.skipped_in_a_row += 1
-            is_expected = self.optimization.scaler.is_enabled()
-            if not is_expected or progress.skipped_in_a_row > _MOST_SKIPPED:
-                raise not_a_number(self.progress.step, batch, "gradient", norm)
-        return _Loss(value, started, ready)
-
-    def _update(self, loss: _Loss) -> dict[str, float]:
-        step = self.progress.step
-        rate = self.optimization.update(self._decided(lambda: self.course.rate_factor(step)))
-        progress, seconds = self.progress, time.perf_counter() - loss.started
-        progress.step += 1
-        progress.losses.append(loss.value)
-        progress.seconds += seconds
-        progress.step_seconds += seconds
-        progress.data_seconds += loss.ready - loss.started
-        self.course.took_step()
-        return {"loss": loss.value, "learning_rate": rate, "step_seconds": seconds}
-
-    def state(self) -> dict[str, Any]:
-        """Everything that the remaining steps depend on, as plain values."""
-        return {
-            "network": self.network.state_dict(),
-            "optimization": self.optimization.state(),
-            "course": self.course.state(),
-            "progress": asdict(self.progress),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where ``state`` was taken."""
-        self.network.load_state_dict(state["network"])
-        self.optimization.restore(state["optimization"])
-        self.course.restore(state["course"])
-        self.progress = TrainingProgress(**state["progress"])
-        self._saved_step = self.progress.step
-
     def save(self, path: Path) -> None:
         """Write a checkpoint that predicts and that training can go on from."""
         if self.group.is_first:
-            save_checkpoint(checkpoint_of(self), path)
+            save_checkpoint(self._checkpoint(), path)
         if path.name == LAST:
             self._saved_step = self.progress.step
+
+    def _checkpoint(self) -> Checkpoint:
+        weights = {name: value.detach().cpu() for name, value in self.model.state_dict().items()}
+        name = self.config.network.name
+        facts = {
+            "version": __version__,
+            "fold": self.fold,
+            "network": name,
+            "network_package": NETWORKS.package_of(name),
+            "step": self.progress.step,
+            "best_dice": self.progress.best_dice,
+            "train": {case.name: case.key for case in self.train_cases},
+            "val": {case.name: case.key for case in self.val_cases},
+        }
+        return Checkpoint(as_yaml(without_places(self.config)), weights, self.state(), facts)
 
     def _out_of_patience(self) -> bool:
         patience = self.config.training.patience
@@ -281,7 +179,7 @@ class Training:
             cases[: order.cases],
             self.config,
             self.device,
-            is_late=order.is_late(self._clock),
+            is_late=order.is_late(self.clock),
             least=1 if order.is_required else 0,
             group=self.group,
         )
