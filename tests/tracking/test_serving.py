@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from tests.planted_tokens import leaks, write_nifti, write_study
 
 from slicewise.config import Config
 from slicewise.errors import CheckpointError, ModelError, ScanError, UsageError, WorkerError
@@ -588,3 +590,47 @@ def test_a_service_without_processes_says_so(serve: Serve) -> None:
 @pytest.mark.parametrize(("path", "status"), [("/docs", 404), ("/openapi.json", 404), ("/", 404)])
 def test_nothing_else_is_there(service: HostGuard, path: str, status: int) -> None:
     assert ask(service, path=path)[0] == status
+
+
+def test_no_answer_holds_a_planted_token(
+    service: HostGuard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither of the scan, nor of the places and names of files that the request does not name."""
+    open_to_requests = tmp_path / "ZUTOKEN" / "ZPTOKEN studies"
+    study = open_to_requests / "study"
+    monkeypatch.setenv(ALLOWED_FOLDER, str(open_to_requests))
+    write_study(open_to_requests / "whole", 1)
+    write_study(open_to_requests / "damaged", 4, is_damaged=True)
+    study.mkdir()
+    scan, cut = study / "ZPTOKEN.nii.gz", study / "ZPTOKEN cut.nii.gz"
+    write_nifti(scan)
+    cut.write_bytes(scan.read_bytes()[:-200])
+    (tmp_path / "ZPTOKEN outside.nii.gz").write_bytes(scan.read_bytes())
+    monkeypatch.chdir(open_to_requests)
+    for name, target in {
+        "whole.nii.gz": scan,
+        "cut.nii.gz": cut,
+        "outside.nii.gz": tmp_path / "ZPTOKEN outside.nii.gz",
+        "absent.nii.gz": study / "ZPTOKEN absent",
+    }.items():
+        Path(name).symlink_to(target)
+    named = ["whole", "damaged", "study", ".", "nowhere", "whole.nii.gz", "cut.nii.gz"]
+    named += ["outside.nii.gz", "absent.nii.gz", "../../.."]
+    bodies: dict[str, object] = {
+        name: {"dataframe_records": [{"path": name}]} for name in (*named, "/", "~", "a\0b")
+    }
+    bodies |= {path.name: row(path.read_bytes()) for path in (scan, cut)}
+    dicom = next(path for path in (open_to_requests / "whole").rglob("*.dcm") if path.is_file())
+    bodies["one slice"] = row(dicom.read_bytes())
+    bodies["nothing"] = b""
+    answers = {name: ask(service, body) for name, body in bodies.items()}
+    paths = ("/ping", "/health", "/version", "/description", "/invocations/", "/metrics")
+    answers |= {path: ask(service, path=path) for path in paths}
+    shown = {name: leaks(json.dumps(answer).encode()) for name, answer in answers.items()}
+    assert {name: tokens for name, tokens in shown.items() if tokens} == {}
+    assert not [name for name, answer in answers.items() if str(tmp_path) in json.dumps(answer)]
+    for name in (scan.name, "whole.nii.gz"):
+        status, answer = answers[name]
+        assert status == 200
+        mask = gzip.decompress(base64.b64decode(answer["predictions"][0]["mask"]))
+        assert leaks(mask) == []
