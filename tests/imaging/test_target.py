@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.ordinary_user import ordinary_user
 
 from slicewise.errors import OutputError, UsageError
 from slicewise.imaging.files import atomic_file, write_text
@@ -55,6 +56,20 @@ def test_a_mask_that_was_corrected_by_hand_is_a_file_of_others(tmp_path: Path) -
 
 
 @pytest.mark.fault(97, "E")
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    with ordinary_user() as folder:
+        (folder / "closed").mkdir(mode=0o555)
+        target = Target(Writer("predict"))
+        for path in (folder / "closed" / "a.nii.gz", folder / "closed" / "deep" / "a.nii.gz"):
+            with pytest.raises(OutputError, match="that this user can write to") as caught:
+                target.claim([path], "html")
+            assert caught.value.where == f"`html` {folder / 'closed'}"
+            with pytest.raises(OutputError, match="that this user can write to"):
+                target.claim_entries(path.parent, ["last.pt"])
+        target.claim([folder / "open" / "a.nii.gz"])
+    target.claim([tmp_path / "a.nii.gz"])
+
+
 def test_another_purpose_and_another_model(tmp_path: Path) -> None:
     path = written(tmp_path / "S01.nii.gz")
     with pytest.raises(OutputError, match="slicewise evaluate"):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,13 @@ import pytest
 from pydicom import DataElement, Dataset, config, dcmwrite
 from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
+from tests.ordinary_user import ordinary_user
 
 from slicewise.errors import ScanError
 from slicewise.imaging.walk import FileState, SpecialFile, entries, not_read, unusable_name, walk
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
-
-NOBODY = 65534
 
 
 def found(root: Path) -> tuple[list[str], list[str]]:
@@ -194,23 +191,6 @@ def test_index_of_a_disc_is_ignored_even_if_it_points_outside(
     series = only(folder)
     assert series.name == "s012_axial_11x7x5"
     assert {path.parent for path in series.files} == {folder}
-
-
-@contextmanager
-def ordinary_user() -> Iterator[Path]:
-    """A folder in which the file system refuses what it would not refuse to root."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        is_root = os.geteuid() == 0
-        try:
-            if is_root:
-                os.chown(folder, NOBODY, NOBODY)
-                os.seteuid(NOBODY)
-            yield folder
-        finally:
-            if is_root:
-                os.seteuid(0)
 
 
 @pytest.mark.fault(67, "Q")

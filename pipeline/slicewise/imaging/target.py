@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -93,6 +94,7 @@ class Target:
         Raises:
             UsageError, OutputError: see ``claim``.
         """
+        _require_writable(next(item for item in (folder, *folder.parents) if item.exists()), option)
         mark, names = read_mark(folder), list(names)
         there = [folder / name for name in names if (folder / name).exists()]
         for path in (folder / name for name in names):
@@ -231,18 +233,31 @@ def _require_suffix(path: Path, option: str, suffixes: tuple[str, ...] | None) -
 def _require_place(path: Path, option: str) -> None:
     """Refuse a folder in the place of a file, and a file in the place of a folder."""
     found = None
+    above = next((item for item in path.parents if item.exists()), None)
     if path.is_dir():
         found = f"a folder called {path.name}"
-    else:
-        above = next((item for item in path.parents if item.exists()), None)
-        if above is not None and not above.is_dir():
-            found = f"{above}, which is a file"
+    elif above is not None and not above.is_dir():
+        found = f"{above}, which is a file"
     if found is not None:
         raise OutputError(
             f"`{option}` {path}",
             expected="the path of a file in a folder",
             found=found,
             remedy=f"choose another `{option}`",
+        )
+    if above is not None:
+        _require_writable(above, option)
+
+
+def _require_writable(folder: Path, option: str) -> None:
+    """Refuse a folder of others before the work for it, not after."""
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise OutputError(
+            f"`{option}` {folder}",
+            expected="a folder that this user can write to",
+            found=os.strerror(errno.EACCES),
+            remedy=f"choose another `{option}`, or correct its permissions",
         )
 
 
