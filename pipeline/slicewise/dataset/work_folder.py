@@ -13,6 +13,7 @@ from slicewise.errors import UsageError
 from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.files import private_folder, write_text
 from slicewise.imaging.pseudonyms import Pseudonyms
+from slicewise.imaging.target import require_writable
 from slicewise.progress import SILENT, Progress
 
 _HEADER_INDEX = "dicom-headers.sqlite"
@@ -31,7 +32,9 @@ class WorkFolder:
     @property
     def private(self) -> Path:
         """Folder of files that may name patients; only its owner can read it."""
-        return private_folder(self.path / "private")
+        folder = self.path / "private"
+        require_writable(folder, "work")
+        return private_folder(folder)
 
     @property
     def pseudonyms(self) -> Pseudonyms:

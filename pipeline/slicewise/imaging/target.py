@@ -94,7 +94,7 @@ class Target:
         Raises:
             UsageError, OutputError: see ``claim``.
         """
-        _require_writable(next(item for item in (folder, *folder.parents) if item.exists()), option)
+        require_writable(folder, option)
         mark, names = read_mark(folder), list(names)
         there = [folder / name for name in names if (folder / name).exists()]
         for path in (folder / name for name in names):
@@ -245,16 +245,24 @@ def _require_place(path: Path, option: str) -> None:
             found=found,
             remedy=f"choose another `{option}`",
         )
-    if above is not None:
-        _require_writable(above, option)
+    require_writable(path.parent, option)
 
 
-def _require_writable(folder: Path, option: str) -> None:
-    """Refuse a folder of others before the work for it, not after."""
+def require_writable(folder: Path, option: str) -> None:
+    """Refuse a folder of others before the work for it, not after.
+
+    Args:
+        folder: it may not exist yet.
+        option: that names it, or a folder above it.
+
+    Raises:
+        OutputError: this user cannot write there.
+    """
+    above = next((item for item in (folder, *folder.parents) if item.is_dir()), None)
     effective = os.access in os.supports_effective_ids
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+    if above and not os.access(above, os.W_OK | os.X_OK, effective_ids=effective):
         raise OutputError(
-            f"`{option}` {folder}",
+            f"`{option}` {above}",
             expected="a folder that this user can write to",
             found=os.strerror(errno.EACCES),
             remedy=f"choose another `{option}`, or correct its permissions",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from slicewise.errors import UsageError
 from slicewise.imaging.files import private_folder
+from slicewise.imaging.target import require_writable
 from slicewise.tracking.local_database import (
     ensure_database,
     sqlite_path,
@@ -120,7 +121,9 @@ def open_store(work: Path, *, must_answer: bool = True) -> Store:
         OutputError: the work folder cannot be written.
     """
     prepare_mlflow()
-    folder = private_folder(work.absolute() / "mlflow")
+    folder = work.absolute() / "mlflow"
+    require_writable(folder, "work")
+    private_folder(folder)
     server = os.environ.get(SERVER_VARIABLE, "").strip()
     uri = with_driver(server) if server else sqlite_uri(folder / "mlflow.db")
     database = sqlite_path(uri)
