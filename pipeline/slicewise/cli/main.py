@@ -37,8 +37,15 @@ from slicewise.cli import (
 )
 from slicewise.cli.crash import describe_crash
 from slicewise.cli.flags import with_flags
-from slicewise.errors import InterruptedBySignal, SlicewiseError, file_problem, missing_package
+from slicewise.errors import (
+    InterruptedBySignal,
+    SlicewiseError,
+    UsageError,
+    file_problem,
+    missing_package,
+)
 from slicewise.interruption import end_process, interruptible
+from slicewise.workflows.take_part import is_follower, is_from_torchrun
 
 _INTERRUPTED = 128 + 2
 """Exit code after Ctrl-C (SIGINT), as shells expect it."""
@@ -63,11 +70,26 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     del version
+    if is_from_torchrun() and context.invoked_subcommand != "train":
+        _refuse_torchrun(context.invoked_subcommand)
+
+
+def _refuse_torchrun(command: str | None) -> NoReturn:
+    """Each process would do the same work, and write the same files; only the first one says so."""
+    if is_follower():
+        raise typer.Exit(UsageError.exit_code)
+    raise UsageError(
+        f"torchrun ... -m slicewise {command}",
+        expected="the command train, whose work torchrun's processes share",
+        found=str(command),
+        remedy=f"call slicewise {command} without torchrun",
+    )
 
 
 app.command("data")(data.data)

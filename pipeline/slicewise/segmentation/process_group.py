@@ -115,6 +115,12 @@ class ProcessGroup:
 ALONE = ProcessGroup()
 
 
+def is_from_torchrun() -> bool:
+    """Whether torchrun started this process as one of several."""
+    """Whether torchrun started this process as one of several."""
+    return all(name in os.environ for name in _TORCHRUN) and os.environ["WORLD_SIZE"] != "1"
+
+
 def is_follower() -> bool:
     """Whether torchrun started this process as one that only takes part in a training."""
     return is_from_torchrun() and os.environ["RANK"] != "0"
@@ -158,8 +164,3 @@ def follow() -> Any:
     from slicewise.segmentation import rendezvous
 
     return rendezvous.follow_torchrun()
-
-
-def is_from_torchrun() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return all(name in os.environ for name in _TORCHRUN) and os.environ["WORLD_SIZE"] != "1"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from slicewise.segmentation.process_group import follow, is_follower
+from slicewise.segmentation.process_group import follow, is_follower, is_from_torchrun
 
 if TYPE_CHECKING:
     from slicewise.workflows.train import TrainingResult
 
-__all__ = ["is_follower", "take_part"]
+__all__ = ["is_follower", "is_from_torchrun", "take_part"]
 
 
 def take_part() -> TrainingResult:
