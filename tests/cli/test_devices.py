@@ -70,15 +70,8 @@ def test_two_processes_of_torchrun(
 def test_more_processes_than_cores(
     slicewise: Slicewise, tiny: Path, scans: Path, tmp_path: Path
 ) -> None:
-    given = (
-        "--set",
-        f"data.root={scans}",
-        "--out",
-        tmp_path / "model",
-        "--work",
-        tmp_path / "work",
-    )
-    done = slicewise("train", tiny, *given, "--devices", "1000")
+    out, data = tmp_path / "model", f"data.root={scans}"
+    done = slicewise("train", tiny, "--set", data, "--out", out, "--devices", "1000")
     assert done.returncode == 2
     assert "--devices 1000" in done.stderr
     assert not out.exists()

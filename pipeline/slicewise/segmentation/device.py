@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -62,6 +64,17 @@ def require_devices(count: int, section: TrainingSection, *, here: int) -> None:
             remedy=f"give `devices` {section.batch_size}, or `settings` "
             f"training.batch_size={count}",
         )
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_precision(section: TrainingSection, device: torch.device) -> str:

@@ -22,7 +22,7 @@ from slicewise.imaging.child_processes.pool import ChildPool
 from slicewise.imaging.child_processes.starting import ForkedChildren
 from slicewise.imaging.files import temporary_folder
 from slicewise.interruption import SignalReceived, end_process, interruptible
-from slicewise.segmentation.device import choose_device, require_devices
+from slicewise.segmentation.device import choose_device, require_devices, torch_threads
 from slicewise.segmentation.distributed import DistributedGroup, Fate
 
 RENDEZVOUS_SECONDS = 300.0
@@ -55,7 +55,7 @@ def started_group(count: int, section: TrainingSection) -> Iterator[DistributedG
         temporary_folder() as folder,
         closing(ChildPool(context, _do_nothing)) as pool,
         _on_loopback(),
-        _threads(threads),
+        torch_threads(threads),
     ):
         children = [pool.take() for _ in range(1, count)]
         for rank, child in enumerate(children, start=1):
@@ -262,13 +262,3 @@ def _on_loopback() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -25,6 +25,7 @@ from slicewise.segmentation.device import (
     resolve_precision,
 )
 from slicewise.segmentation.training import Training
+from slicewise.workflows.benchmark.devices import measure_devices
 from slicewise.workflows.benchmark.measurement import Measurement
 
 MATRIX_SIZE = 2048
@@ -32,8 +33,8 @@ SCAN_COUNT = 120
 SCAN_SHAPE = (36, 50, 35)
 """Size of the crops that the peers' published throughput was measured on."""
 
-MEASUREMENTS = 6
-"""How many figures there are."""
+MEASUREMENTS = 7
+"""How many figures there are, at most."""
 TURNS = 4
 SECONDS_A_TURN = 2.0
 
@@ -57,6 +58,7 @@ def run_network_benchmark() -> Iterator[Measurement]:
             },
             device,
         )
+        together = measure_devices(training, cases)
     rates = {name: 2 * MATRIX_SIZE**3 / seconds_of[name] / 1e9 for name in ("float32", "bfloat16")}
     faster = max(rates.values())
     for name, rate in rates.items():
@@ -71,6 +73,8 @@ def run_network_benchmark() -> Iterator[Measurement]:
         yield Measurement(title, speed, "slices/s", gflops, gflops / faster)
     data = training.progress.data_seconds / training.progress.step_seconds
     yield Measurement("data in a training step", 100 * data, "%")
+    if together is not None:
+        yield Measurement("training by 2 processes, of the speed of one", 100 * together, "%")
 
 
 def _matrix_multiply(dtype: torch.dtype, device: torch.device) -> Callable[[], object]:
