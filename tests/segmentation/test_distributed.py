@@ -18,7 +18,7 @@ from torch import nn
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import InterruptedBySignal, TrainingError, UsageError, WorkerError
-from slicewise.segmentation import rendezvous
+from slicewise.segmentation import rendezvous, torchrun
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.checkpoint import load_checkpoint
 from slicewise.segmentation.distributed import DistributedGroup
@@ -26,6 +26,7 @@ from slicewise.segmentation.process_group import (
     ALONE,
     ProcessGroup,
     ProcessLostError,
+    follow,
     is_follower,
     open_group,
 )
@@ -66,7 +67,9 @@ def config(make_config: MakeConfig) -> Config:
 def instance(make_config: MakeConfig, **training: Any) -> Config:
     return make_config(
         network={"normalization": "instance"},
-        training={"steps": 30, "batch_size": 7, "learning_rate": 1e-3} | training,
+        # AdamW divides by the size of a gradient, which next to 0 is that of its rounding errors.
+        training={"steps": 30, "batch_size": 7, "learning_rate": 1e-2, "optimizer": "sgd"}
+        | training,
         augmentation=LIVELY,
     )
 
@@ -241,6 +244,26 @@ class TestWithoutProcesses:
         assert not is_follower()
         monkeypatch.setenv("RANK", "1")
         assert is_follower()
+
+    def test_a_variable_that_is_no_number(
+        self, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = {"RANK": "0", "WORLD_SIZE": "two", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+        for name, value in place.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UsageError, match="WORLD_SIZE"), open_group(2, make_config().training):
+            pass
+
+    def test_the_first_process_does_not_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECONDS", 0.1)
+        monkeypatch.setattr(torchrun, "_PAUSE_SECONDS", 0.01)
+        # Port 1 is nobody's.
+        place = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+        for name, value in place.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(WorkerError, match=r"within 0\.1 s: 127\.0\.0\.1:1") as caught:
+            follow()
+        assert caught.value.where == f"process 1 of 2, on {os.uname().nodename}"
 
     def test_nobody_answers(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rendezvous, "RENDEZVOUS_SECONDS", 0.1)

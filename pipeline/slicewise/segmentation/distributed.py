@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from slicewise.errors import SlicewiseError
-from slicewise.interruption import received_signal, uninterrupted
+from slicewise.errors import InterruptedBySignal, SlicewiseError
+from slicewise.interruption import SignalReceived, received_signal, uninterrupted
 from slicewise.quantities import counted
 from slicewise.segmentation.process_group import Module, ProcessGroup, ProcessLostError, Value
 
@@ -263,6 +263,8 @@ def _saved(state: dict[str, Any]) -> bytes:
 
 
 def _pickled(error: BaseException, rank: int) -> bytes:
+    if isinstance(error, SignalReceived):
+        error = InterruptedBySignal(error.number)
     if not isinstance(error, SlicewiseError):
         error = _CrashError(f"in process {rank}:\n{''.join(traceback.format_exception(error))}")
     return pickle.dumps(error)

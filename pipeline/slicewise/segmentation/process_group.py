@@ -142,14 +142,15 @@ def open_group(devices: int | None, section: TrainingSection) -> Iterator[Proces
     if not is_from_torchrun() and devices in (None, 1):
         yield ALONE
         return
-    # Takes a moment to load, for which a training alone does not wait.
-    from slicewise.segmentation import rendezvous
+    # These take a moment to load, for which a training alone does not wait.
+    if is_from_torchrun():
+        from slicewise.segmentation.torchrun import joined_group
 
-    opened = (
-        rendezvous.joined_group(devices, section)
-        if is_from_torchrun()
-        else rendezvous.started_group(devices or 0, section)
-    )
+        opened = joined_group(devices, section)
+    else:
+        from slicewise.segmentation.local_group import started_group
+
+        opened = started_group(devices or 0, section)
     with opened as group:
         yield group
 
@@ -161,6 +162,6 @@ def follow() -> Any:
         WorkerError: the processes do not find each other.
         ProcessLostError: the first process has ended without a result.
     """
-    from slicewise.segmentation import rendezvous
+    from slicewise.segmentation.torchrun import follow_torchrun
 
-    return rendezvous.follow_torchrun()
+    return follow_torchrun()
