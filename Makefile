@@ -143,8 +143,8 @@ lock: ## Pin all versions with hashes (needs uv); ARGS=--upgrade takes newer one
 	cp requirements-dev.txt requirements.txt
 	$(LOCK) --output-file requirements.txt
 
-bench: $(READY) ## Measure throughput, and the matrix-multiply rate of this machine.
-	$(SLICEWISE) bench --work "$(WORK)" $(ARGS)
+bench: $(READY) ## Measure throughput, and the matrix-multiply rate of this machine: ONLY=benchmark.
+	$(SLICEWISE) bench --work "$(WORK)" $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 models: $(READY) ## List registered model versions with their aliases.
 	$(SLICEWISE) models --work "$(WORK)" $(ARGS)

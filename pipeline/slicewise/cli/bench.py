@@ -17,6 +17,14 @@ def bench(
             "--json", metavar="FILE", help="File for the figures; default: WORK/bench.json."
         ),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="NAME",
+            help="One benchmark: reading, network or folds; default: the first two.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     work: Work = DEFAULT_WORK,
 ) -> None:
@@ -24,16 +32,19 @@ def bench(
 
     Training and inference are also shown as a share of the matrix-multiply rate
     of the same run. Timings are noisy: compare these shares, not seconds between
-    runs.
+    runs. With --only folds, two folds side by side are compared with one after
+    the other, in turns, which takes several minutes.
 
-    Example:
+    Examples:
       slicewise bench --json bench.json
+
+      slicewise bench --only folds
     """
     from slicewise.cli.console import PROGRESS, loading, note, show_table
 
     with loading():
         from slicewise.workflows.benchmark.run import BenchmarkOptions, benchmark
-    result = benchmark(BenchmarkOptions(json_file, work, overwrite), PROGRESS)
+    result = benchmark(BenchmarkOptions(json_file, work, overwrite, only), PROGRESS)
     show_table(
         result.machine,
         ("what", "figure", "GFLOP/s", "of the faster rate"),

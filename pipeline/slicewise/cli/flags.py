@@ -22,7 +22,7 @@ _OPTIONS = frozenset(
     (
         *_OTHER_NAMES,
         *("out", "work", "fold", "resume", "overwrite", "workers", "cluster"),
-        *("devices", "parallel"),
+        *("devices", "parallel", "only"),
         *("also", "out_of_fold"),
         *("endpoint", "format", "identity", "probabilities", "uncertainty", "data", "baseline"),
         *("against", "reason", "force", "seeds", "html", "json", "allow_paths", "config"),

@@ -37,15 +37,17 @@ def run_trials(
         Trials that were lost, with the reason.
     """
     lost: dict[str, Exception] = {}
+    wanted = sweep.space.sweep.trials
     try:
         if engine is None:
-            for _, task in _tasks(sweep, study, progress):
+            of = "" if wanted is None else f" of {wanted}"
+            for _, task in _tasks(sweep, study):
+                progress.message(f"trial {len(study.outcomes) + 1}{of}")
                 ended = train_trial(task, store, progress)
                 study.tell(task.number, ended.state, ended.dice, ended.seconds)
             return lost
         numbers: dict[str, int] = {}
-        tasks = _remembered(_tasks(sweep, study, progress), numbers)
-        wanted = sweep.space.sweep.trials
+        tasks = _remembered(_tasks(sweep, study), numbers)
         left = None if wanted is None else max(0, wanted - len(study.outcomes))
         with closing(side_by_side(engine, run_trial, tasks, progress, "trials", left)) as done:
             for name, end in done:
@@ -95,9 +97,7 @@ def announce(sweep: SweepCases, study: SweepStudy, progress: Progress) -> None:
             )
 
 
-def _tasks(
-    sweep: SweepCases, study: SweepStudy, progress: Progress
-) -> Iterator[tuple[str, TrialTask]]:
+def _tasks(sweep: SweepCases, study: SweepStudy) -> Iterator[tuple[str, TrialTask]]:
     """Trials, drawn when they are asked for; those that have not ended count as trials, too."""
     wanted, minutes = sweep.space.sweep.trials, sweep.space.sweep.minutes
     while True:
@@ -108,8 +108,6 @@ def _tasks(
         longest = max((item.seconds for item in outcomes), default=0.0)
         if minutes is not None and study.spent_seconds + longest > 60 * minutes:
             return
-        of = "" if wanted is None else f" of {wanted}"
-        progress.message(f"trial {begun + 1}{of}")
         number, values = study.ask()
         yield f"trial {number}", TrialTask(sweep, number, values)
 
