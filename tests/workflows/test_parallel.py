@@ -176,12 +176,12 @@ def test_a_gpu_each(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("number", [0, -2])
 def test_no_number(config: Config, number: int) -> None:
     with pytest.raises(UsageError, match="1 or more"):
-        engine_of([config], number, "folds", 5, SILENT)
+        engine_of([config], number, "folds", 5, None, SILENT)
 
 
 def test_more_than_there_are(config: Config) -> None:
     progress = RecordedProgress()
-    engine_of([config], 9, "folds", 3, progress)
+    engine_of([config], 9, "folds", 3, None, progress)
     assert progress.messages == ["`parallel` 9: there are 3 folds, all at the same time"]
 
 

@@ -47,7 +47,8 @@ Parallel = Annotated[
     typer.Option(
         "--parallel",
         metavar="N",
-        help="Trainings at a time, each with its share of the cores or its own GPU.",
+        help="Trainings at a time, each with its share of the cores, its own GPU, or its own "
+        "worker of --cluster.",
     ),
 ]
 DEFAULT_WORK = Path("work")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from slicewise.dataset.cluster_futures import Submitted, each_completed
 from slicewise.dataset.path_states import paths_in, states_of
 from slicewise.errors import UsageError, WorkerError
 from slicewise.imaging.child_processes.child import ChildEndedError
+from slicewise.interruption import uninterrupted
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,6 +36,21 @@ _SUBMITTED_PER_WORKER = 4
 """More keeps the workers no busier; a million tasks would fill the scheduler."""
 _COMPARED = ("slicewise", "torch", "monai")
 """Packages whose versions decide about results."""
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What becomes of events that workers log while they work.
+
+    Attributes:
+        topic: of the events.
+        hear: receives each of them, in another thread.
+        leave: called before the connection ends early, when everything has been cancelled.
+    """
+
+    topic: str
+    hear: Callable[[Any], None]
+    leave: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -71,14 +88,20 @@ class Cluster:
             )
 
     def each(
-        self, function: Callable[[Item], Result], items: Iterable[Item], *, one_by_one: bool = False
-    ) -> Iterator[tuple[Item, Result | ChildEndedError]]:
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        at_once: int | None = None,
+        reports: Reports | None = None,
+    ) -> Generator[tuple[Item, Result | ChildEndedError]]:
         """Results as they complete.
 
         Args:
             function: importable by name on the workers.
             items: are pickled; files that they name are found there by the same paths.
-            one_by_one: while one is worked on, the other workers wait.
+            at_once: most items that are worked on at a time; None keeps all workers busy.
+            reports: what becomes of events that the workers log meanwhile.
 
         Raises:
             WorkerError: the cluster does not answer, or it cannot be used from here.
@@ -91,9 +114,18 @@ class Cluster:
                 workers = _usable_workers(client, self.address)
                 here = Path.cwd()
                 _require_same_files(client, (here, first), self.address)
-                at_once = 1 if one_by_one else _SUBMITTED_PER_WORKER * workers
-                work = partial(_call_in, here, function)
-                yield from _each(client, work, first, waiting, at_once, self.address)
+                if reports is not None:
+                    client.subscribe_topic(reports.topic, lambda event: reports.hear(event[1]))
+                submitted = Submitted(client, partial(_call_in, here, function))
+                most = at_once or _SUBMITTED_PER_WORKER * workers
+                try:
+                    yield from each_completed(submitted, first, waiting, most, self.address)
+                except BaseException:
+                    if reports is not None:
+                        with uninterrupted():
+                            submitted.cancel()
+                            reports.leave()
+                    raise
 
     @property
     def _plain(self) -> str:
@@ -129,51 +161,6 @@ def _call_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Re
     """Call a function where its caller is, as paths may be relative."""
     with chdir(folder):
         return function(item)
-
-
-def _each(
-    client: Client,
-    function: Callable[[Item], Result],
-    first: Item,
-    rest: Iterator[Item],
-    at_once: int,
-    address: str,
-) -> Iterator[tuple[Item, Result | ChildEndedError]]:
-    from distributed import as_completed
-
-    submitted: dict[object, Item] = {}
-
-    def submit(item: Item) -> Future[Any]:
-        future = client.submit(function, item, pure=False)
-        submitted[future.key] = item
-        return future
-
-    done: Any = as_completed(
-        [submit(item) for item in (first, *islice(rest, at_once - 1))], loop=client.loop
-    )
-    for future in done:
-        item = submitted.pop(future.key)
-        result = _result(future, address)
-        for following in islice(rest, 1):
-            done.add(submit(following))
-        yield item, result
-
-
-def _result(future: Future[Any], address: str) -> Any:
-    from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
-
-    try:
-        return future.result()
-    except KilledWorker:
-        return ChildEndedError("ended, perhaps because memory ran out")
-    except FutureCancelledError as error:
-        raise WorkerError(
-            f"`cluster` {address}",
-            expected="a scheduler that runs until the work is done",
-            found="one that has ended",
-            remedy="start it again, and repeat the command; what is finished is kept",
-        ) from error
 
 
 def _knock(address: str) -> None:

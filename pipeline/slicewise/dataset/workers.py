@@ -99,7 +99,7 @@ def _each(
 ) -> Iterator[tuple[Item, Result | ScanError | ChildEndedError]]:
     work = partial(_or_error, function)
     if isinstance(workers, Cluster):
-        return workers.each(work, items, one_by_one=one_by_one)
+        return workers.each(work, items, at_once=1 if one_by_one else None)
     return in_processes(work, items, 1 if one_by_one else workers, function.__module__)
 
 

@@ -19,12 +19,13 @@ LOCK = ".slicewise.lock"
 
 
 @contextmanager
-def sole_user(folder: Path, name: str = LOCK) -> Iterator[None]:
+def sole_user(folder: Path, name: str = LOCK, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold a folder for one process; it is made where there is none.
 
     Args:
         folder: that is held.
         name: of the lock; another one holds a part of the folder.
+        wait_seconds: for another process that is about to end.
 
     Raises:
         OutputError: another process writes there, or it cannot be made.
@@ -32,7 +33,7 @@ def sole_user(folder: Path, name: str = LOCK) -> Iterator[None]:
     path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
+        lock = FileLock(path, timeout=wait_seconds)
         lock.acquire()
     except Timeout:
         raise OutputError(

@@ -173,7 +173,14 @@ def ablate(options: AblateOptions, progress: Progress = SILENT) -> Ablation:
     }
     for (name, _), config in configs.items():
         _require_same_folds(name, config, configs[BASE, 0])
-    engine = engine_of(configs.values(), options.parallel, "trainings", len(configs), progress)
+    engine = engine_of(
+        configs.values(),
+        options.parallel,
+        "trainings",
+        len(configs),
+        options.workers,
+        progress,
+    )
     inputs = [path for path in (base.data.root, options.variants_file) if path is not None]
     target = Target(Writer("ablate"), overwrite=options.overwrite, inputs=inputs)
     names = (*setup.variants.changes, *setup.variants.ensembles)

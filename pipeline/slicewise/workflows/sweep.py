@@ -123,7 +123,9 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     config.require_structures()
     space = load_space(options.sweep_file, config)
     _require_optuna()
-    engine = engine_of([config], options.parallel, "trials", space.sweep.trials, progress)
+    engine = engine_of(
+        [config], options.parallel, "trials", space.sweep.trials, options.workers, progress
+    )
     inputs = [path for path in (config.data.root, options.sweep_file) if path is not None]
     target = Target(Writer("sweep"), overwrite=options.overwrite, inputs=inputs)
     target.claim_entries(folder, _ENTRIES)

@@ -277,7 +277,7 @@ def _engine(options: TrainOptions, progress: Progress) -> Engine | None:
         )
     # The folds of a split file are counted later.
     total = data.fold_count if data.folds in FOLD_KINDS else None
-    return engine_of([options.config], parallel, "folds", total, progress)
+    return engine_of([options.config], parallel, "folds", total, options.workers, progress)
 
 
 def require_fold(config: Config, number: int) -> None:

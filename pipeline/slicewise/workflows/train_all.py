@@ -18,6 +18,7 @@ from slicewise.evaluation.statistics import final_metrics, mean_dice, summarize
 from slicewise.imaging.files import sha256_of
 from slicewise.imaging.locking import sole_user
 from slicewise.imaging.own_files import CHECKSUMS
+from slicewise.interruption import SECONDS_TO_SAVE
 from slicewise.progress import Progress
 from slicewise.quantities import counted, figure
 from slicewise.tracking.overwriting import clear_folds, clear_inference_tuning
@@ -182,6 +183,9 @@ def _train(task: _Task, progress: Progress) -> FoldResult:
     What lies in its folder was begun by this training: anything else has been removed, or is to be
     continued.
     """
+    # Where a worker of a cluster was lost, its process may still be saving its state.
+    with sole_user(task.folder.path, wait_seconds=SECONDS_TO_SAVE):
+        pass
     setup = TrainingSetup(
         task.config,
         task.data,

@@ -26,6 +26,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Hear = Callable[[str, Report], None]
 """Takes the name of a work and what it reports."""
+_SECONDS_TO_SAVE = 0.8 * SECONDS_TO_SAVE
+"""The rest is for the end of this process."""
 _STARTING: Report = ("task", "starting", 0, None, "")
 
 
@@ -108,7 +110,7 @@ class Children:
         for connection in wait(list(self._at_work), seconds):
             work = self._at_work[connection]
             with uninterrupted():
-                received = _received(work.child)
+                received = received_from(work.child)
             if isinstance(received, Message):
                 hear(work.name, received.content)
                 continue
@@ -121,7 +123,7 @@ class Children:
         """Let those that are at work save their state and end."""
         for work in self._at_work.values():
             work.child.terminate()
-        until = time.monotonic() + SECONDS_TO_SAVE
+        until = time.monotonic() + _SECONDS_TO_SAVE
         while self._at_work and (left := until - time.monotonic()) > 0:
             for _ in self._ready(hear, left):
                 pass
@@ -142,7 +144,7 @@ def prepare_child(place: Place) -> None:
     end_with_parent()
 
 
-def _received(child: Child) -> Any:
+def received_from(child: Child) -> Any:
     """A message or result; an error is a result, too."""
     try:
         return child.receive_next()
