@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slicewise.workflows.benchmark import devices, network, reading
+from slicewise.workflows.benchmark import network, reading
 
 Slicewise = Callable[..., Any]
 
@@ -22,7 +22,6 @@ def test_bench_measures_everything_once(
     monkeypatch.setattr(network, "TURNS", 1)
     monkeypatch.setattr(network, "SECONDS_A_TURN", 0)
     monkeypatch.setattr(network, "SCAN_COUNT", 2)
-    monkeypatch.setattr(devices, "TURNS", 1)
     done = slicewise("bench", "--work", tmp_path)
     assert done.returncode == 0, done.stderr
     content = json.loads((tmp_path / "bench.json").read_text())

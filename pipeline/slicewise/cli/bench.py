@@ -22,7 +22,7 @@ def bench(
         typer.Option(
             "--only",
             metavar="NAME",
-            help="One benchmark: reading, network or folds; default: the first two.",
+            help="One benchmark: reading, network, devices or folds; default: the first two.",
         ),
     ] = None,
     overwrite: Overwrite = False,
@@ -32,8 +32,9 @@ def bench(
 
     Training and inference are also shown as a share of the matrix-multiply rate
     of the same run. Timings are noisy: compare these shares, not seconds between
-    runs. With --only folds, two folds side by side are compared with one after
-    the other, in turns, which takes several minutes.
+    runs. With --only devices, two processes that train one network are compared
+    with one, in turns; with --only folds, two folds side by side with one after
+    the other, which takes several minutes.
 
     Examples:
       slicewise bench --json bench.json

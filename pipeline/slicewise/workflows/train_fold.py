@@ -274,6 +274,8 @@ def _tracked(
         name = f"fold {fold.number}, {config.name}"
         tags = {"slicewise.folds": fold.kind, "slicewise.kind": "network"}
         tags |= {f"slicewise.{key}": value for key, value in folder.initial_facts().items()}
+        if setup.group.size > 1:
+            tags["slicewise.processes"] = str(setup.group.size)
         run = start_run(setup.store, config, name, fold=fold.number, tags=tags, parent=parent)
         setup.log_origin(run, [fold])
     return run

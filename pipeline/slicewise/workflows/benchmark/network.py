@@ -25,7 +25,6 @@ from slicewise.segmentation.device import (
     resolve_precision,
 )
 from slicewise.segmentation.training import Training
-from slicewise.workflows.benchmark.devices import measure_devices
 from slicewise.workflows.benchmark.measurement import Measurement
 
 MATRIX_SIZE = 2048
@@ -33,8 +32,8 @@ SCAN_COUNT = 120
 SCAN_SHAPE = (36, 50, 35)
 """Size of the crops that the peers' published throughput was measured on."""
 
-MEASUREMENTS = 7
-"""How many figures there are, at most."""
+MEASUREMENTS = 6
+"""How many figures there are."""
 TURNS = 4
 SECONDS_A_TURN = 2.0
 
@@ -45,9 +44,9 @@ def run_network_benchmark() -> Iterator[Measurement]:
     """Measure preprocessing, then the rest in turns, because a machine's speed drifts."""
     device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:
-        cases, seconds = _prepared(Path(folder))
+        cases, seconds = prepared_cases(Path(folder))
         yield Measurement("preprocessing with its start", len(cases) / seconds, "scans/s")
-        training = Training(_config(Path(folder), device), cases, cases[:1], "bench")
+        training = Training(config_for(Path(folder), device), cases, cases[:1], "bench")
         batch, windows = training.config.training.batch_size, _windows(training)
         seconds_of = _seconds_in_turns(
             {
@@ -58,7 +57,6 @@ def run_network_benchmark() -> Iterator[Measurement]:
             },
             device,
         )
-        together = measure_devices(training, cases)
     rates = {name: 2 * MATRIX_SIZE**3 / seconds_of[name] / 1e9 for name in ("float32", "bfloat16")}
     faster = max(rates.values())
     for name, rate in rates.items():
@@ -73,8 +71,6 @@ def run_network_benchmark() -> Iterator[Measurement]:
         yield Measurement(title, speed, "slices/s", gflops, gflops / faster)
     data = training.progress.data_seconds / training.progress.step_seconds
     yield Measurement("data in a training step", 100 * data, "%")
-    if together is not None:
-        yield Measurement("training by 2 processes, of the speed of one", 100 * together, "%")
 
 
 def _matrix_multiply(dtype: torch.dtype, device: torch.device) -> Callable[[], object]:
@@ -103,7 +99,8 @@ def _seconds_in_turns(
     return {name: float(np.median(values)) for name, values in durations.items()}
 
 
-def _config(folder: Path, device: torch.device) -> Config:
+def config_for(folder: Path, device: torch.device) -> Config:
+    """Of the network that is measured, in what is fast on a device."""
     config = _config_of(folder)
     precision = resolve_precision(config.training, device)
     training = config.training.model_copy(update={"precision": precision})
@@ -121,8 +118,9 @@ def _config_of(folder: Path) -> Config:
     )
 
 
-def _prepared(folder: Path) -> tuple[list[CachedCase], float]:
-    _write_scans(folder / "scans")
+def prepared_cases(folder: Path, count: int | None = None) -> tuple[list[CachedCase], float]:
+    """Synthetic cases in a folder, and the seconds that preparing them took."""
+    _write_scans(folder / "scans", count or SCAN_COUNT)
     config = _config_of(folder)
     started = time.perf_counter()
     catalogue = read_catalogue(config.data)
@@ -134,9 +132,9 @@ def _prepared(folder: Path) -> tuple[list[CachedCase], float]:
     return cases, time.perf_counter() - started
 
 
-def _write_scans(folder: Path) -> None:
+def _write_scans(folder: Path, count: int) -> None:
     random = np.random.default_rng(0)
-    for number in range(SCAN_COUNT):
+    for number in range(count):
         voxels = random.normal(1000, 200, SCAN_SHAPE).astype(np.float32)
         scan = Volume(voxels, np.eye(4))
         label = np.zeros(SCAN_SHAPE, dtype=np.uint8)

@@ -11,12 +11,13 @@ from slicewise.errors import UsageError, did_you_mean
 from slicewise.imaging.files import write_text
 from slicewise.imaging.target import outputs
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.workflows.benchmark import folds, network, reading
+from slicewise.workflows.benchmark import devices, folds, network, reading
 from slicewise.workflows.benchmark.measurement import Measurement, machine
 
 BENCHMARKS: Mapping[str, tuple[Callable[[], Iterator[Measurement]], int]] = {
     "reading": (reading.run_reading_benchmark, reading.MEASUREMENTS),
     "network": (network.run_network_benchmark, network.MEASUREMENTS),
+    "devices": (devices.run_devices_benchmark, devices.MEASUREMENTS),
     "folds": (folds.run_folds_benchmark, folds.MEASUREMENTS),
 }
 """Name to the benchmark and its number of figures."""
@@ -58,7 +59,7 @@ class Benchmark:
 def benchmark(options: BenchmarkOptions, progress: Progress = SILENT) -> Benchmark:
     """Measure reading, preprocessing, training, inference and the matrix-multiply rate.
 
-    Folds side by side, which take several minutes, are measured alone.
+    Two processes that train one network, and folds side by side, are measured alone.
 
     Timings are noisy: compare shares of the rate within one run, not seconds between runs.
 
