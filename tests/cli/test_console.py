@@ -35,11 +35,12 @@ def test_a_task_within_a_task_joins_its_display(bar: RichProgress) -> None:
     progress = console.ConsoleProgress()
     with progress.task("folds", 5), progress.task("training", 100, completed=20) as inner:
         inner.update(30, detail="loss 0.5")
-    assert [(task.description, task.completed) for task in bar.tasks] == [
-        ("folds", 0),
-        ("training", 30),
-    ]
-    assert bar.tasks[1].fields["detail"] == "loss 0.5"
+        assert [(task.description, task.completed) for task in bar.tasks] == [
+            ("folds", 0),
+            ("training", 30),
+        ]
+        assert bar.tasks[1].fields["detail"] == "loss 0.5"
+    assert [task.description for task in bar.tasks] == ["folds"]
 
 
 def test_messages_name_options_to_python_and_flags_to_the_command_line(

@@ -100,3 +100,11 @@ def test_a_task_that_fails_still_says_how_far_it_came() -> None:
     with pytest.raises(ValueError, match="damaged"):
         read()
     assert lines == ["reading: 5 of 9 (56 %), 0 s"]
+
+
+def test_the_time_that_is_left_is_that_of_the_present_part() -> None:
+    clock = iter([0.0, 20.0, 30.0, 30.0])
+    task = PlainTask("fold 0", None, 0, lambda: next(clock))
+    task.update(0, total=100, detail="training")
+    task.update(50)
+    assert task.line == "fold 0: 50 of 100 (50 %), 30 s, about 10 s left, training"

@@ -96,6 +96,26 @@ def test_trials_are_runs_below_one_and_the_best_trains(
 
 
 @pytest.mark.slow
+def test_trials_side_by_side(
+    slicewise: Slicewise, tiny: Path, scans: Path, sweep_file: Path, tmp_path: Path
+) -> None:
+    out, work = tmp_path / "sweep", tmp_path / "work"
+    arguments = ("sweep", tiny, sweep_file, "--set", f"data.root={scans}", "--out", out)
+    done = slicewise(*arguments, "--work", work, "--parallel", "2")
+    assert done.returncode == 0, done.stderr
+    assert "trial 2: training.learning_rate=" in done.stderr
+    rows = trials_in(out)
+    assert [row["state"] for row in rows] == ["complete"] * 3
+    assert len({row["training.learning_rate"] for row in rows}) == 3
+    client = MlflowClient(f"sqlite:///{work.absolute()}/mlflow/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    (parent,) = client.search_runs([experiment], "tags.`slicewise.kind` = 'sweep'")
+    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId`='{parent.info.run_id}'")
+    assert {run.info.status for run in children} == {"FINISHED"}
+    assert len(children) == 3
+
+
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_tries_the_trial_again(
     slicewise: Slicewise, tiny: Path, scans: Path, work: Path, sweep_file: Path, tmp_path: Path
 ) -> None:

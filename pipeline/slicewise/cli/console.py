@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -73,7 +74,7 @@ class ConsoleProgress:
     def task(
         self, description: str, total: float | None = None, *, completed: float = 0
     ) -> Iterator[Task]:
-        """A bar with counts and the remaining time; tasks within a task join its display.
+        """A bar with counts and the remaining time; tasks within a task join its display meanwhile.
 
         Without a terminal, a line at least every 30 seconds.
         """
@@ -83,7 +84,9 @@ class ConsoleProgress:
                 yield task
             return
         if self._bar is not None:
-            yield _begun(self._bar, description, total, completed)
+            # Many of them may follow one another: trials of a sweep, for example.
+            with _begun(self._bar, description, total, completed).removed_at_end() as task:
+                yield task
             return
         with progress_bar() as bar:
             self._bar = bar
@@ -120,8 +123,16 @@ class _BarTask:
         if detail is not None:
             self._bar.update(self._task, detail=escape(printable(detail)))
 
+    @contextmanager
+    def removed_at_end(self) -> Iterator[Self]:
+        """Show the bar for the time of a block."""
+        try:
+            yield self
+        finally:
+            self._bar.remove_task(self._task)
 
-def _begun(bar: RichProgress, description: str, total: float | None, completed: float) -> Task:
+
+def _begun(bar: RichProgress, description: str, total: float | None, completed: float) -> _BarTask:
     return _BarTask(
         bar, bar.add_task(escape(description), total=total, completed=int(completed), detail="")
     )

@@ -29,11 +29,15 @@ class PlainTask:
         self._before = self._completed = completed
         self._detail = ""
         self._clock, self._started = clock, clock()
+        self._part_started = self._started
 
     def update(
         self, completed: float, *, total: float | None = None, detail: str | None = None
     ) -> None:
         """Remember the progress; the next line shows it."""
+        if completed < self._completed or (self._total is None and total is not None):
+            # Another part of the work, which has its own speed.
+            self._before, self._part_started = completed, self._clock()
         self._completed = completed
         self._total = self._total if total is None else total
         self._detail = self._detail if detail is None else detail
@@ -42,7 +46,8 @@ class PlainTask:
     def line(self) -> str:
         """Such as ``training: 120 of 500 (24 %), 3.1 min, about 9.8 min left, loss 0.512``."""
         seconds = self._clock() - self._started
-        parts = [*self._count(), duration(seconds), *self._left(seconds)]
+        left = self._left(self._clock() - self._part_started)
+        parts = [*self._count(), duration(seconds), *left]
         return f"{self._description}: {', '.join([*parts, *filter(None, [self._detail])])}"
 
     def _count(self) -> Iterator[str]:

@@ -20,13 +20,16 @@ Sources = Mapping[Path, Sequence[Path]]
 
 
 def add_sources(record: Path, masks: Mapping[Path, Images]) -> None:
-    """Add masks to a record, which only its owner can read."""
+    """Add masks to a record, which only its owner can read; other processes may add to it, too."""
     private_folder(record.parent)
-    with record.open("a", encoding="utf-8", errors="surrogateescape") as file:
+    lines = []
+    for mask, images in masks.items():
+        sources = [str(path_of(item).resolve()) for item in images if item is not None]
+        lines.append(json.dumps({"mask": str(mask.resolve()), "sources": sources}) + "\n")
+    with record.open("ab", buffering=0) as file:
         record.chmod(0o600)
-        for mask, images in masks.items():
-            sources = [str(path_of(item).resolve()) for item in images if item is not None]
-            file.write(json.dumps({"mask": str(mask.resolve()), "sources": sources}) + "\n")
+        # At once: lines of two processes must not mix.
+        file.write("".join(lines).encode())
 
 
 def read_sources(record: Path) -> dict[Path, tuple[Path, ...]]:
