@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slicewise.workflows.benchmark import network, reading
+from slicewise.workflows.benchmark import devices, network, reading
 
 Slicewise = Callable[..., Any]
 
@@ -33,6 +33,19 @@ def test_bench_measures_everything_once(
     for row in rows:
         if row["share"] is not None:
             assert row["share"] == pytest.approx(row["gflops"] / max(rates))
+
+
+@pytest.mark.slow
+def test_bench_compares_two_processes_with_one(
+    slicewise: Slicewise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SCAN_COUNT": 2, "TURNS": 1, "STEPS": 1}.items():
+        monkeypatch.setattr(devices, name, value)
+    done = slicewise("bench", "--only", "devices", "--work", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "bench.json").read_text())["measurements"]
+    assert len(rows) == devices.MEASUREMENTS
+    assert all(row["value"] > 0 for row in rows)
 
 
 def test_data_makes_the_demo_cohort(slicewise: Slicewise, tmp_path: Path) -> None:

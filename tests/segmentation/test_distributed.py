@@ -31,6 +31,7 @@ from slicewise.segmentation.process_group import (
     open_group,
 )
 from slicewise.segmentation.resuming import resume_training
+from slicewise.segmentation.seeding import seed_of_step
 from slicewise.segmentation.training import Training
 from slicewise.segmentation.training_progress import Unobserved
 
@@ -278,6 +279,11 @@ class TestWithoutProcesses:
         assert list(ALONE.some_of("abc")) == ALONE.gathered(list("abc")) == list("abc")
         assert ALONE.decided(lambda: 3) == 3
         assert not ALONE.is_interrupted()
+
+    def test_each_process_draws_its_own_dropout(self) -> None:
+        seeds = {seed_of_step(5, step, rank) for step in range(100) for rank in range(16)}
+        assert len(seeds) == 1600
+        assert seed_of_step(5, 3, 0) == seed_of_step(5, 3)
 
     @pytest.mark.parametrize(("size", "count"), [(2, 7), (3, 7), (3, 3), (4, 30)])
     def test_shares_make_up_the_whole(self, size: int, count: int) -> None:

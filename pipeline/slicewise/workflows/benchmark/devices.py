@@ -40,7 +40,7 @@ def run_devices_benchmark() -> Iterator[Measurement]:
         cases, _ = prepared_cases(Path(folder), SCAN_COUNT)
         config = config_for(Path(folder), choose_device("auto"))
         with open_group(PROCESSES, config.training) as group:
-            group.call(_take_part, config, cases)
+            group.call(_take_part, config, cases, (TURNS + 1) * STEPS)
             alone = Training(config, cases, (), "alone")
             together = Training(config, cases, (), "together", group=group)
             pairs = []
@@ -58,10 +58,12 @@ def run_devices_benchmark() -> Iterator[Measurement]:
     yield Measurement(f"ratio, median of {shown}", median(ratios), "x")
 
 
-def _take_part(group: ProcessGroup, config: Config, cases: Sequence[CachedCase]) -> None:
+def _take_part(
+    group: ProcessGroup, config: Config, cases: Sequence[CachedCase], steps: int
+) -> None:
     together = Training(config, cases, (), "together", group=group)
-    for _ in range(TURNS + 1):
-        _step_seconds(together)
+    for _ in range(steps):
+        together.step()
 
 
 def _step_seconds(training: Training) -> float:
