@@ -18,10 +18,10 @@ from slicewise.imaging.volume import Volume
 from slicewise.segmentation.inference import Predictor
 from slicewise.segmentation.member import Member
 
-SHAPE = (256, 256, 160)
+SHAPE = (224, 224, 128)
 STRUCTURES = 6
-MOST_BYTES_PER_VOXEL = 60
-"""Sums take 24, the normalised scan 4; a list of all maps, planes or voxels takes another 24."""
+MOST_BYTES_PER_VOXEL = 100
+"""It is 50 to 65; a copy of all maps takes 24 more, and so does one of each plane."""
 
 
 class Shades(nn.Module):

@@ -195,6 +195,10 @@ class TrainingSection(Section):
     """Maximum norm of the gradient; null disables clipping."""
     batch_size: Positive = 32
     """Slices per step."""
+    when_memory_is_full: Literal["stop", "accumulate"] = "stop"
+    """Whether a batch that does not fit into memory ends the training, or is computed in parts
+    whose gradients are added up: the same loss, in about a third more time. Batch normalisation
+    then sees each part by itself."""
     foreground_fraction: Fraction = 0.5
     """Fraction of a batch whose windows are centred on a labelled voxel."""
     epochs: Positive | None = None

@@ -106,6 +106,10 @@ class Optimization:
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
         return float(norm.item())
 
+    def forget_gradients(self) -> None:
+        """Drop the gradients of a step that is not taken, or has been."""
+        self.optimizer.zero_grad(set_to_none=True)
+
     def update(self, rate_factor: float) -> float:
         """Move the weights, at a share of the peak learning rate; returns the learning rate."""
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
@@ -113,7 +117,7 @@ class Optimization:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         # Their memory is free for the next forward pass.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.forget_gradients()
         if self.average is not None:
             self.average.update_parameters(self._network)
         return float(self.optimizer.param_groups[0]["lr"])

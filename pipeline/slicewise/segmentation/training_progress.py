@@ -46,6 +46,7 @@ class TrainingProgress:
         losses: of each step.
         skipped: steps without effect, because their gradients overflowed in float16.
         skipped_in_a_row: of these, the last ones.
+        parts: in which the windows of a step are computed, since memory was full.
     """
 
     step: int = 0
@@ -60,3 +61,4 @@ class TrainingProgress:
     losses: list[float] = field(default_factory=list)
     skipped: int = 0
     skipped_in_a_row: int = 0
+    parts: int = 1

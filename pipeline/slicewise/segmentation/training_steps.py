@@ -15,6 +15,8 @@ from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.sampling import Batch
 from slicewise.errors import TrainingError
+from slicewise.imaging.memory import is_out_of_memory
+from slicewise.segmentation.accumulation import levels_in_parts
 from slicewise.segmentation.batches import TrainingBatches
 from slicewise.segmentation.checkpoint import Checkpoint
 from slicewise.segmentation.clocked_course import course_of
@@ -116,6 +118,28 @@ class TrainingSteps:
 
     def backward(self) -> BatchLoss:
         """The gradients of the next batch; no weight changes."""
+        while True:
+            try:
+                return self._backward()
+            except Exception as error:
+                if not self._may_divide(error):
+                    raise
+            # Not above, where the error holds what has filled the memory.
+            self.optimization.forget_gradients()
+            self.progress.parts *= 2
+
+    def _may_divide(self, error: Exception) -> bool:
+        """Whether a batch in more parts may fit into memory."""
+        section = self.config.training
+        return (
+            section.when_memory_is_full == "accumulate"
+            # Other processes wait for this one where it has got to.
+            and self.group.size == 1
+            and self.progress.parts < section.batch_size
+            and is_out_of_memory(error)
+        )
+
+    def _backward(self) -> BatchLoss:
         started = time.perf_counter()
         batch, images, labels = self.batches.of_step(self.progress.step)
         ready = time.perf_counter()
@@ -123,7 +147,9 @@ class TrainingSteps:
         count, group = len(images), self.group
         seed = seed_of_step(self.config.seed, self.progress.step, group.rank)
         with seeded(seed, self.device), autocast(self.config.training.precision, self.device):
-            levels = self.network.levels(images[group.share_of(count)])
+            levels = levels_in_parts(
+                self.network, images[group.share_of(count)], self.progress.parts
+            )
         loss = self.loss.of_levels([group.joined(level, count) for level in levels], labels)
         if not math.isfinite(value := loss.item()):
             raise self._not_a_number(batch, "loss", value)

@@ -251,6 +251,11 @@ def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progr
             f"warning: {counted(done.skipped, 'step')} of {done.step} had no effect, because "
             "gradients overflowed in float16; training.precision=float32 avoids this"
         )
+    if done.parts > 1:
+        progress.message(
+            f"warning: memory was full; since then the {training.config.training.batch_size} "
+            f"windows of a step were computed in {done.parts} parts, and their gradients added up"
+        )
     times = {"train.seconds": done.seconds, "train.steps": done.step}
     times |= {"train.data_share_of_step": share}
     logging = {
