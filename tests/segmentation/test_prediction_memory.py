@@ -20,8 +20,8 @@ from slicewise.segmentation.member import Member
 
 SHAPE = (224, 224, 128)
 STRUCTURES = 6
-MOST_BYTES_PER_VOXEL = 100
-"""It is 50 to 65; a copy of all maps takes 24 more, and so does one of each plane."""
+MOST_BYTES_PER_VOXEL = 80
+"""It is 40 to 55; it had been 250."""
 
 
 class Shades(nn.Module):

@@ -15,7 +15,8 @@ from slicewise.imaging.volume import Volume
 
 _LARGE_BYTES = 2**30
 """Of sums in float32; larger ones take 16 bits a number."""
-_SLAB_VOXELS = 2_000_000
+_SLAB_NUMBERS = 4_000_000
+"""Of all classes; half a dozen arrays of this size are in memory at a time."""
 _WHOLE_PLANE = slice(None), slice(None)
 Slab = tuple[slice, NDArray[np.float32]]
 """Rows of the first axis of a scan, and the probabilities (K, x, Y, Z) of all classes in them."""
@@ -185,7 +186,7 @@ class SummedProbabilities:
             yield self._whole
             return
         rows, *plane = self.seen[0].grid.shape
-        step = max(1, _SLAB_VOXELS // int(np.prod(plane)))
+        step = max(1, _SLAB_NUMBERS // (self.classes * int(np.prod(plane))))
         for start in range(0, rows, step):
             span = slice(start, min(start + step, rows))
             slab = span, self._slab(span)

@@ -13,7 +13,7 @@ from slicewise.config import Config
 from slicewise.dataset.preprocessing import to_slices
 from slicewise.dataset.sampling import with_context
 from slicewise.errors import ScanError
-from slicewise.imaging.memory import is_out_of_memory
+from slicewise.imaging.memory import is_out_of_memory, return_freed_memory
 from slicewise.lean_monai import sliding_window_inference
 from slicewise.segmentation.device import autocast, memory_format_of, resolve_precision
 from slicewise.segmentation.probability_maps import ProbabilitySums
@@ -28,6 +28,7 @@ class NoFiniteLogitsError(ScanError):
         return type(self)(scan, expected=self.expected, found=found, remedy=self.remedy)
 
 
+_BATCHES_UNTIL_TIDIED = 16
 Places = Sequence[Sequence[slice]]
 """Of each window: its slice of the batch, all channels, its rows and its columns."""
 WindowObserver = Callable[[Places, torch.Tensor], None]
@@ -123,10 +124,13 @@ def predict_views(
     for view in views:
         inputs = partial(view.inputs, volume, context_slices=config.network.context_slices)
         numbers = range(volume.shape[view.axis + 1])
-        for first, predicted in _in_batches(
+        in_batches = _in_batches(
             network, inputs, numbers, config, device, on_slices=on_slices, batches=batches
-        ):
+        )
+        for count, (first, predicted) in enumerate(in_batches, start=1):
             sums.add(view.axis, first, view.turned(predicted))
+            if count % _BATCHES_UNTIL_TIDIED == 0:
+                return_freed_memory()
 
 
 def predict_slices(
