@@ -114,7 +114,7 @@ def test_a_signal_marks_runs_that_are_not_left_in_time(store: Store, config: Con
 def test_folds_lie_below_their_parent(store: Store, config: Config, checkpoint: Path) -> None:
     with (
         start_run(store, config, "all folds") as parent,
-        start_run(store, config, "fold 1", fold=1, parent=parent) as child,
+        start_run(store, config, "fold 1", fold=1, parent=parent.run_id) as child,
     ):
         child.log_figure(checkpoint)
 

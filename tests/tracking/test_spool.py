@@ -78,7 +78,7 @@ def test_a_store_that_is_down_from_the_start_has_all_in_the_end(
     with (
         caplog.at_level(logging.WARNING),
         start_run(flaky, config, "down") as parent,
-        start_run(flaky, config, "down 0", fold=0, parent=parent) as run,
+        start_run(flaky, config, "down 0", fold=0, parent=parent.run_id) as run,
     ):
         for step in range(5):
             run.log_metrics(step, {"loss": 1 / (step + 1)})

@@ -53,7 +53,9 @@ def source(
     (tmp_path / "größe.csv").write_text("a,b\n1,2\n")
     with (
         start_run(store, config, f"{NAME} all") as parent,
-        start_run(store, config, f"{NAME} 0", fold=0, parent=parent, tags={"öl": "ja"}) as child,
+        start_run(
+            store, config, f"{NAME} 0", fold=0, parent=parent.run_id, tags={"öl": "ja"}
+        ) as child,
     ):
         for step in range(40):
             child.log_metrics(step, {"loss": 1 / (step + 1), "dice/x": step / 7})
