@@ -29,6 +29,21 @@ def test_nothing_waits_when_a_pool_is_collected(monkeypatch: pytest.MonkeyPatch)
     process.wait(10)
 
 
+def test_tensors_need_no_file_descriptors() -> None:
+    resource = pytest.importorskip("resource")
+    torch = pytest.importorskip("torch")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    tensors = [torch.zeros(2) for _ in range(200)]
+    opened = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    with ChildPool(SpawnedChildren(), gc.enable).lend() as child:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 20, hard))
+        try:
+            child.send(len, tensors)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert child.receive() == 200
+
+
 SCRIPT = """
 import sys
 from slicewise.dataset.workers import run_on_scans

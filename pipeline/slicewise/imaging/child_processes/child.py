@@ -86,9 +86,11 @@ class Child:
     def send(self, function: Callable[..., Any], *arguments: object) -> None:
         """Let the child, which is idle, call a module-level function."""
         self.is_idle = False
+        # By itself, torch sends each tensor by a file descriptor, of which there are few.
+        request = pickle.dumps((function, arguments))
         # ``receive`` tells that the child has ended.
         with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send((function, arguments))
+            self.connection.send_bytes(request)
 
     def receive(self, give_up: Callable[[], bool] | None = None) -> Any:
         """Wait for the result of the function.
