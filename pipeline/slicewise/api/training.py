@@ -133,7 +133,8 @@ def train(
         devices: number of processes of this machine that train each fold together, one a GPU, or,
             without GPUs, each with its share of the cores; None takes one.
         parallel: folds that are trained at the same time, each in a process of its own with its
-            share of the cores, or with a GPU of its own; None trains one after the other.
+            share of the cores, with a GPU of its own, or on a worker of the cluster that
+            ``workers`` names; None trains one after the other.
         work: folder of slice cache, private records and tracking store.
         workers: scans at a time, or the address of a Dask cluster; None takes as many as
             there are cores.
