@@ -63,7 +63,8 @@ class RunFolder(RunFiles):
     def whole(self, number: int) -> RunFolder | None:
         """The folder of all folds that this one, of a fold, belongs to; None if it stands alone."""
         above = RunFolder(self.path.absolute().parent)
-        is_part = above.fold(number).path == self.path.absolute() and above.has_run
+        # Folds that other machines have trained are brought together without a run over all.
+        is_part = above.fold(number).path == self.path.absolute() and (above.path / RUN).is_file()
         return above if is_part else None
 
     # --- its state -------------------------------------------------------------------------------
