@@ -48,7 +48,7 @@ def test_a_model_moves_to_another_work_folder_and_predicts_the_same(
         ((), 2, "none of them"),
         (("--all", "--model", "tiny"), 2, "both"),
         (("--all", "--out", "runs.zip"), 2, "runs.zip"),
-        (("0" * 32,), 1, "no run of this name"),
+        (("0" * 32,), 1, "no such run"),
     ],
 )
 def test_mistakes_of_an_export_are_named(

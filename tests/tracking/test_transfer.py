@@ -309,7 +309,7 @@ def test_what_is_no_package_is_named(target: Store, tmp_path: Path, content: byt
 
 def test_unknown_runs_models_and_experiments_are_named(store: Store) -> None:
     for names, model in ((["0" * 32], None), ([], "nobody's")):
-        with pytest.raises(ModelError, match=r"no (run|model) of this name"):
+        with pytest.raises(ModelError, match=r"no (such run|model of this name)"):
             chosen_runs(store, names, model)
     with pytest.raises(ModelError, match="choose one of"):
         all_runs(store, "not/here")
