@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def test_data() -> Path:
     if not folder:
         pytest.skip(NO_DATA)
     return Path(folder).resolve()
+
+
+def pytest_configure() -> None:
+    # What a shell runs in the background ignores SIGINT, which tests of signals send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
