@@ -1,4 +1,4 @@
-"""Preprocessing of scans into normalised slices, and its inverse.
+"""Preprocessing of scans into normalised slices; ``NativeGrid`` is the way back.
 
 Training, inference and the registered model use the same preprocessing.
 """
@@ -65,7 +65,7 @@ class ReadCase:
 
 
 class Preprocessing:
-    """The chain of MONAI transforms of one configuration, and its inverse.
+    """The chain of MONAI transforms of one configuration.
 
     Args:
         section: configuration of the preprocessing.
@@ -82,7 +82,6 @@ class Preprocessing:
         self.section = section
         self.data = data
         self.reading = reading
-        # MONAI inverts a transform only with the object that was applied.
         self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
 
     def load(

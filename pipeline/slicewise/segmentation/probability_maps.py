@@ -26,7 +26,7 @@ class ProbabilitySums:
     """Running sums of the probabilities of a scan over planes, mirror images and networks.
 
     The background is what the structures leave of 1, and is not summed. Sums of more than 1 GiB in
-    float32 are kept in 16 bits: each probability is then rounded to one of 65,536 / N equal steps,
+    float32 are kept in 16 bits: each probability is then rounded to one of 65,535 / N equal steps,
     where N is the number of summands.
 
     Args:
