@@ -31,8 +31,9 @@ READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 SLICEWISE := $(BIN)/slicewise
 # One process per core, each with one thread. Files keep their order: the notebooks, then the command
-# line, which take longest, so that the processes end together.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+# line, which take longest, so that the processes end together. A process that dies ends all: after
+# that, pytest-xdist waits for ever.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 FROM_DATA = $(if $(DATA),--set "data.root=$(DATA)")
 TO_OUT = $(if $(OUT),--out "$(OUT)")
 # uv, where it is installed, is faster than pip; UV= takes pip.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import nn
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
 from slicewise.errors import InterruptedBySignal, TrainingError, UsageError, WorkerError
+from slicewise.interruption import interruptible
 from slicewise.segmentation import rendezvous, torchrun
 from slicewise.segmentation.budget import plan_run
 from slicewise.segmentation.checkpoint import load_checkpoint
@@ -79,10 +82,21 @@ def a_training(config: Config, cases: Cases, group: ProcessGroup) -> Training:
     return Training(config, cases[:2], cases[2:], "0", group=group)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _of_others() -> Iterator[None]:
+    """Children that were there before, such as those that other tests read scans in."""
+    EARLIER.update(active_children())
+    yield
+    EARLIER.clear()
+
+
+EARLIER: set[BaseProcess] = set()
+
+
 def followers() -> list[psutil.Process]:
-    """Processes that a group has started, which are forked from a server."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if child.parent() != psutil.Process()]
+    """Processes that a group has started, in the order of their ranks."""
+    children = [child for child in active_children() if child not in EARLIER]
+    return [psutil.Process(child.pid) for child in sorted(children, key=lambda child: child.name)]
 
 
 @pytest.fixture(scope="class")
@@ -154,7 +168,8 @@ class TestOfTwoProcesses:
 
 
 @pytest.mark.slow
-def test_three_processes(config: Config, cases: Cases, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [1, 2])
+def test_three_processes(config: Config, cases: Cases, tmp_path: Path, rank: int) -> None:
     one = a_training(config, cases, ALONE)
     one.run(tmp_path / "one", Unobserved())
     with open_group(3, config.training) as group:
@@ -164,11 +179,11 @@ def test_three_processes(config: Config, cases: Cases, tmp_path: Path) -> None:
         weights = three.network.state_dict()
         for name, weight in one.network.state_dict().items():
             torch.testing.assert_close(weights[name], weight, atol=1e-5, rtol=0)
-        victim = followers()[0]
+        victim = followers()[rank - 1]
         again = a_training(config, cases, group)
         with pytest.raises(ProcessLostError) as caught:
             again.run(tmp_path / "again", Acting(5, victim.kill))
-    assert caught.value.where in {f"process {n} on {os.uname().nodename}" for n in (1, 2)}
+    assert caught.value.where == f"process {rank} on {os.uname().nodename}"
     assert "SIGKILL" in caught.value.found
     # The first process has lost nothing.
     assert load_checkpoint(tmp_path / "again" / "last.pt").facts["step"] >= 5
@@ -201,6 +216,21 @@ def test_a_process_that_stands_still(
             a_training(config, cases, group).run(tmp_path, Acting(3, follower.suspend))
     assert time.monotonic() - started < 20
     assert not follower.is_running()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause_seconds", [0.0, 0.1])
+def test_an_error_of_the_first_process_does_not_come_back_as_a_signal(
+    config: Config, pause_seconds: float
+) -> None:
+    def fail() -> None:
+        with interruptible(), open_group(2, config.training):
+            time.sleep(pause_seconds)
+            raise ValueError("of the caller")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="of the caller"):
+            fail()
 
 
 class TestWithoutProcesses:

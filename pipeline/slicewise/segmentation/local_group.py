@@ -23,6 +23,7 @@ from slicewise.segmentation.distributed import DistributedGroup, Fate
 from slicewise.segmentation.rendezvous import member
 
 _CLOSING_SECONDS = 5.0
+_CLOSED = "closed"
 _PRELOADED = (
     "slicewise.dataset.cache",
     "slicewise.segmentation.budget",
@@ -53,13 +54,25 @@ def started_group(count: int, section: TrainingSection) -> Iterator[DistributedG
         for rank, child in enumerate(children, start=1):
             child.send(_follow, Path.cwd(), folder / "store", rank, count, threads, section.device)
         store = distributed.FileStore(str(folder / "store"), count)
-        with member(store, 0, count, 0, section.device, _fates(children)) as group:
+        with (
+            member(store, 0, count, 0, section.device, _fates(children)) as group,
+            _closed_at_the_end(store),
+        ):
             yield group
             group.finish(None)
             end = time.monotonic() + _CLOSING_SECONDS
             for child in children:
                 with suppress(ChildEndedError):
                     child.receive(lambda: time.monotonic() > end)
+
+
+@contextmanager
+def _closed_at_the_end(store: distributed.Store) -> Iterator[None]:
+    """Let the others know that what ends them from here on comes from the first process."""
+    try:
+        yield
+    finally:
+        store.set(_CLOSED, "")
 
 
 def _follow(here: Path, store: Path, rank: int, size: int, threads: int, device: str) -> None:
@@ -69,18 +82,24 @@ def _follow(here: Path, store: Path, rank: int, size: int, threads: int, device:
     torch.set_num_threads(threads)
     file, parent = distributed.FileStore(str(store), size), parent_process()
     has_agreed = False
-    # What ends this process is left to the first one, which raises it.
-    with interruptible(), suppress(Exception):
-        try:
-            with _on_loopback(), member(file, rank, size, rank, device, _of_parent) as group:
-                try:
-                    group.follow()
-                finally:
-                    has_agreed = group.has_agreed
-        except SignalReceived as received:
-            if parent is not None and parent.pid is not None and not has_agreed:
-                # The first process may be far from the next exchange.
-                os.kill(parent.pid, received.number)
+    try:
+        with interruptible():
+            try:
+                with _on_loopback(), member(file, rank, size, rank, device, _of_parent) as group:
+                    try:
+                        group.follow()
+                    finally:
+                        has_agreed = group.has_agreed
+            except SignalReceived as received:
+                is_news = not has_agreed and not file.check([_CLOSED])
+                if parent is not None and parent.pid is not None and is_news:
+                    # The first process may be far from the next exchange.
+                    os.kill(parent.pid, received.number)
+                raise
+    except Exception:
+        # It is left to the first process, which raises it. The others wait for this one as long as
+        # its connections are open, which torch closes with the process only.
+        raise SystemExit from None
 
 
 def _do_nothing() -> None:
