@@ -51,21 +51,22 @@ def slicewise() -> Slicewise:
 
 
 @pytest.fixture(scope="session")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cache, runs and store of all tests that share the model."""
-    return tmp_path_factory.mktemp("work")
+def _trained(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    work, out = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("model") / "fold0"
+    done = slicewise("train", tiny, "--set", f"data.root={scans}", "--out", out, "--work", work)
+    assert done.returncode == 0, done.stderr
+    return work, out
 
 
 @pytest.fixture(scope="session")
-def model(
-    slicewise: Slicewise,
-    scans: Path,
-    tiny: Path,
-    work: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def work(_trained: tuple[Path, Path]) -> Path:
+    """Cache, runs and store of all tests that share the model, which is version 1 of ``tiny``."""
+    return _trained[0]
+
+
+@pytest.fixture(scope="session")
+def model(_trained: tuple[Path, Path]) -> Path:
     """The folder that one training left."""
-    out = tmp_path_factory.mktemp("model") / "fold0"
-    done = slicewise("train", tiny, "--set", f"data.root={scans}", "--out", out, "--work", work)
-    assert done.returncode == 0, done.stderr
-    return out
+    return _trained[1]

@@ -98,13 +98,12 @@ class Optimization:
                 # A backward pass is one call, in which Python hears of signals only here.
                 weight.register_post_accumulate_grad_hook(lambda _: None)
 
-    def backward(self, loss: torch.Tensor) -> float:
-        """Compute and clip the gradients; returns their norm before."""
+    def backward(self, loss: torch.Tensor) -> torch.Tensor:
+        """Compute and clip the gradients; returns their norm before, on its device."""
         self.scaler.scale(loss).backward()
         self._group.add_gradients(self._network)
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
-        return float(norm.item())
+        return nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
 
     def forget_gradients(self) -> None:
         """Drop the gradients of a step that is not taken, or has been."""

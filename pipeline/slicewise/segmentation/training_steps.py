@@ -151,9 +151,11 @@ class TrainingSteps:
                 self.network, images[group.share_of(count)], self.progress.parts
             )
         loss = self.loss.of_levels([group.joined(level, count) for level in levels], labels)
-        if not math.isfinite(value := loss.item()):
-            raise self._not_a_number(batch, "loss", value)
         norm = self.optimization.backward(loss)
+        # The one moment of a step in which a GPU is waited for.
+        value, norm = torch.stack([loss.detach(), norm]).tolist()
+        if not math.isfinite(value):
+            raise self._not_a_number(batch, "loss", value)
         progress = self.progress
         if math.isfinite(norm):
             progress.skipped_in_a_row = 0
