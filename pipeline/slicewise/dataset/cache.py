@@ -21,6 +21,7 @@ from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes, e
 from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
 from slicewise.dataset.cohort_qc import compare, swapped_folders
 from slicewise.dataset.data_set_problem import refuse, require_labels
+from slicewise.dataset.mapped_arrays import mapped
 from slicewise.dataset.preprocessing import Preprocessing, UnnamedLabelError, to_slices
 from slicewise.dataset.twins import drop_looks_of_many
 from slicewise.dataset.workers import Workers, run_on_scans
@@ -51,23 +52,20 @@ class CachedCase:
         known = (self.name, self.patient, self.key, self.folder, self.is_renewed)
         return CachedCase, known
 
-    @cached_property
+    @property
     def image(self) -> NDArray[np.float16]:
         """Normalised slices (D, C, H, W), mapped from disk."""
-        array: NDArray[np.float16] = np.load(self.folder / "image.npy", mmap_mode="r")
-        return array
+        return mapped(self.folder / "image.npy")
 
-    @cached_property
+    @property
     def label(self) -> NDArray[np.uint8]:
         """Classes (D, H, W), mapped from disk."""
-        array: NDArray[np.uint8] = np.load(self.folder / "label.npy", mmap_mode="r")
-        return array
+        return mapped(self.folder / "label.npy")
 
-    @cached_property
+    @property
     def points(self) -> NDArray[np.int32]:
         """Sample of the labelled voxels: (N, 4) rows of class, slice, row, column."""
-        array: NDArray[np.int32] = np.load(self.folder / "points.npy")
-        return array
+        return mapped(self.folder / "points.npy")
 
     @cached_property
     def facts(self) -> CaseFacts:
