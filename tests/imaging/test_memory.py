@@ -34,6 +34,7 @@ FAILURES = [
     RuntimeError("Exception thrown in SimpleITK new_Image: Failed to allocate memory for image."),
     RuntimeError("Exception thrown in SimpleITK ReadImage: std::bad_alloc"),
     Exception("OpenCV: (-4:Insufficient memory) Failed to allocate 43200000000 bytes"),
+    RuntimeError("could not create a primitive"),
     OSError(errno.ENOMEM, "Cannot allocate memory"),
     ImportError("libopenblas.so: failed to map segment from shared object"),
 ]

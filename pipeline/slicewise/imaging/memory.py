@@ -23,10 +23,11 @@ GIBIBYTE = 1024**3
 _MEMBERSHIP, _CONTROL_GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _ALLOCATION_FAILED = re.compile(
     r"out of memory|not enough memory|insufficient memory|bad[ _]alloc|alloc_failed"
-    r"|(can't|cannot|could not|failed to|unable to) allocate memory|failed to map segment",
+    r"|(can't|cannot|could not|failed to|unable to) allocate memory|failed to map segment"
+    r"|could not create a (primitive|memory object)",
     re.IGNORECASE,
 )
-"""How torch (CPU, CUDA, MPS), ITK, OpenCV, zlib and the dynamic linker say it."""
+"""How torch (CPU, CUDA, MPS), oneDNN, ITK, OpenCV, zlib and the dynamic linker say it."""
 _OF_GPU = re.compile(r"\b(cuda|cudnn|cublas|hip|mps)", re.IGNORECASE)
 
 
