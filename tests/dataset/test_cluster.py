@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,22 @@ def test_the_death_of_a_worker_costs_a_retry(address: str, tmp_path: Path) -> No
     death = found[always]
     assert isinstance(death, ScanError)
     assert "ended" in death.found
+
+
+def test_workers_that_are_killed_in_the_middle(address: str) -> None:
+    items = [f"({number}, __import__('os').getpid())" for number in range(150)]
+    found, killed = [], []
+    for item, (number, process) in run_on_scans(eval, items, Cluster(address)):
+        found.append((item, number))
+        if len(found) in (20, 60, 100):
+            killed.append(process)
+            # It may have ended since, and another one have taken its place.
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    assert len(killed) == 3
+    # Nothing is missing, nothing is there twice.
+    assert sorted(number for _, number in found) == list(range(150))
+    assert all(item.startswith(f"({number},") for item, number in found)
 
 
 def test_our_own_mistakes_are_not_swallowed(address: str) -> None:
