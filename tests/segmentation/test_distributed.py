@@ -264,6 +264,15 @@ class TestWithoutProcesses:
             pass
         assert caught.value.where == "training.batch_size 2"
 
+    def test_accumulation(self, make_config: MakeConfig) -> None:
+        section = make_config(training={"when_memory_is_full": "accumulate"}).training
+        with (
+            pytest.raises(UsageError, match="2 processes") as caught,
+            open_group(2, section),
+        ):
+            pass
+        assert caught.value.where == "training.when_memory_is_full accumulate"
+
     def test_another_number_than_that_of_torchrun(
         self, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:

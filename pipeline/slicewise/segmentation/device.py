@@ -35,7 +35,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def require_devices(count: int, section: TrainingSection, *, here: int) -> None:
-    """Refuse more processes than there are devices, or windows.
+    """Refuse more processes than there are devices, or windows, and what only one can do.
 
     Args:
         count: of all processes.
@@ -63,6 +63,13 @@ def require_devices(count: int, section: TrainingSection, *, here: int) -> None:
             found=f"{section.batch_size} windows",
             remedy=f"give `devices` {section.batch_size}, or `settings` "
             f"training.batch_size={count}",
+        )
+    if count > 1 and section.when_memory_is_full != "stop":
+        raise UsageError(
+            f"training.when_memory_is_full {section.when_memory_is_full}",
+            expected="stop: processes that train together would wait for the one without memory",
+            found=f"{count} processes",
+            remedy="give `settings` training.when_memory_is_full=stop, or train in one process",
         )
 
 
