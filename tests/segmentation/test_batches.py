@@ -1,4 +1,4 @@
-"""Batches that a background thread makes are those that the training would make itself."""
+"""Batches that background threads make are those that the training would make itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 class TestMadeAhead:
     def test_makes_the_next_before_it_is_asked_for(self) -> None:
-        made = {step: threading.Event() for step in range(4)}
+        made = {step: threading.Event() for step in range(9)}
         ahead = MadeAhead(lambda step: made[step].set() or 10 * step)
         assert ahead.of_step(1) == 10
         assert made[2].wait(10)

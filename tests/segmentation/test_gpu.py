@@ -55,7 +55,7 @@ def test_a_step_waits_for_the_gpu_once(
             training.update(loss)
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    # The background thread waits in its own stream.
+    # The background threads wait in a stream of their own.
     assert len([item for item in waits if "training_steps" in item.filename]) == 1
 
 

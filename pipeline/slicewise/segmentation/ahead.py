@@ -1,4 +1,4 @@
-"""What the coming steps need, made by a background thread before they ask for it."""
+"""What the coming steps need, made by background threads before they ask for it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Made = TypeVar("Made")
 class MadeAhead(Generic[Made]):
     """Keeps ready what the next steps need.
 
-    It depends on the step alone, so that it is the same without the thread.
+    It depends on the step alone, so that it is the same without the threads. Each of them makes
+    what one step needs: a disk answers several requests in about the time of one.
 
     Args:
         make: what a step needs.
-        count: of steps ahead.
+        count: of steps ahead, and of threads.
     """
 
-    def __init__(self, make: Callable[[int], Made], count: int = 2) -> None:
+    def __init__(self, make: Callable[[int], Made], count: int = 4) -> None:
         self._make, self._count = make, count
-        self._thread = ThreadPoolExecutor(1, "ahead")
+        self._threads = ThreadPoolExecutor(count, "ahead")
         self._coming: dict[int, Future[Made]] = {}
 
     def of_step(self, step: int) -> Made:
@@ -32,5 +33,5 @@ class MadeAhead(Generic[Made]):
             self._coming.pop(other).cancel()
         for number in wanted:
             if number not in self._coming:
-                self._coming[number] = self._thread.submit(self._make, number)
+                self._coming[number] = self._threads.submit(self._make, number)
         return self._coming.pop(step).result()

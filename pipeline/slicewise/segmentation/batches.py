@@ -35,8 +35,8 @@ class AugmentedBatch(NamedTuple):
 class TrainingBatches:
     """The augmented batch of each step.
 
-    While the network trains, a background thread reads the windows of the next steps. For a GPU it
-    copies and augments them there, too; a CPU has no cores left for that.
+    While the network trains, background threads read the windows of the next steps. For a GPU they
+    copy and augment them there, too; a CPU has no cores left for that.
 
     Args:
         cases: that are learned from.
@@ -105,6 +105,6 @@ class _MadeOnGpu:
         return batch
 
     def _made(self, step: int) -> tuple[AugmentedBatch, torch.cuda.Event]:
-        # Sets the device of the thread, too.
+        # Sets the device of this thread, too.
         with torch.cuda.stream(self._stream):
             return self._make(step), self._stream.record_event()

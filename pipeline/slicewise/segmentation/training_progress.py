@@ -41,7 +41,7 @@ class TrainingProgress:
             time, do not count as better or worse.
         seconds: spent on steps and validations, over all sessions.
         step_seconds: of these, spent on steps.
-        data_seconds: of these, spent on sampling and augmentation.
+        data_seconds: of these, spent on waiting for windows, and on their augmentation.
         history: one row per validation.
         losses: of each step.
         skipped: steps without effect, because their gradients overflowed in float16.
