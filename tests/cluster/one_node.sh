@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts SLURM with one node, this machine, and everything of it in one folder:
+# Starts SLURM with one node of two cores, this machine, and everything of it in one folder:
 #
 #     eval "$(tests/cluster/one_node.sh FOLDER)"      # as root; sets SLURM_CONF
 #     tests/cluster/one_node.sh FOLDER stop
@@ -55,7 +55,9 @@ ReturnToService=2
 SchedulerParameters=batch_sched_delay=0
 # A job that is cancelled or out of time gets SIGTERM, and this long to save its state.
 KillWait=30
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) State=UNKNOWN
+# Two, whatever the machine has.
+SlurmdParameters=config_overrides
+NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
     export SLURM_CONF=$folder/slurm.conf

@@ -39,13 +39,14 @@ class Slurm:
             capture_output=True, text=True, timeout=60,
         ).stdout  # fmt: skip
 
-    def submit(self, *arguments: str | Path) -> None:
-        self.run("sbatch", *arguments)
+    def submit(self, *arguments: str | Path) -> str:
+        """Number of the job."""
+        return self.run("sbatch", "--parsable", *arguments).strip()
 
     def wait_for(self, is_so: Callable[[], bool]) -> None:
         end = time.monotonic() + SECONDS
         while not is_so():
-            assert time.monotonic() < end, self.logs
+            assert time.monotonic() < end, self.run("scontrol", "show", "job") + self.logs
             time.sleep(0.2)
 
     def finish(self) -> None:
@@ -83,9 +84,11 @@ def test_folds_go_on_after_they_are_cancelled(slurm: Slurm, tiny: Path, scans: P
         "--array=0-1", "--cpus-per-task=1", SCRIPTS / "folds.sbatch", tiny, out, "--work", "work",
         *(item for setting in settings for item in ("--set", setting)),
     )  # fmt: skip
-    slurm.submit(*command)
-    slurm.wait_for(lambda: len(list(out.glob("fold-*/last.pt"))) == 2)
-    slurm.run("scancel", "--name=folds")
+    job = slurm.submit(*command)
+    # Each as soon as it has a state: the other may be far behind.
+    for fold in (0, 1):
+        slurm.wait_for((out / f"fold-{fold}" / "last.pt").is_file)
+        slurm.run("scancel", f"{job}_{fold}")
     slurm.finish()
     assert slurm.logs.count("the state is saved") == 2, slurm.logs
     slurm.submit(*command)
