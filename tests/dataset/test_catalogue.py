@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
 from slicewise.dataset.catalogue import (
@@ -14,6 +15,7 @@ from slicewise.dataset.catalogue import (
     Listing,
     assemble,
     data_root,
+    listed,
     merged_patients,
 )
 from slicewise.dataset.patient_ids import PatientVariants, patient_of
@@ -35,6 +37,26 @@ def join(
     data: DataSection, images: dict[str, tuple[ScanSource, ...]], labels: dict[str, ScanSource]
 ) -> Catalogue:
     return assemble(data, Listing(ROOT, images, labels))
+
+
+def test_each_of_twenty_thousand_cases_by_name() -> None:
+    names = [f"{number:05d}" for number in range(20_000)]
+    catalogue = join(DataSection(), images(*names), {})
+    with linear_time():
+        assert [catalogue.case(name).name for name in names] == names
+
+
+def test_thousands_of_missing_label_maps_are_told_in_one_line() -> None:
+    with pytest.raises(DataError) as caught:
+        join(DataSection(), images(*map(str, range(5000))), labels("0"))
+    assert caught.value.found.startswith("1: image without label; 10: image without label; ")
+    assert caught.value.found.endswith(" and 4987 more")
+
+
+def test_a_list_of_names() -> None:
+    assert listed("abc", most=3) == "a, b, c"
+    assert listed("abcd", most=3) == "a, b, c and 1 more"
+    assert listed("abc", most=2, of=1000, separator="; ") == "a; b and 998 more"
 
 
 def test_no_root() -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
@@ -314,3 +315,33 @@ def test_images_and_labels_that_were_exchanged() -> None:
     cases = [a_case(name, structures=values, like_labels=["T1"]) for name in "ab"]
     (finding,) = compare(cases, DATA).problems
     assert "exchange the two" in finding.remedy
+
+
+@pytest.mark.parametrize("choice", ["refuse", "keep_first"])
+def test_thousands_of_copies_of_one_scan(choice: str) -> None:
+    same = {"digests": the("x"), "label_digest": "y"}
+    cases = [a_case(f"{number:05d}", **same) for number in range(10_000)]
+    with linear_time():
+        overview = compare(cases, DATA.model_copy(update={"duplicates": choice}))
+    assert [len(names) for names in overview.duplicates.groups] == [10_000]
+    if choice == "refuse":
+        assert cases[2].problems == [
+            "the same voxels as 00000, 00001, 00003, 00004 and 9995 more; remove all but one"
+        ]
+    else:
+        assert cases[-1].warnings == ["left out: the same voxels as 00000"]
+
+
+def test_a_copy_among_others_with_other_intensities() -> None:
+    cases = [
+        a_case("a", digests={"image": Digests("x", "order")}, label_digest="l"),
+        a_case("b", digests={"image": Digests("x", "order")}, label_digest="l"),
+        a_case("c", digests={"image": Digests("y", "order")}, label_digest="l"),
+    ]
+    compare(cases, DATA)
+    texts = [case.problems[0].removesuffix("; remove all but one") for case in cases]
+    assert texts == [
+        "the same voxels as b, c",
+        "the same voxels as a, c",
+        "the same scan as a, b, with other intensities",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.linear_time import linear_time
 
 from slicewise.dataset.label_names import (
     images_of,
@@ -104,3 +105,23 @@ def test_the_image_of_a_label_map(label: str, images: list[str], image: str) -> 
 )
 def test_a_label_map_of_nothing_here(label: str, images: list[str]) -> None:
     assert images_of([label], images, lambda name: name.endswith("FLAIR")) == {}
+
+
+def test_names_begin_alike_only_up_to_a_separator() -> None:
+    images = ["p1_T1", "p10_T1", "p1x", "p2-a", "p3.a", "p4 a", "P1_T2"]
+    labels = ["p1_seg", "p2_seg", "p3_seg", "p4_seg", "p_seg"]
+    assert images_of(labels, images, lambda _: False) == {
+        "p1_seg": "p1_T1",
+        "p2_seg": "p2-a",
+        "p3_seg": "p3.a",
+        "p4_seg": "p4 a",
+    }
+
+
+@pytest.mark.parametrize("folder", ["", "derivatives/manual/"])
+def test_twenty_thousand_label_maps_in_one_folder(folder: str) -> None:
+    labels = [f"{folder}p{number}_seg" for number in range(20_000)]
+    images = [f"p{number}_T1" for number in range(20_000)]
+    with linear_time():
+        found = images_of(labels, images, lambda _: False)
+    assert found == dict(zip(labels, images, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
 from slicewise.dataset.patient_ids import patient_of
@@ -107,3 +108,18 @@ def test_intensity_step() -> None:
     assert intensity_step(voxels) == 1.5
     assert intensity_step(np.full((3, 2), 9)) == 0
     assert intensity_step(np.array([1.0, np.nan, 3.0])) == 2
+
+
+def test_twenty_thousand_names_whose_ends_differ() -> None:
+    names = [f"x{number // 2}_{number}" for number in range(40_000)]
+    with linear_time():
+        likely = likely_patients(names)
+    assert likely is None or likely.patients == 20_000
+
+
+def test_patients_of_fifty_thousand_names() -> None:
+    names = [f"patient{number // 2:06d}_{'ab'[number % 2]}" for number in range(50_000)]
+    with linear_time():
+        likely = likely_patients(names)
+        assert likely is not None
+        assert len({likely.patient_of(name) for name in names}) == 25_000

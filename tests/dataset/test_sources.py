@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Catalogue
+from slicewise.dataset.catalogue import Catalogue, Listing
 from slicewise.dataset.layouts import read_catalogue, read_images
-from slicewise.dataset.sources import scans_in
+from slicewise.dataset.sources import scans_in, without_dicom_names
 from slicewise.errors import DataError, ScanError, UsageError
 from slicewise.imaging.dicom.scanner import DicomScanner, LabelFile, SeriesScan
 from slicewise.imaging.dicom.seg.identity import Identity, IdentityMode
@@ -362,3 +363,21 @@ def test_volumes_of_a_file_replace_no_other_case(tmp_path: Path, scan: Any) -> N
         nib.save(nib.Nifti1Image(scan.voxels, scan.affine), tmp_path / folder / "x_v001.nii.gz")
     with pytest.raises(DataError, match="x_v001 as well"):
         read(tmp_path)
+
+
+def test_thousands_of_pictures_next_to_a_scan(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number}.png").touch()
+    (tmp_path / "scan.nii").touch()
+    with linear_time():
+        content = scans_in(tmp_path)
+    assert content.scans == (tmp_path / "scan.nii",)
+    assert "3000 files .png" in content.notes[0]
+
+
+def test_neutral_names_of_twenty_thousand_folders(tmp_path: Path) -> None:
+    folders = [tmp_path / f"Surname{number:05d}" for number in range(20_000)]
+    listing = Listing(tmp_path, {folder.name: (folder,) for folder in folders}, {})
+    with linear_time():
+        renamed = without_dicom_names(listing)
+    assert list(renamed.images) == [f"dicom-{number + 1}" for number in range(20_000)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase, Intensities
@@ -123,3 +124,13 @@ def test_too_many_to_compare_are_not_kept_and_a_note_says_so(
     assert cases[0].signature
     drop_looks_of_many(cases[0], 9)
     assert not cases[0].signature
+
+
+def test_thousands_of_scans_that_look_alike_are_one_group() -> None:
+    looks = a_case(0, 1).signature
+    cases = [CheckedCase(f"{number:04d}", f"{number}", signature=looks) for number in range(1500)]
+    cases += [CheckedCase(f"x{number}", f"x{number}", signature="") for number in range(3)]
+    with linear_time():
+        (group,) = possible_twins(cases, {case.name: case.patient for case in cases})
+    assert len(group.names) == 1500
+    assert group.reason == "alike, correlation 1.00"

@@ -28,7 +28,7 @@ MAX_LABEL_VALUES = 64
 """A label map with more values is taken for an image."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Intensities:
     """Intensities of one contrast of a case.
 
@@ -52,7 +52,7 @@ class Intensities:
         return self.high - self.low
 
 
-@dataclass
+@dataclass(slots=True)
 class CheckedCase:
     """Results of the data check for a case.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from slicewise.config import DataSection
@@ -26,7 +27,7 @@ Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 grid is that of the case, is never None."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
     """One scan of a patient, with an image per contrast.
 
@@ -82,7 +83,11 @@ class Catalogue:
 
     def case(self, name: str) -> Case:
         """The case with a name."""
-        return next(case for case in self.cases if case.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Case]:
+        return {case.name: case for case in self.cases}
 
     @property
     def files(self) -> list[Path]:
@@ -197,7 +202,7 @@ def assemble(data: DataSection, listing: Listing) -> Catalogue:
         raise DataError(
             listing.root,
             expected="a label for every image and an image for every label",
-            found="; ".join((*reasons, *listing.notes)),
+            found="; ".join((listed(reasons, separator="; "), *listing.notes)),
             remedy="add the missing files, or exclude the others with data.allow_unpaired: true",
         )
     needs_label = bool(labels) and listing.labels_are_complete
@@ -263,11 +268,20 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
     return merged
 
 
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names for a message; a long list is shortened."""
+def listed(
+    names: Iterable[str], most: int = 12, *, of: int | None = None, separator: str = ", "
+) -> str:
+    """Names for a message; a long list is shortened.
+
+    Args:
+        names: in order.
+        most: names that are shown.
+        of: number of all names, where only the first of them are given.
+        separator: between names.
+    """
     names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    left = (of or len(names)) - most
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _patient(name: str, listing: Listing, data: DataSection) -> str:
@@ -304,7 +318,8 @@ def _require_labels(listing: Listing) -> None:
     raise DataError(
         listing.label_place,
         expected="label maps as NIfTI, NRRD, DICOM SEG or pictures",
-        found="; ".join((*reasons, *listing.notes)) or "an empty folder",
+        found="; ".join(filter(None, (listed(reasons, separator="; "), *listing.notes)))
+        or "an empty folder",
         remedy="export the label maps as NIfTI or .seg.nrrd; if there are none, give the folder of "
         "images as the data set",
     )

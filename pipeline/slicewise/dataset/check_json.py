@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from slicewise.dataset.case_qc import CheckedCase
 from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.cohort_qc import Overview, patient_numbers
-from slicewise.imaging.files import write_text
+from slicewise.imaging.files import write_parts
 
 KEYS = {
     "summary.cases": "number of checked scans",
@@ -61,32 +62,35 @@ def write_check_json(
     Raises:
         OutputError: the file cannot be written.
     """
-    content = _findings(cases, overview, set_aside)
-    write_text(path, json.dumps(content, indent=2) + "\n", private=True)
-
-
-def _findings(
-    cases: Sequence[CheckedCase], overview: Overview, set_aside: Sequence[SetAside]
-) -> dict[str, Any]:
     patients = patient_numbers(cases)
-    summary = asdict(overview)
+    shown = ({"name": one.name, "patient": patients[one.name], **_shown(one)} for one in cases)
+    excluded = ({"name": it.name, "reason": it.reason, "remedy": it.remedy} for it in set_aside)
+    parts = (
+        *("{", '"keys": ', json.dumps(KEYS, indent=1), ",\n"),
+        *('"summary": ', json.dumps(_summary(overview), indent=1), ",\n"),
+    )
+    rows = ('"cases": ', _rows(shown), ',\n"set_aside": ', _rows(excluded), "}\n")
+    write_parts(path, chain(parts, *rows), private=True)
+
+
+def _summary(overview: Overview) -> dict[str, Any]:
     # The measures are in the cases already.
+    summary = asdict(replace(overview, measures=()))
     del summary["measures"]
-    summary |= {
+    return summary | {
         "duplicates": overview.duplicates.groups,
         "left_out": overview.duplicates.left_out,
         "problems": [finding.text for finding in overview.problems],
     }
-    return {
-        "keys": KEYS,
-        "summary": summary,
-        "cases": [
-            {"name": case.name, "patient": patients[case.name], **_shown(case)} for case in cases
-        ],
-        "set_aside": [
-            {"name": item.name, "reason": item.reason, "remedy": item.remedy} for item in set_aside
-        ],
-    }
+
+
+def _rows(items: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A list in JSON, an item a line."""
+    before = "[\n"
+    for item in items:
+        yield before + json.dumps(item)
+        before = ",\n"
+    yield "[]" if before == "[\n" else "\n]"
 
 
 def _shown(case: CheckedCase) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase
@@ -12,6 +14,7 @@ from slicewise.dataset.data_set_problem import DataSetProblem
 from slicewise.dataset.grouping import joined
 
 _MAX_SHOWN = 8
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ def mark_duplicates(cases: Sequence[CheckedCase], data: DataSection) -> Duplicat
         if data.duplicates == "keep_first":
             for case in others:
                 left_out[case.name] = first.name
-                case.warnings.append(f"left out: {_relation(case, [first])}")
+                case.warnings.append(f"left out: {_Copies.of([first, case]).relation(case)}")
             continue
+        copies = _Copies.of(same)
         for case in same:
-            relation = _relation(case, [other for other in same if other is not case])
-            case.problems.append(f"{relation}; remove all but one")
+            case.problems.append(f"{copies.relation(case)}; remove all but one")
     names = tuple(tuple(case.name for case in same) for same in groups)
     return Duplicates(names, dict(sorted(left_out.items())))
 
@@ -83,15 +86,41 @@ def _counting(same: list[CheckedCase]) -> list[CheckedCase]:
     return [case for case in same if case.labelled] or same
 
 
-def _relation(case: CheckedCase, others: Sequence[CheckedCase]) -> str:
-    stored = {digests.voxels for other in others for digests in other.digests.values()}
-    is_equal = any(digests.voxels in stored for digests in case.digests.values())
-    named = listed((other.name for other in others), most=4)
-    what = f"the same voxels as {named}"
-    if not is_equal:
-        what = f"the same scan as {named}, with other intensities"
-    differ = any(other.label_digest != case.label_digest for other in others)
-    return f"{what}, with another label" if differ else what
+@dataclass(frozen=True)
+class _Copies:
+    """A group of cases with the same scan, told to each of them.
+
+    Attributes:
+        names: of the cases.
+        cases_with: number of cases with the voxels of a digest in any contrast.
+        labels: digests of their label maps.
+    """
+
+    names: tuple[str, ...]
+    cases_with: Counter[str]
+    labels: frozenset[str]
+
+    @classmethod
+    def of(cls, same: Sequence[CheckedCase]) -> Self:
+        return cls(
+            tuple(case.name for case in same),
+            Counter(voxels for case in same for voxels in _voxels_of(case)),
+            frozenset(case.label_digest for case in same),
+        )
+
+    def relation(self, case: CheckedCase) -> str:
+        """What a case of the group has in common with the others."""
+        # There may be thousands of copies, which are told to thousands of copies.
+        others = [name for name in self.names[: _MOST_NAMED + 1] if name != case.name]
+        named = listed(others, most=_MOST_NAMED, of=len(self.names) - 1)
+        what = f"the same voxels as {named}"
+        if all(self.cases_with[voxels] == 1 for voxels in _voxels_of(case)):
+            what = f"the same scan as {named}, with other intensities"
+        return f"{what}, with another label" if len(self.labels) > 1 else what
+
+
+def _voxels_of(case: CheckedCase) -> set[str]:
+    return {digests.voxels for digests in case.digests.values()}
 
 
 def _named(groups: Sequence[tuple[str, ...]]) -> str:

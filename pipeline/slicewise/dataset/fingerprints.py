@@ -20,7 +20,7 @@ _SMOOTHED_BLOCKS = 2.0
 _SYMMETRIC = 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Digests:
     """Checksums of the voxels of a scan, the same for every storage order, header and data type.
 

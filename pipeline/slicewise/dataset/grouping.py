@@ -10,8 +10,18 @@ def joined(groups: Iterable[Collection[str]]) -> list[tuple[str, ...]]:
 
     Members and groups are sorted.
     """
-    group_of: dict[str, set[str]] = {}
-    for group in groups:
-        merged = set(group).union(*(group_of[name] for name in group if name in group_of))
-        group_of |= dict.fromkeys(merged, merged)
-    return sorted({tuple(sorted(group)) for group in group_of.values()})
+    above: dict[str, str] = {}
+    for first, *others in groups:
+        for name in (first, *others):
+            above[_top(name, above)] = _top(first, above)
+    members: dict[str, list[str]] = {}
+    for name in sorted(above):
+        members.setdefault(_top(name, above), []).append(name)
+    return sorted(map(tuple, members.values()))
+
+
+def _top(name: str, above: dict[str, str]) -> str:
+    """The member that stands for a group; paths to it are halved on the way."""
+    while (upper := above.setdefault(name, name)) != name:
+        above[name] = name = above[upper]
+    return name

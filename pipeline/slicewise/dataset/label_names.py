@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ DERIVATIVES = "derivatives"
 """Folder of BIDS with a tree for each pipeline or rater."""
 _LABEL_FOLDERS = ("segs", "segmentations", "masks", "annotations", "labelstr", "labelsts")
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "scans", "volumes", "imagestr", "imagests")
-_JOINT = r"[_\-. ]"
+_JOINTS = "_-. "
+_JOINT = f"[{re.escape(_JOINTS)}]"
 _WORDS = "|".join(LABEL_WORDS).replace(" ", f"{_JOINT}?")
 # In BIDS, sub-01_T1w_lesion-manual is the label map that a person has drawn on sub-01_T1w.
 _ENDING = re.compile(rf"(?:(?:^|{_JOINT}+)(?:{_WORDS})|(?:^|_)(?:[a-z]+-)+manual)$", re.IGNORECASE)
@@ -100,23 +102,25 @@ def images_of(
 
 @dataclass(frozen=True)
 class _Index:
-    """Images by folder and name."""
+    """Images by folder and name, and all names in order."""
 
-    by_folder: Mapping[tuple[str, ...], Sequence[str]]
     by_place: Mapping[tuple[str, ...], Sequence[str]]
     by_name: Mapping[str, Sequence[str]]
+    names: Sequence[str]
+    names_in: Mapping[tuple[str, ...], Sequence[str]]
 
     @classmethod
     def of(cls, images: Iterable[str]) -> _Index:
-        by_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
         by_place: dict[tuple[str, ...], list[str]] = defaultdict(list)
         by_name: dict[str, list[str]] = defaultdict(list)
+        names_in: dict[tuple[str, ...], set[str]] = defaultdict(set)
         for image in images:
             folder, name = _place(image), PurePosixPath(image).name
-            by_folder[folder].append(image)
             by_place[*folder, name].append(image)
             by_name[name].append(image)
-        return cls(by_folder, by_place, by_name)
+            names_in[folder].add(name)
+        ordered = {folder: sorted(names) for folder, names in names_in.items()}
+        return cls(by_place, by_name, sorted(by_name), ordered)
 
 
 def _candidates(label: str, index: _Index) -> Iterator[Sequence[str]]:
@@ -127,14 +131,23 @@ def _candidates(label: str, index: _Index) -> Iterator[Sequence[str]]:
         names.append(shorter)
     for name in names:
         yield index.by_place.get((*folder, name) if name else folder, ())
-    begins = re.compile(rf"{re.escape(names[-1])}{_JOINT}" if names[-1] else "")
-    near = index.by_folder.get(folder, ())
-    yield [image for image in near if begins.match(PurePosixPath(image).name)]
+    near = _beginning_with(names[-1], index.names_in.get(folder, ()))
+    yield [image for name in near for image in index.by_place[*folder, name]]
     if is_derivative(label) and names[-1]:
         for name in names:
             yield index.by_name.get(name, ())
-        alike = [name for name in index.by_name if begins.match(name)]
+        alike = _beginning_with(names[-1], index.names)
         yield [image for name in alike for image in index.by_name[name]]
+
+
+def _beginning_with(begin: str, names: Sequence[str]) -> Iterator[str]:
+    """Of names in order, those that go on after a separator; all without a beginning."""
+    if not begin:
+        yield from names
+        return
+    for joint in _JOINTS:
+        first = bisect_left(names, begin + joint)
+        yield from names[first : bisect_left(names, begin + chr(ord(joint) + 1))]
 
 
 def _place(name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Listing
+from slicewise.dataset.catalogue import Listing, listed
 from slicewise.dataset.contrasts import all_in_order
 from slicewise.dataset.sources import without_dicom_names
 from slicewise.errors import DataError, did_you_mean
@@ -119,7 +119,7 @@ def _require_files(path: Path, rows: Iterable[_Row]) -> None:
         raise DataError(
             path,
             expected="every listed file, relative to the folder of the manifest",
-            found="; ".join(missing),
+            found=listed(missing, separator="; "),
             remedy="write / instead of \\ in the paths" if windows else "correct the paths",
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -29,10 +31,11 @@ _PERSON = re.compile(
     re.IGNORECASE,
 )
 _NO_PERSON = re.compile(
-    r"(?:(?:^|[_. -])(?:site|center|centre|hospital|scanner|vendor|batch|study|cohort|fold)"
-    r"[_. -]?[^_. -]+|(?:19|20)\d\d)$",
+    r"(?:^|[_. -])(?:site|center|centre|hospital|scanner|vendor|batch|study|cohort|fold)"
+    r"[_. -]?[^_. -]+$",
     re.IGNORECASE,
 )
+_YEAR = re.compile(r"(?:19|20)\d\d$")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,11 @@ class LikelyPatients:
 
     def patient_of(self, name: str) -> str:
         """The patient of a case."""
-        data = DataSection(patient_pattern=self.pattern, scans_per_patient=self.scans_per_patient)
-        return patient_of(name, data)
+        return patient_of(name, self._section)
+
+    @cached_property
+    def _section(self) -> DataSection:
+        return DataSection(patient_pattern=self.pattern, scans_per_patient=self.scans_per_patient)
 
     @property
     def advice(self) -> str:
@@ -146,7 +152,10 @@ def _are_shared(groups: Mapping[str, Sequence[str]]) -> bool:
     several = sum(len(names) > 1 for names in groups.values())
     common = len(_common_start(groups))
     numbered = all(re.search(r"\d", group[common:]) for group in groups)
-    return several > 1 and numbered and not any(_NO_PERSON.search(group) for group in groups)
+    if any(_NO_PERSON.search(group) for group in groups):
+        return False
+    # Some of two thousand patients have the number of a year.
+    return several > 1 and numbered and not all(_YEAR.search(group) for group in groups)
 
 
 def _name_people(groups: Mapping[str, Sequence[str]]) -> bool:
@@ -159,8 +168,8 @@ def _repeat_their_scans(groups: Mapping[str, Sequence[str]]) -> bool:
     if len(groups) < _FEWEST_GROUPS:
         return False
     rests = [name[len(group) :] for group, names in groups.items() for name in names]
-    repeated = sum(rests.count(rest) > 1 for rest in set(rests))
-    return repeated > 0 and len(rests) >= 2 * (len(set(rests)) - repeated)
+    single = sum(count == 1 for count in Counter(rests).values())
+    return len(set(rests)) > single and len(rests) >= 2 * single
 
 
 def _names_alike(groups: Mapping[str, Sequence[str]]) -> str:

@@ -65,8 +65,9 @@ def scans_in(folder: Path) -> FolderContent:
         else:
             (scans if is_scan(item) else others).append(item)
     if any(path.is_file() and not is_picture(path) for path in scans):
-        others += [path for path in scans if path.is_file() and is_picture(path)]
-        scans = [path for path in scans if path not in others]
+        pictures = {path for path in scans if is_picture(path) and path.is_file()}
+        others += [path for path in scans if path in pictures]
+        scans = [path for path in scans if path not in pictures]
     counts = not_read(others)
     return FolderContent(
         tuple(scans),
@@ -161,9 +162,11 @@ def without_dicom_names(listing: Listing, chosen: Collection[str] = ()) -> Listi
         listing: with the names of the files.
         chosen: names of cases that were given explicitly, and are kept.
     """
-    names = sorted({*listing.images, *listing.labels} - set(chosen))
+    names = {*listing.images, *listing.labels} - set(chosen)
     unsafe = [
-        name for name in names if any(_names(source, name) for source in _sources(listing, name))
+        name
+        for name in sorted(names)
+        if any(_names(source, name) for source in _sources(listing, name))
     ]
     new_names = dict(zip(unsafe, _neutral_names(names), strict=False))
     return replace(

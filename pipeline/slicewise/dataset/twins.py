@@ -61,10 +61,12 @@ def possible_twins(
     for (one, other), reason in (*_with_equal_steps(cases), *alike):
         if patients[one.name] != patients[other.name]:
             reasons.setdefault((one.name, other.name), reason)
-    return [
-        PossibleTwins(names, next(why for pair, why in reasons.items() if pair[0] in names))
-        for names in joined(reasons)
-    ]
+    groups = joined(reasons)
+    group_of = {name: names for names in groups for name in names}
+    reason_of: dict[tuple[str, ...], str] = {}
+    for (name, _), reason in reasons.items():
+        reason_of.setdefault(group_of[name], reason)
+    return [PossibleTwins(names, reason_of[names]) for names in groups]
 
 
 def drop_looks_of_many(case: CheckedCase, cases: int) -> None:
@@ -147,25 +149,42 @@ def _alike(cases: Sequence[CheckedCase], patients: Mapping[str, str]) -> Iterato
             yield (compared[left], compared[right]), reason
 
 
+def _newly_connected(
+    left: int, others: NDArray[np.integer], groups: NDArray[np.integer]
+) -> list[int]:
+    """Those of others that belong to a group that is not connected with this scan yet."""
+    later = others[others > left]
+    apart = later[groups[later] != groups[left]]
+    found, firsts = np.unique(groups[apart], return_index=True)
+    groups[np.isin(groups, found)] = groups[left]
+    return sorted(apart[firsts].tolist())
+
+
 def _similar(
     rows: NDArray[np.float32], people: NDArray[np.integer]
 ) -> Iterator[tuple[int, int, float]]:
-    """Pairs of different patients, with their correlation."""
+    """Pairs of different patients, with their correlation.
+
+    Of many scans that are nearly equal there are as many pairs as it takes to connect them.
+    """
     count = len(rows)
+    groups: NDArray[np.integer] = np.arange(count)
     nearest, first, second = np.zeros(count, dtype=int), np.zeros(count), np.zeros(count)
     for start in range(0, count, _ROWS):
         part = slice(start, start + _ROWS)
         correlation = rows[part] @ rows.T
         correlation[people[part, None] == people[None]] = -1
-        for below, right in np.argwhere(correlation >= NEARLY_EQUAL):
-            if start + below < right:
-                yield start + int(below), int(right), float(correlation[below, right])
+        equal = correlation >= NEARLY_EQUAL
+        for below in np.flatnonzero(equal.any(axis=1)).tolist():
+            left = start + below
+            for other in _newly_connected(left, np.flatnonzero(equal[below]), groups):
+                yield left, other, float(correlation[below, other])
         nearest[part], first[part] = correlation.argmax(axis=1), correlation.max(axis=1)
         second[part] = np.partition(correlation, -2, axis=1)[:, -2] if count > 1 else -1
     if count < FEWEST_CASES:
         return
     margin = np.arctanh(np.clip(first, -1, 0.999)) - np.arctanh(np.clip(second, -0.999, 0.999))
-    for left in np.flatnonzero((first >= _ALIKE) & (margin >= MARGIN)):
+    for left in np.flatnonzero((first >= _ALIKE) & (margin >= MARGIN)).tolist():
         right = nearest[left]
         if left < right and nearest[right] == left and margin[right] >= MARGIN:
             yield int(left), int(right), float(first[left])

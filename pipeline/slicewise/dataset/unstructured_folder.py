@@ -52,8 +52,9 @@ def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> List
     labels = {name for name in files if is_label_path(_without_volume(name, files[name]))}
     labels_of = _labels_of_files(files, labels, data.contrasts[0])
     matched = {name for of_image in labels_of.values() for name in of_image}
+    only_series = _only_series(root, found)
     for name in sorted(labels - matched):
-        if series := _series_around(root, name, found):
+        if series := _series_around(root, name, only_series):
             labels_of.setdefault(series, {})[name] = files[name]
             matched.add(name)
     images: dict[str, Images] = {
@@ -100,18 +101,25 @@ def _labels_of_files(
     return labels_of
 
 
-def _series_around(root: Path, label: str, found: FoundScans) -> str | None:
+def _only_series(root: Path, found: FoundScans) -> dict[Path, str | None]:
+    """Folders with DICOM series anywhere below, and its name where it is only one."""
+    only: dict[Path, str | None] = {}
+    top = root.absolute()
+    for name, source in found.sources.items():
+        if isinstance(source, DicomSeries):
+            for folder in (source.folder, *source.folder.parents):
+                only[folder] = None if folder in only else name
+                if folder == top:
+                    break
+    return only
+
+
+def _series_around(root: Path, label: str, only_series: Mapping[Path, str | None]) -> str | None:
     """The only DICOM series in the folder of a label map, or in that with its name."""
     bare = without_label_word(label)
-    folders = (root / bare, root / PurePosixPath(label).parent)
-    for folder in dict.fromkeys(path.absolute() for path in folders):
-        near = [
-            name
-            for name, source in found.sources.items()
-            if isinstance(source, DicomSeries) and source.folder.is_relative_to(folder)
-        ]
-        if near:
-            return near[0] if len(near) == 1 else None
+    for folder in (root / bare, root / PurePosixPath(label).parent):
+        if folder.absolute() in only_series:
+            return only_series[folder.absolute()]
     return None
 
 

@@ -11,7 +11,7 @@ from slicewise.config import ReadingSection
 from slicewise.dataset.catalogue import SetAside
 from slicewise.errors import UsageError
 from slicewise.imaging.dicom.scanner import DicomScanner
-from slicewise.imaging.files import private_folder, write_text
+from slicewise.imaging.files import private_folder, write_parts
 from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.imaging.target import require_writable
 from slicewise.progress import SILENT, Progress
@@ -63,7 +63,7 @@ class WorkFolder:
         """
         path = private_folder(self.path / command) / "quarantine.jsonl"
         lines = (json.dumps(asdict(item)) + "\n" for item in items)
-        write_text(path, "".join(lines), private=True)
+        write_parts(path, lines, private=True)
         return path
 
 

@@ -144,6 +144,15 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
         temporary.write_bytes(content)
 
 
+def write_parts(path: Path, parts: Iterable[str], *, private: bool = False) -> None:
+    """Write a text file atomically, part by part, so that it is never in memory as a whole."""
+    with (
+        atomic_file(path, private=private) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.writelines(parts)
+
+
 def write_table(
     path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, digits: int = 6
 ) -> None:

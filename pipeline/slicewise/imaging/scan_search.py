@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,14 @@ from slicewise.imaging.nifti.reading import is_nifti
 from slicewise.imaging.nrrd.reading import is_nrrd, is_nrrd_segmentation
 from slicewise.imaging.pictures import is_picture
 from slicewise.imaging.scan import ScanSource, source_name, volumes_in
-from slicewise.imaging.walk import FileState, SpecialFile, not_read, unusable_name, walk
+from slicewise.imaging.walk import (
+    FileState,
+    SpecialFile,
+    Walked,
+    not_read,
+    unusable_name,
+    walk,
+)
 
 _PLAIN_SCANNER = DicomScanner()
 
@@ -53,24 +60,23 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
     """
     _require_usable(path)
     root = path.absolute()
-    walked = list(walk(root))
-    states = (item for item in walked if isinstance(item, FileState))
-    files = sorted(path / state.path.relative_to(root) for state in states)
-    sources, set_aside = _volumes(path, [file for file in files if is_nifti(file) or is_nrrd(file)])
+    walked = _WithoutDicom(walk(root))
     dicom = scanner.find_among(path, walked)
+    files = [path / file.relative_to(root) for file in sorted(walked.rest())]
+    sources, set_aside = _volumes(path, [file for file in files if not is_picture(file)])
     series: dict[str, DicomSeries] = {}
+    names = UnusedNames(sources)
     for one in dicom.series:
         # Names of folders may be those of patients; names of series are not.
-        series[_unused(one.name, {**sources, **series})] = one
-    sources.update(series)
+        name = names.of(one.name)
+        sources[name] = series[name] = one
     pictures = [file for file in files if is_picture(file)]
     if not sources:
         sources, more = _volumes(path, pictures)
         set_aside += more
         pictures = []
     set_aside += dicom.set_aside
-    special = (item for item in walked if isinstance(item, SpecialFile))
-    others = not_read([*pictures, *dicom.others, *special])
+    others = not_read([*pictures, *dicom.others, *walked.special])
     if not sources and not set_aside:
         raise ScanError(
             path,
@@ -79,7 +85,8 @@ def find_scans(path: Path, scanner: DicomScanner = _PLAIN_SCANNER) -> FoundScans
             remedy="give a scan, or a folder with scans",
         )
     labels = _labels(series, dicom)
-    loose = tuple(label.path for label in dicom.labels if label.path not in labels.values())
+    matched = set(labels.values())
+    loose = tuple(label.path for label in dicom.labels if label.path not in matched)
     notes = (f"not read, because they are no scans: {others}",) if others else ()
     return FoundScans(sources, tuple(set_aside), labels, loose, notes)
 
@@ -109,6 +116,7 @@ def _volumes(
     """Each volume of the files by name, and errors about names."""
     sources: dict[str, ScanSource] = {}
     errors: list[SlicewiseError] = []
+    names = UnusedNames(sources)
     for file in files:
         if error := unusable_name(file, below=root if root != file else file.parent):
             errors.append(error)
@@ -118,7 +126,7 @@ def _volumes(
             # A scan may be there twice, as .nii and as .nii.gz.
             # A segmentation of 3D Slicer often has the name of its image.
             name = source_name(volume) + (".seg" if is_nrrd_segmentation(file) else "")
-            sources[_unused(str(folder / name), sources)] = volume
+            sources[names.of(str(folder / name))] = volume
     return sources, errors
 
 
@@ -134,7 +142,54 @@ def _labels(series: dict[str, DicomSeries], found: SeriesScan) -> dict[str, Scan
     }
 
 
-def _unused(name: str, taken: Container[str]) -> str:
-    if name not in taken:
-        return name
-    return next(other for n in count(2) if (other := f"{name}-{n}") not in taken)
+class _WithoutDicom:
+    """The files below a folder, of which those that are not DICOM by their name are kept.
+
+    A scanner may take them one by one: millions of DICOM files are never in memory at once.
+    """
+
+    def __init__(self, walked: Iterator[Walked]) -> None:
+        self._walked = walked
+        self._files: list[Path] = []
+        self.special: list[SpecialFile] = []
+
+    def __iter__(self) -> Iterator[Walked]:
+        for item in self._walked:
+            if isinstance(item, SpecialFile):
+                self.special.append(item)
+            elif isinstance(item, FileState) and _is_no_dicom(item.path):
+                self._files.append(item.path)
+            yield item
+
+    def rest(self) -> list[Path]:
+        """NIfTI, NRRD and pictures, when all files have been seen."""
+        for _ in self:
+            pass
+        return self._files
+
+
+def _is_no_dicom(path: Path) -> bool:
+    return is_nifti(path) or is_nrrd(path) or is_picture(path)
+
+
+class UnusedNames:
+    """Gives scans names that no other has: ``a``, ``a-2``, ``a-3`` and so on.
+
+    Args:
+        taken: names of scans; whoever asks for a name adds it.
+    """
+
+    def __init__(self, taken: Container[str]) -> None:
+        self._taken = taken
+        self._last: dict[str, int] = {}
+
+    def of(self, name: str) -> str:
+        """The first of the names that is not taken."""
+        if name not in self._taken:
+            return name
+        # Names are never given back: where there are thousands alike, counting goes on.
+        for number in count(self._last.get(name, 1) + 1):
+            self._last[name] = number
+            if (other := f"{name}-{number}") not in self._taken:
+                return other
+        raise AssertionError(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +58,19 @@ def walk(root: Path) -> Iterator[Walked]:
 
     Links to folders are followed, except to folders that are searched anyway.
     """
-    waiting, searched = [root], set[tuple[int, int]]()
-    while waiting:
-        path = waiting.pop()
+    # Links come last, so that a folder is found under its own name.
+    waiting, links, searched = [root], deque[Path](), set[tuple[int, int]]()
+    while waiting or links:
+        path = waiting.pop() if waiting else links.popleft()
         try:
             state = path.stat()
             place = state.st_dev, state.st_ino
             if stat.S_ISDIR(state.st_mode) and place not in searched:
                 searched.add(place)
-                # A stack: the last is searched first. Links come last, so that a folder is found
-                # under its own name.
-                inside = _inside(path)[::-1]
-                waiting[:0] = [entry for entry in inside if entry.is_symlink()]
-                waiting += [entry for entry in inside if not entry.is_symlink()]
+                inside = _inside(path)
+                links += [entry for entry in inside if entry.is_symlink()]
+                # A stack: the last is searched first.
+                waiting += [entry for entry in inside[::-1] if not entry.is_symlink()]
             elif stat.S_ISREG(state.st_mode):
                 yield FileState(path, state.st_size, state.st_mtime_ns)
             elif not stat.S_ISDIR(state.st_mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,12 @@ from slicewise.imaging.structures import structures_of
 from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress, tracked
 from slicewise.reporting.data_check.page import DataCheckPage, write_data_check_page
-from slicewise.reporting.data_check.thumbnails import Thumbnail, draw_thumbnail, outline_colours
+from slicewise.reporting.data_check.thumbnails import (
+    StoredThumbnails,
+    Thumbnail,
+    draw_thumbnail,
+    outline_colours,
+)
 from slicewise.workflows.messages import report_patients, report_set_aside
 
 if TYPE_CHECKING:
@@ -125,37 +131,47 @@ def _check(options: CheckOptions, progress: Progress) -> CheckResult:
     config, work = options.config.model_copy(update={"data": section}), WorkFolder(options.work)
     catalogue = read_catalogue(config.data, work.scanner(config.reading, progress))
     report_patients(progress, catalogue)
-    done = check_cases(
-        catalogue,
-        config,
-        chosen_workers(options.workers),
-        with_thumbnails=options.html is not None,
-    )
-    drawn = sorted(
-        tracked(done, progress, "checking", len(catalogue.cases)), key=lambda one: one.case.name
-    )
-    cases = tuple(one.case for one in drawn)
-    for case in cases:
-        if holds_ignored(described, config.data, case.structures):
-            text = f"voxels of the label value {described.ignored} are to be ignored (dataset.json)"
-            case.problems.append(f"{text}, which training cannot do")
-    overview = compare(cases, config.data, needs_labels=options.needs_labels)
-    overview = replace(overview, notes=(*catalogue.notes, *overview.notes))
-    set_aside = tuple(catalogue.set_aside)
-    report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
-    if options.json is not None:
-        write_check_json(options.json, cases, overview, set_aside)
-    if options.html is not None:
-        page = DataCheckPage(
-            title=config.name,
-            cases=cases,
-            overview=overview,
-            set_aside=set_aside,
-            thumbnails={one.case.name: one.thumbnail for one in drawn if one.thumbnail is not None},
-            structures=structures_of(config.data.labels, config.structures),
-        )
-        write_data_check_page(page, options.html)
+    with closing(StoredThumbnails()) as thumbnails:
+        cases = _checked(catalogue, config, options, thumbnails, progress)
+        for case in cases:
+            if holds_ignored(described, config.data, case.structures):
+                text = f"voxels of the label value {described.ignored} are to be ignored"
+                case.problems.append(f"{text} (dataset.json), which training cannot do")
+        overview = compare(cases, config.data, needs_labels=options.needs_labels)
+        overview = replace(overview, notes=(*catalogue.notes, *overview.notes))
+        set_aside = tuple(catalogue.set_aside)
+        report_set_aside(progress, set_aside, work.write_quarantine("check", set_aside))
+        if options.json is not None:
+            write_check_json(options.json, cases, overview, set_aside)
+        if options.html is not None:
+            page = DataCheckPage(
+                title=config.name,
+                cases=cases,
+                overview=overview,
+                set_aside=set_aside,
+                thumbnails=thumbnails,
+                structures=structures_of(config.data.labels, config.structures),
+            )
+            write_data_check_page(page, options.html)
     return CheckResult(cases, overview, set_aside, options.html, options.json)
+
+
+def _checked(
+    catalogue: Catalogue,
+    config: Config,
+    options: CheckOptions,
+    thumbnails: StoredThumbnails,
+    progress: Progress,
+) -> tuple[CheckedCase, ...]:
+    """The cases in the order of their names, while their pictures are stored."""
+    workers, with_thumbnails = chosen_workers(options.workers), options.html is not None
+    done = check_cases(catalogue, config, workers, with_thumbnails=with_thumbnails)
+    cases: list[CheckedCase] = []
+    for drawn in tracked(done, progress, "checking", len(catalogue.cases)):
+        cases.append(drawn.case)
+        if drawn.thumbnail is not None:
+            thumbnails.store(drawn.case.name, drawn.thumbnail)
+    return tuple(sorted(cases, key=lambda case: case.name))
 
 
 @dataclass(frozen=True)
@@ -184,14 +200,14 @@ def check_cases(
     catalogue: Catalogue, config: Config, workers: Workers, *, with_thumbnails: bool
 ) -> Iterator[DrawnCase]:
     """Read every case to its last voxel; yields each when it is done."""
-    tasks = [CaseTask(case, config, with_thumbnails) for case in catalogue.cases]
+    tasks = (CaseTask(case, config, with_thumbnails) for case in catalogue.cases)
     for task, result in run_on_scans(check_case, tasks, workers):
         if isinstance(result, ScanError):
             case = CheckedCase(task.name, task.case.patient, labelled=task.case.label is not None)
             case.problems.append(result.reason)
             yield DrawnCase(case)
         else:
-            drop_looks_of_many(result.case, len(tasks))
+            drop_looks_of_many(result.case, len(catalogue.cases))
             yield result
 
 

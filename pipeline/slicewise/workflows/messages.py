@@ -8,15 +8,20 @@ from pathlib import Path
 from slicewise.dataset.catalogue import Catalogue, SetAside, listed
 from slicewise.progress import Progress
 
+_MOST = 40
+"""Messages of one kind; what may be left out is listed in a file, or follows a pattern."""
+
 
 def report_patients(progress: Progress, catalogue: Catalogue) -> None:
     """Name the ids that are taken for one patient because only case or spaces differ."""
-    for variants in catalogue.patient_variants:
+    for variants in catalogue.patient_variants[:_MOST]:
         ids = listed(map(repr, variants.written))
         progress.message(
             f"warning: taken for one patient, because only case or spaces differ: {ids} "
             f"(cases {listed(variants.cases, most=4)})"
         )
+    if (left := len(catalogue.patient_variants) - _MOST) > 0:
+        progress.message(f"warning: so are the ids of {left} more patients")
 
 
 def report_set_aside(
@@ -29,8 +34,11 @@ def report_set_aside(
         items: scans that are left out.
         quarantine: the private list of where they lie, where there is one.
     """
-    for item in items:
+    shown = items if quarantine is None else items[:_MOST]
+    for item in shown:
         progress.message(f"set aside: {item.name}: {item.reason} ({item.remedy})")
+    if len(shown) < len(items):
+        progress.message(f"set aside: {len(items) - len(shown)} more")
     if items and quarantine is not None:
         progress.message(
             f"their paths and reasons: {quarantine} (may name patients; only you can read it)"

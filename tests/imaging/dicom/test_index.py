@@ -7,11 +7,13 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import FileDataset
+from tests.linear_time import linear_time
 
 from slicewise.errors import OutputError
 from slicewise.imaging.dicom import index as index_module
@@ -57,7 +59,7 @@ Search = Callable[[Path], SeriesScan]
 
 
 def facts(scan: SeriesScan) -> list[Any]:
-    series = [(vars(one) | {"affine": one.affine.tolist()}) for one in scan.series]
+    series = [asdict(one) | {"affine": one.affine.tolist()} for one in scan.series]
     return [series, [str(error) for error in scan.set_aside], scan.labels]
 
 
@@ -276,3 +278,47 @@ def test_another_process_may_write_while_series_are_made(
             writer.store([(files[0], FileContents())])
     # What the writer wrote is there: a slice is gone.
     assert [one.shape for one in search(folder).series] != [(11, 7, 5)]
+
+
+def test_a_search_forgets_lost_files_of_its_folder_alone(
+    phantom: Any, write_dicom: Write, tmp_path: Path, search: Search, counting: CountingSandbox
+) -> None:
+    """Names that sort right before, within and right after those below ``tree/b/``."""
+    source = sorted(write_dicom(phantom.datasets()).iterdir())[0]
+    names = ["a/1", "b!/1", "b-2/1", "b/1", "b/2", "b0/1", "ba/1", "c/1"]
+    for name in names:
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source.read_bytes())
+    search(tmp_path / "tree")
+    (tmp_path / "tree" / "b" / "2").rename(tmp_path / "2")
+    search(tmp_path / "tree" / "b")
+    (tmp_path / "2").rename(tmp_path / "tree" / "b" / "2")
+    search(tmp_path / "tree")
+    assert counting.parsed == [tmp_path / "tree" / "b" / "2"]
+
+
+def test_a_folder_is_looked_up_in_an_index_of_many(tmp_path: Path) -> None:
+    """A manifest of folders looks up each of them, so none may go through all that is known."""
+    with HeaderIndex(tmp_path / "index.sqlite") as index:
+        many = [FileState(tmp_path / f"{number:05d}" / "1", 1, 1) for number in range(20_000)]
+        index.store((file, FileContents()) for file in many)
+    with linear_time():
+        for file in many[:300]:
+            with HeaderIndex(tmp_path / "index.sqlite") as index:
+                assert index.outdated(file.path.parent, [file]) == 0
+
+
+def test_files_that_have_changed_come_some_at_a_time(tmp_path: Path) -> None:
+    files = [FileState(tmp_path / f"{number:02d}", 1, 1) for number in range(10)]
+    with HeaderIndex(None) as index:
+        assert index.outdated(tmp_path, files) == 10
+        parts = []
+        for part in index.outdated_files(4):
+            # The index may be written meanwhile.
+            index.store((file, FileContents()) for file in part)
+            parts.append(part)
+        assert [len(part) for part in parts] == [4, 4, 2]
+        assert [file for part in parts for file in part] == files
+        assert index.outdated(tmp_path, files) == 0
+        assert list(index.outdated_files(4)) == []

@@ -251,6 +251,21 @@ def test_a_large_set_says_what_is_left_out(tmp_path: Path, monkeypatch: pytest.M
     assert "1 card without picture" in page.text
 
 
+def test_a_long_list_of_what_was_set_aside_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_check_page, "MAX_CARDS", 4)
+    items = [SetAside(f"s{number}", "", "damaged", "restore it") for number in range(6)]
+    page = written(a_page([a_case("a")], set_aside=items), tmp_path)
+    assert [text for text in page.texts_in("td") if text.startswith("s")] == [
+        "s0",
+        "s1",
+        "s2",
+        "s3",
+    ]
+    assert "2 of 6 scans that were set aside" in page.text
+
+
 def test_a_large_set_stays_below_fifteen_megabytes(tmp_path: Path) -> None:
     picture = replace(PICTURE, content=bytes(6144))
     cases = [

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import tempfile
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from slicewise.errors import OutputError
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.data_check.thumbnails import (
     MAX_BYTES,
     SIDE_PIXELS,
+    StoredThumbnails,
     Thumbnail,
     draw_thumbnail,
     outline_colours,
@@ -207,3 +214,28 @@ def test_structures_have_their_colour_and_others_one_of_the_palette() -> None:
     assert colours[3] == RED
     # Eight values further the palette of seven begins again.
     assert colours[9] != colours[1] == outline_colours([8], [])[8]
+
+
+def test_pictures_are_kept_in_a_file_that_nobody_else_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pictures = {f"c{n}": Thumbnail(bytes(range(n)), n, 2, "axial", 1, 3) for n in range(5)}
+    with closing(StoredThumbnails()) as stored:
+        for name, picture in pictures.items():
+            stored.store(name, picture)
+            assert stored[name] == picture
+        assert dict(stored) == pictures
+        assert (len(stored), "c0" in stored, stored.get("x")) == (5, True, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(OutputError, match="No space left") as caught:
+        StoredThumbnails().store("a", Thumbnail(b"", 1, 1, "axial", 1, 1))
+    assert "TMPDIR" in caught.value.remedy

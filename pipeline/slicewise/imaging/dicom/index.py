@@ -65,29 +65,42 @@ class HeaderIndex:
         if isinstance(error, sqlite3.Error):
             raise self._unusable(error) from error
 
-    def outdated(self, root: Path, files: Iterable[FileState]) -> list[FileState]:
-        """Register the files of a search, and return those that are new or have changed.
+    def outdated(self, root: Path, files: Iterable[FileState]) -> int:
+        """Register the files of a search, and return how many are new or have changed.
 
         Files that are no longer below the root are deleted from the index.
         """
         rows = ((os.fsencode(file.path), file.size, file.modified_ns) for file in files)
         self._store.executemany("INSERT OR IGNORE INTO walked VALUES (?, ?, ?)", rows)
         below = os.fsencode(root) + os.sep.encode()
+        # A range of the keys: a manifest searches as many folders as the index has.
+        beyond = below[:-1] + bytes([below[-1] + 1])
         self._store.execute(
-            "DELETE FROM files WHERE substr(path, 1, ?) = ? AND path NOT IN "
+            "DELETE FROM files WHERE path > ? AND path < ? AND path NOT IN "
             "(SELECT path FROM walked)",
-            (len(below), below),
+            (below, beyond),
         )
-        query = """
+        self._store.execute("DROP TABLE IF EXISTS temp.outdated")
+        self._store.execute("""
+            CREATE TEMP TABLE outdated AS
             SELECT walked.path, walked.size, walked.modified_ns FROM walked
             LEFT JOIN files USING (path)
             WHERE files.path IS NULL OR files.size != walked.size
                 OR files.modified_ns != walked.modified_ns
-            ORDER BY walked.path"""
-        return [
-            FileState(Path(os.fsdecode(path)), size, modified_ns)
-            for path, size, modified_ns in self._store.execute(query)
-        ]
+            ORDER BY walked.path""")
+        (count,) = self._store.execute("SELECT count(*) FROM outdated").fetchone()
+        return int(count)
+
+    def outdated_files(self, at_once: int) -> Iterator[list[FileState]]:
+        """The files that ``outdated`` has counted, in order, so many at a time."""
+        query = "SELECT rowid, * FROM outdated WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        last = 0
+        while rows := self._store.execute(query, (last, at_once)).fetchall():
+            last = rows[-1][0]
+            yield [
+                FileState(Path(os.fsdecode(path)), size, modified_ns)
+                for _, path, size, modified_ns in rows
+            ]
 
     def store(self, contents: Iterable[tuple[FileState, FileContents]]) -> None:
         """Store the contents of files in one transaction."""

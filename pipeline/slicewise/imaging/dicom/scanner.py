@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from slicewise.imaging.pseudonyms import Pseudonyms
 
 FILES_PER_CALL = 64
-CALLS_PER_WRITE = 16
+CALLS_PER_TURN = 16
 
 Batch = list[FileState]
 OTHER_SUFFIXES = (
@@ -101,21 +101,20 @@ class DicomScanner:
         with HeaderIndex(self.index) as index:
             root = path.absolute()
             pending = index.outdated(root, _files(root, walked, problems))
-            sandbox = self.sandbox or _children_for(len(pending))
+            sandbox = self.sandbox or _children_for(pending)
             self._scan(pending, index, sandbox)
             return self._volumes(index, problems, sandbox)
 
-    def _scan(self, pending: Batch, index: HeaderIndex, sandbox: Sandbox) -> None:
-        progress = self.progress if len(pending) >= _FILES_WORTH_A_BAR else SILENT
+    def _scan(self, pending: int, index: HeaderIndex, sandbox: Sandbox) -> None:
+        progress = self.progress if pending >= _FILES_WORTH_A_BAR else SILENT
+        done = 0
         # The threads wait for the child processes.
         with (
             ThreadPoolExecutor(sandbox.children) as threads,
-            progress.task("reading headers", len(pending)) as task,
+            progress.task("reading headers", pending) as task,
         ):
-            step = FILES_PER_CALL * CALLS_PER_WRITE
-            for start in range(0, len(pending), step):
-                batches = _batches(pending[start : start + step])
-                done = start
+            for files in index.outdated_files(FILES_PER_CALL * CALLS_PER_TURN):
+                batches = _batches(files)
                 for held in threads.map(partial(_scan_batch, sandbox=sandbox), batches):
                     index.store(held)
                     done += len(held)

@@ -31,7 +31,7 @@ CONTINUED = (
 MAXIMUM_VOXELS = 2**30
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class DicomSeries:
     """Files that make one volume, and its grid.
 

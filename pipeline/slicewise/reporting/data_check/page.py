@@ -93,7 +93,7 @@ def write_data_check_page(page: DataCheckPage, path: Path) -> None:
         "title": page.title,
         "tiles": list(_tiles(page)),
         "findings": list(_findings_of_the_set(page.overview)),
-        "set_aside": page.set_aside,
+        "set_aside": page.set_aside[:MAX_CARDS],
         "robust_z": ROBUST_Z,
         "histograms": [chart for chart in map(histogram, measures) if chart is not None],
         "uniform": [
@@ -224,6 +224,10 @@ def _left_out(page: DataCheckPage, cards: Iterable[_Card]) -> str:
         texts.append(
             f"{len(page.cases) - len(cards)} of {len(page.cases)} scans, those with the fewest "
             "findings"
+        )
+    if len(page.set_aside) > MAX_CARDS:
+        texts.append(
+            f"{len(page.set_aside) - MAX_CARDS} of {len(page.set_aside)} scans that were set aside"
         )
     hidden = sum(not card.picture and card.name in page.thumbnails for card in cards)
     if hidden:

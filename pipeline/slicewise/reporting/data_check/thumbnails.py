@@ -6,7 +6,9 @@ No slow imports: workers draw while they hold a scan.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from slicewise.dataset.plane import PLANES
+from slicewise.errors import OutputError, file_problem
 from slicewise.imaging.structures import COLOURS, Structure
 from slicewise.imaging.volume import Volume
 from slicewise.reporting.slice_images import (
@@ -56,6 +59,47 @@ class Thumbnail:
     plane: str
     slice_number: int
     slice_count: int
+
+
+class StoredThumbnails(Mapping[str, Thumbnail]):
+    """Thumbnails by name of their case, in a temporary file: a data set may have millions."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="slicewise-")  # noqa: SIM115
+        self._places: dict[str, int] = {}
+
+    def store(self, name: str, thumbnail: Thumbnail) -> None:
+        """Add the picture of a case.
+
+        Raises:
+            OutputError: the temporary file has no room.
+        """
+        self._places[name] = self._file.seek(0, io.SEEK_END)
+        try:
+            pickle.dump(thumbnail, self._file)
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(
+                tempfile.gettempdir(),
+                expected="space for the pictures of the page",
+                found=file_problem(error),
+                remedy="free space, or name another temporary folder in TMPDIR",
+            ) from error
+
+    def __getitem__(self, name: str) -> Thumbnail:
+        self._file.seek(self._places[name])
+        stored: Thumbnail = pickle.load(self._file)
+        return stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
 
 
 def draw_thumbnail(
