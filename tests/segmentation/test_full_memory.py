@@ -1,4 +1,4 @@
-"""Prediction where memory is full: fewer slices at a time, then without the GPU, said once."""
+"""Prediction where memory is full: fewer windows at a time, then without the GPU, said once."""
 
 from __future__ import annotations
 
@@ -75,10 +75,24 @@ def test_batches_become_smaller_and_stay_so(
     np.testing.assert_allclose(
         found.probabilities[1].voxels, expected.probabilities[1].voxels, atol=1e-6
     )
-    assert limited.tried[:3] == [8, 4, 2]
-    assert max(limited.tried[2:]) == 2
-    assert found.notes == ("memory is full: from here on 2 slices at a time instead of 8",)
+    # The first one asks for the memory of a window.
+    assert limited.tried[:4] == [1, 8, 4, 2]
+    assert max(limited.tried[3:]) == 2
+    assert found.notes == ("memory is full: from here on 2 windows at a time instead of 8",)
     assert predictor.predict(a_scan()).notes == ()
+
+
+def test_no_more_windows_than_half_of_the_free_memory_holds(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = a_config(make_config)
+    network = Limited(100)
+    member = Member(network, config)
+    free_bytes = 7 * member.window_memory_bytes
+    monkeypatch.setattr("slicewise.segmentation.inference.free_memory_bytes", lambda: free_bytes)
+    found = Predictor(config, [member], CPU).predict(a_scan())
+    assert max(network.tried) == 3
+    assert found.notes == ("memory is full: from here on 3 windows at a time instead of 8",)
 
 
 def test_the_cpu_goes_on_alone(make_config: MakeConfig) -> None:
@@ -89,7 +103,7 @@ def test_the_cpu_goes_on_alone(make_config: MakeConfig) -> None:
     found = predictor.predict(a_scan())
     assert found.notes == (
         "the memory of the GPU is too small for a single window: from here on the CPU predicts",
-        "memory is full: from here on 4 slices at a time instead of 8",
+        "memory is full: from here on 4 windows at a time instead of 8",
     )
     expected = Predictor(config, [Member(Limited(100), config)], CPU).predict(a_scan())
     np.testing.assert_array_equal(found.voxels, expected.voxels)

@@ -78,7 +78,7 @@ def test_an_unknown_run_is_named_with_similar_ones(store: Store, config: Config)
     with start_run(store, config, "similar run") as run:
         pass
     for unknown, question in (
-        ("unknown", ""),
+        ("of nobody", ""),
         (run.run_id[:8], f"did you mean {run.run_id}? "),
         ("similar run", f"did you mean {run.run_id}? "),
         (f"{run.run_id[:-1]}x", f"did you mean {run.run_id}"),

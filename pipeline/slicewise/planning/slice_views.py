@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from slicewise.config import PreprocessingSection
 from slicewise.dataset.plane import slice_axis, spacing_of, view_axes
 from slicewise.imaging.volume import Volume
 from slicewise.planning.fingerprint import CaseFingerprint
+from slicewise.segmentation.sliding_window import windows_per_slice
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ class View:
 
     def windows(self, window: Sequence[int], overlap: float) -> int:
         """Number of overlapping windows that cover all slices."""
-        rows, columns = (
-            _steps(size, side, overlap) for size, side in zip(self.size, window, strict=True)
-        )
-        return self.count * rows * columns
+        return self.count * windows_per_slice(self.size, window, overlap)
 
 
 def views_of(
@@ -89,12 +86,6 @@ def _views(case: CaseFingerprint, section: PreprocessingSection) -> Iterable[Vie
             spacing_mm[axis],
             (extent[rows], extent[columns]),
         )
-
-
-def _steps(size: int, window: int, overlap: float) -> int:
-    """Windows along one side, stepping like MONAI's sliding-window inferer."""
-    step = max(1, int(window * (1 - overlap)))
-    return max(1, math.ceil((size - window) / step) + 1)
 
 
 def planned_voxels(views: Sequence[View], plane: str) -> int:

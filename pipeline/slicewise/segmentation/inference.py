@@ -22,6 +22,7 @@ from slicewise.dataset.native_grid import NativeGrid
 from slicewise.dataset.plane import view_axes
 from slicewise.dataset.preprocessing import Preprocessing
 from slicewise.errors import ScanError
+from slicewise.imaging.memory import free_memory_bytes
 from slicewise.imaging.volume import Affine, Volume
 from slicewise.progress import Task
 from slicewise.quantities import counted
@@ -162,7 +163,7 @@ class Predictor:
             found = self._seen(contrasts, work)
         if self._batches.size < size:
             self._notes.append(
-                f"memory is full: from here on {counted(self._batches.size, 'slice')} at a time "
+                f"memory is full: from here on {counted(self._batches.size, 'window')} at a time "
                 f"instead of {size}"
             )
         return found
@@ -184,6 +185,9 @@ class Predictor:
             views = [View(along, place) for place in mirrored for along in axes]
             sums = ProbabilitySums(self.config.out_channels, shape, len(views) * len(members))
             for item in members:
+                if not self._uses_gpu:
+                    # Some libraries crash where an allocation fails, rather than to report it.
+                    self._batches.at_most(free_memory_bytes() // 2 // item.window_memory_bytes)
                 features = self._add_up(item, image.as_tensor(), views, sums, work)
                 appearances.append(
                     _Appearance(item, measured.with_features(features), shape, affine)

@@ -15,6 +15,7 @@ from slicewise.errors import CheckpointError
 from slicewise.segmentation.bottom_features import BottomFeatures
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
+from slicewise.segmentation.memory_needs import window_memory_bytes
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.training_profile import TrainingProfile, read_profile
 
@@ -44,6 +45,11 @@ class Member:
     def features(self) -> BottomFeatures:
         """Collects what the network sees at its bottom."""
         return BottomFeatures(self.network, self.config)
+
+    @cached_property
+    def window_memory_bytes(self) -> int:
+        """Memory that a window takes while the network predicts it, at most."""
+        return window_memory_bytes(self.network, self.config)
 
 
 def load_members(paths: Sequence[Path]) -> tuple[list[Member], torch.device]:

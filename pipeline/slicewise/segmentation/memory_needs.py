@@ -17,6 +17,8 @@ _MAPS = 2
 """Feature maps at full resolution that a training step keeps, at the very least."""
 _OF_EACH_WEIGHT = 4
 """A value of its own, its gradient, and two running averages of AdamW."""
+_PROBABILITIES = 3
+"""Copies of the probabilities of a window: from the network, weighted and blended."""
 _LIBRARIES_BYTES = 600_000_000
 """A process that has loaded torch, MONAI and MLflow."""
 _TOO_MANY = float("inf")
@@ -88,8 +90,24 @@ def training_memory_bytes(
     return _LIBRARIES_BYTES + kept + _BYTES * _OF_EACH_WEIGHT * weights
 
 
+def window_memory_bytes(network: nn.Module, config: Config) -> int:
+    """Memory that a window takes while a network predicts it, at most.
+
+    All feature maps are counted, although few of them are in memory at the same time.
+
+    Args:
+        network: in evaluation mode, on the CPU; it predicts one window. Tensors without memory
+            would need modules of torch that take seconds to import.
+        config: of its training.
+    """
+    height, width = config.network.window
+    window = torch.zeros(1, config.in_channels, height, width, requires_grad=True)
+    kept = _kept_by_autograd(network, window)
+    return kept + _BYTES * height * width * _PROBABILITIES * config.out_channels
+
+
 def _kept_by_autograd(network: nn.Module, images: Tensor) -> int:
-    """Bytes that a forward pass keeps for its gradients, counted with tensors without memory."""
+    """Bytes that a forward pass keeps for its gradients; 0 if the network does not allow that."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -101,7 +119,7 @@ def _kept_by_autograd(network: nn.Module, images: Tensor) -> int:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             network(images)
     except RuntimeError:
-        # A network of another package that looks at its values.
+        # One that looks at values that are not there, or does not even fit with one window.
         return 0
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +43,7 @@ class SingleWindowError(MemoryError):
 
 
 class Batches:
-    """Number of slices, and of windows, that are predicted at a time: fewer once memory was full.
+    """Number of windows that are predicted at a time: fewer once memory was full.
 
     Attributes:
         size: from now on.
@@ -50,6 +51,10 @@ class Batches:
 
     def __init__(self, size: int) -> None:
         self.size = size
+
+    def at_most(self, size: int) -> None:
+        """Predict so many windows at a time, or fewer."""
+        self.size = max(1, min(self.size, size))
 
     def shrink(self) -> None:
         """Halve the size, after a batch did not fit into memory.
@@ -60,6 +65,7 @@ class Batches:
         if self.size == 1:
             raise SingleWindowError("not enough memory for a single window")
         self.size //= 2
+        return_freed_memory()
 
 
 @dataclass(frozen=True)
@@ -181,9 +187,12 @@ def _in_batches(
     batches: Batches | None = None,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Number of the first slice of each batch, and the probabilities (D, K, H, W) of the batch."""
+    height, width = inputs(numbers[:1]).shape[2:]
+    windows = windows_per_slice((height, width), config.network.window, config.inference.overlap)
     while numbers:
         size = config.inference.batch_size if batches is None else batches.size
-        batch = numbers[:size]
+        # As many slices as these windows cover: the probabilities of each are in memory, too.
+        batch = numbers[: max(1, size // windows)]
         try:
             predicted = _predict(network, inputs(batch), size, config, device, on_windows)
         except Exception as error:
@@ -196,7 +205,7 @@ def _in_batches(
             batches.shrink()
             continue
         yield batch.start, predicted
-        numbers = numbers[size:]
+        numbers = numbers[len(batch) :]
         if on_slices is not None:
             on_slices(len(batch))
 
@@ -239,6 +248,20 @@ def _predict(
     if not finite:
         raise _no_finite_logits(precision)
     return blended
+
+
+def windows_per_slice(size: Sequence[int], window: Sequence[int], overlap: float) -> int:
+    """Number of windows that cover a slice, stepping like MONAI's sliding-window inferer.
+
+    Args:
+        size: height and width of the slice.
+        window: height and width.
+        overlap: share of a window that the next one covers again.
+    """
+    return math.prod(
+        max(1, math.ceil((length - side) / max(1, int(side * (1 - overlap)))) + 1)
+        for length, side in zip(size, window, strict=True)
+    )
 
 
 def _no_finite_logits(precision: str) -> NoFiniteLogitsError:
