@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ import numpy as np
 import pytest
 from pydicom import dcmwrite
 from pydicom.dataset import FileDataset
+from tests.linear_time import linear_time
+
+from slicewise.imaging.dicom.copies import originals_and_copies
+from slicewise.imaging.dicom.interlocking import with_interlocking_joined
+from slicewise.imaging.dicom.series import CONTINUED, DicomSeries, warned_of_neighbours
+from slicewise.imaging.dicom.slice_header import SliceHeader
 
 Write = Callable[[list[FileDataset]], Path]
 Call = Callable[..., Any]
@@ -106,3 +113,80 @@ def test_a_complete_copy_is_a_volume_as_well(phantom: Any, tmp_path: Path, read_
     datasets = phantom.datasets()
     volumes = read_all(in_folders(tmp_path, datasets, datasets))
     assert [volume.shape for volume in volumes] == [(11, 7, 5)] * 2
+
+
+def a_slice(number: int, **facts: Any) -> SliceHeader:
+    """The only slice of a patient, of a series that all patients share."""
+    usual: dict[str, Any] = {
+        "path": Path(f"{number:06d}/1"),
+        "frame": 0,
+        "tiles": 0,
+        "patient_id": f"P{number}",
+        "study_uid": "1",
+        "series_uid": "1",
+        "instance_uid": f"1.{number}",
+        "series_number": 1,
+        "instance_number": 1,
+        "contrast": "",
+        "kind": (0.0, "", "", "", ""),
+        "moments": (),
+        "trigger_time_ms": None,
+        "position_mm": (0.0, 0.0, float(number)),
+        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        "row_spacing_mm": 1.0,
+        "column_spacing_mm": 1.0,
+        "thickness_mm": None,
+        "stated_step_mm": None,
+        "frame_of_reference": "",
+        "rows": 4,
+        "columns": 4,
+        "voxel_type": "uint16",
+        "rescale": (1.0, 0.0),
+        "notes": (),
+    }
+    return SliceHeader(**(usual | facts))
+
+
+def no_digests(frames: Sequence[tuple[Path, int]]) -> list[str]:
+    raise AssertionError(frames)
+
+
+def test_stacks_of_ten_thousand_patients_in_one_series() -> None:
+    many = [[a_slice(number)] for number in range(10_000)]
+    with linear_time():
+        assert with_interlocking_joined(many, no_digests) == many
+
+
+def test_folders_of_twenty_thousand_patients_in_one_series() -> None:
+    many = [a_slice(number) for number in range(20_000)]
+    with linear_time():
+        assert originals_and_copies(many, no_digests) == [many]
+
+
+def test_twenty_thousand_copies_of_a_series() -> None:
+    many = [a_slice(number, instance_uid="1", position_mm=(0.0, 0, 0)) for number in range(20_000)]
+    with linear_time():
+        assert originals_and_copies(many, no_digests) == [[one] for one in many]
+
+
+def test_thousands_of_incomplete_copies_of_a_series() -> None:
+    def part(folder: int, number: int) -> SliceHeader:
+        return a_slice(number, path=Path(f"{folder:04d}/{number}"))
+
+    whole = [part(0, number) for number in range(2000)]
+    parts = [part(folder, folder) for folder in range(1, 2000)]
+    with linear_time():
+        found = originals_and_copies([*whole, *parts], lambda frames: ["same"] * len(frames))
+    assert found == [whole]
+
+
+def test_twenty_thousand_pictures_in_one_series() -> None:
+    one = DicomSeries("s", Path(), ("1",), (0,), 0, np.eye(4), (4, 4, 1), "uint8")
+    stack = replace(one, shape=(4, 4, 5))
+    affine = np.eye(4)
+    affine[2, 3] = 5
+    following = replace(one, affine=affine)
+    far = replace(one, affine=affine + 9)
+    with linear_time():
+        found = warned_of_neighbours([stack, *[far] * 20_000, following, far])
+    assert [series.warnings for series in found if series.warnings] == [(CONTINUED,)]

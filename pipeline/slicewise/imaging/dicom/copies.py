@@ -30,16 +30,25 @@ def originals_and_copies(
         folders[one.path.parent].append(one)
     held = {folder: _identities(many) for folder, many in folders.items()}
     originals, copies = list[Path](), list[Path]()
+    # There may be as many folders as patients, so that each is compared with few others.
+    originals_with: dict[Hashable, list[Path]] = defaultdict(list)
     # Largest first: a folder is a copy if a larger one contains all of its slices.
     for folder in sorted(folders, key=lambda folder: (-len(held[folder]), folder)):
-        is_copy = held[folder] and any(held[folder] <= held[other] for other in originals)
-        (copies if is_copy else originals).append(folder)
+        others = originals_with[next(iter(held[folder]))] if held[folder] else ()
+        if any(held[folder] <= held[other] for other in others):
+            copies.append(folder)
+            continue
+        originals.append(folder)
+        for identity in held[folder]:
+            originals_with[identity].append(folder)
     whole = set().union(*(held[folder] for folder in originals))
     # A complete copy is a volume as well; a partial copy would be an incomplete one.
     complete = [folder for folder in copies if held[folder] == whole]
+    counterparts = _by_identity(originals, folders)
     for folder in copies:
-        if folder not in complete and not _has_pixels_of(folder, originals, folders, digests):
+        if held[folder] != whole and not _has_pixels_of(folders[folder], counterparts, digests):
             originals.append(folder)
+            counterparts |= _by_identity([folder], folders)
     return [
         [one for folder in sorted(originals) for one in folders[folder]],
         *(folders[folder] for folder in sorted(complete)),
@@ -56,11 +65,14 @@ def _identity(one: SliceHeader) -> Hashable:
     return one.instance_uid, one.frame, one.position_mm, one.orientation, size
 
 
+def _by_identity(paths: Iterable[Path], folders: Folders) -> dict[Hashable, SliceHeader]:
+    return {_identity(one): one for path in paths for one in folders[path]}
+
+
 def _has_pixels_of(
-    folder: Path, originals: Sequence[Path], folders: Folders, digests: Digests
+    folder: Sequence[SliceHeader], counterparts: Mapping[Hashable, SliceHeader], digests: Digests
 ) -> bool:
-    counterparts = {_identity(one): one for path in originals for one in folders[path]}
-    copied = [one for one in folders[folder] if one.instance_uid]
+    copied = [one for one in folder if one.instance_uid]
     first, second = (
         digests([(one.path, one.frame) for one in many])
         for many in (copied, [counterparts[_identity(one)] for one in copied])

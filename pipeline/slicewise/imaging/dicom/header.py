@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ from slicewise.imaging.walk import cannot_open
 if TYPE_CHECKING:
     # Imported inside the functions at run time, because the main process does not need it.
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 GE_COMPLEX_PART = (0x0043, 0x102F)
 GE_DIFFUSION = (0x0043, 0x1039)
@@ -120,11 +122,9 @@ def scan_headers(paths: Sequence[Path]) -> list[FileContents]:
 
 def _scan(path: Path) -> FileContents:
     from pydicom.errors import InvalidDicomError
-    from pydicom.tag import Tag
 
-    wanted = [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
     try:
-        dataset = open_dicom(path, stop_before_pixels=True, specific_tags=wanted)
+        dataset = open_dicom(path, stop_before_pixels=True, specific_tags=_wanted())
     except InvalidDicomError as error:
         if path.suffix.lower() != ".dcm":
             return FileContents(is_dicom=False)
@@ -135,6 +135,13 @@ def _scan(path: Path) -> FileContents:
     except Exception as error:  # a malicious file can make the parser raise anything
         return _rejected(path, unreadable(path, "a DICOM header", error))
     return _slices_or_rejection(path, dataset)
+
+
+@cache
+def _wanted() -> list[BaseTag]:
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in (*KEYWORDS, *PRIVATE_TAGS)]
 
 
 def _rejected(path: Path, error: ScanError, series_uid: str = "") -> FileContents:

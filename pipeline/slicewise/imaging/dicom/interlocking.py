@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -22,30 +23,30 @@ def with_interlocking_joined(stacks: Sequence[Stack], digests: Digests) -> list[
     Returns:
         The stacks in their order, the joined ones in the place of their first.
     """
-    joined: list[Stack] = []
-    remaining = list(stacks)
-    while remaining:
-        first, *others = remaining
-        parts = [stack for stack in others if _belong_together(first, stack)]
-        union = [one for stack in (first, *parts) for one in stack]
-        if parts and _is_regular(union, digests):
-            joined.append(union)
-            remaining = [stack for stack in others if not any(stack is part for part in parts)]
-        else:
-            joined.append(first)
-            remaining = others
-    return joined
+    # A series may have as many stacks as patients, so that each is compared with few others.
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for number, stack in enumerate(stacks):
+        first = stack[0]
+        alike[first.patient_id, first.kind[:-1], first.rows, first.columns].append(number)
+    joined: dict[int, Stack] = {}
+    for remaining in alike.values():
+        while remaining:
+            number, *others = remaining
+            stack = stacks[number]
+            parts = [other for other in others if _belong_together(stack, stacks[other])]
+            union = [one for part in (number, *parts) for one in stacks[part]]
+            if parts and _is_regular(union, digests):
+                joined[number] = union
+                remaining = [other for other in others if other not in parts]
+            else:
+                joined[number] = stack
+                remaining = others
+    return [joined[number] for number in sorted(joined)]
 
 
 def _belong_together(stack: Stack, other: Stack) -> bool:
-    one, two = stack[0], other[0]
-    difference = np.subtract(one.orientation, two.orientation)
-    return (
-        (one.patient_id, one.kind[:-1]) == (two.patient_id, two.kind[:-1])
-        and (one.rows, one.columns) == (two.rows, two.columns)
-        and bool(np.abs(difference).max() <= COSINE_TOLERANCE)
-        and _interlock(stack, other)
-    )
+    difference = np.subtract(stack[0].orientation, other[0].orientation)
+    return bool(np.abs(difference).max() <= COSINE_TOLERANCE) and _interlock(stack, other)
 
 
 def _interlock(stack: Stack, other: Stack) -> bool:

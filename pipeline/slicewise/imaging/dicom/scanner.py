@@ -131,7 +131,8 @@ class DicomScanner:
             if not series_uid:
                 unreadable |= {one.rejection.path.parent for one in held if one.rejection}
             series, set_aside = series_in(held, self.reading, sandbox)
-            found += [self._named(one, held) for one in series]
+            patients = {one.path: one.patient_id for file in held for one in file.slices[:1]}
+            found += [self._named(one, patients[one.files[0]]) for one in series]
             problems += set_aside
         found = [_warned(one) if _folders(one) & unreadable else one for one in found]
         found.sort(key=lambda one: (one.name, one.series_uid, str(one.folder)))
@@ -142,13 +143,9 @@ class DicomScanner:
             tuple(index.others()),
         )
 
-    def _named(self, series: DicomSeries, held: Sequence[FileContents]) -> DicomSeries:
+    def _named(self, series: DicomSeries, patient_id: str) -> DicomSeries:
         if self.pseudonyms is None:
             return series
-        first = series.files[0]
-        patient_id = next(
-            one.patient_id for file in held for one in file.slices[:1] if one.path == first
-        )
         patient = self.pseudonyms.name(patient_id) if patient_id.strip() else ""
         name = f"{patient}_{series.name}" if patient else series.name
         return replace(series, patient=patient, name=name)

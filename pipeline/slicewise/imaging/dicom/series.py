@@ -115,7 +115,7 @@ def series_in(
                 found += _volumes(stack, reading, digests, is_alone=len(of_copy) == 1)
             except ScanError as error:
                 set_aside.append(error)
-    return _uniquely_named(_warned_of_neighbours(found)), set_aside
+    return _uniquely_named(warned_of_neighbours(found)), set_aside
 
 
 def merged(rejections: Sequence[Rejection]) -> list[ScanError]:
@@ -212,23 +212,23 @@ def _name(first: SliceHeader, affine: Affine, shape: tuple[int, int, int]) -> st
     return "_".join(fact for fact in facts if fact)
 
 
-def _warned_of_neighbours(found: Sequence[DicomSeries]) -> list[DicomSeries]:
+def warned_of_neighbours(found: Sequence[DicomSeries]) -> list[DicomSeries]:
     """Add a warning to volumes that a slice of another contrast continues."""
-    places_mm = [one.affine[:3, 3] for one in found if one.shape[2] == 1]
+    places_mm = np.array([one.affine[:3, 3] for one in found if one.shape[2] == 1])
     return [
         replace(one, warnings=(*one.warnings, CONTINUED))
-        if any(_continues(place_mm, one) for place_mm in places_mm)
+        if len(places_mm) and one.shape[2] > 1 and _is_continued(one, places_mm)
         else one
         for one in found
     ]
 
 
-def _continues(place_mm: NDArray[np.float64], series: DicomSeries) -> bool:
-    count = series.shape[2]
+def _is_continued(series: DicomSeries, places_mm: NDArray[np.float64]) -> bool:
+    """Whether one of some slices, at places of shape (N, 3), is the next one at an end."""
     step_mm = series.affine[:3, 2]
-    before_and_after = series.affine[:3, 3] + np.outer([-1, count], step_mm)  # (2, 3)
-    apart_mm = np.linalg.norm(before_and_after - place_mm, axis=1).min()
-    return count > 1 and bool(apart_mm < 0.1 * np.linalg.norm(step_mm))
+    before_and_after = series.affine[:3, 3] + np.outer([-1, series.shape[2]], step_mm)  # (2, 3)
+    apart_mm = np.linalg.norm(before_and_after[:, None] - places_mm, axis=2)  # (2, N)
+    return bool(apart_mm.min() < 0.1 * np.linalg.norm(step_mm))
 
 
 def _uniquely_named(found: Sequence[DicomSeries]) -> list[DicomSeries]:
