@@ -183,6 +183,23 @@ def test_a_bad_label_is_set_aside(slicewise: Slicewise, tmp_path: Path) -> None:
     assert load_config(out).data.fold_count == 2
 
 
+@pytest.mark.fault(104, "W")
+def test_duplicates_are_left_out_unless_they_are_to_be_refused(
+    slicewise: Slicewise, tmp_path: Path
+) -> None:
+    root = tmp_path / "set"
+    for name, seed in {"one": 0, "other": 1, "third": 1}.items():
+        write_case(root, name, seed)
+    done, out = plan(slicewise, root, tmp_path, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "left out by data.duplicates: third (copy of other)" in done.stderr
+    assert load_config(out).data.duplicates == "keep_first"
+    assert "1 scan in the data set under another name as well" in out.read_text()
+    done, _ = plan(slicewise, root, tmp_path / "2", *SMALL, "--set", "data.duplicates=refuse")
+    assert done.returncode == 1
+    assert "data.duplicates=keep_first" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

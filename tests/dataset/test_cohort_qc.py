@@ -105,6 +105,16 @@ def test_the_first_of_each_may_be_kept() -> None:
     ]
 
 
+@pytest.mark.fault(104, "W")
+def test_a_copy_that_is_left_out_although_its_label_differs() -> None:
+    cases = [a_case("a", digests=the("x")), a_case("b", digests=the("x"))]
+    (note,) = compare(cases, DataSection(duplicates="keep_first")).duplicates.notes
+    assert note == (
+        "left out by data.duplicates: b (copy of a, with another label); keep the case whose "
+        "label is better"
+    )
+
+
 @pytest.mark.fault(135, "E")
 def test_images_that_look_like_label_maps() -> None:
     cases = [a_case("a"), a_case("b", like_labels=("image",))]

@@ -192,9 +192,17 @@ def test_a_single_patient(tmp_path: Path, write_case: Write) -> None:
     with pytest.raises(DataError, match="at least two patients") as caught:
         assembled(tmp_path)
     assert "1 usable labelled case of one patient" in caught.value.found
+    assert caught.value.remedy == "add labelled cases of other patients"
     write_case(tmp_path, "P1_b", voxels(2), label())
     with pytest.raises(DataError, match="the same patient for all 2 cases"):
         assembled(tmp_path, r"data.patient_pattern=P(\d)")
+
+
+def test_copies_of_one_scan_are_no_two_patients(tmp_path: Path, write_case: Write) -> None:
+    for name in "ab":
+        write_case(tmp_path, name, voxels(1), label())
+    with pytest.raises(DataError, match=r"of one patient; left out by .*: b \(copy of a\)"):
+        assembled(tmp_path, "data.duplicates=keep_first")
 
 
 def test_only_empty_labels(tmp_path: Path, write_case: Write) -> None:

@@ -24,10 +24,12 @@ class Duplicates:
     Attributes:
         groups: names of the cases with the same scan.
         left_out: copy to the case that is kept instead, with ``data.duplicates: keep_first``.
+        relabelled: of these, the copies whose label differs.
     """
 
     groups: tuple[tuple[str, ...], ...]
     left_out: dict[str, str]
+    relabelled: frozenset[str] = frozenset()
 
     @property
     def problems(self) -> Iterator[DataSetProblem]:
@@ -44,8 +46,12 @@ class Duplicates:
     def notes(self) -> Iterator[str]:
         """Which copies are left out."""
         if self.left_out:
-            texts = (f"{name} (copy of {kept})" for name, kept in self.left_out.items())
-            yield f"left out by data.duplicates: {listed(texts, most=_MAX_SHOWN)}"
+            texts = (
+                f"{name} (copy of {kept}{', with another label' * (name in self.relabelled)})"
+                for name, kept in self.left_out.items()
+            )
+            advice = "; keep the case whose label is better" if self.relabelled else ""
+            yield f"left out by data.duplicates: {listed(texts, most=_MAX_SHOWN)}{advice}"
 
 
 def mark_duplicates(cases: Sequence[CheckedCase], data: DataSection) -> Duplicates:
@@ -58,18 +64,21 @@ def mark_duplicates(cases: Sequence[CheckedCase], data: DataSection) -> Duplicat
     groups = [_counting(same) for same in _same_scans(cases)]
     groups = [same for same in groups if len(same) > 1]
     left_out: dict[str, str] = {}
+    relabelled = set()
     for same in groups:
         first, *others = same
         if data.duplicates == "keep_first":
             for case in others:
                 left_out[case.name] = first.name
                 case.warnings.append(f"left out: {_Copies.of([first, case]).relation(case)}")
+                if case.label_digest != first.label_digest:
+                    relabelled.add(case.name)
             continue
         copies = _Copies.of(same)
         for case in same:
             case.problems.append(f"{copies.relation(case)}; remove all but one")
     names = tuple(tuple(case.name for case in same) for same in groups)
-    return Duplicates(names, dict(sorted(left_out.items())))
+    return Duplicates(names, dict(sorted(left_out.items())), frozenset(relabelled))
 
 
 def _same_scans(cases: Iterable[CheckedCase]) -> list[list[CheckedCase]]:

@@ -114,9 +114,14 @@ def _require_patients(fingerprint: Fingerprint, root: Path) -> None:
     if fingerprint.patients > 1:
         return
     cases = len(fingerprint.cases)
+    copies = "; ".join(fingerprint.overview.duplicates.notes)
+    remedy = "add labelled cases of other patients"
+    if cases > 1:
+        remedy += r", or set data.patient_pattern='(\d+)' if the number in a name is the patient"
     raise DataError(
         root,
         expected="at least two patients, one to train on and one to hold out",
-        found=f"{counted(cases, 'usable labelled case')} of one patient",
-        remedy="add cases, or set data.patient_pattern if they are of several patients",
+        found=f"{counted(cases, 'usable labelled case')} of one patient"
+        + (f"; {copies}" if copies else ""),
+        remedy=remedy,
     )

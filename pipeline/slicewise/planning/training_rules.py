@@ -44,6 +44,9 @@ def plan_data(draft: Draft, fingerprint: Fingerprint) -> None:
             f"contrasts have different voxel grids in {differing} of {len(fingerprint.cases)} cases"
         )
         draft.choose("reading.different_grids", "resample", reason)
+    if left_out := fingerprint.overview.duplicates.left_out:
+        reason = f"{counted(len(left_out), 'scan')} in the data set under another name as well"
+        draft.choose("data.duplicates", "keep_first", reason)
     patients = fingerprint.patients
     draft.choose(
         "data.folds",

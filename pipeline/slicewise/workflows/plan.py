@@ -230,11 +230,8 @@ def _read(
     options: PlanOptions, config: Config, described: Description, progress: Progress
 ) -> tuple[Catalogue, Fingerprint, list[SetAside]]:
     """Read every labelled case of the data set."""
-    reading, work = config.reading, WorkFolder(options.work)
-    if "different_grids" not in reading.model_fields_set:
-        # Whether contrasts lie on different grids is what the plan is to find out.
-        reading = reading.model_copy(update={"different_grids": "resample"})
-        config = config.model_copy(update={"reading": reading})
+    config, work = _undecided(config), WorkFolder(options.work)
+    reading = config.reading
     catalogue = read_catalogue(config.data, work.scanner(reading, progress))
     report_patients(progress, catalogue)
     require_labels(catalogue)
@@ -247,6 +244,16 @@ def _read(
     require_none_ignored(described, config.data, structures)
     fingerprint = assemble_fingerprint(measured, config, described.labels, catalogue)
     return catalogue, fingerprint, set_aside
+
+
+def _undecided(config: Config) -> Config:
+    """What a plan is to find out is not refused, unless the user has set it."""
+    data, reading = config.data, config.reading
+    if "different_grids" not in reading.model_fields_set:
+        reading = reading.model_copy(update={"different_grids": "resample"})
+    if "duplicates" not in data.model_fields_set:
+        data = data.model_copy(update={"duplicates": "keep_first"})
+    return config.model_copy(update={"data": data, "reading": reading})
 
 
 def _fitted(
