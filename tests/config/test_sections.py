@@ -181,6 +181,22 @@ def test_spacing_has_as_many_numbers_as_the_plane_needs(
         PreprocessingSection.model_validate({"plane": plane, "spacing_mm": spacing_mm})
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"plane": "all"}, "slices of a single plane with longest_side"),
+        ({"spacing_mm": [1.0, 1.0]}, "spacing_mm or longest_side"),
+        ({"longest_side": 8}, "greater than or equal to 16"),
+    ],
+)
+def test_a_longest_side_is_of_slices_without_another_size(
+    values: dict[str, Any], said: str
+) -> None:
+    assert PreprocessingSection(longest_side=256, plane="axial").longest_side == 256
+    with pytest.raises(ValidationError, match=said):
+        PreprocessingSection.model_validate({"longest_side": 256} | values)
+
+
 def test_deep_supervision_needs_a_level_between_the_first_and_the_last() -> None:
     assert NetworkSection(features=(8, 8, 8), deep_supervision=True).deep_supervision
     with pytest.raises(ValidationError, match="3 features or more with deep_supervision"):

@@ -23,10 +23,12 @@ from slicewise.dataset.preprocessing import (
     foreground_mask,
     to_slices,
 )
+from slicewise.dataset.transforms import AntiAliasd
 from slicewise.errors import GeometryError, LabelError, ScanError
 from slicewise.imaging.nifti.reading import read_nifti
 from slicewise.imaging.scan import read_scan
 from slicewise.imaging.volume import Volume
+from slicewise.lean_monai import MetaTensor
 
 Write = Callable[..., Path]
 Storage = tuple[tuple[int, int, int], tuple[int, ...]]
@@ -160,6 +162,38 @@ def test_resampling_leaves_voxels_in_their_places(
     assert back.shape == stored.voxels.shape
     middle = tuple(slice(2, -2) if size > 6 else slice(None) for size in back.shape)
     np.testing.assert_allclose(back[middle], stored.voxels[middle], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((61, 31, 1), (21, 11, 1)), ((30, 41, 1), (16, 21, 1))]
+)
+def test_pictures_of_one_size(shape: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
+    section = EVERY_VOXEL.model_copy(update={"longest_side": 21})
+    ramp = np.indices(shape).sum(0).astype(np.float32)
+    picture = Volume(ramp, np.diag([-1.0, -1.0, 1.0, 1.0]), spacing_is_known=False)
+    image, _ = Preprocessing(section, DATA).from_volumes([picture])
+    assert image.shape[1:] == expected
+    # The outer pixels lie where they lay.
+    corner = np.array([*np.array(expected) - 1, 1])
+    far = np.asarray(image.affine) @ corner
+    assert np.abs(far[:2] - np.asarray(image.affine)[:2, 3]).max() == max(shape) - 1
+    native = NativeGrid.of(picture, image).whole(image.numpy())[0]
+    assert native.shape == shape
+    assert np.corrcoef(native.ravel(), ramp.ravel())[0, 1] > 0.999
+
+
+def test_detail_that_coarse_pixels_cannot_show_is_smoothed_away() -> None:
+    stripes = np.tile(np.array([0.0, 100.0, 0.0]), 40)[:, None, None] * np.ones((1, 120, 1))
+    section = EVERY_VOXEL.model_copy(update={"longest_side": 40, "clip_percentiles": (0, 100)})
+    fine = Volume(stripes + 1e-3 * np.arange(120)[:, None, None], np.eye(4))
+    chain = Preprocessing(section, DATA)
+    ratios = [119 / 39, 119 / 39, 1.0]
+    smooth = AntiAliasd("image", ratios)({"image": MetaTensor(fine.voxels[None])})["image"]
+    assert smooth.shape == (1, 120, 120, 1)
+    # A third of the pixels is bright, and that is what a coarse pixel holds.
+    assert np.abs(smooth.numpy()[0, 10:-10] - 100 / 3).max() < 15
+    assert AntiAliasd("image", [1.0, 0.5, 1.0]).sigmas == (0.0, 0.0, 0.0)
+    assert chain.from_volumes([fine])[0].shape == (1, 40, 40, 1)
 
 
 def test_label_is_resampled_to_the_nearest(scan: Any, write: Write, tmp_path: Path) -> None:

@@ -37,6 +37,19 @@ def test_a_structure_of_one_patient(case: Make, data_set: Join) -> None:
     )
 
 
+def test_a_mixture_of_anatomies(case: Make, data_set: Join) -> None:
+    big, small = case("a").structures.values()
+    heads = [case(f"h{number}", structures={1: big}) for number in range(3)]
+    spines = [case(f"s{number}", structures={2: small}) for number in range(2)]
+    texts = sanity_checks(data_set(*heads, *spines), LABELS)
+    assert any(
+        "like several anatomies: 3 cases with big; 2 cases with small." in text for text in texts
+    )
+    both = case("both")
+    texts = sanity_checks(data_set(*heads, *spines, both), LABELS)
+    assert not any("anatomies" in text for text in texts)
+
+
 def test_empty_labels_are_named(case: Make, data_set: Join) -> None:
     fingerprint = data_set(*many(case), case("blank", structures={}, extent_mm=(0, 0, 0)))
     (text,) = sanity_checks(fingerprint, LABELS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from slicewise.config import PreprocessingSection
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from slicewise.planning.machine import Machine
@@ -16,10 +17,10 @@ from slicewise.planning.slice_rules import (
     plan_normalization,
     plan_plane,
     plan_slice_exclusive,
-    plan_spacing,
     plan_window,
 )
 from slicewise.planning.slice_views import views_of
+from slicewise.planning.spacing_rules import plan_spacing
 
 Make = Callable[..., CaseFingerprint]
 Join = Callable[..., Fingerprint]
@@ -30,7 +31,7 @@ CINE = {"shape": (250, 210, 10), "spacing_mm": (1.5, 1.5, 10.0), "extent_mm": (9
 def planned(fingerprint: Fingerprint, machine: Machine = CPU, **overrides: Any) -> Draft:
     draft = Draft({f"preprocessing.{key}": value for key, value in overrides.items()})
     plan_plane(draft, fingerprint)
-    plan_spacing(draft, fingerprint)
+    plan_spacing(draft, fingerprint, machine)
     plan_normalization(draft, fingerprint)
     plan_context_slices(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
@@ -128,6 +129,7 @@ def test_normalization(
 def test_window_is_no_larger_than_slices_and_machine(case: Make, data_set: Join) -> None:
     small = case("a", shape=(20, 30, 40), extent_mm=(18.0, 28.0, 36.0))
     assert planned(data_set(small), plane="axial")["network.window"] == [24, 32]
+    # Thin structures forbid coarser pixels.
     large = case("a", shape=(400, 500, 400), extent_mm=(300.0, 300.0, 300.0))
     assert planned(data_set(large))["network.window"] == [192, 192]
     assert planned(data_set(large), GPU)["network.window"] == [256, 256]
@@ -156,7 +158,8 @@ def test_what_is_given_stays_and_the_rest_follows(case: Make, data_set: Join) ->
     assert choices["preprocessing.plane"].is_overridden
     assert draft["preprocessing.spacing_mm"] == [3.0, 10.0]
     # 210 pixels of 1.5 mm are 105 of 3 mm, and 10 slices of 10 mm stay 10.
-    (view,) = views_of([case("a", **CINE)], "sagittal", [3.0, 10.0])
+    sagittal = PreprocessingSection(plane="sagittal", spacing_mm=(3.0, 10.0))
+    (view,) = views_of([case("a", **CINE)], sagittal)
     assert (view.count, view.size) == (250, (105, 10))
     assert view.extent == (40.0, 9.0)
     assert draft["network.window"] == [64, 16]
@@ -173,7 +176,7 @@ def test_the_plane_follows_a_given_spacing(
 
 
 def test_views_and_their_windows(case: Make) -> None:
-    views = views_of([case("a")], "all", None)
+    views = views_of([case("a")], PreprocessingSection(plane="all"))
     assert [(view.count, view.size) for view in views] == [
         (40, (60, 50)),
         (60, (40, 50)),

@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.cache_entry import CaseFacts
+from slicewise.dataset.case_qc import CheckedCase
+from slicewise.dataset.measurements import Measurements
 
 MakeConfig = Callable[..., Config]
+SPACING = (0.5, 0.75, 3.0)
 STILL = {
     f"{name}_probability": 0.0
     for name in ("affine", "elastic", "intensity", "noise", "gamma", "bias_field")
@@ -66,7 +71,15 @@ def write_case(folder: Path, name: str, seed: int, classes: int = 1) -> CachedCa
     np.save(folder / "image.npy", image.astype(np.float16))
     np.save(folder / "label.npy", label)
     np.save(folder / "points.npy", np.column_stack([label[tuple(points.T)], points]))
+    write_facts(folder, name)
     return CachedCase(name, f"patient-{name}", f"key-{name}", folder)
+
+
+def write_facts(folder: Path, name: str, spacing_mm: tuple[float, float, float] = SPACING) -> None:
+    """A scan of which nothing but its spacing matters."""
+    measured = Measurements(spacing_mm, SPACING, {}, {}, (), SPACING, ())
+    facts = CaseFacts(CheckedCase(name, name), measured)
+    (folder / "facts.json").write_bytes(TypeAdapter(CaseFacts).dump_json(facts))
 
 
 @pytest.fixture(scope="session")

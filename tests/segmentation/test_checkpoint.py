@@ -202,8 +202,9 @@ def test_code_in_a_bare_pickle_never_runs(tmp_path: Path) -> None:
     [
         [1, 2],
         {"model": {}},
-        {"format": 2, "config_yaml": "", "model": {}, "training_state": None, "facts": {}},
-        {"format": 1, "config_yaml": "", "model": {"a": 1}, "training_state": None, "facts": {}},
+        {"format": 1, "config_yaml": "", "model": {}, "training_state": None, "facts": {}},
+        {"format": 3, "config_yaml": "", "model": {}, "training_state": None, "facts": {}},
+        {"format": 2, "config_yaml": "", "model": {"a": 1}, "training_state": None, "facts": {}},
     ],
 )
 def test_intact_file_with_other_content_is_refused(tmp_path: Path, content: object) -> None:

@@ -146,6 +146,9 @@ def test_checkpoints_tell_what_they_are(
     assert last.facts["step"] == 6
     assert last.facts["train"] == {"a": "key-a", "b": "key-b"}
     assert last.facts["val"] == {"c": "key-c"}
+    in_plane = (0.5, 0.75)
+    spacing = {"lowest": in_plane, "median": in_plane, "highest": in_plane}
+    assert last.facts["training_spacing"] == spacing
     assert "private" not in last.config_yaml
     require_equal(last.model, dict(training.model.state_dict()))
 

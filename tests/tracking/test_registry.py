@@ -183,6 +183,7 @@ def test_served_mask_lies_on_the_grid_of_its_scan(
     volume_ml = abs(np.linalg.det(affine[:3, :3])) / 1000
     assert json.loads(answer["volumes_ml"][0]) == {"left part (a)": pytest.approx(volume_ml)}
     assert json.loads(answer["unlike"][0]) == {"unlikeness": None, "reasons": []}
+    assert json.loads(answer["notes"][0]) == []
     sure = json.loads(answer["confidence"][0])["left part (a)"]
     # One voxel of 0.9 inside, 104 of 0.1 outside: 2 x 0.9 / (0.9 + 10.4 + 1).
     assert sure["estimated_dice"] == pytest.approx(1.8 / 12.3)
@@ -213,7 +214,7 @@ def test_paths_are_taken_only_below_the_folder_that_is_permitted(
     with pytest.raises(ScanError, match="does not permit"):
         ask(inside / "scan.nii.gz")
     monkeypatch.setenv(ALLOWED_FOLDER, str(inside))
-    assert ask(inside / "scan.nii.gz") == ["mask", "volumes_ml", "confidence", "unlike"]
+    assert ask(inside / "scan.nii.gz") == ["mask", "volumes_ml", "confidence", "unlike", "notes"]
     for path in (
         outside / "scan.nii.gz",
         inside / "link.nii.gz",

@@ -323,8 +323,8 @@ def test_voxels_of_the_spacing_of_the_model_are_counted(tmp_path: Path) -> None:
     content = voxels_without_end((64, 64, 64), 20.0)
     asked = {"nifti": base64.b64encode(content).decode()}
     with pytest.raises(ScanError, match="2,097,152,000 voxels at the spacing of the model"):
-        read_row(asked, 1, tmp_path, config, [grid], ScanLimits())
-    (volume,) = read_row(asked, 1, tmp_path, config, [config.preprocessing], ScanLimits())
+        read_row(asked, 1, tmp_path, config, [lambda _: grid], ScanLimits())
+    (volume,) = read_row(asked, 1, tmp_path, config, [lambda _: config.preprocessing], ScanLimits())
     assert volume.shape == (64, 64, 64)
 
 

@@ -120,6 +120,9 @@ class PreprocessingSection(Section):
     spacing_mm: tuple[PositiveFloat, ...] | None = None
     """Spacing that every scan is resampled to: two numbers in the plane of the slices, or three
     (x, y, z in RAS) with ``plane: all``; null keeps the spacing of each scan."""
+    longest_side: Annotated[int, Field(ge=16, lt=2**15)] | None = None
+    """Pixels that the longer side of every slice is resampled to, whatever its spacing; for
+    pictures of different sizes, whose spacing is unknown. null keeps the size of each slice."""
     foreground: Literal["all", "nonzero", "otsu"] = "nonzero"
     """Voxels whose mean and standard deviation normalise the volume."""
     clip_percentiles: tuple[Annotated[float, Field(ge=0, le=100)], ...] = (0.5, 99.5)
@@ -144,3 +147,11 @@ class PreprocessingSection(Section):
         if spacing_mm is not None and len(spacing_mm) != needed:
             raise ValueError(f"{needed} numbers with plane {plane}, not {len(spacing_mm)}")
         return spacing_mm
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.longest_side is not None and self.spacing_mm is not None:
+            raise Contradiction("spacing_mm or longest_side", "both")
+        if self.longest_side is not None and self.plane == "all":
+            raise Contradiction("slices of a single plane with longest_side", "plane: all")
+        return self

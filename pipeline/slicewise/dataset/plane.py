@@ -70,27 +70,49 @@ def known_axes(section: PreprocessingSection) -> tuple[int, ...] | None:
 
 
 def spacing_of(
-    section: PreprocessingSection, axis: int, kept_mm: Sequence[float]
+    section: PreprocessingSection, axis: int, shape: Sequence[int], stored_mm: Sequence[float]
 ) -> tuple[float, ...]:
     """Spacing of a RAS volume after preprocessing.
 
     Args:
-        section: with the spacing, in the plane or of all axes.
+        section: with the spacing, in the plane or of all axes, or with the longest side.
         axis: along which the volume is sliced.
-        kept_mm: spacing of axes that are not resampled.
+        shape: of the volume.
+        stored_mm: its spacing before.
     """
-    if section.spacing_mm is None:
-        return tuple(kept_mm)
-    spacing_mm = list(section.spacing_mm)
+    if section.longest_side is not None:
+        # From the middle of the first pixel to that of the last.
+        long_mm = max((shape[side] - 1) * stored_mm[side] for side in range(3) if side != axis)
+        spacing_mm = [long_mm / (section.longest_side - 1) or min(stored_mm)] * 2
+    elif section.spacing_mm is not None:
+        spacing_mm = list(section.spacing_mm)
+    else:
+        return tuple(stored_mm)
     if len(spacing_mm) < len(PLANES):
-        spacing_mm.insert(axis, kept_mm[axis])
+        spacing_mm.insert(axis, stored_mm[axis])
     return tuple(spacing_mm)
+
+
+def kept_spacing(
+    section: PreprocessingSection, axis: int, spacing_mm: Sequence[float]
+) -> tuple[float, ...]:
+    """Spacing of a RAS volume along the axes that ``preprocessing.spacing_mm`` has.
+
+    Args:
+        section: with the plane.
+        axis: along which the volume is sliced; left out unless all planes are cut.
+        spacing_mm: along each axis.
+    """
+    if section.plane == "all":
+        return tuple(spacing_mm)
+    return tuple(step for other, step in enumerate(spacing_mm) if other != axis)
 
 
 def voxels_after_resampling(scan: Volume, section: PreprocessingSection) -> float:
     """Number of voxels of a scan on the grid of the preprocessing, before it is cropped."""
     upright = scan.reoriented("RAS")
-    spacing_mm = spacing_of(section, slice_axis(scan, section), upright.spacing_mm)
+    axis = slice_axis(scan, section)
+    spacing_mm = spacing_of(section, axis, upright.shape, upright.spacing_mm)
     extents_mm = (n * mm for n, mm in zip(upright.shape, upright.spacing_mm, strict=True))
     sizes = (max(1.0, mm / new) for mm, new in zip(extents_mm, spacing_mm, strict=True))
     return math.prod(sizes)

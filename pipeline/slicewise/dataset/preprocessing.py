@@ -19,8 +19,13 @@ from numpy.typing import NDArray
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
 from slicewise.dataset.catalogue import listed
 from slicewise.dataset.measurements import measure
-from slicewise.dataset.plane import PLANES, slice_axis, spacing_of
-from slicewise.dataset.transforms import NormalizeForegroundd, VolumeReader, foreground_mask
+from slicewise.dataset.plane import slice_axis, spacing_of
+from slicewise.dataset.transforms import (
+    AntiAliasd,
+    NormalizeForegroundd,
+    VolumeReader,
+    foreground_mask,
+)
 from slicewise.errors import LabelError, ScanError
 from slicewise.imaging.labels import whole_numbers
 from slicewise.imaging.scan import ScanSource
@@ -35,7 +40,7 @@ from slicewise.lean_monai import (
     Spacingd,
 )
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Increase it when the output changes: it invalidates every cache."""
 
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -82,7 +87,6 @@ class Preprocessing:
         self.section = section
         self.data = data
         self.reading = reading
-        self._chains = {axis: self._chain(axis) for axis in range(len(PLANES))}
 
     def load(
         self, images: Sequence[ScanSource | None], label: ScanSource | None = None
@@ -159,24 +163,26 @@ class Preprocessing:
         image = loaded["image"]  # (C, X, Y, Z)
         grid = Volume(np.asarray(image[0]), np.asarray(image.affine), where)
         axis = slice_axis(grid, self.section)
-        return self._chains[axis](loaded), axis
+        return self._chain(grid.reoriented("RAS"), axis)(loaded), axis
 
-    def _chain(self, axis: int) -> Compose:
-        keys = ("image", "label")
+    def _chain(self, upright: Volume, axis: int) -> Compose:
+        keys, section = ("image", "label"), self.section
         steps: list[Any] = [
             EnsureTyped(keys, dtype=torch.float32, allow_missing_keys=True),
             Orientationd(keys, "RAS", labels=_AXES, allow_missing_keys=True),
         ]
-        if self.section.spacing_mm is not None:
-            steps.append(
+        if section.spacing_mm is not None or section.longest_side is not None:
+            pixdim = list(spacing_of(section, axis, upright.shape, upright.spacing_mm))
+            if section.plane != "all":
+                # MONAI keeps the spacing of an axis whose value is not positive.
+                pixdim[axis] = -1.0
+            ratios = [new / old for new, old in zip(pixdim, upright.spacing_mm, strict=True)]
+            steps += [
+                AntiAliasd("image", ratios),
                 Spacingd(
-                    keys,
-                    # MONAI keeps the spacing of an axis whose value is not positive.
-                    pixdim=spacing_of(self.section, axis, kept_mm=(-1.0, -1.0, -1.0)),
-                    mode=("bilinear", "nearest"),
-                    allow_missing_keys=True,
-                )
-            )
+                    keys, pixdim=pixdim, mode=("bilinear", "nearest"), allow_missing_keys=True
+                ),
+            ]
         if self.section.crop_foreground:
             steps.append(
                 CropForegroundd(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import SimpleITK
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
 from slicewise.dataset.contrasts import on_one_grid, read_each
@@ -74,6 +75,34 @@ class VolumeReader(ImageReader):
             "warnings": tuple(text for volume in volumes for text in volume.warnings),
         }
         return np.stack([volume.voxels for volume in volumes]), meta
+
+
+class AntiAliasd(MapTransform):
+    """Smooths along the axes whose spacing grows, so that no detail is folded into coarser pixels.
+
+    Args:
+        keys: of the images, (C, X, Y, Z).
+        ratios: of the new spacing to the old one, along each axis.
+
+    Source:
+        The standard deviation is that of ``skimage.transform.resize``.
+    """
+
+    def __init__(self, keys: Any, ratios: Sequence[float]) -> None:
+        super().__init__(keys)
+        self.sigmas = tuple(max((ratio - 1) / 2, 0.0) for ratio in ratios)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Smooth (C, X, Y, Z) float32."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            image = result[key]
+            smooth = np.stack(
+                [gaussian_filter(item.numpy(), self.sigmas, mode="nearest") for item in image]
+            )
+            result[key] = MetaTensor(torch.from_numpy(smooth), meta=image.meta)
+            result[key].applied_operations = image.applied_operations
+        return result
 
 
 class NormalizeForegroundd(MapTransform):

@@ -125,7 +125,7 @@ def _score_one(
     require_short_name(path)
     prediction = segmenter.predict(*contrasts, case=case.name)
     for note in prediction.notes:
-        progress.message(note)
+        progress.message(f"{case.name}: {note}")
     with marking(Writer(PREDICT, segmenter.made_by), [path]):
         _write_mask(prediction, contrasts[0], path)
     reference = read_label(case.label, contrasts[0], config.reading, config.data.labels)

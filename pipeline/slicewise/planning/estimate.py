@@ -102,7 +102,7 @@ def estimate(fingerprint: Fingerprint, config: Config, sample: Sample) -> Estima
     with peak_memory(device) as memory, memory_for_training(config):
         step_seconds = _step_seconds(config, sample, timing)
     preprocessing, folds = config.preprocessing, config.data.fold_count
-    views = views_of(fingerprint.cases, preprocessing.plane, preprocessing.spacing_mm)
+    views = views_of(fingerprint.cases, preprocessing)
     # Three views show the same voxels.
     seen_from = len(views) // len(fingerprint.cases)
     windows = _Windows(config, timing)

@@ -14,9 +14,9 @@ from slicewise.planning.slice_rules import (
     plan_normalization,
     plan_plane,
     plan_slice_exclusive,
-    plan_spacing,
     plan_window,
 )
+from slicewise.planning.spacing_rules import plan_spacing
 from slicewise.planning.training_rules import (
     plan_augmentation,
     plan_batch,
@@ -49,7 +49,7 @@ def draft_plan(
     plan_data(draft, fingerprint)
     plan_structures(draft, fingerprint)
     plan_plane(draft, fingerprint)
-    plan_spacing(draft, fingerprint)
+    plan_spacing(draft, fingerprint, machine)
     plan_normalization(draft, fingerprint)
     plan_slice_exclusive(draft, fingerprint)
     plan_context_slices(draft, fingerprint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from slicewise.dataset.catalogue import listed
+from slicewise.dataset.grouping import joined
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from slicewise.planning.slice_rules import THICK_SLICE_RATIO
 from slicewise.quantities import counted
@@ -53,11 +54,32 @@ def _labels(fingerprint: Fingerprint, described: Mapping[str, int]) -> Iterator[
                 f"only one patient has {name} (value {value}): it is either trained on or scored, "
                 f"never both ({listed(case.name for case in having)})"
             )
+    yield from _groups(fingerprint)
     absent = sorted(set(described) - set(fingerprint.labels))
     if absent and not set(described.values()) & set(fingerprint.labels.values()):
         yield f"none of the label values in dataset.json occurs: {listed(absent)}"
     elif absent:
         yield f"left out, since no case has them: {listed(absent)} (from dataset.json)"
+
+
+def _groups(fingerprint: Fingerprint) -> Iterator[str]:
+    """Several anatomies in one data set."""
+    name_of = {value: name for name, value in fingerprint.labels.items()}
+    of_cases = [
+        {name_of[value] for value in case.structures if value in name_of}
+        for case in fingerprint.cases
+    ]
+    groups = [
+        (names, sum(not own.isdisjoint(names) for own in of_cases)) for names in joined(of_cases)
+    ]
+    if sum(count > 1 for _, count in groups) > 1:
+        parts = "; ".join(
+            f"{counted(count, 'case')} with {listed(names, most=4)}" for names, count in groups
+        )
+        yield (
+            f"groups of cases without a common structure, like several anatomies: {parts}. If one "
+            "model is not to know them all, plan each group as a data set of its own"
+        )
 
 
 def _images(fingerprint: Fingerprint) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Rules for plane, spacing, normalisation, window and context of the slices."""
+"""Rules for plane, normalisation, window and context of the slices."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from slicewise.config import PreprocessingSection
 from slicewise.dataset.plane import PLANES
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.machine import Machine
-from slicewise.planning.slice_views import View, slicing_axis, views_of
+from slicewise.planning.slice_views import View, views_of
 
 THICK_MEDIAN_RATIO = 1.5
 """Beyond this median anisotropy, a data set is taken for stacks of thick slices."""
@@ -23,8 +23,6 @@ MIN_SLICES = 16
 """A plane with fewer slices is not worth training on."""
 MINORITY_FRACTION = 0.05
 """Up to this fraction, scans that differ from the others are ignored."""
-MAX_SPACING_RATIO = 1.10
-"""Spacings within this ratio are taken for equal."""
 WINDOW_STEP = 8
 """The sides of a window are multiples of so many pixels."""
 WINDOW_MARGIN = 1.5
@@ -52,6 +50,8 @@ def plan_plane(draft: Draft, fingerprint: Fingerprint) -> None:
     if spacing_mm := draft.overrides.get("preprocessing.spacing_mm"):
         plane = "all" if len(spacing_mm) == 3 else plane
         reason = f"spacing_mm is set for {len(spacing_mm)} axes"
+    elif draft.overrides.get("preprocessing.longest_side"):
+        reason = "longest_side is set, which slices of one plane have"
     elif ratio > THICK_MEDIAN_RATIO:
         reason = f"{measured}: only the plane of acquisition has a fine resolution"
     elif min(sizes) == 1:
@@ -64,33 +64,6 @@ def plan_plane(draft: Draft, fingerprint: Fingerprint) -> None:
         plane = "all"
         reason = f"{measured}: axial, coronal and sagittal slices are equally fine"
     draft.choose("preprocessing.plane", plane, reason)
-
-
-def plan_spacing(draft: Draft, fingerprint: Fingerprint) -> None:
-    """The median spacing if scans differ; thick slices are never resampled through the plane."""
-    plane = draft["preprocessing.plane"]
-    steps = np.array([case.spacing_mm for case in fingerprint.cases])  # (cases, 3)
-    if plane != "all":
-        axes = [slicing_axis(case, plane) for case in fingerprint.cases]
-        steps = np.array([np.delete(row, axis) for row, axis in zip(steps, axes, strict=True)])
-    agreeing = _agree(steps) if plane == "all" else all(_agree(column) for column in steps.T)
-    if not fingerprint.spacing_is_known:
-        draft.choose("preprocessing.spacing_mm", None, "as stored: the spacing is unknown")
-        return
-    found = _range(steps)
-    if agreeing:
-        draft.choose(
-            "preprocessing.spacing_mm", None, f"as scanned: spacings agree within 10 % ({found} mm)"
-        )
-        return
-    medians = np.median(steps, axis=0)
-    if plane == "all" or _agree(medians):
-        # One network sees all views, so a pixel must mean the same in each.
-        medians = np.full(len(medians), np.median(steps))
-    target = [round(float(value), 3) for value in medians]
-    which = "spacings" if plane == "all" else "in-plane spacings"
-    reason = f"the median in mm: {which} differ ({found} mm)"
-    draft.choose("preprocessing.spacing_mm", target, reason)
 
 
 def plan_normalization(draft: Draft, fingerprint: Fingerprint) -> None:
@@ -138,10 +111,7 @@ def plan_window(draft: Draft, fingerprint: Fingerprint, machine: Machine) -> Non
     Pixels beyond the slice are padding that costs training steps: windows of 64 x 64 in slices of
     36 x 50 lost 0.02 Dice in a short training (RESULTS.md).
     """
-    views = planned_views(draft, fingerprint)
-    labelled = [view for view in views if max(view.extent) > 0]
-    extents = _percentiles([view.extent for view in labelled], 95)
-    sizes = _percentiles([view.size for view in views], 50)
+    extents, sizes = extents_and_sizes(draft, fingerprint)
     sides = [
         _side(extent, size, machine.max_window) for extent, size in zip(extents, sizes, strict=True)
     ]
@@ -191,8 +161,21 @@ def _exclusive_axis(shared: Sequence[tuple[int, int, int]]) -> int | None:
 
 def planned_views(draft: Draft, fingerprint: Fingerprint) -> list[View]:
     """The slices that the draft cuts."""
-    plane, spacing_mm = draft["preprocessing.plane"], draft["preprocessing.spacing_mm"]
-    return views_of(fingerprint.cases, plane, spacing_mm)
+    keys = ("plane", "spacing_mm", "longest_side")
+    section = PreprocessingSection.model_validate(
+        {key: draft[f"preprocessing.{key}"] for key in keys}
+    )
+    return views_of(fingerprint.cases, section)
+
+
+def extents_and_sizes(
+    draft: Draft, fingerprint: Fingerprint
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Rows and columns of the structures (95th percentile) and of the slices (median)."""
+    views = planned_views(draft, fingerprint)
+    labelled = [view for view in views if max(view.extent) > 0]
+    extents = _percentiles([view.extent for view in labelled], 95)
+    return extents, _percentiles([view.size for view in views], 50)
 
 
 def _side(extent: float, size: float, largest: int) -> int:
@@ -203,12 +186,3 @@ def _side(extent: float, size: float, largest: int) -> int:
 def _percentiles(pairs: Sequence[tuple[float, float]], percent: float) -> tuple[float, float]:
     rows, columns = np.percentile(np.array(pairs), percent, axis=0)
     return float(rows), float(columns)
-
-
-def _agree(steps: NDArray[np.float64]) -> bool:
-    return bool(steps.max() <= MAX_SPACING_RATIO * steps.min())
-
-
-def _range(steps: NDArray[np.float64]) -> str:
-    low, high = float(steps.min()), float(steps.max())
-    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"

@@ -44,21 +44,16 @@ class View:
         return self.count * windows_per_slice(self.size, window, overlap)
 
 
-def views_of(
-    cases: Iterable[CaseFingerprint], plane: str, spacing_mm: Sequence[float] | None
-) -> list[View]:
+def views_of(cases: Iterable[CaseFingerprint], section: PreprocessingSection) -> list[View]:
     """Every view of every case.
 
     Args:
         cases: measured.
-        plane: as ``preprocessing.plane`` names it.
-        spacing_mm: as ``preprocessing.spacing_mm``; None keeps the spacing of each case.
+        section: with plane and spacing.
 
     Raises:
         GeometryError: a single slice that lies in another plane.
     """
-    wanted = None if spacing_mm is None else tuple(spacing_mm)
-    section = PreprocessingSection.model_validate({"plane": plane, "spacing_mm": wanted})
     return [view for case in cases for view in _views(case, section)]
 
 
@@ -72,7 +67,7 @@ def slicing_axis(case: CaseFingerprint, plane: str) -> int:
 
 def _views(case: CaseFingerprint, section: PreprocessingSection) -> Iterable[View]:
     stored = slicing_axis(case, section.plane)
-    spacing_mm = spacing_of(section, stored, case.spacing_mm)
+    spacing_mm = spacing_of(section, stored, case.shape, case.spacing_mm)
     lengths = [size * step for size, step in zip(case.shape, case.spacing_mm, strict=True)]
     shape = [max(1, round(mm / step)) for mm, step in zip(lengths, spacing_mm, strict=True)]
     extent = [mm / step for mm, step in zip(case.extent_mm, spacing_mm, strict=True)]

@@ -23,7 +23,7 @@ from slicewise.config import NETWORKS, UNET
 from slicewise.errors import CheckpointError, ModelError, file_problem
 from slicewise.imaging.files import atomic_file, no_room
 
-FORMAT = 1
+FORMAT = 2
 """Version of the content; a file of another version is refused."""
 
 _MARK = b"slicewise sha256 "
@@ -31,6 +31,8 @@ _DIGEST_BYTES = 64  # hexadecimal digits
 LAST, BEST = "last.pt", "best.pt"
 """Names of the checkpoints of the last step and of the best validation."""
 _SIBLINGS = {LAST: BEST, BEST: LAST}
+SPACING = "training_spacing"
+"""Key of the facts with the ``TrainingSpacing``."""
 _PLAIN_TYPES = (str, bytes, int, float, bool, type(None))
 _NAMES_SHOWN = 3
 
@@ -55,7 +57,8 @@ class Checkpoint:
         config_yaml: the complete configuration of the run.
         model: the weights that predict, the running average where one is kept.
         training_state: optimiser, schedule, live weights and random states; none when done.
-        facts: step, fold, score, cases, code version, and the network with its package.
+        facts: step, fold, score, cases and their spacing, code version, and the network with its
+            package.
 
     ``training_state`` and ``facts`` hold tensors, strings, numbers and containers of them only.
     """

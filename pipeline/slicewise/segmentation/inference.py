@@ -14,7 +14,6 @@ import torch
 from slicewise.config import (
     Config,
     InferenceSection,
-    PreprocessingSection,
 )
 from slicewise.dataset.augmentation import BODY_AXES
 from slicewise.dataset.measurements import Measurements, measure
@@ -29,7 +28,7 @@ from slicewise.quantities import counted
 from slicewise.segmentation.bottom_features import mean_features
 from slicewise.segmentation.confidence import structure_confidences
 from slicewise.segmentation.label_map import label_map
-from slicewise.segmentation.member import Member, load_members
+from slicewise.segmentation.member import Member, load_members, resampling_notes
 from slicewise.segmentation.postprocessing import postprocess
 from slicewise.segmentation.prediction import UNWATCHED, Prediction, model_mark
 from slicewise.segmentation.probability_maps import (
@@ -85,6 +84,7 @@ class Predictor:
         parts: list[bytes | str] = []
         for member in self.members:
             parts.append(member.config.preprocessing.model_dump_json())
+            parts.append(repr(member.spacing))
             for name, value in sorted(member.network.state_dict().items()):
                 parts += [name, value.detach().cpu().contiguous().numpy().tobytes()]
         return model_mark(self.config, *parts)
@@ -94,9 +94,9 @@ class Predictor:
         config = self.config.model_copy(update={"inference": inference})
         return type(self)(config, self.members, self.device)
 
-    def preprocessing_of(self, member: Member) -> Preprocessing:
+    def preprocessing_of(self, member: Member, scan: Volume) -> Preprocessing:
         """How a scan becomes slices for a member."""
-        section = member.config.preprocessing
+        section = member.preprocessing_of(scan)
         return Preprocessing(section, self.config.data, self.config.reading)
 
     def predict(self, *contrasts: Volume, case: str = "", task: Task = UNWATCHED) -> Prediction:
@@ -126,6 +126,7 @@ class Predictor:
             )
         inference, labels = self.config.inference, self.config.data.labels
         work = _Work(len(self.members), task, scan.name)
+        self._notes += resampling_notes(self.members, scan)
         seen, views = self._seen_in_memory(contrasts, work)
         summed = SummedProbabilities(seen, 1 + len(labels), inference.temperature)
         probabilities = ProbabilityMaps(scan, summed)
@@ -175,8 +176,9 @@ class Predictor:
         work.done = 0.0
         seen, appearances = [], []
         mirrored = (None, *(BODY_AXES.index(name) for name in self.config.inference.mirror_axes))
-        for section, members in self._alike():
-            preprocessing = Preprocessing(section, self.config.data, self.config.reading)
+        for members in self._alike(contrasts[0]):
+            preprocessing = self.preprocessing_of(members[0], contrasts[0])
+            section = preprocessing.section
             image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
             measured = measure(contrasts, image.as_tensor())
             shape, affine = tuple(image.shape[1:]), np.asarray(image.affine)
@@ -208,12 +210,12 @@ class Predictor:
             "the memory of the GPU is too small for a single window: from here on the CPU predicts"
         )
 
-    def _alike(self) -> list[tuple[PreprocessingSection, list[Member]]]:
-        """Members by their preprocessing, so that each is done once."""
+    def _alike(self, scan: Volume) -> list[list[Member]]:
+        """Members by the preprocessing of a scan, so that each is done once."""
         groups: dict[str, list[Member]] = {}
         for member in self.members:
-            groups.setdefault(repr(member.config.preprocessing), []).append(member)
-        return [(group[0].config.preprocessing, group) for group in groups.values()]
+            groups.setdefault(repr(member.preprocessing_of(scan)), []).append(member)
+        return list(groups.values())
 
     def _add_up(
         self,

@@ -10,10 +10,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from slicewise.config import Config, parse_config
+from slicewise.config import Config, PreprocessingSection, parse_config
+from slicewise.dataset.training_spacing import (
+    TrainingSpacing,
+    at_training_spacing,
+    stored_spacing,
+)
 from slicewise.errors import CheckpointError
+from slicewise.imaging.volume import Volume
 from slicewise.segmentation.bottom_features import BottomFeatures
-from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint, load_weights
+from slicewise.segmentation.checkpoint import SPACING, Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
 from slicewise.segmentation.memory_needs import window_memory_bytes
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
@@ -28,18 +34,24 @@ class Member:
         network: in evaluation mode.
         config: of its training.
         profile: of the scans that it was trained on; None where it is not known.
+        spacing: of these scans; None where it is not known.
         name: of its checkpoint and the folder that it lies in, for errors.
     """
 
     network: nn.Module
     config: Config
     profile: TrainingProfile | None = None
+    spacing: TrainingSpacing | None = None
     name: str = "the network"
 
     def on(self, device: torch.device) -> Member:
         """The same network on a device, computing in what is fast there."""
         config = _with_local_precision(self.config, device)
         return replace(self, network=self.network.to(device), config=config)
+
+    def preprocessing_of(self, scan: Volume) -> PreprocessingSection:
+        """How a scan becomes slices: at the spacing of the training, if its own differs."""
+        return at_training_spacing(self.config.preprocessing, self.spacing, scan)
 
     @cached_property
     def features(self) -> BottomFeatures:
@@ -69,9 +81,33 @@ def load_members(paths: Sequence[Path]) -> tuple[list[Member], torch.device]:
         profile = read_profile(checkpoint, str(item))
         # The rest of the path would tell the client of a service about its machine.
         name = f"{item.parent.name}/{item.name}"
-        members.append(Member(network, config, profile, name))
+        members.append(Member(network, config, profile, _spacing(checkpoint), name))
     device = _device([member.config for member in members])
     return [item.on(device) for item in members], device
+
+
+def resampling_notes(members: Sequence[Member], scan: Volume) -> list[str]:
+    """What is said of a scan that is brought to the spacing of the training."""
+    notes = []
+    for member in members:
+        section = member.config.preprocessing
+        given, changed = section.spacing_mm, member.preprocessing_of(scan).spacing_mm
+        if changed is not None and changed != given:
+            own = stored_spacing(section, scan)
+            notes.append(
+                f"resampled from {_in_mm(own)} to {_in_mm(changed)}, the spacing that the model "
+                "was trained at"
+            )
+    return list(dict.fromkeys(notes))
+
+
+def _in_mm(spacing_mm: Sequence[float]) -> str:
+    return f"{' x '.join(f'{step:.3g}' for step in spacing_mm)} mm"
+
+
+def _spacing(checkpoint: Checkpoint) -> TrainingSpacing | None:
+    known = checkpoint.facts.get(SPACING)
+    return None if known is None else TrainingSpacing(**known)
 
 
 def _network(checkpoint: Checkpoint, config: Config, where: str) -> SegmentationNetwork:

@@ -71,7 +71,8 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
         UsageError: the slices fit into the window, so that there is a single one.
     """
     member = predictor.members[0]
-    image, axis = predictor.preprocessing_of(member).from_volumes(contrasts)  # (C, X, Y, Z)
+    preprocessing = predictor.preprocessing_of(member, contrasts[0])
+    image, axis = preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
     slices = to_slices(image.as_tensor(), axis)  # (D, C, H, W)
     config = member.config
     _require_larger(slices, config.network.window, contrasts[0].name)

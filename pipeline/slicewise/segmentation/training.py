@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from slicewise import __version__
 from slicewise.config import NETWORKS, Config, as_yaml, without_places
 from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.training_spacing import TrainingSpacing
 from slicewise.imaging.files import write_text
 from slicewise.interruption import SignalReceived, interruptible, uninterrupted
-from slicewise.segmentation.checkpoint import BEST, LAST, Checkpoint, save_checkpoint
+from slicewise.segmentation.checkpoint import BEST, LAST, SPACING, Checkpoint, save_checkpoint
 from slicewise.segmentation.course import Clock, ValidationOrder
 from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.process_group import ALONE, ProcessGroup, ProcessLostError
@@ -163,8 +166,14 @@ class Training(TrainingSteps):
             "best_dice": self.progress.best_dice,
             "train": {case.name: case.key for case in self.train_cases},
             "val": {case.name: case.key for case in self.val_cases},
+            SPACING: None if self._spacing is None else asdict(self._spacing),
         }
         return Checkpoint(as_yaml(without_places(self.config)), weights, self.state(), facts)
+
+    @cached_property
+    def _spacing(self) -> TrainingSpacing | None:
+        measured = [case.facts.measurements for case in self.train_cases]
+        return TrainingSpacing.of(measured, self.config.preprocessing)
 
     def _out_of_patience(self) -> bool:
         patience = self.config.training.patience

@@ -31,7 +31,7 @@ FORMAT = 2
 """Version of the layout. Version 1, a folder with one checkpoint, is still read."""
 PACKED = "model"
 """Artifact of a servable model that ``unpack_model`` reads."""
-ANSWER = ("mask", "volumes_ml", "confidence", "unlike")
+ANSWER = ("mask", "volumes_ml", "confidence", "unlike", "notes")
 """Columns of an answer of a served model: a ``.nii.gz`` file in base64, and JSON objects."""
 _INDEX = "format.json"
 _MEMBERS = "members"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def read_row(
     number: int,
     folder: Path,
     config: Config,
-    grids: Iterable[PreprocessingSection],
+    grids: Iterable[Callable[[Volume], PreprocessingSection]],
     limits: ScanLimits,
 ) -> Sequence[Volume]:
     """Read the scans of one row of a request.
@@ -93,7 +93,7 @@ def read_row(
         number: of the row, from 1, for errors.
         folder: takes decoded files.
         config: contrasts, and how unusual scans are read.
-        grids: preprocessings of the model, whose grids are limited as well.
+        grids: give the preprocessing of a scan, whose grid is limited as well.
         limits: checked before voxels are read or resampled.
 
     Returns:
@@ -109,8 +109,8 @@ def read_row(
         where = f"row {number}, nifti{ending}"
         path = _file(row, ending, where, folder / f"row{number}_{place + 1}.nii.gz", limits)
         volume = _read(path, where, config.reading, limits)
-        for section in grids:
-            voxels = voxels_after_resampling(volume, section)
+        for preprocessing_of in grids:
+            voxels = voxels_after_resampling(volume, preprocessing_of(volume))
             found = f"{voxels:,.0f} voxels at the spacing of the model"
             _require_size(voxels, found, where, limits)
         volumes.append(volume)

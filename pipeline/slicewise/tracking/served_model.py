@@ -31,8 +31,9 @@ class ServedModel(PythonModel):
     The column ``nifti`` has a ``.nii`` or ``.nii.gz`` file in base64, or ``path`` the path of one;
     several contrasts have the columns ``nifti_NAME`` or ``path_NAME``. The answer has the columns
     ``mask`` (a ``.nii.gz`` file in base64, on the grid of the first contrast), ``volumes_ml`` and
-    ``confidence`` (JSON objects keyed by structure), and ``unlike`` (a JSON object: in what the
-    scan is unlike those of the training).
+    ``confidence`` (JSON objects keyed by structure), ``unlike`` (a JSON object: in what the scan is
+    unlike those of the training) and ``notes`` (a JSON list of sentences, such as that the scan was
+    resampled).
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -64,7 +65,7 @@ class ServedModel(PythonModel):
 
     def _answer(self, number: int, row: Row, limits: ScanLimits) -> dict[str, str]:
         predictor = self.predictor
-        grids = [member.config.preprocessing for member in predictor.members]
+        grids = [member.preprocessing_of for member in predictor.members]
         with tempfile.TemporaryDirectory() as folder, within_memory(f"row {number}"):
             contrasts = read_row(row, number, Path(folder), predictor.config, grids, limits)
             found = predictor.predict(*contrasts)
@@ -77,7 +78,8 @@ class ServedModel(PythonModel):
             "unlikeness": _or_none(found.unlikeness.score),
             "reasons": found.unlikeness.reasons,
         }
-        texts = (mask, json.dumps(volumes), json.dumps(sure), json.dumps(unlike))
+        contents = (volumes, sure, unlike, found.notes)
+        texts = (mask, *map(json.dumps, contents))
         return dict(zip(ANSWER, texts, strict=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.plane import slice_axis, spacing_of
 from slicewise.imaging.scan import read_scan
+from slicewise.imaging.volume import Volume
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -78,7 +78,7 @@ class TrainingCase:
         """
         grid = read_scan(case.images[0], config.reading)
         axis = slice_axis(grid, config.preprocessing)
-        spacing_mm = preprocessed_spacing_mm(grid.reoriented("RAS").spacing_mm, axis, config)
+        spacing_mm = preprocessed_spacing_mm(grid, axis, config)
         # A copy has not mapped its arrays, and so travels lightly to a worker.
         return cls(replace(cached), spacing_mm, axis)
 
@@ -94,11 +94,10 @@ class TrainingCase:
         return np.stack([classes == number + 1 for number in range(count)])
 
 
-def preprocessed_spacing_mm(
-    upright: Sequence[float], axis: int, config: Config
-) -> tuple[float, float, float]:
-    """Spacing that the preprocessing leaves of a RAS volume that is cut along ``axis``."""
-    x, y, z = spacing_of(config.preprocessing, axis, upright)
+def preprocessed_spacing_mm(grid: Volume, axis: int, config: Config) -> tuple[float, float, float]:
+    """Spacing that the preprocessing leaves of a scan, in RAS, that is cut along ``axis``."""
+    upright = grid.reoriented("RAS")
+    x, y, z = spacing_of(config.preprocessing, axis, upright.shape, upright.spacing_mm)
     return x, y, z
 
 

@@ -111,8 +111,7 @@ class Baseline:
         """
         del case, task
         image, axis = self.preprocessing.from_volumes(contrasts)  # (C, X, Y, Z)
-        upright = contrasts[0].reoriented("RAS")
-        spacing_mm = preprocessed_spacing_mm(upright.spacing_mm, axis, self.config)
+        spacing_mm = preprocessed_spacing_mm(contrasts[0], axis, self.config)
         scan = NormalizedScan(image.numpy().astype(np.float32), spacing_mm, axis)
         masks = self._structures(scan).astype(np.float32)
         native = NativeGrid.of(contrasts[0], image).whole(masks)  # (K, X, Y, Z)

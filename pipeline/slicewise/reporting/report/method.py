@@ -51,6 +51,8 @@ def preprocessing_facts(report: Report) -> Iterator[tuple[str, str]]:
     spacing_mm = " x ".join(f"{value:g}" for value in section.spacing_mm or ())
     name = "spacing" if section.plane == "all" else "in-plane spacing"
     yield name, f"{spacing_mm} mm" if spacing_mm else "as scanned"
+    if section.longest_side is not None:
+        yield "longer side of a slice", f"{section.longest_side} pixels"
     yield (
         "intensities",
         f"clipped to the {low:g}th to {high:g}th percentile of the foreground "

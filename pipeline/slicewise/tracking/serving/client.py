@@ -83,9 +83,11 @@ class RemoteModel:
                 _confidence(name, volumes[name], sure[name], contrasts[0]) for name in volumes
             ]
             unlikeness = _unlikeness(json.loads(result["unlike"]))
+            notes = [str(text) for text in json.loads(result["notes"])]
         except (ValueError, LookupError, TypeError) as error:
             raise self._not_a_service("an answer without a mask") from error
-        return Prediction.of(_mask(content, contrasts[0]), (), confidences, unlikeness)
+        mask = _mask(content, contrasts[0])
+        return Prediction.of(mask, (), confidences, unlikeness, notes=notes)
 
     def _request(self, method: str, path: str, content: object = None) -> requests.Response:
         try:
