@@ -67,7 +67,7 @@ def _groups(fingerprint: Fingerprint) -> Iterator[str]:
     name_of = {value: name for name, value in fingerprint.labels.items()}
     of_cases = [
         {name_of[value] for value in case.structures if value in name_of}
-        for case in fingerprint.cases
+        for case in fingerprint.labelled
     ]
     groups = [
         (names, sum(not own.isdisjoint(names) for own in of_cases)) for names in joined(of_cases)
