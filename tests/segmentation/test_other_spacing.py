@@ -82,7 +82,8 @@ def test_pixels_half_as_wide(config: Config) -> None:
     assert overlap(found.voxels, wide, 1).dice > 0.9
     assert mask.notes == ()
     assert found.notes == (
-        "resampled from 0.75 x 0.75 mm to 1.5 x 1.5 mm, the spacing that the model was trained at",
+        "the spacing differs from that of the training; resampled to 1.5 x 1.5 mm for the "
+        "prediction",
     )
     # Without it the disc is too large to be found.
     unaware = Predictor(config, [Member(SmallDiscs(), config)], CPU)

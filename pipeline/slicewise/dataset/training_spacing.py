@@ -71,12 +71,12 @@ def at_training_spacing(
     is_set = section.spacing_mm is not None or section.longest_side is not None
     if trained is None or is_set or not scan.spacing_is_known:
         return section
-    if trained.has(stored_spacing(section, scan)):
+    if trained.has(_stored_spacing(section, scan)):
         return section
     return section.model_copy(update={"spacing_mm": trained.median})
 
 
-def stored_spacing(section: PreprocessingSection, scan: Volume) -> tuple[float, ...]:
+def _stored_spacing(section: PreprocessingSection, scan: Volume) -> tuple[float, ...]:
     """Spacing of a scan along the axes that ``preprocessing.spacing_mm`` has."""
     return kept_spacing(section, slice_axis(scan, section), scan.reoriented("RAS").spacing_mm)
 

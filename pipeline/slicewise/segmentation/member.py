@@ -11,11 +11,7 @@ import torch
 from torch import nn
 
 from slicewise.config import Config, PreprocessingSection, parse_config
-from slicewise.dataset.training_spacing import (
-    TrainingSpacing,
-    at_training_spacing,
-    stored_spacing,
-)
+from slicewise.dataset.training_spacing import TrainingSpacing, at_training_spacing
 from slicewise.errors import CheckpointError
 from slicewise.imaging.volume import Volume
 from slicewise.segmentation.bottom_features import BottomFeatures
@@ -87,22 +83,21 @@ def load_members(paths: Sequence[Path]) -> tuple[list[Member], torch.device]:
 
 
 def resampling_notes(members: Sequence[Member], scan: Volume) -> list[str]:
-    """What is said of a scan that is brought to the spacing of the training."""
+    """What is said of a scan that is brought to the spacing of the training.
+
+    Without its own spacing, so that it is the same for all scans of a folder.
+    """
     notes = []
     for member in members:
-        section = member.config.preprocessing
-        given, changed = section.spacing_mm, member.preprocessing_of(scan).spacing_mm
+        given = member.config.preprocessing.spacing_mm
+        changed = member.preprocessing_of(scan).spacing_mm
         if changed is not None and changed != given:
-            own = stored_spacing(section, scan)
+            spacing = " x ".join(f"{step:.3g}" for step in changed)
             notes.append(
-                f"resampled from {_in_mm(own)} to {_in_mm(changed)}, the spacing that the model "
-                "was trained at"
+                f"the spacing differs from that of the training; resampled to {spacing} mm for "
+                "the prediction"
             )
     return list(dict.fromkeys(notes))
-
-
-def _in_mm(spacing_mm: Sequence[float]) -> str:
-    return f"{' x '.join(f'{step:.3g}' for step in spacing_mm)} mm"
 
 
 def _spacing(checkpoint: Checkpoint) -> TrainingSpacing | None:
