@@ -7,7 +7,7 @@ NIfTI files with label maps in a manifest; FOLDER holds them, and is left there:
     python tests/many_series.py FOLDER --series 1000 10000 100000 --kind links
     python tests/many_series.py FOLDER --series 1000 10000 100000 --kind nifti
 
-A million of them from an index of DICOM headers, without files, and with made-up findings:
+A million of them without files, with made-up series and findings:
 
     python tests/many_series.py FOLDER --series 10000 100000 1000000 --kind simulated
 """
@@ -22,8 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
-from functools import partial
+from functools import partialmethod
 from pathlib import Path
 from unittest.mock import patch
 
@@ -38,12 +37,9 @@ from slicewise.dataset.demo.dicom import write_dicom_series
 from slicewise.dataset.fingerprints import Digests
 from slicewise.dataset.layouts import read_catalogue
 from slicewise.dataset.work_folder import WorkFolder
-from slicewise.imaging import scan_search
-from slicewise.imaging.dicom.header import scan_headers
-from slicewise.imaging.dicom.index import HeaderIndex
-from slicewise.imaging.dicom.slice_header import FileContents
+from slicewise.imaging.dicom.scanner import DicomScanner, SeriesScan
+from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.volume import Volume
-from slicewise.imaging.walk import FileState
 from slicewise.reporting.data_check.thumbnails import Thumbnail
 from slicewise.workflows import check as check_workflow
 from slicewise.workflows.check import DrawnCase
@@ -136,13 +132,12 @@ def measured(name: str, command: list[str], count: int) -> None:
 
 
 def measure(folder: Path, kind: str, count: int) -> None:
-    """The catalogue with an empty and with a full index of headers, then the check with both."""
+    """The catalogue with an empty and with a full index of headers, then the whole check."""
     root, work = folder / f"{kind}-{count}", folder / f"work-{kind}-{count}"
     shutil.rmtree(work, ignore_errors=True)
     if kind == "simulated":
         root.mkdir(exist_ok=True)
         (root / "0.dcm").touch()
-        fill_index(WorkFolder(work), folder, root, count)
     elif not root.exists():
         WRITERS[kind](root, range(count), phantom_files(folder))
     own = [sys.executable, __file__, str(folder), "--series", str(count), "--kind", kind, "--only"]
@@ -154,48 +149,28 @@ def measure(folder: Path, kind: str, count: int) -> None:
     shutil.rmtree(work)
 
 
-def fill_index(work: WorkFolder, folder: Path, root: Path, count: int) -> None:
-    """Store the headers of made-up series."""
-    phantom_files(folder)
-    held = scan_headers(sorted((folder / "phantom").iterdir()))
-    with HeaderIndex(work.scanner(ReadingSection()).index) as index:
-        for start in range(0, count, PER_FOLDER):
-            numbers = range(start, min(start + PER_FOLDER, count))
-            files = list(made_up_files(root, numbers))
-            contents = [renumbered(one, number) for number in numbers for one in held]
-            contents = [
-                replace(one, slices=tuple(replace(part, path=file.path) for part in one.slices))
-                for one, file in zip(contents, files, strict=True)
-            ]
-            index.store(zip(files, contents, strict=True))
-
-
-def renumbered(held: FileContents, number: int) -> FileContents:
-    """The headers of the phantom as those of another series and patient."""
-
-    def other(text: str) -> str:
-        return text.replace(str(FIRST), str(FIRST + number))
-
-    return FileContents(
-        tuple(
-            replace(
-                one,
-                patient_id=other(one.patient_id),
-                study_uid=other(one.study_uid),
-                series_uid=other(one.series_uid),
-                instance_uid=other(one.instance_uid),
-                frame_of_reference=other(one.frame_of_reference),
-            )
-            for one in held.slices
+def made_up_series(_: DicomScanner, path: Path, walked: object, *, count: int) -> SeriesScan:
+    """As a scanner finds them, of a patient each."""
+    del walked
+    members = tuple(f"{number}.dcm" for number in range(SHAPE[2]))
+    frames = (0,) * len(members)
+    series = (
+        DicomSeries(
+            name=f"p{number:07d}_s001_axial",
+            folder=path / f"{number // PER_FOLDER:04d}" / f"{number:07d}",
+            members=members,
+            frames=frames,
+            tiles=0,
+            affine=np.diag(SPACING_MM),
+            shape=SHAPE,
+            voxel_type="uint16",
+            series_uid=f"{UID}.{number}.1",
+            patient=f"p{number:07d}",
+            study_uid=f"{UID}.{number}.2",
         )
+        for number in range(count)
     )
-
-
-def made_up_files(root: Path, numbers: range) -> Iterator[FileState]:
-    for number in numbers:
-        folder = root / f"{number // PER_FOLDER:04d}" / f"{number:07d}"
-        for slice_number in range(SHAPE[2]):
-            yield FileState(folder / f"{slice_number}.dcm", 1000, 0)
+    return SeriesScan(tuple(series), ())
 
 
 def made_up_findings(
@@ -229,8 +204,8 @@ def run(folder: Path, kind: str, count: int, only: str) -> None:
     root, work = folder / f"{kind}-{count}", folder / f"work-{kind}-{count}"
     with ExitStack() as stack:
         if kind == "simulated":
-            files = partial(made_up_files, numbers=range(count))
-            stack.enter_context(patch.object(scan_search, "walk", files))
+            found = partialmethod(made_up_series, count=count)
+            stack.enter_context(patch.object(DicomScanner, "find_among", found))
             stack.enter_context(patch.object(check_workflow, "check_cases", made_up_findings))
         if only == "catalogue":
             scanner = WorkFolder(work).scanner(ReadingSection())

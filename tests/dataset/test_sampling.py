@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.linear_time import linear_time
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
@@ -281,3 +285,12 @@ def test_windows_of_all_planes_are_centred_on_their_structure(tmp_path: Path) ->
 def test_an_epoch_of_all_planes_counts_the_slices_of_each(tmp_path: Path) -> None:
     case = cached(tmp_path, "a", (5, 2, 12, 17), {})
     assert sampler([case], plane="all").slice_count == 5 + 12 + 17
+
+
+def test_fifty_thousand_cases_take_a_moment_and_little_memory() -> None:
+    points = np.array([[1, 0, 0, 0], [2, 1, 1, 1]])
+    case: Any = SimpleNamespace(label=np.zeros((50, 60, 70), np.uint8), points=points)
+    with linear_time():
+        sampled = sampler([case] * 50_000, plane="all")
+    assert sampled.slice_count == 50_000 * 180
+    assert len(pickle.dumps(vars(sampled) | {"cases": ()})) < 100 * 50_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,28 +68,20 @@ class WindowSampler:
         self.foreground_fraction = config.training.foreground_fraction
         self.seed = config.seed
         self._views = stack_axes(config.preprocessing)
-        self._slices = np.array(
-            [
-                (c, view, d)
-                for c, case in enumerate(cases)
-                for view in self._views
-                for d in range(case.label.shape[view])
-            ],
-            dtype=np.int64,
+        # Slices of each case and view, the views of a case one after another, as running sums.
+        self._slices = np.cumsum(
+            [case.label.shape[view] for case in cases for view in self._views], dtype=np.int64
         )
-        labelled = [
-            (int(number), c)
-            for c, case in enumerate(cases)
-            for number in np.unique(case.points[:, 0])
-        ]
-        self._by_class = {
-            number: [c for other, c in labelled if other == number] for number, _ in labelled
-        }
+        labelled: dict[int, list[int]] = defaultdict(list)
+        for c, case in enumerate(cases):
+            for number in np.unique(case.points[:, 0]).tolist():
+                labelled[number].append(c)
+        self._by_class = {number: np.array(found) for number, found in labelled.items()}
 
     @property
     def slice_count(self) -> int:
         """Number of slices of all cases and views, which is the size of an epoch."""
-        return len(self._slices)
+        return int(self._slices[-1]) if len(self._slices) else 0
 
     def batch(self, step: int, size: int) -> Batch:
         """The windows of one step."""
@@ -127,8 +120,11 @@ class WindowSampler:
         return self._cut(case, view, depth, (row, column))
 
     def _anywhere(self, random: np.random.Generator) -> _Window:
-        number, view, depth = (int(v) for v in self._slices[random.integers(len(self._slices))])
-        case = self.cases[number]
+        place = int(random.integers(self.slice_count))
+        number = int(np.searchsorted(self._slices, place, side="right"))
+        depth = place - int(self._slices[number - 1] if number else 0)
+        case = self.cases[number // len(self._views)]
+        view = self._views[number % len(self._views)]
         height, width = (size for axis, size in enumerate(case.label.shape) if axis != view)
         centre = (int(random.integers(height)), int(random.integers(width)))
         return self._cut(case, view, depth, centre)
