@@ -53,15 +53,15 @@ def test_pictures_have_none() -> None:
     ("spacing_mm", "agrees"),
     [
         ((0.8, 1.0, 5.0), True),
-        ((0.73, 1.0, 5.0), True),
-        ((0.72, 1.0, 5.0), False),
-        ((0.99, 1.31, 5.0), True),
-        ((0.99, 1.33, 5.0), False),
+        ((0.77, 1.0, 5.0), True),
+        ((0.76, 1.0, 5.0), False),
+        ((0.94, 1.25, 5.0), True),
+        ((0.94, 1.27, 5.0), False),
         # The distance of slices is of no consequence.
         ((0.8, 1.0, 1.5), True),
     ],
 )
-def test_up_to_a_tenth_beyond_those_of_the_training(
+def test_up_to_five_percent_beyond_those_of_the_training(
     spacing_mm: Spacing, agrees: bool, orientation: str
 ) -> None:
     trained = TrainingSpacing((0.8, 1.0), (0.85, 1.1), (0.9, 1.2))
@@ -74,7 +74,7 @@ def test_up_to_a_tenth_beyond_those_of_the_training(
 
 def test_every_axis_counts_where_all_planes_are_cut() -> None:
     trained = TrainingSpacing((1.0,) * 3, (1.0,) * 3, (1.0,) * 3)
-    assert at_training_spacing(ALL, trained, scan((1.05, 1.0, 0.95))) is ALL
+    assert at_training_spacing(ALL, trained, scan((1.04, 1.0, 0.96))) is ALL
     found = at_training_spacing(ALL, trained, scan((1.0, 1.0, 0.5)))
     assert found.spacing_mm == (1.0, 1.0, 1.0)
 

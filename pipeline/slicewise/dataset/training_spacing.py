@@ -13,8 +13,8 @@ from slicewise.dataset.measurements import PICTURE, Measurements
 from slicewise.dataset.plane import kept_spacing, slice_axis
 from slicewise.imaging.volume import Volume
 
-MAX_SPACING_RATIO = 1.10
-"""Spacings within this ratio are taken for equal; the default augmentation scales by up to 18 %."""
+TOLERANCE = 1.05
+"""Spacings that are up to so many times below or above those of the training agree with them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TrainingSpacing:
     def has(self, spacing_mm: Sequence[float]) -> bool:
         """Whether the spacing of a scan agrees with that of the training."""
         return all(
-            low <= MAX_SPACING_RATIO * step and step <= MAX_SPACING_RATIO * high
+            low <= TOLERANCE * step and step <= TOLERANCE * high
             for low, step, high in zip(self.lowest, spacing_mm, self.highest, strict=True)
         )
 

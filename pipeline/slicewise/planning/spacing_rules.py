@@ -1,4 +1,8 @@
-"""Rules for the spacing that scans are resampled to, and for the size of pictures."""
+"""Rules for the spacing that scans are resampled to, and for the size of pictures.
+
+That a window sees the structures with their surroundings rests on chest radiographs (RESULTS.md):
+Dice 0.88 instead of 0.40 after the same few steps.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from slicewise.dataset.training_spacing import MAX_SPACING_RATIO
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint, StructureFacts
 from slicewise.planning.machine import Machine
@@ -19,6 +22,8 @@ from slicewise.planning.slice_rules import (
 )
 from slicewise.planning.slice_views import slicing_axis
 
+MAX_SPACING_RATIO = 1.10
+"""Spacings within this ratio are taken for equal."""
 MIN_THICKNESS = 4.0
 """Pixels of the thinnest structure (mean) below which no spacing is raised; not measured."""
 
