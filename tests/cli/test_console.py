@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from rich.progress import Progress as RichProgress
 
@@ -88,6 +90,19 @@ def test_names_break_no_lines_and_errors_keep_theirs(capsys: pytest.CaptureFixtu
 )
 def test_options_become_flags(text: str, shown: str) -> None:
     assert with_flags(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [(["check"], "SLICEWISE_CLUSTER"), (["check", "--workers=x"], "--cluster")],
+)
+def test_a_variable_is_named_where_it_gave_the_option(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown: str
+) -> None:
+    monkeypatch.setenv("SLICEWISE_CLUSTER", "x")
+    monkeypatch.setattr(sys, "argv", ["slicewise", *arguments])
+    text = "`cluster` x\n  remedy: fewer `workers`"
+    assert with_flags(text) == f"{shown} x\n  remedy: fewer --workers"
 
 
 @pytest.mark.fault(138, "OK")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import socket
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from distributed import Client, LocalCluster, Security
 
 from slicewise.dataset import cluster as cluster_module
-from slicewise.dataset import path_states
+from slicewise.dataset import cluster_connection, path_states
 from slicewise.dataset.cluster import Cluster
 from slicewise.dataset.workers import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError, WorkerError
@@ -35,10 +44,16 @@ LOCAL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A scheduler with two workers."""
+def _two_workers() -> Iterator[LocalCluster]:
     with dask.config.set(FEW), LocalCluster(n_workers=2, **LOCAL) as local:
-        yield local.scheduler_address
+        yield local
+
+
+@pytest.fixture
+def address(_two_workers: LocalCluster) -> str:
+    """A scheduler with two workers; of those that a test has killed, one is there again."""
+    _two_workers.wait_for_workers(1, timeout=60)
+    return str(_two_workers.scheduler_address)
 
 
 def kill(mark: Path, times: int) -> str:
@@ -68,36 +83,6 @@ def test_paths_may_be_relative(
     monkeypatch.chdir(tmp_path)
     read = "open('scan.txt').read()"
     assert dict(run_on_scans(eval, [read], Cluster(address))) == {read: "voxels"}
-
-
-@pytest.mark.fault(110, "Q")
-def test_the_death_of_a_worker_costs_a_retry(address: str, tmp_path: Path) -> None:
-    once, always = kill(tmp_path / "once", 1), kill(tmp_path / "always", 100)
-    items = [once, always, *(f"{number} + 1" for number in range(20))]
-    results = list(run_on_scans(eval, items, Cluster(address)))
-    assert sorted(item for item, _ in results) == sorted(items)
-    found = dict(results)
-    assert found[once] == "alive"
-    assert found["7 + 1"] == 8
-    death = found[always]
-    assert isinstance(death, ScanError)
-    assert "ended" in death.found
-
-
-def test_workers_that_are_killed_in_the_middle(address: str) -> None:
-    items = [f"({number}, __import__('os').getpid())" for number in range(150)]
-    found, killed = [], []
-    for item, (number, process) in run_on_scans(eval, items, Cluster(address)):
-        found.append((item, number))
-        if len(found) in (20, 60, 100):
-            killed.append(process)
-            # It may have ended since, and another one have taken its place.
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-    assert len(killed) == 3
-    # Nothing is missing, nothing is there twice.
-    assert sorted(number for _, number in found) == list(range(150))
-    assert all(item.startswith(f"({number},") for item, number in found)
 
 
 def test_our_own_mistakes_are_not_swallowed(address: str) -> None:
@@ -139,7 +124,7 @@ def refusal(address: str, item: object = "1") -> WorkerError:
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_connection, "ANSWER_SECONDS", 0.5)
     error = refusal("tcp://127.0.0.1:9")
     assert (error.expected, error.found) == (
         "a Dask scheduler that answers within 0.5 s",
@@ -147,8 +132,59 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+@pytest.mark.parametrize("greeting", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_another_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, greeting: bytes, scheme: str
+) -> None:
+    monkeypatch.setattr(cluster_connection, "ANSWER_SECONDS", 0.3)
+    taken: list[socket.socket] = []
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                taken.append(connection)
+                connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        with dask.config.set(certificates_of(tmp_path)):
+            error = refusal(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}")
+        assert error.found in ("no answer", "a scheduler without encryption")
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for connection in taken:
+        connection.close()
+    with warnings.catch_warnings():
+        # Dask leaves its end to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def test_the_address_of_a_worker(address: str) -> None:
+    with Client(address) as client:
+        worker = next(iter(client.scheduler_info()["workers"]))
+    assert refusal(worker).found == "the address of a worker"
+
+
+def test_a_worker_that_stands_still(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_connection, "WORKERS_SECONDS", 1.0)
+    process = "__import__('os').getpid()"
+    stopped = dict(run_on_scans(eval, [process], Cluster(address)))[process]
+    assert isinstance(stopped, int)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        error = refusal(address)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert (error.expected, error.found) == ("an answer within 1 s", "no answer")
+    assert error.where.startswith("worker tcp://127.0.0.1:")
+
+
 def test_a_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_connection, "ANSWER_SECONDS", 0.5)
     with LocalCluster(n_workers=0, **LOCAL) as empty:
         assert "dask worker" in refusal(empty.scheduler_address).remedy
 
@@ -161,8 +197,8 @@ def test_workers_of_several_threads() -> None:
 def test_other_versions_on_the_workers(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Client.get_versions
 
-    def other(client: Client, **more: Any) -> Any:
-        versions = real(client, **more)
+    async def other(client: Client, **more: Any) -> Any:
+        versions = await real(client, **more)
         versions["client"]["packages"]["torch"] = "1.0"
         return versions
 
@@ -191,6 +227,52 @@ def test_a_path_that_the_workers_do_not_see(
     assert error.found == "another one"
 
 
+def certificates_of(folder: Path, days: int = 1) -> dict[str, Any]:
+    """Dask's configuration with a certificate of its own, which is valid for so many days."""
+    now = datetime.now(UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slicewise")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    secret = key.private_bytes(pem, form, serialization.NoEncryption())
+    (folder / "key.pem").write_bytes(secret)
+    (folder / "cluster.pem").write_bytes(certificate.public_bytes(pem))
+    return known_files(folder / "cluster.pem", folder / "key.pem")
+
+
+def known_files(certificate: Path, key: Path) -> dict[str, Any]:
+    tls = "distributed.comm.tls"
+    return {
+        f"{tls}.ca-file": str(certificate),
+        f"{tls}.client.cert": str(certificate),
+        f"{tls}.client.key": str(key),
+    }
+
+
+def test_certificates_that_are_missing_or_expired(tmp_path: Path) -> None:
+    """Told without a connection: nobody listens at port 9."""
+    address, absent = "tls://127.0.0.1:9", tmp_path / "absent.pem"
+    assert "ca-file in Dask's configuration" in refusal(address).found
+    with dask.config.set(known_files(absent, absent)):
+        assert refusal(address).found == (
+            f"the certificate {absent}, which cannot be read: No such file or directory"
+        )
+    with dask.config.set(certificates_of(tmp_path, days=-2)):
+        found = refusal(address).found
+    assert str(tmp_path / "cluster.pem") in found
+    assert "expired on" in found
+
+
 def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, others = Security.temporary(), Security.temporary()
 
@@ -207,9 +289,39 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
         assert address.startswith("tls://")
         with dask.config.set(known(ours)):
             assert dict(run_on_scans(eval, ["1 + 1"], Cluster(address))) == {"1 + 1": 2}
-        monkeypatch.setattr(cluster_module, "_ANSWER_SECONDS", 2)
+        monkeypatch.setattr(cluster_connection, "ANSWER_SECONDS", 2)
         with dask.config.set(known(ours)):
             assert refusal("tls://127.0.0.1:9").found == "no answer"
-        for settings in ({}, known(others)):
-            with dask.config.set(settings):
-                assert "certificates" in refusal(address).found
+        with dask.config.set(known(others)):
+            assert "certificates" in refusal(address).found
+
+
+# The last ones: it takes a moment until workers are there again.
+@pytest.mark.fault(110, "Q")
+def test_the_death_of_a_worker_costs_a_retry(address: str, tmp_path: Path) -> None:
+    once, always = kill(tmp_path / "once", 1), kill(tmp_path / "always", 100)
+    items = [once, always, *(f"{number} + 1" for number in range(20))]
+    results = list(run_on_scans(eval, items, Cluster(address)))
+    assert sorted(item for item, _ in results) == sorted(items)
+    found = dict(results)
+    assert found[once] == "alive"
+    assert found["7 + 1"] == 8
+    death = found[always]
+    assert isinstance(death, ScanError)
+    assert "ended" in death.found
+
+
+def test_workers_that_are_killed_in_the_middle(address: str) -> None:
+    items = [f"({number}, __import__('os').getpid())" for number in range(150)]
+    found, killed = [], []
+    for item, (number, process) in run_on_scans(eval, items, Cluster(address)):
+        found.append((item, number))
+        if len(found) in (20, 60, 100):
+            killed.append(process)
+            # It may have ended since, and another one have taken its place.
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    assert len(killed) == 3
+    # Nothing is missing, nothing is there twice.
+    assert sorted(number for _, number in found) == list(range(150))
+    assert all(item.startswith(f"({number},") for item, number in found)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from slicewise.cli.flags import CLUSTER_VARIABLE
+
 ConfigFile = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Configuration, such as configs/hippocampus.yaml.")
 ]
@@ -28,7 +30,7 @@ def workers_option(text: str) -> Any:
         text: its help.
     """
     return typer.Option(
-        "--workers", "--cluster", metavar="N|ADDRESS", envvar="SLICEWISE_CLUSTER", help=text
+        "--workers", "--cluster", metavar="N|ADDRESS", envvar=CLUSTER_VARIABLE, help=text
     )
 
 

@@ -7,15 +7,16 @@ and both sides show certificates, unless the address says otherwise.
 from __future__ import annotations
 
 import ipaddress
-import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import chdir, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from slicewise.dataset import cluster_connection
+from slicewise.dataset.cluster_connection import answered, connected
 from slicewise.dataset.cluster_futures import Submitted, each_completed
 from slicewise.dataset.path_states import paths_in, states_of
 from slicewise.errors import UsageError, WorkerError
@@ -31,7 +32,6 @@ Result = TypeVar("Result")
 UNPROTECTED = "insecure+"
 """Before the address of a scheduler on another machine that is reached without TLS."""
 _SCHEMES = ("tcp://", "tls://")
-_ANSWER_SECONDS = 10.0
 _SUBMITTED_PER_WORKER = 4
 """More keeps the workers no busier; a million tasks would fill the scheduler."""
 _COMPARED = ("slicewise", "torch", "monai")
@@ -72,10 +72,10 @@ class Cluster:
         host, _, port = plain.partition("://")[2].rpartition(":")
         if not plain.startswith(_SCHEMES) or not host or not port.isdecimal():
             raise UsageError(
-                f"`cluster` {self.address}",
+                f"`cluster` {self.address}".rstrip(),
                 expected="a number of processes, or the address of a Dask scheduler, such as "
                 "tls://HOST:8786",
-                found="another text",
+                found="another text" if self.address.strip() else "a blank text",
                 remedy="copy the address that `dask scheduler` shows",
             )
         if plain == self.address and plain.startswith("tcp://") and not _is_loopback(host):
@@ -110,7 +110,7 @@ class Cluster:
         waiting = iter(items)
         # Without work there is nothing to connect for.
         for first in islice(waiting, 1):
-            with self._client() as client:
+            with connected(self._plain, self.address) as client:
                 workers = _usable_workers(client, self.address)
                 here = Path.cwd()
                 _require_same_files(client, (here, first), self.address)
@@ -131,31 +131,6 @@ class Cluster:
     def _plain(self) -> str:
         return self.address.removeprefix(UNPROTECTED)
 
-    @contextmanager
-    def _client(self) -> Iterator[Client]:
-        distributed = _library()
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        try:
-            _knock(self._plain)
-            client = distributed.Client(
-                self._plain, timeout=_ANSWER_SECONDS, set_as_default=False, name="slicewise"
-            )
-        # Of TLS, of the network, of Dask's own protocol.
-        except Exception as error:
-            raise WorkerError(
-                f"`cluster` {self.address}",
-                expected=f"a Dask scheduler that answers within {_ANSWER_SECONDS:g} s",
-                found=_problem(error),
-                remedy="start it (`dask scheduler`), or correct the address; for tls:// see "
-                "docs/cluster.md",
-            ) from error
-        try:
-            yield client
-        finally:
-            # What waits is cancelled with its client; Dask logs what it meets on the way.
-            with suppress(Exception):
-                client.close(timeout=2)
-
 
 def _call_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Result:
     """Call a function where its caller is, as paths may be relative."""
@@ -163,42 +138,11 @@ def _call_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Re
         return function(item)
 
 
-def _knock(address: str) -> None:
-    """Connect and leave: a client that cannot connect is in the way for half a minute."""
-    from distributed.comm import connect
-    from distributed.security import Security
-    from distributed.utils import LoopRunner
-
-    async def connected() -> None:
-        arguments = Security().get_connection_args("client")
-        (await connect(address, timeout=_ANSWER_SECONDS, **arguments)).abort()
-
-    loop = LoopRunner()
-    loop.start()
-    try:
-        loop.run_sync(connected)
-    finally:
-        loop.stop()
-
-
-def _library() -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise WorkerError(
-            "`cluster`",
-            expected="the package distributed",
-            found="it is not installed",
-            remedy="pip install 'slicewise[cluster]'",
-        ) from error
-    return distributed
-
-
 def _usable_workers(client: Client, address: str) -> int:
     """Number of workers, all of which have the versions of this process."""
     # Those that have died are started again, which takes a moment.
     with suppress(TimeoutError):
-        client.wait_for_workers(1, timeout=_ANSWER_SECONDS)
+        client.wait_for_workers(1, timeout=cluster_connection.ANSWER_SECONDS)
     workers = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
         raise WorkerError(
@@ -215,7 +159,7 @@ def _usable_workers(client: Client, address: str) -> int:
             found=f"workers of {threads} threads",
             remedy="start them with --nthreads 1, and several of them with --nworkers",
         )
-    versions: Any = client.get_versions(packages=_COMPARED)
+    versions = answered(client, lambda: client.get_versions(packages=_COMPARED), address)
     ours = versions["client"]["packages"]
     for worker, known in versions["workers"].items():
         theirs = known["packages"]
@@ -234,7 +178,8 @@ def _require_same_files(client: Client, item: object, address: str) -> None:
     """Require that all workers see the files and folders of an item as this process does."""
     paths = paths_in(item)
     ours = states_of(paths)
-    for worker, theirs in client.run(states_of, paths).items():
+    answers = answered(client, lambda: client.run(states_of, paths), address)
+    for worker, theirs in answers.items():
         for path, state in ours.items():
             if theirs[path] is None or not theirs[path].may_be(state):
                 raise WorkerError(
@@ -253,12 +198,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _problem(error: Exception) -> str:
-    """Why no connection was made, in one line."""
-    text = " ".join(str(link) for link in (error, error.__cause__) if link)
-    # "TLS" alone stands in addresses, and in the name of Dask's connector.
-    if any(word in text.lower() for word in ("certificate", "ssl:", "ssl_context")):
-        return "certificates that are missing, expired or not accepted"
-    return "no answer"

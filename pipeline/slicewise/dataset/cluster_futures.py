@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,11 +22,13 @@ class Submitted:
         self.client, self._function = client, function
         self._waiting: dict[object, tuple[Any, Future[Any]]] = {}
 
-    def add(self, item: object) -> Future[Any]:
-        """Submit an item."""
-        future = self.client.submit(self._function, item, pure=False)
-        self._waiting[future.key] = item, future
-        return future
+    def add(self, items: Sequence[object]) -> list[Future[Any]]:
+        """Submit items together, which costs the scheduler less than one after the other."""
+        futures = self.client.map(self._function, items, pure=False)
+        self._waiting.update(
+            (future.key, (item, future)) for item, future in zip(items, futures, strict=True)
+        )
+        return futures
 
     def item_of(self, future: Future[Any]) -> Any:
         """The item of a future that is done."""
@@ -44,16 +46,13 @@ def each_completed(
     """Results as they complete; as many items are submitted as are worked on at once."""
     from distributed import as_completed
 
-    done: Any = as_completed(
-        [submitted.add(item) for item in (first, *islice(rest, at_once - 1))],
-        loop=submitted.client.loop,
-    )
-    for future in done:
-        item = submitted.item_of(future)
-        result = _result(future, address)
-        for following in islice(rest, 1):
-            done.add(submitted.add(following))
-        yield item, result
+    some = [first, *islice(rest, at_once - 1)]
+    done: Any = as_completed(submitted.add(some), loop=submitted.client.loop)
+    for futures in done.batches():
+        results = [(submitted.item_of(future), _result(future, address)) for future in futures]
+        if following := list(islice(rest, len(results))):
+            done.update(submitted.add(following))
+        yield from results
 
 
 def _result(future: Future[Any], address: str) -> Any:

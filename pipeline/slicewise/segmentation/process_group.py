@@ -117,7 +117,6 @@ ALONE = ProcessGroup()
 
 def is_from_torchrun() -> bool:
     """Whether torchrun started this process as one of several."""
-    """Whether torchrun started this process as one of several."""
     return all(name in os.environ for name in _TORCHRUN) and os.environ["WORLD_SIZE"] != "1"
 
 
