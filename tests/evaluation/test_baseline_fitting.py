@@ -15,6 +15,7 @@ from slicewise.config import Config, parse_config
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.catalogue import Case
 from slicewise.dataset.preprocessing import Preprocessing, to_slices
+from slicewise.evaluation.baseline import segmenter
 from slicewise.evaluation.baseline.learning import learn
 from slicewise.evaluation.baseline.prior import ALIGNMENTS, load_prior
 from slicewise.evaluation.baseline.search import searched_cases
@@ -116,7 +117,7 @@ def training(folder: Path, config: Config, count: int = 8) -> list[tuple[CachedC
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Baseline:
     folder = tmp_path_factory.mktemp("fitted")
     config = config_of()
-    return Baseline.fitted(training(folder / "cases", config), config, workers=0)
+    return Baseline.fitted(training(folder / "cases", config), config, folder, workers=0)
 
 
 def dice(mask: NDArray[Any], label: NDArray[Any], value: int) -> float:
@@ -181,17 +182,33 @@ def test_no_patient_is_judged_by_a_prior_of_its_own(tmp_path: Path) -> None:
 def test_order_of_the_cases_changes_nothing(tmp_path: Path) -> None:
     config = config_of()
     cases = training(tmp_path / "cases", config, 4)
-    one = Baseline.fitted(cases, config, workers=0)
-    two = Baseline.fitted(cases[::-1], config, workers=0)
+    one = Baseline.fitted(cases, config, tmp_path, workers=0)
+    two = Baseline.fitted(cases[::-1], config, tmp_path, workers=0)
     assert one.recipes == two.recipes
     for ours, theirs in zip(one.prior.means, two.prior.means, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_what_the_workers_share_lies_where_they_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[Path] = []
+
+    def learn_there(*arguments: Any) -> Any:
+        shared.append(arguments[2])
+        return learn(*arguments)
+
+    monkeypatch.setattr(segmenter, "learn", learn_there)
+    config, work = config_of(), tmp_path / "work"
+    Baseline.fitted(training(tmp_path / "cases", config, 1), config, work, workers=0)
+    assert [folder.parent for folder in shared] == [work]
+    assert not list(work.iterdir())
+
+
 def test_one_training_case_is_enough(tmp_path: Path) -> None:
     config = config_of()
     cases = training(tmp_path / "cases", config, 1)
-    baseline = Baseline.fitted(cases, config, workers=0)
+    baseline = Baseline.fitted(cases, config, tmp_path, workers=0)
     assert baseline.is_of_one_patient
     unseen = phantom(77)
     mask = baseline.predict(*unseen.contrasts).voxels
@@ -203,7 +220,7 @@ def test_empty_labels_everywhere(tmp_path: Path) -> None:
     cases = training(tmp_path / "cases", config, 2)
     for cached, _ in cases:
         np.save(cached.folder / "label.npy", np.zeros_like(np.load(cached.folder / "label.npy")))
-    baseline = Baseline.fitted(cases, config, workers=0)
+    baseline = Baseline.fitted(cases, config, tmp_path, workers=0)
     assert baseline.recipes == (None, None, None)
     assert baseline.searched_cases == 0
     assert not baseline.predict(*phantom(77).contrasts).voxels.any()
@@ -212,7 +229,7 @@ def test_empty_labels_everywhere(tmp_path: Path) -> None:
 def test_several_contrasts_and_another_spacing(tmp_path: Path) -> None:
     config = config_of(("T1", "FLAIR"), "[1.8, 1.1]")
     cases = training(tmp_path / "cases", config, 4)
-    baseline = Baseline.fitted(cases, config, workers=0)
+    baseline = Baseline.fitted(cases, config, tmp_path, workers=0)
     unseen = phantom(79, "PIR", 1.1, contrasts=2)
     mask = baseline.predict(*unseen.contrasts)
     assert mask.shape == unseen.label.shape

@@ -221,7 +221,9 @@ def _fitted(options: BaselineOptions, cases: FoldCases, progress: Progress) -> B
     """A baseline that has seen the training side alone."""
     training = [(cached, cases.source(cached)) for cached in cases.train]
     workers = chosen_workers(options.workers)
-    baseline = Baseline.fitted(training, options.config, workers=workers, progress=progress)
+    baseline = Baseline.fitted(
+        training, options.config, options.work, workers=workers, progress=progress
+    )
     if baseline.is_of_one_patient:
         progress.message(
             "only one training patient: the search is scored on the labels that made the prior"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from slicewise.evaluation.baseline.prior import Prior
 from slicewise.evaluation.baseline.recipe import Recipe
 from slicewise.evaluation.baseline.scans import NormalizedScan, preprocessed_spacing_mm
 from slicewise.evaluation.baseline.search import search
+from slicewise.imaging.files import part_folder
 from slicewise.imaging.volume import Volume
 from slicewise.progress import SILENT, Progress, Task
 from slicewise.segmentation.label_map import label_map
@@ -59,6 +59,7 @@ class Baseline:
         cls,
         cases: Sequence[tuple[CachedCase, Case]],
         config: Config,
+        folder: Path,
         *,
         workers: Workers,
         progress: Progress = SILENT,
@@ -68,14 +69,15 @@ class Baseline:
         Args:
             cases: at least one, in the cache and in the catalogue.
             config: contrasts, structures and preprocessing.
+            folder: that the workers see; what they share lies there until the fitting ends.
             workers: see ``run_on_scans``.
             progress: receives how far the work is.
 
         Raises:
             ScanError: a case cannot be read any more.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            learned = learn(cases, config, Path(folder), workers, progress)
+        with part_folder(folder) as shared:
+            learned = learn(cases, config, shared, workers, progress)
             recipes, searched = search(learned, workers, progress)
         return cls(
             config, learned.prior, recipes, searched, is_of_one_patient=learned.is_of_one_patient
