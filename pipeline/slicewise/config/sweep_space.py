@@ -47,6 +47,10 @@ class Space:
     sweep: SweepSection
     kinds: Mapping[str, Kind]
 
+    def extremes(self, key: str) -> list[Any]:
+        """Both ends of the range of a key, or all of its choices."""
+        return _extremes(key, self.sweep.parameters[key])
+
 
 def load_space(path: Path, config: Config) -> Space:
     """Read a sweep and check it against the configuration that its trials change.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from slicewise.config import Config, Space, as_yaml, load_space, with_values, without_places
 from slicewise.dataset.cache import CachedCase
 from slicewise.dataset.splits import inner_fold
-from slicewise.errors import TrainingError, UsageError
+from slicewise.errors import ConfigErrors, TrainingError, UsageError
 from slicewise.imaging.files import private_folder, write_table, write_text
 from slicewise.imaging.mark import Writer
 from slicewise.imaging.target import Target
@@ -28,6 +29,7 @@ from slicewise.tracking.runs import TrackedRun, continue_run, start_run
 from slicewise.tracking.spool.syncing import tidy_up
 from slicewise.tracking.store import Store, open_store
 from slicewise.workflows.parallel.engines import engine_of
+from slicewise.workflows.parallel.places import needed_bytes
 from slicewise.workflows.prepare import PrepareOptions, prepare
 from slicewise.workflows.sweep_study import JOURNAL, Outcome, SweepStudy
 from slicewise.workflows.sweep_trial import SweepCases, shown_value
@@ -123,8 +125,9 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
     config.require_structures()
     space = load_space(options.sweep_file, config)
     _require_optuna()
+    configs = [config] if options.parallel is None else [_largest(config, space)]
     engine = engine_of(
-        [config], options.parallel, "trials", space.sweep.trials, options.workers, progress
+        configs, options.parallel, "trials", space.sweep.trials, options.workers, progress
     )
     inputs = [path for path in (config.data.root, options.sweep_file) if path is not None]
     target = Target(Writer("sweep"), overwrite=options.overwrite, inputs=inputs)
@@ -151,6 +154,18 @@ def sweep(options: SweepOptions, progress: Progress = SILENT) -> SweepResult:
             result = _finish(cases, study, parent, options.sweep_file)
             require_none_lost(lost, cases)
             return result
+
+
+def _largest(config: Config, space: Space) -> Config:
+    """The trial that needs most memory, where each key adds to it by itself."""
+    for key in space.sweep.parameters:
+        trials = []
+        for value in space.extremes(key):
+            # The configuration refuses some combinations, which no trial will be trained with.
+            with suppress(ConfigErrors):
+                trials.append(with_values(config, {key: value}))
+        config = max(trials, key=needed_bytes, default=config)
+    return config
 
 
 def _require_optuna() -> None:

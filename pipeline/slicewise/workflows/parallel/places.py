@@ -54,7 +54,7 @@ def places_of(configs: Iterable[Config], parallel: int, works: str) -> list[Plac
     configs = list(configs)
     device = choose_device(configs[0].training.device)
     if parallel > 1:
-        _require_memory(max(_needed_bytes(item, device) for item in configs), parallel, works)
+        _require_memory(max(needed_bytes(item) for item in configs), parallel, works)
     if device.type != "cuda":
         threads = max(1, torch.get_num_threads() // parallel)
         return [Place(threads) for _ in range(parallel)]
@@ -69,18 +69,20 @@ def places_of(configs: Iterable[Config], parallel: int, works: str) -> list[Plac
     return [Place(torch.get_num_threads(), gpu) for gpu in gpus[:parallel]]
 
 
+def needed_bytes(config: Config) -> float:
+    """Memory of this machine that a training needs, at least."""
+    section = config.training
+    device = choose_device(section.device)
+    changes = {"precision": resolve_precision(section, device)}
+    config = config.model_copy(update={"training": section.model_copy(update=changes)})
+    return training_memory_bytes(lambda: build_network(config), config, device)
+
+
 def _gpus() -> list[str]:
     """The GPUs that this process may use, as its children are to name them."""
     count, named = torch.cuda.device_count(), os.environ.get(_GPUS)
     numbers = [str(number) for number in range(count)] if named is None else named.split(",")
     return numbers[:count]
-
-
-def _needed_bytes(config: Config, device: torch.device) -> float:
-    section = config.training
-    changes = {"precision": resolve_precision(section, device)}
-    config = config.model_copy(update={"training": section.model_copy(update=changes)})
-    return training_memory_bytes(lambda: build_network(config), config, device)
 
 
 def _require_memory(needed_bytes: float, parallel: int, works: str) -> None:
