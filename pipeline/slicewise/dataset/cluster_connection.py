@@ -152,9 +152,10 @@ def _knock(address: str) -> None:
 
     async def identity() -> Any:
         arguments = Security().get_connection_args("client")
-        # The time limit of ``connect`` leaves out the greeting, which another server never answers.
+        # The time limit of ``connect`` leaves out the greeting, which another server never answers;
+        # it is the first to end, as only its error tells why there is no connection.
         async with asyncio.timeout(ANSWER_SECONDS):
-            connection = await connect(address, timeout=ANSWER_SECONDS, **arguments)
+            connection = await connect(address, timeout=0.9 * ANSWER_SECONDS, **arguments)
             try:
                 return await send_recv(connection, op="identity")
             finally:
