@@ -53,6 +53,20 @@ def test_variants_are_trained_once_and_compared(
     assert 0 < len(scored) < len(list(scans.glob("images/*.nii.gz"))) / 2 + 1
 
 
+@pytest.mark.slow
+def test_variants_side_by_side_score_as_one_after_the_other(
+    slicewise: Slicewise, scans: Path, tiny: Path, tmp_path: Path, variants: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    call = ("ablate", tiny, variants, "--work", tmp_path / "work", "--set", f"data.root={scans}")
+    for out, more in ((one, ()), (two, ("--parallel", "2"))):
+        done = slicewise(*call, "--out", out, *more)
+        assert done.returncode == 0, done.stderr
+    for variant in ("base", "coronal", "all_planes"):
+        scores = f"{variant}/seed-0/scores.csv"
+        assert (one / scores).read_bytes() == (two / scores).read_bytes(), variant
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
