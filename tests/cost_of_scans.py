@@ -63,7 +63,7 @@ def measure(config: Path, folder: Path, counts: Sequence[int]) -> None:
             *(f"training.steps={steps}", "training.budget_minutes=null", "training.validations=1"),
             *(f"data.root={scans}", "data.fold_count=2"),
         )
-        return (*(item for one in settings for item in ("--set", one)), *work)
+        return (*(item for setting in settings for item in ("--set", setting)), *work)
 
     def show(stage: str, seconds: Sequence[float], added: int, unit: str) -> None:
         cost = (seconds[1] - seconds[0]) / added

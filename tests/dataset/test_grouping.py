@@ -16,6 +16,7 @@ def test_groups_with_common_members_are_one() -> None:
     groups = [("b", "a"), ("d", "c"), ("x", "y"), ("d", "a"), ("z",), ("z", "z")]
     assert joined(groups) == [("a", "b", "c", "d"), ("x", "y"), ("z",)]
     assert joined([]) == []
+    assert joined([set(), {"a"}]) == [("a",)]
 
 
 @pytest.mark.parametrize(

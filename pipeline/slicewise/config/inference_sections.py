@@ -47,7 +47,7 @@ class InferenceSection(Section):
     """Fraction of a sliding window that overlaps the next; used for slices larger than the
     window."""
     batch_size: Annotated[int, Field(gt=0, le=65536)] = 64
-    """Number of slices or windows in a batch."""
+    """Number of windows in a batch; a slice that fits into the window is one."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
     """Axes along which the scan is mirrored for test-time augmentation; only useful when training
     mirrors, too, and held-out cases improve."""

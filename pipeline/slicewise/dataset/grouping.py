@@ -11,7 +11,7 @@ def joined(groups: Iterable[Collection[str]]) -> list[tuple[str, ...]]:
     Members and groups are sorted.
     """
     above: dict[str, str] = {}
-    for first, *others in groups:
+    for first, *others in filter(None, groups):
         for name in (first, *others):
             above[_top(name, above)] = _top(first, above)
     members: dict[str, list[str]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from slicewise.errors import ScanError, SlicewiseError
@@ -181,15 +180,15 @@ class UnusedNames:
 
     def __init__(self, taken: Container[str]) -> None:
         self._taken = taken
-        self._last: dict[str, int] = {}
+        self._next: dict[str, int] = {}
 
     def of(self, name: str) -> str:
         """The first of the names that is not taken."""
         if name not in self._taken:
             return name
         # Names are never given back: where there are thousands alike, counting goes on.
-        for number in count(self._last.get(name, 1) + 1):
-            self._last[name] = number
-            if (other := f"{name}-{number}") not in self._taken:
-                return other
-        raise AssertionError(name)
+        number = self._next.get(name, 2)
+        while (other := f"{name}-{number}") in self._taken:
+            number += 1
+        self._next[name] = number
+        return other

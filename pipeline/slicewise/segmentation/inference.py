@@ -11,10 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from slicewise.config import (
-    Config,
-    InferenceSection,
-)
+from slicewise.config import Config, InferenceSection
 from slicewise.dataset.augmentation import BODY_AXES
 from slicewise.dataset.measurements import Measurements, measure
 from slicewise.dataset.native_grid import NativeGrid
@@ -126,7 +123,6 @@ class Predictor:
             )
         inference, labels = self.config.inference, self.config.data.labels
         work = _Work(len(self.members), task, scan.name)
-        self._notes += resampling_notes(self.members, scan)
         seen, views = self._seen_in_memory(contrasts, work)
         summed = SummedProbabilities(seen, 1 + len(labels), inference.temperature)
         probabilities = ProbabilityMaps(scan, summed)
@@ -144,7 +140,7 @@ class Predictor:
                 if view.member.profile is not None
             ]
         )
-        notes, self._notes = self._notes, []
+        notes, self._notes = [*resampling_notes(self.members, scan), *self._notes], []
         return Prediction.of(mask, probabilities, confidences, unlikeness, measured, notes)
 
     def _seen_in_memory(

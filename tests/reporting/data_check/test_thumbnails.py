@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from slicewise.errors import OutputError
 from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
+from slicewise.reporting.data_check import thumbnails
 from slicewise.reporting.data_check.thumbnails import (
     MAX_BYTES,
     SIDE_PIXELS,
@@ -216,9 +217,11 @@ def test_structures_have_their_colour_and_others_one_of_the_palette() -> None:
     assert colours[9] != colours[1] == outline_colours([8], [])[8]
 
 
-def test_pictures_are_kept_in_a_file_that_nobody_else_sees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("in_memory_bytes", [1, 32_000_000])
+def test_pictures_are_kept_in_memory_or_in_a_file_that_nobody_else_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_bytes: int
 ) -> None:
+    monkeypatch.setattr(thumbnails, "_IN_MEMORY_BYTES", in_memory_bytes)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pictures = {f"c{n}": Thumbnail(bytes(range(n)), n, 2, "axial", 1, 3) for n in range(5)}
     with closing(StoredThumbnails()) as stored:
@@ -235,7 +238,11 @@ def test_no_room_for_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         def flush(self) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr(thumbnails, "_IN_MEMORY_BYTES", 1)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
-    with pytest.raises(OutputError, match="No space left") as caught:
-        StoredThumbnails().store("a", Thumbnail(b"", 1, 1, "axial", 1, 1))
+    with (
+        closing(StoredThumbnails()) as stored,
+        pytest.raises(OutputError, match="No space left") as caught,
+    ):
+        stored.store("a", Thumbnail(b"", 1, 1, "axial", 1, 1))
     assert "TMPDIR" in caught.value.remedy

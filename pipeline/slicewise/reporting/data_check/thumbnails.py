@@ -35,6 +35,8 @@ SIDE_PIXELS = 240
 """Longer side of a picture."""
 MAX_BYTES = 6144
 """Size limit, for which the quality is reduced."""
+_IN_MEMORY_BYTES = 32_000_000
+"""Of all thumbnails together; more are in a temporary file."""
 _QUALITIES = (80, 65, 50, 35, 20)
 _WINDOW_PERCENTILES = (1.0, 99.8)
 _LETTER_PIXELS = 13
@@ -62,10 +64,10 @@ class Thumbnail:
 
 
 class StoredThumbnails(Mapping[str, Thumbnail]):
-    """Thumbnails by name of their case, in a temporary file: a data set may have millions."""
+    """Thumbnails by name of their case, in a temporary file if they are many."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="slicewise-")  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, prefix="slicewise-")  # noqa: SIM115
         self._places: dict[str, int] = {}
 
     def store(self, name: str, thumbnail: Thumbnail) -> None:
