@@ -68,6 +68,7 @@ def sampler(
     foreground_fraction: float = 0.5,
     seed: int = 3,
     plane: str = "thickest",
+    contrast: str = "off",
 ) -> WindowSampler:
     config = Config.model_validate(
         {
@@ -75,6 +76,7 @@ def sampler(
             "seed": seed,
             "data": {},
             "preprocessing": {"plane": plane},
+            "augmentation": {"contrast": contrast},
             # The window is smaller than any network would take.
             "network": {"features": (4,), "context_slices": 1},
             "training": {"steps": 1, "foreground_fraction": foreground_fraction},
@@ -121,6 +123,22 @@ def test_shapes_and_types(cases: list[CachedCase]) -> None:
     assert batch.labels.shape == (6, 8, 7)
     assert batch.labels.dtype == torch.int64
     assert len(batch.cases) == 6
+
+
+def test_labels_of_the_context_are_there_where_images_are_drawn_from_them(
+    cases: list[CachedCase],
+) -> None:
+    plain, other = (
+        sampler(cases, plane="all", contrast=contrast).batch(0, 30)
+        for contrast in ("robust", "synthetic")
+    )
+    assert plain.context_labels is None
+    assert other.context_labels is not None
+    assert other.context_labels.shape == (30, 3, 8, 7)
+    assert torch.equal(other.context_labels[:, 1].long(), plain.labels)
+    assert torch.equal(other.labels, plain.labels)
+    assert torch.equal(other.images, plain.images)
+    assert not torch.equal(other.context_labels[:, 0], other.context_labels[:, 2])
 
 
 def test_shares_are_those_of_the_windows_that_are_drawn(cases: list[CachedCase]) -> None:

@@ -50,10 +50,17 @@ def require_equal(one: AugmentedBatch, other: AugmentedBatch) -> None:
     assert one.windows.cases == other.windows.cases
 
 
+@pytest.mark.parametrize("contrast", ["off", "robust", "synthetic"])
 def test_a_batch_depends_on_its_step_alone(
-    make_config: MakeConfig, cases: Sequence[CachedCase]
+    make_config: MakeConfig, cases: Sequence[CachedCase], contrast: str
 ) -> None:
-    config = make_config(augmentation={"affine_probability": 0.5, "noise_probability": 0.5})
+    config = make_config(
+        augmentation={
+            "affine_probability": 0.5,
+            "noise_probability": 0.5,
+            "contrast": contrast,
+        }
+    )
     one_after_the_other = TrainingBatches(cases, config, CPU)
     found = [one_after_the_other.of_step(step) for step in range(4)]
     for step in (2, 0, 3):

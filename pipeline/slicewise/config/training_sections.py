@@ -312,6 +312,10 @@ class AugmentationSection(Section):
     """A single rigid shift during the acquisition of k-space."""
     motion_pixels: NonNegativeFloat = 2.0
     """Maximum shift."""
+    contrast: Literal["off", "robust", "synthetic"] = "off"
+    """Other contrasts than that of the data: ``robust`` maps the intensities of half of the windows
+    by random curves; ``synthetic`` draws half of the windows from their label maps as well. For
+    scans of contrasts that the training data lack."""
     contrast_dropout_probability: Fraction = 0.0
     """Replacement of one contrast by zeros, so that scans without it can be predicted."""
     mirror_axes: tuple[MirrorAxis, ...] = ()
@@ -335,6 +339,12 @@ class AugmentationSection(Section):
                 mistakes.append(InitErrorDetails(type=error, loc=(str(name),), input=options))
         joined(mistakes)
         return found
+
+    @field_validator("contrast", mode="before")
+    @classmethod
+    def _off_without_quotes(cls, value: Any) -> Any:
+        # YAML reads it as false.
+        return "off" if value is False else value
 
     @field_validator("scale_range", "gamma_range")
     @classmethod

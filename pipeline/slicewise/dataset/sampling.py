@@ -27,12 +27,15 @@ class Batch:
         labels: (N, H, W) int64 classes.
         views: (N,) int64, the one of ``stack_axes`` that is normal to each window.
         cases: name of the case of each window.
+        context_labels: (N, 2k+1, H, W) uint8 classes of slices and their context; None where
+            nothing needs them.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     views: torch.Tensor
     cases: tuple[str, ...]
+    context_labels: torch.Tensor | None = None
 
     def pinned(self) -> Batch:
         """The same in memory that a GPU copies from while this process goes on."""
@@ -41,10 +44,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Window:
-    """One window: (C, H, W) intensities, (H, W) classes, view, name of the case."""
+    """One window: (C, H, W) intensities, (D, H, W) classes, view, name of the case."""
 
     image: NDArray[Any]
-    label: NDArray[Any]
+    labels: NDArray[Any]
     view: int
     case: str
 
@@ -67,6 +70,7 @@ class WindowSampler:
         self.context_slices = config.network.context_slices
         self.foreground_fraction = config.training.foreground_fraction
         self.seed = config.seed
+        self._has_context_labels = config.augmentation.contrast == "synthetic"
         self._views = stack_axes(config.preprocessing)
         # Slices of each case and view, the views of a case one after another, as running sums.
         self._slices = np.cumsum(
@@ -91,11 +95,13 @@ class WindowSampler:
             self._centred(random) if number < centred else self._anywhere(random)
             for number in range(size)
         ]
+        labels = torch.from_numpy(np.stack([item.labels for item in windows]))
         return Batch(
             torch.from_numpy(np.stack([item.image for item in windows]).astype(np.float32)),
-            torch.from_numpy(np.stack([item.label for item in windows]).astype(np.int64)),
+            labels[:, labels.shape[1] // 2].long(),
             torch.tensor([item.view for item in windows]),
             tuple(item.case for item in windows),
+            labels if self._has_context_labels else None,
         )
 
     def class_priors(self, size: int, classes: int) -> torch.Tensor:
@@ -139,13 +145,14 @@ class WindowSampler:
         neighbours = context_indices(depth, len(labels), self.context_slices)
         image = images[neighbours, :, rows, columns]  # (2k+1, C, h, w)
         image = image.reshape(-1, *image.shape[-2:])  # ((2k+1) * C, h, w)
-        label = labels[depth, rows, columns]  # (h, w)
+        label = labels[neighbours if self._has_context_labels else [depth], rows, columns]
         padding = [
-            padding_of(size, window) for size, window in zip(label.shape, self.window, strict=True)
+            padding_of(size, window)
+            for size, window in zip(label.shape[1:], self.window, strict=True)
         ]
         return _Window(
             np.pad(image, [(0, 0), *padding], mode="edge"),
-            np.pad(label, padding, mode="edge"),
+            np.pad(label, [(0, 0), *padding], mode="edge"),
             view,
             case.name,
         )

@@ -11,6 +11,7 @@ from slicewise.config import Config
 from slicewise.dataset.additional_augmentation import AdditionalAugmentation
 from slicewise.dataset.augmentation import augment, drop_contrast, mirror
 from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.contrast_augmentation import change_contrast
 from slicewise.dataset.plane import known_axes
 from slicewise.dataset.sampling import Batch, WindowSampler
 from slicewise.segmentation.ahead import MadeAhead
@@ -73,6 +74,7 @@ class TrainingBatches:
         labels = windows.labels.to(self._device, non_blocking=True)
         contrasts = len(self._config.data.contrasts)
         by_contrast = images.unflatten(1, (-1, contrasts))  # (N, 2k+1, C, H, W)
+        by_contrast = change_contrast(by_contrast, windows.context_labels, section, generator)
         axes = known_axes(self._config.preprocessing)
         if axes is not None:
             across = torch.tensor(axes)[windows.views]

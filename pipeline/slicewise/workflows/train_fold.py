@@ -25,6 +25,7 @@ from slicewise.imaging.pseudonyms import Pseudonyms
 from slicewise.progress import Progress
 from slicewise.quantities import counted, figure
 from slicewise.segmentation.budget import plan_run
+from slicewise.segmentation.generalization import generalization_of
 from slicewise.segmentation.memory import memory_for_training
 from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.resuming import resume_training
@@ -258,6 +259,9 @@ def _run(training: Training, folder: RunFolder, run: TrackedRun, progress: Progr
         )
     times = {"train.seconds": done.seconds, "train.steps": done.step}
     times |= {"train.data_share_of_step": share}
+    if (found := generalization_of(training)) is not None:
+        progress.message(found.sentence())
+        times["train.dice"] = found.trained
     logging = {
         "tracking.seconds": run.logging_seconds,
         "tracking.share": run.logging_seconds / max(done.seconds, 1e-9),
