@@ -23,7 +23,6 @@ from slicewise.dataset.sampling import (
     padding_of,
     seen_along,
     window_span,
-    with_context,
 )
 
 
@@ -242,27 +241,6 @@ def test_edge_slices_are_repeated() -> None:
     assert context_indices(3, 4, 1).tolist() == [2, 3, 3]
     assert context_indices(0, 1, 1).tolist() == [0, 0, 0]
     assert context_indices(2, 4, 0).tolist() == [2]
-
-
-@pytest.mark.parametrize("context_slices", [0, 1, 2, 5])
-def test_context_agrees_with_a_slow_one(context_slices: int) -> None:
-    slices = torch.arange(4 * 2 * 3 * 5, dtype=torch.float32).reshape(4, 2, 3, 5)
-    joined = with_context(slices, context_slices)
-    assert joined.shape == (4, (2 * context_slices + 1) * 2, 3, 5)
-    for depth in range(4):
-        neighbours = [
-            slices[min(max(depth + offset, 0), 3)]
-            for offset in range(-context_slices, context_slices + 1)
-        ]
-        assert torch.equal(joined[depth], torch.cat(neighbours))
-
-
-def test_training_and_inference_order_channels_alike(cases: list[CachedCase]) -> None:
-    case = cases[1]
-    whole = with_context(torch.from_numpy(np.array(case.image)), 1)
-    batch = sampler([case], case.image.shape[2:], 0.0).batch(0, 12)
-    for image in batch.images:
-        assert any(torch.equal(image, slice_) for slice_ in whole)
 
 
 def test_slices_along_another_axis_hold_the_same_voxels() -> None:

@@ -122,6 +122,22 @@ def test_neighbours_join_the_outermost_one(make_config: MakeConfig) -> None:
     )
 
 
+def test_coordinates_come_and_go(make_config: MakeConfig) -> None:
+    plain = make_config(**contrasts("T1", "T2", context=1))
+    placed = make_config(**contrasts("T1", "T2", coordinates=True))
+    slices, places = torch.rand(2, 2, 16, 16), torch.rand(2, 3, 16, 16)
+    model, network, said = started(placed, placed)
+    assert said == []
+    seen = torch.cat([slices, places], 1)
+    torch.testing.assert_close(network(seen), model(seen))
+    model, network, said = started(plain, placed)
+    assert said[1:] == ["the first convolution starts at zero for the coordinates"]
+    around = torch.cat([slices] * 3, 1)
+    torch.testing.assert_close(network(seen), model(around))
+    _, _, said = started(placed, plain)
+    assert said[1:] == ["the first convolution forgets the coordinates"]
+
+
 def test_fewer_contrasts_keep_the_deviation(make_config: MakeConfig) -> None:
     config = make_config(**contrasts("T1", "T2", "FLAIR", "PD"))
     other = make_config(**contrasts("FLAIR"))

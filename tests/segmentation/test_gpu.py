@@ -28,9 +28,9 @@ training: {steps: 1, precision: float32}
 def test_probabilities_agree_with_the_cpu() -> None:
     config = parse_config(CONFIG, "gpu")
     network = UNet.from_config(config).eval()
-    slices = torch.randn(5, 1, 40, 37, generator=torch.Generator().manual_seed(0))
-    on_cpu = predict_slices(network, slices, config, torch.device("cpu"))
-    on_gpu = predict_slices(network.cuda(), slices, config, choose_device("cuda"))
+    volume = torch.randn(1, 5, 40, 37, generator=torch.Generator().manual_seed(0))
+    on_cpu = predict_slices(network, volume, 0, config, torch.device("cpu"))
+    on_gpu = predict_slices(network.cuda(), volume, 0, config, choose_device("cuda"))
     torch.testing.assert_close(on_gpu, on_cpu, atol=1e-3, rtol=0)
 
 

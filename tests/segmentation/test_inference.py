@@ -94,7 +94,7 @@ def test_an_identity_network_returns_its_input(
     )
     generator = torch.Generator().manual_seed(sum(shape))
     slices = torch.rand(shape, generator=generator)[:, None] * 0.9 + 0.05  # (D, 1, H, W)
-    found = predict_slices(Logit(channels), slices, config, CPU)
+    found = predict_slices(Logit(channels), slices.movedim(1, 0), 0, config, CPU)
     assert found.shape == (shape[0], channels, *shape[1:])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found[:, -1:], slices, atol=1e-5, rtol=0)

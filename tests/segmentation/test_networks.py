@@ -110,7 +110,7 @@ def test_trains_predicts_and_resumes_bit_for_bit(
         assert torch.equal(value, resumed.network.state_dict()[key]), key
     (member,) = Predictor.from_checkpoint(tmp_path / "whole" / "last.pt").members
     seen = predict_slices(
-        member.network, torch.randn(3, 1, 20, 18), member.config, torch.device("cpu")
+        member.network, torch.randn(1, 3, 20, 18), 0, member.config, torch.device("cpu")
     )
     assert seen.shape == (3, 1, 20, 18)
     assert load_checkpoint(tmp_path / "whole" / "last.pt").facts["network"] == name

@@ -109,6 +109,20 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _nothing_is_mirrored_with_coordinates(self) -> Self:
+        if not self.network.coordinates:
+            return self
+        for key, axes in (
+            ("augmentation.mirror_axes", self.augmentation.mirror_axes),
+            ("inference.mirror_axes", self.inference.mirror_axes),
+        ):
+            if axes:
+                raise Contradiction(
+                    f"no {key} with network.coordinates, which tell sides apart", ", ".join(axes)
+                )
+        return self
+
+    @model_validator(mode="after")
     def _another_contrast_is_left(self) -> Self:
         if self.augmentation.contrast_dropout_probability > 0 and len(self.data.contrasts) == 1:
             raise Contradiction(
@@ -119,8 +133,14 @@ class Config(Section):
 
     @property
     def in_channels(self) -> int:
-        """Number of input channels: each contrast with its context slices."""
-        return len(self.data.contrasts) * (2 * self.network.context_slices + 1)
+        """Number of input channels: each contrast with its context slices, and coordinates."""
+        intensities = len(self.data.contrasts) * (2 * self.network.context_slices + 1)
+        return intensities + self.coordinate_channels
+
+    @property
+    def coordinate_channels(self) -> int:
+        """Number of the last input channels that are coordinates."""
+        return 3 if self.network.coordinates else 0
 
     @property
     def out_channels(self) -> int:

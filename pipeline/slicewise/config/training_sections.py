@@ -79,6 +79,9 @@ class NetworkSection(Section):
     """Whether the loss includes auxiliary outputs of the levels between the first and the last."""
     context_slices: Annotated[int, Field(ge=0, lt=2**31)] = 1
     """Adjacent slices on either side that are additional input channels."""
+    coordinates: bool = False
+    """Coordinates within the scan along each axis as three more input channels, for structures
+    that look alike in several places, such as left and right."""
     window: tuple[Positive, Positive] = (256, 256)
     """Height and width of the input; larger slices are divided into windows of this size."""
 

@@ -21,6 +21,7 @@ def augment(
     labels: torch.Tensor,
     section: AugmentationSection,
     generator: torch.Generator,
+    coordinates: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Augment a batch at random.
 
@@ -29,17 +30,21 @@ def augment(
         labels: (N, H, W) classes.
         section: probabilities and strengths.
         generator: on the CPU; the only source of randomness.
+        coordinates: number of last channels that are no intensities, and only take part in the
+            spatial transform.
 
     Returns:
         Images and labels of the same shapes, with the same spatial transform; labels are
         interpolated by nearest neighbour.
     """
     images, labels = _spatial(images, labels, section, generator)
+    images, places = images.tensor_split([images.shape[1] - coordinates], 1)
     images = _bias_field(images, section, generator)
     images = _intensity(images, section, generator)
     images = _gamma(images, section, generator)
     images = artefacts(images, section, generator)
-    return _noise(images, section, generator), labels
+    images = _noise(images, section, generator)
+    return (torch.cat([images, places], 1) if coordinates else images), labels
 
 
 def mirror(

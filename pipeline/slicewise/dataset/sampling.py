@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from slicewise.config import Config
 from slicewise.dataset.cache import CachedCase
+from slicewise.dataset.coordinates import coordinates
 from slicewise.dataset.plane import stack_axes
 
 _COUNTED_BATCHES = 8
@@ -23,7 +24,7 @@ class Batch:
     """Windows of one training step.
 
     Attributes:
-        images: (N, C, H, W) float32.
+        images: (N, C, H, W) float32; the last channels are coordinates where the network sees them.
         labels: (N, H, W) int64 classes.
         views: (N,) int64, the one of ``stack_axes`` that is normal to each window.
         cases: name of the case of each window.
@@ -68,6 +69,7 @@ class WindowSampler:
         self.cases = cases
         self.window = config.network.window
         self.context_slices = config.network.context_slices
+        self._has_coordinates = config.network.coordinates
         self.foreground_fraction = config.training.foreground_fraction
         self.seed = config.seed
         self._has_context_labels = config.augmentation.contrast == "synthetic"
@@ -145,6 +147,9 @@ class WindowSampler:
         neighbours = context_indices(depth, len(labels), self.context_slices)
         image = images[neighbours, :, rows, columns]  # (2k+1, C, h, w)
         image = image.reshape(-1, *image.shape[-2:])  # ((2k+1) * C, h, w)
+        if self._has_coordinates:
+            places = coordinates(case.label.shape, view, [depth], rows, columns)  # (1, 3, h, w)
+            image = np.concatenate([image, places[0]])
         label = labels[neighbours if self._has_context_labels else [depth], rows, columns]
         padding = [
             padding_of(size, window)
@@ -168,15 +173,6 @@ def context_indices(depth: int, slice_count: int, context_slices: int) -> NDArra
     """Indices of a slice and its context; beyond the ends the edge slice is repeated."""
     offsets = np.arange(-context_slices, context_slices + 1)
     return np.clip(depth + offsets, 0, slice_count - 1)
-
-
-def with_context(slices: torch.Tensor, context_slices: int) -> torch.Tensor:
-    """Add the context of each slice as channels: (D, C, H, W) to (D, (2k+1) * C, H, W)."""
-    indices = np.stack(
-        [context_indices(depth, len(slices), context_slices) for depth in range(len(slices))]
-    )
-    joined = slices[torch.from_numpy(indices)]  # (D, 2k+1, C, H, W)
-    return joined.flatten(1, 2)
 
 
 def window_span(size: int, window: int, middle: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class AugmentedBatch(NamedTuple):
 
     Attributes:
         windows: as they were sampled, on the CPU.
-        images: (N, C, H, W) float32.
+        images: (N, C, H, W) float32, intensities before coordinates.
         labels: (N, H, W) int64 classes.
     """
 
@@ -72,7 +72,8 @@ class TrainingBatches:
         generator = torch.Generator().manual_seed(seed_of_step(self._config.seed, step))
         images = windows.images.to(self._device, non_blocking=True)
         labels = windows.labels.to(self._device, non_blocking=True)
-        contrasts = len(self._config.data.contrasts)
+        contrasts, count = len(self._config.data.contrasts), self._config.coordinate_channels
+        images, places = images.tensor_split([images.shape[1] - count], 1)
         by_contrast = images.unflatten(1, (-1, contrasts))  # (N, 2k+1, C, H, W)
         by_contrast = change_contrast(by_contrast, windows.context_labels, section, generator)
         axes = known_axes(self._config.preprocessing)
@@ -80,8 +81,11 @@ class TrainingBatches:
             across = torch.tensor(axes)[windows.views]
             by_contrast, labels = mirror(by_contrast, labels, across, section, generator)
         images = drop_contrast(by_contrast, section, generator).flatten(1, 2)
-        images, labels = augment(images, labels, section, generator)
+        images = torch.cat([images, places], 1) if count else images
+        images, labels = augment(images, labels, section, generator, count)
+        images, places = images.tensor_split([images.shape[1] - count], 1)
         images, labels = self._additional(images, labels, generator)
+        images = torch.cat([images, places], 1) if count else images
         images = images.contiguous(memory_format=self._memory_format)
         return AugmentedBatch(windows, images, labels)
 

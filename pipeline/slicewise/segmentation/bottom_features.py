@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from slicewise.config import Config
-from slicewise.dataset.preprocessing import to_slices
 from slicewise.segmentation.sliding_window import predict_slices
 
 _SAMPLED_SLICES = 12
@@ -53,10 +52,10 @@ class BottomFeatures:
         """Features of a volume (C, X, Y, Z), from a few slices of each plane."""
         with self.collecting() as means:
             for axis in axes:
-                slices = to_slices(volume, axis)
-                chosen = np.linspace(0, len(slices) - 1, min(_SAMPLED_SLICES, len(slices)))
+                count = volume.shape[axis + 1]
+                chosen = np.linspace(0, count - 1, min(_SAMPLED_SLICES, count))
                 numbers = chosen.round().astype(int).tolist()
-                predict_slices(network, slices, config, device, chosen=numbers)
+                predict_slices(network, volume, axis, config, device, chosen=numbers)
         return mean_features(means)
 
 

@@ -98,6 +98,7 @@ def _start_adapter_from(
     for key, ours, theirs in (
         ("data.contrasts", config.data.contrasts, learned.data.contrasts),
         ("network.context_slices", config.network.context_slices, learned.network.context_slices),
+        ("network.coordinates", config.network.coordinates, learned.network.coordinates),
     ):
         if ours != theirs:
             raise _misfit(f"{where}: {key}", f"{ours}, as in the configuration", str(theirs))
@@ -153,6 +154,10 @@ def _inputs(
         sentences.append("the first convolution starts at zero for the neighbours further away")
     if wanted_context < context:
         sentences.append("the first convolution takes the outermost neighbours for those beyond")
+    if new.network.coordinates and not old.network.coordinates:
+        sentences.append("the first convolution starts at zero for the coordinates")
+    if old.network.coordinates and not new.network.coordinates:
+        sentences.append("the first convolution forgets the coordinates")
     return sentences
 
 
@@ -165,13 +170,18 @@ def _moved_inputs(weight: Tensor, old: Config, new: Config) -> Tensor:
     stayed: channels have a standard deviation of 1, and the sum of fewer keeps its own.
 
     Args:
-        weight: (features, (2 k + 1) * contrasts, height, width); neighbours, then contrasts.
+        weight: (features, (2 k + 1) * contrasts, height, width); neighbours, then contrasts. The
+            coordinates come last.
         old: names contrasts and context of ``weight``.
         new: names those of the result.
     """
     contrasts, wanted = old.data.contrasts, new.data.contrasts
     context, wanted_context = old.network.context_slices, new.network.context_slices
     features, _, *kernel = weight.shape
+    places = torch.zeros(features, new.coordinate_channels, *kernel, dtype=weight.dtype)
+    weight, old_places = weight.tensor_split([weight.shape[1] - old.coordinate_channels], 1)
+    if old.network.coordinates and new.network.coordinates:
+        places = old_places
     learned = weight.reshape(features, 2 * context + 1, len(contrasts), *kernel)
     moved = torch.zeros(features, 2 * wanted_context + 1, len(wanted), *kernel, dtype=weight.dtype)
     shared = [name for name in wanted if name in contrasts]
@@ -180,7 +190,8 @@ def _moved_inputs(weight: Tensor, old: Config, new: Config) -> Tensor:
         for name in shared:
             source = learned[:, offset + context, contrasts.index(name)]
             moved[:, nearest + wanted_context, wanted.index(name)] += source
-    return moved.flatten(1, 2) * math.sqrt(len(contrasts) / len(shared))
+    intensities = moved.flatten(1, 2) * math.sqrt(len(contrasts) / len(shared))
+    return torch.cat([intensities, places], 1)
 
 
 def _outputs(

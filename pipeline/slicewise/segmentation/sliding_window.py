@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from slicewise.config import Config
+from slicewise.dataset.coordinates import coordinates
 from slicewise.dataset.preprocessing import to_slices
-from slicewise.dataset.sampling import with_context
 from slicewise.errors import ScanError
 from slicewise.imaging.memory import is_out_of_memory, return_freed_memory
 from slicewise.lean_monai import sliding_window_inference
@@ -128,7 +128,7 @@ def predict_views(
         batches: shrink where memory is full; None keeps the size of the configuration.
     """
     for view in views:
-        inputs = partial(view.inputs, volume, context_slices=config.network.context_slices)
+        inputs = partial(_inputs, view, volume, config)
         numbers = range(volume.shape[view.axis + 1])
         in_batches = _in_batches(
             network, inputs, numbers, config, device, on_slices=on_slices, batches=batches
@@ -141,7 +141,8 @@ def predict_views(
 
 def predict_slices(
     network: nn.Module,
-    slices: torch.Tensor,
+    volume: torch.Tensor,
+    axis: int,
     config: Config,
     device: torch.device,
     on_windows: WindowObserver | None = None,
@@ -154,7 +155,8 @@ def predict_slices(
 
     Args:
         network: in evaluation mode.
-        slices: normalised, shape (D, C, H, W).
+        volume: normalised, shape (C, X, Y, Z).
+        axis: along which it is cut into slices.
         config: context, window, overlap and batch size.
         device: where the network is.
         on_windows: is called with each batch of windows before the blending.
@@ -166,14 +168,32 @@ def predict_slices(
     Raises:
         NoFiniteLogitsError: the weights are damaged, or numbers overflow in a short format.
     """
-    inputs = with_context(slices, config.network.context_slices)  # (D, C', H, W)
-    if chosen is not None:
-        inputs = inputs[torch.as_tensor(chosen)]
+    numbers = range(volume.shape[axis + 1]) if chosen is None else chosen
+
+    def inputs(places: range) -> torch.Tensor:
+        each = [numbers[place] for place in places]
+        return torch.cat(
+            [_inputs(View(axis), volume, config, range(item, item + 1)) for item in each]
+        )
+
     in_batches = _in_batches(
-        *(network, lambda numbers: inputs[numbers.start : numbers.stop], range(len(inputs))),
-        *(config, device, on_windows),
+        network, inputs, range(len(numbers)), config, device, on_windows=on_windows
     )
     return torch.cat([predicted for _, predicted in in_batches])
+
+
+def _inputs(view: View, volume: torch.Tensor, config: Config, numbers: range) -> torch.Tensor:
+    """Slices of a volume (C, X, Y, Z) as the network sees them, (D, C', H, W)."""
+    joined = view.inputs(volume, numbers, config.network.context_slices)
+    if not config.network.coordinates:
+        return joined
+    shape, axis = list(volume.shape[1:]), view.axis
+    if config.preprocessing.plane != "all":
+        # Of slices of one plane, the first axis is that through the plane, as in training.
+        shape.insert(0, shape.pop(axis))
+        axis = 0
+    places = torch.from_numpy(coordinates(shape, axis, numbers)).to(joined)
+    return torch.cat([joined, places], 1)
 
 
 def _in_batches(

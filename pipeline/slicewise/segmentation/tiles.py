@@ -78,11 +78,12 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     _require_larger(slices, config.network.window, contrasts[0].name)
     slices = _filling(slices, config.network.window)
     network, context = member.network, config.network.context_slices
-    everything = predict_slices(network, slices, config, predictor.device)  # (D, K, H, W)
+    stack = slices.movedim(1, 0)  # (C, D, H, W)
+    everything = predict_slices(network, stack, 0, config, predictor.device)  # (D, K, H, W)
     number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
     # The slice with its context; at the ends of a scan there are fewer neighbours.
     first = max(number - context, 0)
-    near = slices[first : number + context + 1]
+    near = range(first, min(number + context + 1, len(slices)))
     tiles: list[Tile] = []
 
     def keep(places: Places, predicted: torch.Tensor) -> None:
@@ -91,7 +92,7 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
                 # The blending multiplies in place.
                 tiles.append(Tile(rows.start, columns.start, said.cpu().clone()))
 
-    blended = predict_slices(network, near, config, predictor.device, keep)
+    blended = predict_slices(network, stack, 0, config, predictor.device, keep, near)
     weights = compute_importance_map(config.network.window, mode="gaussian")
     in_plane = [other for other in range(3) if other != axis]
     row_mm, column_mm = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)[in_plane]

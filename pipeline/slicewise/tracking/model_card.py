@@ -109,7 +109,7 @@ def _training(config: Config, folds: Sequence[RunFacts]) -> Iterator[str]:
     yield (
         f"{_described(network)}, windows of {rows} x {columns}, "
         f"plane {config.preprocessing.plane}, {network.context_slices} neighbouring slices on "
-        "either side."
+        f"either side{', coordinates' if network.coordinates else ''}."
     )
     steps = "" if training.steps is None else f"{training.steps} steps of "
     minutes = sum(fold.seconds for fold in folds) / 60

@@ -64,6 +64,8 @@ def preprocessing_facts(report: Report) -> Iterator[tuple[str, str]]:
     neighbours = config.network.context_slices
     plural = "s" * (neighbours > 1)
     yield "context", f"{neighbours} neighbour{plural} on either side" if neighbours else "none"
+    if config.network.coordinates:
+        yield "coordinates", "along each axis, as input channels"
 
 
 def set_aside_reasons(report: Report) -> dict[str, str]:
