@@ -248,7 +248,9 @@ def _predict(
     def probabilities(windows: torch.Tensor, places: Places) -> torch.Tensor:
         with autocast(precision, device):
             logits: torch.Tensor = network(windows.contiguous(memory_format=memory_format)).float()
-        finite.logical_and_(logits.isfinite().all())
+        # Both are NaN if one of the logits is.
+        lowest, highest = logits.aminmax()
+        finite.logical_and_(lowest.isfinite() & highest.isfinite())
         predicted = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
         if on_windows is not None:
             on_windows(places, predicted)
