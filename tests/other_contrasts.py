@@ -28,6 +28,8 @@ import slicewise
 from slicewise.config import load_config
 
 KINDS = ("off", "robust", "synthetic")
+SETTINGS = ("inference.temperature=1.1",)
+"""Without the tuning of inference, which would take longer than the prediction."""
 CONTRASTS: dict[str, tuple[float, float, float] | None] = {
     "as scanned": None,
     "T2-like": (1.0, 0.55, 0.35),
@@ -91,7 +93,7 @@ def main() -> None:
             arguments.config,
             out=folder / kind,
             work=work,
-            settings=[f"augmentation.contrast={kind}"],
+            settings=[f"augmentation.contrast={kind}", *SETTINGS],
         )
         with (trained.folder / "scores.csv").open() as file:
             cases = sorted({row["case"] for row in csv.DictReader(file)})
