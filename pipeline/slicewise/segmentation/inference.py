@@ -227,7 +227,7 @@ class Predictor:
 
         def predict(chosen: Sequence[View]) -> None:
             predict_views(
-                *(member.fast_network, volume, chosen, config, self.device, sums),
+                *(member.network, volume, chosen, config, self.device, sums),
                 *(on_slices, self._batches),
             )
 

@@ -17,7 +17,6 @@ from slicewise.imaging.volume import Volume
 from slicewise.segmentation.bottom_features import BottomFeatures
 from slicewise.segmentation.checkpoint import SPACING, Checkpoint, load_checkpoint, load_weights
 from slicewise.segmentation.device import choose_device, in_memory_format, resolve_precision
-from slicewise.segmentation.folding import with_folded_batch_norm
 from slicewise.segmentation.memory_needs import window_memory_bytes
 from slicewise.segmentation.networks import SegmentationNetwork, build_network
 from slicewise.segmentation.training_profile import TrainingProfile, read_profile
@@ -51,19 +50,14 @@ class Member:
         return at_training_spacing(self.config.preprocessing, self.spacing, scan)
 
     @cached_property
-    def fast_network(self) -> nn.Module:
-        """The network as it predicts."""
-        return with_folded_batch_norm(self.network)
-
-    @cached_property
     def features(self) -> BottomFeatures:
         """Collects what the network sees at its bottom."""
-        return BottomFeatures(self.fast_network, self.config)
+        return BottomFeatures(self.network, self.config)
 
     @cached_property
     def window_memory_bytes(self) -> int:
         """Memory that a window takes while the network predicts it, at most."""
-        return window_memory_bytes(self.fast_network, self.config)
+        return window_memory_bytes(self.network, self.config)
 
 
 def load_members(paths: Sequence[Path]) -> tuple[list[Member], torch.device]:

@@ -100,7 +100,7 @@ def _as_seen(predictor: Predictor, case: CachedCase) -> Measurements:
     stack = torch.from_numpy(case.image.astype(np.float32)).movedim(1, 0)  # (C, D, H, W)
     axes = stack_axes(member.config.preprocessing)
     features = member.features.of_volume(
-        member.fast_network, stack, axes, member.config, predictor.device
+        member.network, stack, axes, member.config, predictor.device
     )
     return case.facts.measurements.with_features(features)
 

@@ -77,7 +77,7 @@ def tile_slice(predictor: Predictor, *contrasts: Volume) -> TiledSlice:
     config = member.config
     _require_larger(slices, config.network.window, contrasts[0].name)
     slices = _filling(slices, config.network.window)
-    network, context = member.fast_network, config.network.context_slices
+    network, context = member.network, config.network.context_slices
     stack = slices.movedim(1, 0)  # (C, D, H, W)
     everything = predict_slices(network, stack, 0, config, predictor.device)  # (D, K, H, W)
     number = int(classes_of(everything).count_nonzero((1, 2)).argmax())
