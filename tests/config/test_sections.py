@@ -171,6 +171,26 @@ def test_one_contrast_is_never_dropped() -> None:
     assert Config.model_validate(values | {"data": {"contrasts": ["T1", "T2"]}})
 
 
+@pytest.mark.parametrize("section", ["augmentation", "inference"])
+def test_nothing_is_mirrored_with_coordinates(section: str) -> None:
+    values: dict[str, Any] = {
+        "name": "trial",
+        "data": {},
+        "preprocessing": {"plane": "axial"},
+        "network": {"coordinates": True},
+        "training": {"steps": 1},
+    }
+    assert Config.model_validate(values).in_channels == 6
+    with pytest.raises(ValidationError, match=rf"no {section}\.mirror_axes"):
+        Config.model_validate(values | {section: {"mirror_axes": ["left_right"]}})
+
+
+def test_a_contrast_that_is_off_needs_no_quotes() -> None:
+    assert AugmentationSection.model_validate({"contrast": False}).contrast == "off"
+    with pytest.raises(ValidationError, match="contrast"):
+        AugmentationSection.model_validate({"contrast": True})
+
+
 @pytest.mark.parametrize(
     ("plane", "spacing_mm"), [("all", (1.0, 1.0)), ("axial", (1.0, 1.0, 1.0)), ("all", (1.0,))]
 )

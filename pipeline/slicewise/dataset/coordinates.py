@@ -12,8 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-AXES = 3
-"""Number of channels."""
 Chosen = slice | Sequence[int] | NDArray[np.int64]
 
 
