@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 
 from slicewise.imaging.nifti.reading import read_nifti
 
@@ -37,11 +38,27 @@ def held_out(fold: Path) -> list[str]:
         return sorted({row["case"] for row in csv.DictReader(file)})
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a scheduler with one worker."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1",
+                      dashboard_address="127.0.0.1:0", memory_limit=0) as local:  # fmt: skip
+        yield local.scheduler_address
+
+
+@pytest.mark.parametrize("is_on_cluster", [False, True])
 def test_every_case_has_the_mask_of_the_fold_that_held_it_out(
-    slicewise: Slicewise, folds: Path, scans: Path, work: Path, tmp_path: Path
+    slicewise: Slicewise,
+    folds: Path,
+    scans: Path,
+    work: Path,
+    tmp_path: Path,
+    cluster: str,
+    is_on_cluster: bool,
 ) -> None:
     out = tmp_path / "masks"
-    arguments = ("--out-of-fold", "--out", out, "--work", work)
+    place = ("--cluster", cluster) if is_on_cluster else ()
+    arguments = ("--out-of-fold", "--out", out, "--work", work, *place)
     done = slicewise("predict", folds, scans, *arguments)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.glob("*.nii.gz")) == [

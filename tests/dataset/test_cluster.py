@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from distributed import Client, LocalCluster, Security
 
 from slicewise.dataset import cluster as cluster_module
-from slicewise.dataset import cluster_connection, path_states
+from slicewise.dataset import cluster_connection, cluster_futures, path_states
 from slicewise.dataset.cluster import Cluster
 from slicewise.dataset.workers import chosen_workers, run_on_scans
 from slicewise.errors import ScanError, UsageError, WorkerError
@@ -307,6 +307,42 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
             assert refusal("tls://127.0.0.1:9").found == "no answer"
         with dask.config.set(known(others)):
             assert "certificates" in refusal(address).found
+
+
+def test_a_disk_of_a_worker_that_is_full(address: str) -> None:
+    write = "open('/dev/full', 'wb', 0).write(b'mask')"
+    with pytest.raises(WorkerError, match="No space left on device") as caught:
+        list(run_on_scans(eval, ["1 + 1", write], Cluster(address)))
+    assert f"on the worker {socket.gethostname()}" in caught.value.where
+
+
+@pytest.mark.slow
+def test_a_worker_with_less_memory_than_a_scan_needs() -> None:
+    """Dask ends it before the machine has no memory left; all other scans are done."""
+    large = "(bytearray(b'x') * 3_000_000_000, __import__('time').sleep(30))"
+    with (
+        dask.config.set(FEW),
+        LocalCluster(n_workers=2, **LOCAL | {"memory_limit": "1GB"}) as small,
+    ):
+        items = [large, *(f"{number} + 1" for number in range(20))]
+        found = dict(run_on_scans(eval, items, Cluster(small.scheduler_address)))
+    death = found.pop(large)
+    assert isinstance(death, ScanError)
+    assert "perhaps because memory ran out" in death.found
+    assert found == {f"{number} + 1": number + 1 for number in range(20)}
+
+
+def test_a_cluster_that_loses_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_futures, "SECONDS_WITHOUT_WORKERS", 0.5)
+    with LocalCluster(n_workers=1, **LOCAL) as local:
+        results = run_on_scans(
+            eval, ["1", "__import__('time').sleep(60)"], Cluster(local.scheduler_address)
+        )
+        assert next(results) == ("1", 1)
+        local.scale(0)
+        with pytest.raises(WorkerError, match="repeat the command") as caught:
+            next(results)
+    assert caught.value.found == "none for 0.5 s"
 
 
 # The last ones: it takes a moment until workers are there again.

@@ -7,6 +7,7 @@ and both sides show certificates, unless the address says otherwise.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Callable, Generator, Iterable
 from contextlib import chdir, suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from slicewise.dataset import cluster_connection
 from slicewise.dataset.cluster_connection import answered, connected
 from slicewise.dataset.cluster_futures import Submitted, each_completed
 from slicewise.dataset.path_states import paths_in, states_of
-from slicewise.errors import UsageError, WorkerError
+from slicewise.errors import UsageError, WorkerError, file_problem
 from slicewise.imaging.child_processes.child import ChildEndedError
 from slicewise.interruption import uninterrupted
 
@@ -133,9 +134,22 @@ class Cluster:
 
 
 def _call_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Result:
-    """Call a function where its caller is, as paths may be relative."""
-    with chdir(folder):
-        return function(item)
+    """Call a function where its caller is, as paths may be relative.
+
+    Raises:
+        WorkerError: a file or disk of this machine fails, which may be no other machine's.
+    """
+    try:
+        with chdir(folder):
+            return function(item)
+    except OSError as error:
+        raise WorkerError(
+            f"{error.filename or 'a file'} on the worker {socket.gethostname()}",
+            expected="files that can be read and written there",
+            found=file_problem(error),
+            remedy="correct that on this machine, or end its workers, and repeat the command; what "
+            "is finished is kept",
+        ) from error
 
 
 def _usable_workers(client: Client, address: str) -> int:
