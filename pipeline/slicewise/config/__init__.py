@@ -1,5 +1,6 @@
 """The typed configuration of an experiment, read from one complete YAML file."""
 
+from slicewise.config.augmentation_section import AugmentationSection
 from slicewise.config.base import Section
 from slicewise.config.data_sections import FOLD_KINDS, DataSection, PreprocessingSection
 from slicewise.config.extensions import AUGMENTATIONS, LOSSES, NETWORKS, OWN_PACKAGE
@@ -32,7 +33,6 @@ from slicewise.config.sweep_space import Space, load_space, with_values
 from slicewise.config.training_sections import (
     BUDGET_MINUTES,
     UNET,
-    AugmentationSection,
     NetworkSection,
     RecordedCourse,
     TrainingSection,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from slicewise.config.augmentation_section import AugmentationSection
 from slicewise.config.base import NAME, Contradiction, NonNegativeFloat, Section, Seed
 from slicewise.config.data_sections import DataSection, PreprocessingSection
 from slicewise.config.inference_sections import InferenceSection
@@ -15,7 +16,6 @@ from slicewise.config.scan_sections import ReadingSection, StructureSection
 from slicewise.config.training_sections import (
     BUDGET_MINUTES,
     BUDGETS,
-    AugmentationSection,
     NetworkSection,
     TrainingSection,
 )
