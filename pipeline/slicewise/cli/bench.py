@@ -52,7 +52,7 @@ def bench(
         [
             (
                 row.name,
-                f"{row.value:.1f} {row.unit}",
+                f"{row.value:.{1 if row.value >= 10 else 2}f} {row.unit}",
                 "" if row.gflops is None else f"{row.gflops:.0f}",
                 "" if row.share is None else f"{row.share:.0%}",
             )
