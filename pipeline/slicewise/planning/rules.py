@@ -8,6 +8,7 @@ from typing import Any
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.machine import Machine
+from slicewise.planning.place_rules import plan_coordinates
 from slicewise.planning.recipe import RECIPE
 from slicewise.planning.slice_rules import (
     plan_context_slices,
@@ -53,6 +54,7 @@ def draft_plan(
     plan_normalization(draft, fingerprint)
     plan_slice_exclusive(draft, fingerprint)
     plan_context_slices(draft, fingerprint)
+    plan_coordinates(draft, fingerprint)
     plan_window(draft, fingerprint, machine)
     plan_network(draft, machine)
     plan_batch(draft)
