@@ -1,6 +1,7 @@
 """Rules for structures that look alike, so that only their place tells them apart.
 
-That coordinates help rests on lumbar spines (RESULTS.md, *Coordinates as input channels*).
+That coordinates help rests on lumbar spines (RESULTS.md, *Coordinates as input channels*): on two
+folds of three.
 """
 
 from __future__ import annotations
