@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from slicewise.quantities import counted, data_size, figure, millilitres
+from slicewise.quantities import counted, data_size, figure, listed, millilitres
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_one_is_singular() -> None:
 def test_an_undefined_figure_is_a_dash() -> None:
     assert figure(0.51239) == "0.5124"
     assert figure(math.nan) == "-"
+
+
+def test_a_list_of_names() -> None:
+    assert listed("abc", most=3) == "a, b, c"
+    assert listed("abcd", most=3) == "a, b, c and 1 more"
+    assert listed("abc", most=2, of=1000, separator="; ") == "a; b and 998 more"

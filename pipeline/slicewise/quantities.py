@@ -1,8 +1,9 @@
-"""Writes counts, figures, durations and volumes for people."""
+"""Writes counts, lists, figures, durations and volumes for people."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _LEAST_ML = 0.0005
 _WHOLE_FROM_ML = 999.5
@@ -12,6 +13,22 @@ _SECONDS_UP_TO, _MINUTES_UP_TO = 99.5, 99.95
 def counted(number: int, noun: str) -> str:
     """A count with its noun, such as 1 case or 2 cases."""
     return f"{number} {noun_for(number, noun)}"
+
+
+def listed(
+    names: Iterable[str], most: int = 12, *, of: int | None = None, separator: str = ", "
+) -> str:
+    """Names for a message; a long list is shortened.
+
+    Args:
+        names: in order.
+        most: names that are shown.
+        of: number of all names, where only the first of them are given.
+        separator: between names.
+    """
+    names = list(names)
+    left = (of or len(names)) - most
+    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def noun_for(number: int, noun: str) -> str:

@@ -10,14 +10,7 @@ import pytest
 from tests.linear_time import linear_time
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import (
-    Catalogue,
-    Listing,
-    assemble,
-    data_root,
-    listed,
-    merged_patients,
-)
+from slicewise.dataset.catalogue import Catalogue, Listing, assemble, data_root, merged_patients
 from slicewise.dataset.patient_ids import PatientVariants, patient_of
 from slicewise.errors import ConfigError, DataError
 from slicewise.imaging.scan import ScanSource
@@ -51,12 +44,6 @@ def test_thousands_of_missing_label_maps_are_told_in_one_line() -> None:
         join(DataSection(), images(*map(str, range(5000))), labels("0"))
     assert caught.value.found.startswith("1: image without label; 10: image without label; ")
     assert caught.value.found.endswith(" and 4987 more")
-
-
-def test_a_list_of_names() -> None:
-    assert listed("abc", most=3) == "a, b, c"
-    assert listed("abcd", most=3) == "a, b, c and 1 more"
-    assert listed("abc", most=2, of=1000, separator="; ") == "a; b and 998 more"
 
 
 def test_no_root() -> None:

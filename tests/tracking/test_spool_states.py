@@ -77,7 +77,8 @@ class SpoolStates(RuleBasedStateMachine):
         self.patches = pytest.MonkeyPatch()
         self.patches.setattr("slicewise.tracking.runs.provenance_tags", lambda: _TAGS)
         clock = itertools.count(1)
-        self.patches.setattr("slicewise.tracking.runs._now", lambda: next(clock))
+        for module in ("runs", "run_log"):
+            self.patches.setattr(f"slicewise.tracking.{module}.now", lambda: next(clock))
         self.patches.setattr(Spool, "owner_may_run", lambda spool, _: self._lives(spool))
         self.patches.setattr(delivery, "unpack_model", lambda *_: None)
         self.patches.setattr(

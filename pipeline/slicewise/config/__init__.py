@@ -10,22 +10,14 @@ from slicewise.config.inference_sections import (
     PostprocessingSection,
     SliceExclusiveSection,
 )
-from slicewise.config.loading import (
-    as_yaml,
-    flatten,
-    load_config,
-    override_value,
-    parse_config,
-    text_without_places,
-    with_overrides,
-    without_places,
-)
+from slicewise.config.loading import load_config, parse_config, with_overrides
 from slicewise.config.network_options import (
     AttentionUnetOptions,
     DynUNetOptions,
     FlexibleUNetOptions,
     SegResNetOptions,
 )
+from slicewise.config.overrides import override_value
 from slicewise.config.scan_sections import CodedTerm, ReadingSection, StructureSection
 from slicewise.config.sections import Config, TrackingSection
 from slicewise.config.sweep_sections import ParameterSection, PrunerSection, SweepSection
@@ -37,6 +29,7 @@ from slicewise.config.training_sections import (
     RecordedCourse,
     TrainingSection,
 )
+from slicewise.config.writing import as_yaml, flatten, text_without_places, without_places
 
 __all__ = [
     "AUGMENTATIONS",

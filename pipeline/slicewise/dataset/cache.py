@@ -18,7 +18,7 @@ from slicewise.config import Config
 from slicewise.dataset.cache_entry import CaseFacts, is_whole, store
 from slicewise.dataset.case_key import case_key
 from slicewise.dataset.case_qc import CheckedCase, check_label, check_volumes, examine
-from slicewise.dataset.catalogue import Case, Catalogue, SetAside, listed
+from slicewise.dataset.catalogue import Case, Catalogue, SetAside
 from slicewise.dataset.cohort_qc import compare, swapped_folders
 from slicewise.dataset.data_set_problem import refuse, require_labels
 from slicewise.dataset.mapped_arrays import mapped
@@ -27,6 +27,7 @@ from slicewise.dataset.twins import drop_looks_of_many
 from slicewise.dataset.workers import Workers, run_on_scans
 from slicewise.errors import DataError, ScanError, file_problem
 from slicewise.imaging.files import private_folder, write_text
+from slicewise.quantities import listed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from slicewise.config import Config
-from slicewise.dataset.catalogue import Case, listed
+from slicewise.dataset.catalogue import Case
 from slicewise.dataset.contrasts import on_one_grid, read_each
 from slicewise.dataset.fingerprints import Digests, digests, signature
 from slicewise.dataset.label_likeness import looks_like_labels
@@ -20,7 +20,7 @@ from slicewise.errors import GeometryError, ScanError
 from slicewise.imaging.labels import structure_sizes
 from slicewise.imaging.scan import read_label
 from slicewise.imaging.volume import Volume
-from slicewise.quantities import noun_for
+from slicewise.quantities import listed, noun_for
 
 PERCENTILES = (1.0, 50.0, 99.0)
 FLAT_SLICES = "some slices between others are constant"

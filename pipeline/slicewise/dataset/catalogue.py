@@ -21,6 +21,7 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource, path_of
 from slicewise.imaging.walk import entries, unusable_name
+from slicewise.quantities import listed
 
 Images = tuple[ScanSource, *tuple[ScanSource | None, ...]]
 """One source per contrast in the order of ``data.contrasts``; None if missing. The first, whose
@@ -266,22 +267,6 @@ def merged_patients(patients: dict[str, str], root: Path) -> dict[str, str]:
             remedy="correct the column, or delete it and set data.patient_pattern",
         )
     return merged
-
-
-def listed(
-    names: Iterable[str], most: int = 12, *, of: int | None = None, separator: str = ", "
-) -> str:
-    """Names for a message; a long list is shortened.
-
-    Args:
-        names: in order.
-        most: names that are shown.
-        of: number of all names, where only the first of them are given.
-        separator: between names.
-    """
-    names = list(names)
-    left = (of or len(names)) - most
-    return separator.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _patient(name: str, listing: Listing, data: DataSection) -> str:

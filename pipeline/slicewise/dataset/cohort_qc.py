@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import MAX_LABEL_VALUES, CheckedCase
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.cohort_measure import CohortMeasure, cohort_measures, structure_names
 from slicewise.dataset.data_set_problem import DataSetProblem, missing_labels
 from slicewise.dataset.duplicates import Duplicates, mark_duplicates
 from slicewise.dataset.patients import LikelyPatients, likely_patients
 from slicewise.dataset.twins import MOST_COMPARED, PossibleTwins, possible_twins, twins_note
 from slicewise.imaging.labels import WHOLE_NUMBERS
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 FEWEST_CASES = 5
 """Minimum number of cases to detect outliers."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from slicewise.config import DataSection, ReadingSection
-from slicewise.dataset.catalogue import Images, listed
+from slicewise.dataset.catalogue import Images
 from slicewise.errors import DataError, UsageError
 from slicewise.imaging.resampling import resampled_onto
 from slicewise.imaging.scan import ScanSource, read_scan
 from slicewise.imaging.volume import SAME_GRID_VOXELS, Volume, require_same_grid
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slicewise.dataset.catalogue import Catalogue, listed
+from slicewise.dataset.catalogue import Catalogue
 from slicewise.dataset.label_names import is_label_path
 from slicewise.errors import DataError
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Images, Listing, SetAside, listed
+from slicewise.dataset.catalogue import Images, Listing, SetAside
 from slicewise.dataset.contrasts import all_in_order, require_contrasts
 from slicewise.dataset.sources import (
     FolderContent,
@@ -20,6 +20,7 @@ from slicewise.dataset.sources import (
 )
 from slicewise.errors import DataError, file_problem
 from slicewise.imaging.scan import ScanSource, is_scan_file, source_name, volumes_in
+from slicewise.quantities import listed
 
 FILE = "dataset.json"
 _TRAINING = '"training": [{"image": "...", "label": "..."}, ...]'

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.manifest import COLUMNS
 from slicewise.errors import DataError
 from slicewise.imaging.tables import read_table
+from slicewise.quantities import listed
 
 IGNORE = "ignore"
 """Name of nnU-Net for voxels without annotation."""

@@ -9,9 +9,9 @@ from typing import Self
 
 from slicewise.config import DataSection
 from slicewise.dataset.case_qc import CheckedCase
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.data_set_problem import DataSetProblem
 from slicewise.dataset.grouping import joined
+from slicewise.quantities import listed
 
 _MAX_SHOWN = 8
 _MOST_NAMED = 4

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Listing, listed
+from slicewise.dataset.catalogue import Listing
 from slicewise.dataset.contrasts import all_in_order
 from slicewise.dataset.sources import without_dicom_names
 from slicewise.errors import DataError, did_you_mean
 from slicewise.file_names import file_name
 from slicewise.imaging.scan import ScanSource, source_name
 from slicewise.imaging.tables import Table, read_table
+from slicewise.quantities import listed
 
 COLUMNS = ("image", "label", "patient", "contrast", "case")
 

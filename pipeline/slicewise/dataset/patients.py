@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.patient_ids import patient_of
+from slicewise.quantities import listed
 
 FEWEST_PAIRS = 5
 """Minimum number of consecutive pairs for a decision by intensities."""

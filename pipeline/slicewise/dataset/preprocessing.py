@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from slicewise.config import DataSection, PreprocessingSection, ReadingSection
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.measurements import measure
 from slicewise.dataset.plane import slice_axis, spacing_of
 from slicewise.dataset.transforms import (
@@ -39,6 +38,7 @@ from slicewise.lean_monai import (
     Orientationd,
     Spacingd,
 )
+from slicewise.quantities import listed
 
 FORMAT_VERSION = 5
 """Increase it when the output changes: it invalidates every cache."""

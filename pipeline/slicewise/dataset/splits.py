@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from slicewise.config import FOLD_KINDS, DataSection
-from slicewise.dataset.catalogue import Case, listed
+from slicewise.dataset.catalogue import Case
 from slicewise.dataset.stratification import Volumes, stratified
 from slicewise.errors import DataError, UsageError, file_problem
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Images, Listing, SetAside, listed
+from slicewise.dataset.catalogue import Images, Listing, SetAside
 from slicewise.dataset.contrasts import Lacking, in_order
 from slicewise.dataset.folder_scans import (
     LabelsOf,
@@ -23,6 +23,7 @@ from slicewise.imaging.dicom.scanner import DicomScanner
 from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.scan import ScanSource, source_name
 from slicewise.imaging.scan_search import FoundScans
+from slicewise.quantities import listed
 
 
 @dataclass

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slicewise.dataset.case_qc import CheckedCase
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.fingerprints import vector_of
 from slicewise.dataset.grouping import joined
+from slicewise.quantities import listed
 
 NEARLY_EQUAL = 0.96
 """Correlation of the signatures of scans of one person. Scans of different persons had at most

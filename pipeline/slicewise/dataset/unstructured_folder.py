@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import Images, Listing, SetAside, listed
+from slicewise.dataset.catalogue import Images, Listing, SetAside
 from slicewise.dataset.folder_scans import (
     LABEL_REMEDY,
     LabelsOf,
@@ -28,7 +28,7 @@ from slicewise.imaging.dicom.series import DicomSeries
 from slicewise.imaging.nifti.reading import NiftiVolume
 from slicewise.imaging.scan import ScanSource
 from slicewise.imaging.scan_search import FoundScans
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 
 def scans_as_cases(root: Path, data: DataSection, scanner: DicomScanner) -> Listing:

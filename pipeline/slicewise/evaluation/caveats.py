@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from slicewise.dataset.catalogue import listed
 from slicewise.evaluation.comparison import RunComparison, StructureComparison
 from slicewise.evaluation.paired_tests import FEWEST_PATIENTS, SIGNIFICANT
 from slicewise.evaluation.scored_run import ScoredRun
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 
 def caveats(comparison: RunComparison, first: ScoredRun, second: ScoredRun) -> Iterator[str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from slicewise.dataset.catalogue import listed
 from slicewise.errors import DataError, UsageError, did_you_mean
 from slicewise.evaluation.paired_difference import (
     PairedDifference,
@@ -23,6 +22,7 @@ from slicewise.evaluation.paired_difference import (
 from slicewise.evaluation.scores import Score, are_in_pixels
 from slicewise.evaluation.statistics import METRICS, Metric, case_values, metric_in
 from slicewise.imaging.files import write_table
+from slicewise.quantities import listed
 
 
 @dataclass(frozen=True)

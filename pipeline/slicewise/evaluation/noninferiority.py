@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicewise.dataset.catalogue import listed
 from slicewise.evaluation.comparison import compare, mean_difference, pair_scores
 from slicewise.evaluation.paired_difference import PairedDifference, corrected
 from slicewise.evaluation.paired_tests import FEWEST_PATIENTS
 from slicewise.evaluation.scores import Score
+from slicewise.quantities import listed
 
 MEAN = "mean"
 """Row of all structures, each of which counts alike."""

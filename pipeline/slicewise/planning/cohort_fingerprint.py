@@ -7,13 +7,13 @@ from pathlib import Path
 
 from slicewise.config import Config
 from slicewise.dataset.case_qc import CheckedCase
-from slicewise.dataset.catalogue import Catalogue, SetAside, listed
+from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.dataset.cohort_qc import compare, swapped_folders, unnamed_patients
 from slicewise.dataset.data_set_problem import refuse
 from slicewise.errors import DataError
 from slicewise.planning.case_fingerprint import MeasuredCase
 from slicewise.planning.fingerprint import CaseFingerprint, Fingerprint
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 _MAX_SHOWN = 4
 

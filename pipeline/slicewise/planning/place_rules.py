@@ -10,9 +10,9 @@ from itertools import combinations
 
 import numpy as np
 
-from slicewise.dataset.catalogue import listed
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint, StructureFacts
+from slicewise.quantities import listed
 
 MAX_LIKENESS_RATIO = 1.25
 """Structures look alike whose volumes and extents differ by no more than this ratio (median).

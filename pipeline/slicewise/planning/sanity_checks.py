@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.grouping import joined
 from slicewise.planning.fingerprint import CaseFingerprint, ContrastFacts, Fingerprint
 from slicewise.planning.slice_rules import THICK_SLICE_RATIO
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 GIANT_RATIO = 8
 """A scan with more voxels than this multiple of the median is reported."""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from slicewise.config import DataSection
-from slicewise.dataset.catalogue import listed
 from slicewise.planning import recipe
 from slicewise.planning.draft import Draft
 from slicewise.planning.fingerprint import Fingerprint
 from slicewise.planning.machine import Machine
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 
 MIN_BOTTLENECK_PIXELS = 2
 """Smallest side of the feature maps in the bottleneck."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from slicewise import __version__
 from slicewise.config import Config, TrainingSection, flatten, parse_config, without_places
 from slicewise.dataset.cache import CachedCase
-from slicewise.dataset.catalogue import listed
 from slicewise.errors import CheckpointError, ModelError
 from slicewise.imaging.memory import is_out_of_memory
+from slicewise.quantities import listed
 from slicewise.segmentation.checkpoint import BEST, LAST, load_checkpoint
 from slicewise.segmentation.process_group import ALONE, ProcessGroup
 from slicewise.segmentation.training import SECONDS_BETWEEN_CHECKPOINTS, Training

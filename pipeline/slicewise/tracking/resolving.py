@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from slicewise.errors import ModelError
 from slicewise.tracking.listing import all_runs
 from slicewise.tracking.packing import PACKED, ModelFiles, unpack_model
-from slicewise.tracking.runs import CHECKPOINT_FOLDER
+from slicewise.tracking.run_log import CHECKPOINT_FOLDER
 from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.store import Store, answering
 

@@ -7,26 +7,20 @@ there: a store that is down, slow or locked neither stops a training nor slows i
 from __future__ import annotations
 
 import atexit
-import hashlib
-import json
 import logging
-import math
-import re
 import signal
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from slicewise.config import Config, flatten, without_places
+from slicewise.config import Config
 from slicewise.errors import ModelError, OutputError
-from slicewise.imaging.files import write_text
 from slicewise.interruption import LastWords, SignalReceived, is_interrupted
 from slicewise.tracking.packing import ModelFiles, pack_model
 from slicewise.tracking.provenance import provenance_tags
+from slicewise.tracking.run_log import RunLog, now
 from slicewise.tracking.spool.delivery import Delivered, deliver, end_in_store
 from slicewise.tracking.spool.run_ids import known_id
 from slicewise.tracking.spool.spool import Spool, waiting_spool
@@ -36,17 +30,9 @@ from slicewise.tracking.store import Store
 
 _log = logging.getLogger(__name__)
 
-CHECKPOINT_FOLDER = "checkpoint"
 WAITING = "waits for `slicewise sync`"
 """Takes the place of version and alias while the store does not have the model yet."""
 _SKIPPED = "slicewise.skipped_values"
-
-CaseUse = Literal["training", "validation", "test"]
-
-# Limits of MLflow's stores.
-_LONGEST_VALUE = 6000
-_PARAMETERS_AT_ONCE = 100
-_DIGEST_LENGTH = 36
 
 _DELIVERY_SECONDS = 30.0
 """Longest time that the end of a run waits for its delivery; it does not wait for a store that
@@ -87,7 +73,7 @@ def start_run(
         name=run_name,
         tags=all_tags,
         parent=parent,
-        time=_now(),
+        time=now(),
     )
     run = TrackedRun(store, spool)
     run.log_config(config)
@@ -132,13 +118,11 @@ def _tags_of(store: Store, run_id: str) -> Mapping[str, str]:
     return tags
 
 
-class TrackedRun:
+class TrackedRun(RunLog):
     """An open run; leaving the context records its final status.
 
     Attributes:
         store: where the run is kept.
-        skipped_values: number of metrics that were not finite and therefore not logged.
-        logging_seconds: time that the caller has spent in the methods of this object.
 
     Args:
         store: where the run is kept.
@@ -147,10 +131,8 @@ class TrackedRun:
     """
 
     def __init__(self, store: Store, spool: Spool, run_id: str = "") -> None:
+        super().__init__(spool)
         self.store = store
-        self.skipped_values = 0
-        self.logging_seconds = 0.0
-        self._spool = spool
         self._first_id = run_id or spool.spool_id
         self._has_ended = False
         self._uploader = Uploader(spool, store, Delivered())
@@ -199,7 +181,7 @@ class TrackedRun:
         try:
             if last:
                 self.set_tags(last)
-            self._spool.append("end", status=status, time=_now())
+            self._spool.append("end", status=status, time=now())
         except OutputError as error:
             # The disk is full, perhaps that alone is why the run ends: the store may be elsewhere.
             self._uploader.stop(0)
@@ -222,89 +204,6 @@ class TrackedRun:
             Whether the store has everything.
         """
         return self._uploader.wait_until_delivered(timeout_seconds)
-
-    def set_tag(self, key: str, value: str) -> None:
-        """Set one tag."""
-        self.set_tags({key: value})
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        with self._timed():
-            self._spool.append("tags", values=dict(tags))
-
-    def log_config(self, config: Config) -> None:
-        """Log every key of the configuration as a parameter."""
-        flat = flatten(without_places(config))
-        parameters = [(_name(key), _value(text)) for key, text in flat.items()]
-        with self._timed():
-            for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
-                part = dict(parameters[start : start + _PARAMETERS_AT_ONCE])
-                self._spool.append("parameters", values=part)
-
-    def log_cases(
-        self,
-        context: CaseUse,
-        cases: Mapping[str, str],
-        data_set: str,
-    ) -> str:
-        """Log the case list of a fold as a data-set input; images are not copied.
-
-        Args:
-            context: what the cases are used for.
-            cases: name of each case, without identities, to the checksum of its files.
-            data_set: name of the data set, shown in lists.
-
-        Returns:
-            The sha256 of the list: the same for the same cases with the same content.
-        """
-        rows = sorted(cases.items())
-        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-        file = f"cases/{context}.json"
-        self.log_json({"sha256": digest, "cases": dict(rows)}, file)
-        dataset = {
-            "name": f"{data_set} {context}",
-            "digest": digest[:_DIGEST_LENGTH],
-            "source_type": "code",
-            "source": json.dumps({"tags": {"cases": file, "sha256": digest}}),
-            "schema": json.dumps({"mlflow_colspec": _CASE_COLUMNS}),
-            "profile": json.dumps({"cases": len(rows), "names": [name for name, _ in rows]}),
-        }
-        with self._timed():
-            self._spool.append("input", context=context, dataset=dataset)
-        return digest
-
-    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Log values at one step; those that are not finite are counted instead."""
-        finite = {_name(key): float(value) for key, value in values.items() if math.isfinite(value)}
-        self.skipped_values += len(values) - len(finite)
-        if finite:
-            with self._timed():
-                self._spool.append("metrics", step=step, time=_now(), values=finite)
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Log a file in its present state, below ``folder`` of the run's artifacts."""
-        with self._timed():
-            self._spool.append("artifact", file=self._spool.keep(path), folder=folder)
-
-    def log_json(self, content: object, file: str) -> None:
-        """Log a JSON file under a name such as ``cases/training.json``."""
-        self.log_text(json.dumps(content, indent=2) + "\n", file)
-
-    def log_text(self, text: str, file: str) -> None:
-        """Log a text file under a name such as ``notes/summary.md``."""
-        place = Path(file)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / place.name
-            write_text(path, text)
-            self.log_artifact(path, str(place.parent) if len(place.parts) > 1 else None)
-
-    def log_figure(self, path: Path) -> None:
-        """Log a picture, below ``figures``."""
-        self.log_artifact(path, "figures")
-
-    def log_checkpoint(self, path: Path) -> None:
-        """Log the checkpoint that ``resolve_model`` finds by the id of the run."""
-        self.log_artifact(path, CHECKPOINT_FOLDER)
 
     def register(
         self,
@@ -336,18 +235,6 @@ class TrackedRun:
         self.wait_until_delivered()
         return self._uploader.delivered.registered or WAITING
 
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.logging_seconds += time.perf_counter() - start
-
-
-_CASE_COLUMNS = [
-    {"type": "string", "name": "case", "required": True},
-    {"type": "string", "name": "sha256", "required": True},
-]
-
 
 def _searchable(config: Config) -> dict[str, str]:
     """The tags by which people search for runs."""
@@ -357,11 +244,6 @@ def _searchable(config: Config) -> dict[str, str]:
         "slicewise.contrasts": ", ".join(config.data.contrasts),
         "slicewise.plane": config.preprocessing.plane,
     }
-
-
-def _now() -> int:
-    """Milliseconds since 1970."""
-    return int(time.time() * 1000)
 
 
 def _status(error: BaseException | None) -> str:
@@ -377,14 +259,3 @@ def _ended_by(error: BaseException) -> str:
     if isinstance(error, SignalReceived):
         return signal.Signals(error.number).name
     return type(error).__name__
-
-
-def _name(key: str) -> str:
-    """A key in the characters that MLflow allows; names of structures may have any."""
-    return re.sub(r"[^\w\-./ ]", "_", key)
-
-
-def _value(text: str) -> str:
-    # Other people read a server, and folders of this machine may name patients.
-    shown = Path(text).name if Path(text).is_absolute() else text
-    return shown[:_LONGEST_VALUE]

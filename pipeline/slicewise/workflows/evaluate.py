@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicewise.config import Config
-from slicewise.dataset.catalogue import SetAside, listed
+from slicewise.dataset.catalogue import SetAside
 from slicewise.dataset.mask_sources import read_sources
 from slicewise.dataset.work_folder import WorkFolder
 from slicewise.dataset.workers import chosen_workers
@@ -24,7 +24,7 @@ from slicewise.evaluation.statistics import Distribution, StructureSummary
 from slicewise.evaluation.summary_table import summary_table
 from slicewise.imaging.target import given, outputs
 from slicewise.progress import SILENT, Progress
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 from slicewise.workflows.messages import report_set_aside, report_warnings
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slicewise.config import Config, parse_config
-from slicewise.dataset.catalogue import listed
 from slicewise.errors import UsageError
 from slicewise.imaging.files import sha256_of
+from slicewise.quantities import listed
 from slicewise.segmentation.checkpoint import Checkpoint, load_checkpoint
 from slicewise.segmentation.finetuning import start_from
 from slicewise.segmentation.networks import build_network

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slicewise.dataset.catalogue import Catalogue, SetAside, listed
+from slicewise.dataset.catalogue import Catalogue, SetAside
 from slicewise.progress import Progress
+from slicewise.quantities import listed
 
 _MOST = 40
 """Messages of one kind; what may be left out is listed in a file, or follows a pattern."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from slicewise.config import BUDGET_MINUTES, Config, parse_config
-from slicewise.dataset.catalogue import Catalogue, SetAside, data_root, listed
+from slicewise.dataset.catalogue import Catalogue, SetAside, data_root
 from slicewise.dataset.cluster import Cluster
 from slicewise.dataset.data_set_problem import require_labels
 from slicewise.dataset.description import (
@@ -45,6 +45,7 @@ from slicewise.planning.sample import SAMPLED_CASES, prepare_sample
 from slicewise.planning.sanity_checks import sanity_checks
 from slicewise.planning.summary import Row, data_set_rows, estimate_rows, header_lines, plan_rows
 from slicewise.progress import SILENT, Progress, tracked
+from slicewise.quantities import listed
 from slicewise.workflows.messages import report_notes, report_patients, report_set_aside
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slicewise.config import Config
-from slicewise.dataset.catalogue import Case, listed
+from slicewise.dataset.catalogue import Case
 from slicewise.dataset.layouts import read_catalogue, read_images
 from slicewise.dataset.plane import PLANES, slice_axis
 from slicewise.dataset.work_folder import WorkFolder
@@ -18,6 +18,7 @@ from slicewise.imaging.memory import within_memory
 from slicewise.imaging.scan import ScanSource, read_label, read_scan
 from slicewise.imaging.structures import Structure
 from slicewise.progress import Progress, tracked
+from slicewise.quantities import listed
 from slicewise.reporting.report.case_choice import Choice, choose_cases
 from slicewise.reporting.report.case_panels import ShownCase, draw_case
 from slicewise.reporting.report.contents import Report, ReportedCase

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicewise.config import Config, ReadingSection
-from slicewise.dataset.catalogue import listed
 from slicewise.dataset.work_folder import WorkFolder, require_outside
 from slicewise.errors import ScanError, UsageError
 from slicewise.imaging.label_table import structures_next_to
@@ -19,7 +18,7 @@ from slicewise.imaging.scan_search import find_scans
 from slicewise.imaging.structures import structures_of
 from slicewise.imaging.target import SUFFIXES, outputs
 from slicewise.progress import SILENT, Progress, tracked
-from slicewise.quantities import counted
+from slicewise.quantities import counted, listed
 from slicewise.reporting.viewer.page import write_viewer_page
 from slicewise.reporting.viewer.scan_data import MAX_MASKS, ViewedMask, ViewedScan
 from slicewise.workflows.messages import report_warnings

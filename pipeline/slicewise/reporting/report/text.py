@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from slicewise.dataset.catalogue import listed
 from slicewise.evaluation.comparison import RunComparison, StructureComparison
 from slicewise.evaluation.results import Results
 from slicewise.evaluation.statistics import Distribution, Metric, StructureSummary
@@ -14,7 +13,7 @@ from slicewise.imaging.structures import Structure
 from slicewise.imaging.volume import Volume
 from slicewise.metrics.components import false_positive_components
 from slicewise.metrics.masks import mask_pair
-from slicewise.quantities import counted, millilitres
+from slicewise.quantities import counted, listed, millilitres
 from slicewise.reporting.charts.style import shown_name
 from slicewise.reporting.report.contents import Compared, Report
 
