@@ -64,6 +64,8 @@ def test_a_short_budget_narrows_the_network_first(case: Make, data_set: Join) ->
     draft, found, measured = fitted(
         wide(case, data_set), lambda config: 4.0 if config.network.features[0] == 32 else 1.0
     )
+    assert found.config.training.batch_size == 32
+    assert found.config.training.learning_rate == 0.001
     assert len(measured) == 2
     assert found.config.network.features == (16, 32, 64, 128, 128)
     assert found.config.network.window == (96, 96)
@@ -83,20 +85,49 @@ def test_more_passes_are_worth_more_than_channels(case: Make, data_set: Join) ->
 
 def test_then_the_window_and_says_what_is_short(case: Make, data_set: Join) -> None:
     cases = [case(name, shape=(70, 75, 72), extent_mm=(34.0, 36.0, 30.0)) for name in "ab"]
-    draft, found, measured = fitted(data_set(*cases), lambda _: 6.0)
+    _, found, measured = fitted(data_set(*cases), lambda _: 6.0, training__batch_size=32)
     assert len(measured) == 3
     # Three quarters of 56, which carry four levels.
     assert found.config.network.window == (40, 40)
     assert found.config.network.features == (16, 32, 64, 128)
-    assert draft["training.batch_size"] == 32
     # 98 steps of 32 are 3.1 passes in ten minutes; 8 are 250 of 6 s, and room for validations.
     assert "3.1 passes" in found.shortage
     assert "28 minutes a fold" in found.shortage
 
 
+def test_few_steps_become_smaller_and_longer(case: Make, data_set: Join) -> None:
+    # 590 s in steps of 3 s are 196; half of 32 windows in half of the time are enough.
+    draft, found, measured = fitted(
+        wide(case, data_set), lambda config: 3.0 * config.training.batch_size / 32
+    )
+    assert found.config.training.batch_size == 16
+    assert found.estimate.steps == 393
+    reasons = {key: choice.reason for key, choice in draft}
+    assert "half of 32, which would allow only 196 steps" in reasons["training.batch_size"]
+    assert found.config.training.learning_rate == 0.003
+    assert "only 196 steps of 32" in reasons["training.learning_rate"]
+    # As drafted, with half the channels, a smaller window, and half the batch.
+    assert len(measured) == 4
+
+
+def test_batches_keep_eight_windows(case: Make, data_set: Join) -> None:
+    # 590 s in steps of 3 s are 196, whatever their size.
+    _, found, _ = fitted(wide(case, data_set), lambda _: 3.0)
+    assert found.config.training.batch_size == 8
+
+
+def test_a_given_learning_rate_stays(case: Make, data_set: Join) -> None:
+    overrides = {"training__learning_rate": 0.0005, "training__batch_size": 24}
+    _, found, _ = fitted(wide(case, data_set), lambda _: 3.0, **overrides)
+    assert found.config.training.learning_rate == 0.0005
+    assert found.config.training.batch_size == 24
+
+
 def test_validations_are_no_reason_for_many_times_the_budget(case: Make, data_set: Join) -> None:
     # A single validation of 590 s leaves one step of 5 s; 8 passes are 250 steps, 1250 s.
-    _, found, _ = fitted(wide(case, data_set), lambda _: 5.0, validation_seconds=590.0)
+    _, found, _ = fitted(
+        wide(case, data_set), lambda _: 5.0, validation_seconds=590.0, training__batch_size=32
+    )
     assert found.config.training.validations == 1
     # 1250 s and one validation of 590 s are 31 minutes.
     assert "31 minutes a fold" in found.shortage
@@ -111,7 +142,11 @@ def test_a_smaller_window_still_carries_the_given_levels(case: Make, data_set: J
 
 
 def test_what_is_given_is_not_touched(case: Make, data_set: Join) -> None:
-    overrides = {"network__features": [24, 48], "network__window": [80, 80]}
+    overrides = {
+        "network__features": [24, 48],
+        "network__window": [80, 80],
+        "training__batch_size": 32,
+    }
     _, found, measured = fitted(wide(case, data_set), lambda _: 6.0, **overrides)
     assert len(measured) == 1
     assert found.config.network.features == (24, 48)
@@ -123,6 +158,7 @@ def test_given_steps_are_never_too_few(case: Make, data_set: Join) -> None:
     _, found, measured = fitted(wide(case, data_set), lambda _: 6.0, training__steps=3)
     assert len(measured) == 1
     assert found.estimate.steps == 3
+    assert found.config.training.learning_rate == 0.001
     assert found.config.training.validations == 10
     assert found.shortage == ""
 

@@ -1,4 +1,4 @@
-"""Fits network and window of a draft to its training budget."""
+"""Fits network, window, batch and learning rate of a draft to its training budget."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ def fit_to_budget(
     build: Callable[[Draft], Config],
     measure: Callable[[Config], Estimate],
 ) -> FittedPlan:
-    """Shrink the network, then the window, if the budget allows too few passes over the data.
+    """Make steps cheaper where the budget allows few of them.
+
+    The network is narrowed, then the window shrunk, if there are too few passes over the data.
+    If there are few steps, the learning rate is raised, and batches are halved until there are
+    enough.
 
     Args:
         draft: changed in place.
@@ -54,6 +58,11 @@ def fit_to_budget(
     ):
         if _is_short(found, passes) and shrink(draft, found):
             found = _measured(draft, build, measure)
+    if _has_few_steps(found):
+        reason = f"high, as only {found.steps} steps of {draft['training.batch_size']} would fit"
+        draft.choose("training.learning_rate", recipe.FEW_STEPS_LEARNING_RATE, reason)
+    while _has_few_steps(found) and _halve_batch(draft, found):
+        found = _measured(draft, build, measure)
     return FittedPlan(build(draft), found, _shortage(found))
 
 
@@ -82,6 +91,22 @@ def _measured(
 def _is_short(found: Estimate, passes: float) -> bool:
     """Whether a budget in minutes allows fewer passes; steps and epochs are taken as they are."""
     return found.config.training.budget_minutes is not None and found.passes < passes
+
+
+def _has_few_steps(found: Estimate) -> bool:
+    """Whether a budget in minutes allows few steps; steps and epochs are taken as they are."""
+    has_budget = found.config.training.budget_minutes is not None
+    return has_budget and found.steps < recipe.FEW_STEPS
+
+
+def _halve_batch(draft: Draft, found: Estimate) -> bool:
+    """Halve the windows of a batch; returns whether it changed something."""
+    size = draft["training.batch_size"]
+    if draft.is_overridden("training.batch_size") or size // 2 < recipe.MIN_BATCH:
+        return False
+    reason = f"half of {size}, which would allow only {found.steps} steps in this budget"
+    draft.choose("training.batch_size", size // 2, reason)
+    return True
 
 
 def _halve_channels(draft: Draft, found: Estimate) -> bool:
