@@ -11,12 +11,12 @@ import time
 
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-STEPS_OF_EPOCH, VALIDATION_STEPS = 50, 2
+STEPS_OF_EPOCH, VALIDATION_STEPS = 10, 1
 """Short epochs, so that their number is fine enough; nnU-Net's have 250 and 50."""
-PACE_STEPS = 10
+PACE_STEPS = 3
 
 
-class MinutesTrainer(nnUNetTrainer):  # type: ignore[misc]
+class MinutesTrainer(nnUNetTrainer):
     """nnU-Net's trainer with epochs that end within MINUTES of the environment."""
 
     def on_train_start(self) -> None:
