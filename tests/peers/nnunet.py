@@ -79,7 +79,9 @@ def write_case(case: Case, config: Config, images: Path, labels: Path) -> None:
     assert label is not None
     values = np.zeros(max(config.data.labels.values()) + 1, np.uint8)
     values[list(config.data.labels.values())] = np.arange(1, len(config.data.labels) + 1)
-    write_volume(label.with_voxels(values[label.voxels]), labels / f"{case.name}.nii.gz")
+    write_volume(
+        label.with_voxels(values[label.voxels.astype(int)]), labels / f"{case.name}.nii.gz"
+    )
 
 
 def write_data_set(config: Config, work: Path, folder: Path) -> tuple[Path, float]:
