@@ -160,12 +160,13 @@ def own(config: Path, raw: Path, folder: Path, minutes: float) -> dict[str, Path
     result = slicewise.train(config, out=model, work=work, settings=settings)
     say(f"Slicewise: training and scores of the fold {(time.monotonic() - begun) / 60:.1f} min")
     say(f"Slicewise, as trained: mean Dice {shown(result.mean_dice)}")
-    masks = folder / "slicewise masks"
+    again = folder / "predicted again"
     program = [sys.executable, "-m", "slicewise", "predict", str(model), str(raw / "imagesTs")]
-    found = run([*program, "--out", str(masks), "--work", str(work)], dict(os.environ), UNLIKE)
+    found = run([*program, "--out", str(again), "--work", str(work)], dict(os.environ), UNLIKE)
     each = found.seconds / len(list((raw / "labelsTs").iterdir()))
     say(f"Slicewise: prediction {each:.1f} s a scan with its start")
-    return {"Slicewise": masks}
+    # Those of the training have the names of the cases.
+    return {"Slicewise": model / "masks"}
 
 
 def main() -> None:
